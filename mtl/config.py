@@ -1,0 +1,178 @@
+"""What the user asks for: TaskSpec and RunConfig. Every field has its default, its bounds and its sentence of help here; the page's
+form, the flags of the command line and the JSON files are all made from them. Knows nothing of data, models or pages."""
+
+from __future__ import annotations
+
+import json
+import re
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from mtl.errors import MtlError
+
+MAX_TASKS = 8
+MAX_LABELS = 200
+Kind = Literal["classification", "tagging"]
+
+
+class TaskSpec(BaseModel):
+    """One task: its name (the column of the data that holds its labels), its kind, and its labels once they are known."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    name: str = Field(min_length=1, max_length=64)
+    kind: Kind
+    labels: tuple[str, ...] = ()
+
+
+def setting(default: Any, label: str, help: str, *, basic: bool = False, **bounds: Any) -> Any:
+    """A field of RunConfig; `basic` ones stand in sight on the page, the others are folded away."""
+    return Field(default, title=label, description=help, json_schema_extra={"basic": basic}, **bounds)
+
+
+class RunConfig(BaseModel):
+    """Everything that a run is asked to do. Immutable; JSON in and out."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    name: str = setting("", "Name", "A name for you to recognise the run by.", max_length=64)
+
+    # Data
+    source: Literal["hypothetical", "files"] = setting(
+        "hypothetical", "Data", "'hypothetical' makes sentences from the seed; 'files' reads your own.")
+    train_file: str = setting("", "Training file", "JSONL or CSV with the sentences to learn from.")
+    dev_file: str = setting("", "Dev file", "Sentences to measure on while training. Empty: a share of the training file is kept aside.")
+    test_file: str = setting("", "Test file", "Sentences measured once, at the end, with the best checkpoint.")
+    text_column: str = setting("", "Text column", "The column that holds the sentence. Empty: it is found by its name.", max_length=64)
+    hypothetical_labels: Literal["learnable", "random"] = setting(
+        "learnable", "Hypothetical labels", "'learnable' labels follow from the sentence; 'random' ones do not, so that dev scores should stay at chance.")
+    hypothetical_rows: int = setting(1200, "Hypothetical rows", "How many sentences to make.", ge=20, le=1_000_000)
+    dev_share: float = setting(0.1, "Dev share", "Share of the training rows that is kept aside when there is no dev file; stratified and seeded.",
+                               ge=0.01, le=0.5)
+
+    # Tasks
+    tasks: tuple[TaskSpec, ...] = setting((), "Tasks", "The tasks to train. Empty: every task found in the data.", max_length=MAX_TASKS)
+    alpha: float | None = setting(
+        None, "Alpha", "With two tasks: the total loss is alpha x the first one's loss + (1 - alpha) x the second one's.", ge=0, le=1)
+    weights: dict[str, float] = setting({}, "Loss weights", "Weight of each task's loss in the sum, such as intent=1,tags=2. Not named: 1.")
+    sampling: Literal["joint", "alternating"] = setting(
+        "joint", "Sampling", "'joint': every step mixes all rows and uses every label on them. 'alternating': the tasks take turns, one a step.",
+        basic=True)
+
+    # Model
+    encoder: str = setting("bundled", "Encoder", "'bundled' is all-MiniLM-L6-v2 (22M parameters, no download), 'tiny' starts from random weights, "
+                           "or the id of a Hub encoder such as distilbert-base-uncased.", basic=True, max_length=200)
+    pooling: Literal["mean", "cls", "pooler"] = setting(
+        "mean", "Pooling", "How a sentence becomes one vector: the mean over its tokens, its first token, or the encoder's own pooler.")
+    normalize: bool = setting(False, "Normalise", "Scale the sentence vector to length 1 before the classification heads.")
+    dropout: float = setting(0.1, "Dropout", "Share of the features hidden from the heads while training.", ge=0, lt=1)
+    encoder_dropout: float | None = setting(None, "Encoder dropout", "Dropout inside the encoder. Empty: the encoder's own.", ge=0, lt=1)
+    max_length: int = setting(128, "Max length", "Longest sentence in subwords; what is beyond is cut off, and entities there count as missed.",
+                              ge=8, le=8192)
+
+    # Loop
+    epochs: int = setting(5, "Epochs", "How many times the training rows are seen.", basic=True, ge=1, le=10_000)
+    max_steps: int = setting(0, "Max steps", "End after so many steps, whatever the epochs say. 0: no limit.", ge=0, le=100_000_000)
+    batch_size: int = setting(32, "Batch size", "Sentences per forward pass (on each process).", basic=True, ge=1, le=4096)
+    accumulation: int = setting(1, "Accumulation", "Forward passes per step: the step is as if the batch were so many times larger.", ge=1, le=1024)
+    learning_rate: float = setting(1e-4, "Learning rate", "Step size for the encoder; 2e-5 to 2e-4 is usual.", basic=True, gt=0)
+    head_learning_rate: float = setting(1e-3, "Head learning rate", "Step size for the heads, which start from nothing and may go faster.", gt=0)
+    weight_decay: float = setting(0.01, "Weight decay", "Pull towards zero (AdamW); never on biases and norms.", ge=0, le=1)
+    schedule: Literal["linear", "cosine", "constant"] = setting("linear", "Schedule", "How the learning rate falls after the warm-up.")
+    warmup: float = setting(0.1, "Warm-up", "Share of the steps over which the learning rate rises from 0.", ge=0, le=1)
+    max_grad_norm: float = setting(1.0, "Clip gradients at", "Longer gradients are scaled down to this norm. 0: never.", ge=0)
+    eval_every: int = setting(0, "Evaluate every", "Steps between two evaluations on dev. 0: once an epoch.", ge=0, le=10_000_000)
+    patience: int = setting(0, "Patience", "Stop after so many evaluations without a better score. 0: never.", ge=0, le=10_000)
+
+    # Machine
+    device: Literal["auto", "cpu", "cuda"] = setting("auto", "Device", "'auto' takes the GPU where there is one.", basic=True)
+    precision: Literal["auto", "fp32", "bf16"] = setting(
+        "auto", "Precision", "'auto' takes bf16 where a short look at the machine finds it clearly faster, else fp32.")
+    threads: int = setting(0, "CPU threads", "0: all cores.", ge=0, le=1024)
+    checkpoint_every: int = setting(0, "Checkpoint every", "Steps between two checkpoints. 0: at every evaluation.", ge=0, le=10_000_000)
+    keep_epochs: bool = setting(False, "Keep every epoch", "Keep the weights of every epoch, not only the best and the last.")
+    seed: int = setting(1, "Seed", "The same seed on the same machine gives the same run, bit for bit.", ge=0, lt=2**32)
+
+    @field_validator("name")
+    @classmethod
+    def _printable(cls, name: str) -> str:
+        if not name.isprintable():
+            raise ValueError("has characters that cannot be shown; use letters, digits and punctuation")
+        return name.strip()
+
+    @field_validator("weights")
+    @classmethod
+    def _weights_in_bounds(cls, weights: dict[str, float]) -> dict[str, float]:
+        for task, weight in weights.items():
+            if not weight >= 0:
+                raise ValueError(f"gives task '{task}' the weight {weight}; use 0 or more")
+        return weights
+
+    @model_validator(mode="after")
+    def _fields_agree(self) -> RunConfig:
+        names = [task.name for task in self.tasks]
+        if len(set(names)) < len(names):
+            raise ValueError(f"tasks: two tasks have one name ({', '.join(names)}); give each its own column")
+        if self.source == "files" and not self.train_file:
+            raise ValueError("train_file: is empty; name a JSONL or CSV file, or use the hypothetical data")
+        if self.source == "hypothetical" and (self.train_file or self.dev_file or self.test_file):
+            raise ValueError("source: is 'hypothetical', but a file is given too; set it to 'files', or leave the files out")
+        if self.alpha is not None and self.weights:
+            raise ValueError("alpha: is given together with weights; use one of them")
+        return self
+
+    def loss_weights(self, tasks: list[str]) -> dict[str, float]:
+        """The weight of each task's loss, for the `tasks` in training order.
+
+        Raises MtlError if alpha is set for other than two tasks, a weight names an unknown task, or no weight is above 0.
+        """
+        if self.alpha is not None:
+            if len(tasks) != 2:
+                raise MtlError(f"alpha weighs two tasks against each other, but this run has {len(tasks)} ({', '.join(tasks)}). "
+                               "Use weights instead, such as " + ",".join(f"{task}=1" for task in tasks) + ".")
+            return {tasks[0]: self.alpha, tasks[1]: 1 - self.alpha}
+        for name in self.weights:
+            if name not in tasks:
+                raise MtlError(f"weights: there is no task '{name}'. The tasks are: {', '.join(tasks)}.")
+        weights = {task: self.weights.get(task, 1.0) for task in tasks}
+        if not any(weights.values()):
+            raise MtlError("weights: every task has weight 0, so nothing would be learned. Give at least one task a weight above 0.")
+        return weights
+
+
+def make_config(values: dict[str, Any]) -> RunConfig:
+    """A checked RunConfig from plain values (a form, flags); raises MtlError in the user's words."""
+    return _checked(lambda: RunConfig.model_validate(values))
+
+
+def read_config(path: Path) -> RunConfig:
+    """The RunConfig in the JSON file at `path`; raises MtlError if it is not one."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        json.loads(text)
+    except (OSError, ValueError) as error:
+        raise MtlError(f"{path.name}: cannot be read as a run's settings ({error}).") from error
+    return _checked(lambda: RunConfig.model_validate_json(text))
+
+
+def _checked(make: Any) -> RunConfig:
+    try:
+        return make()
+    except ValidationError as error:
+        raise MtlError(_sentence(error.errors()[0])) from error
+
+
+def _sentence(error: dict[str, Any]) -> str:
+    """One pydantic error as 'setting: found, wanted'."""
+    place = ".".join(str(part) for part in error["loc"])
+    message = re.sub(r"^Value error, ", "", error["msg"])
+    if error["type"] == "extra_forbidden":
+        near = get_close_matches(place, RunConfig.model_fields, n=1)
+        return f"There is no setting '{place}'." + (f" Did you mean '{near[0]}'?" if near else "")
+    if error["type"] == "value_error":
+        return f"{place}: {message}." if place else f"{message}."
+    wanted = message.replace("Input should be", "it should be")
+    return f"{place}: found {error['input']!r}, but {wanted[0].lower()}{wanted[1:]}."

@@ -1,0 +1,66 @@
+"""Words of a text as character ranges, and the two ways files mark entities on them: BIO tags and character spans. Knows nothing of
+tokenizers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import regex
+
+Range = tuple[int, int]
+
+# A character of a script that is written without blanks is a word of its own; so are runs of letters, digits, marks and joiners
+# (Merkel's is three words, so that an entity can end before the apostrophe), and any other visible grapheme.
+_WORD = regex.compile(
+    r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]\p{M}*"
+    r"|[\w\p{M}\p{Cf}]+"
+    r"|(?=[^\s\p{C}])\X"
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """An entity: the characters `start` to `end` (exclusive) of a text, and its label."""
+
+    start: int
+    end: int
+    label: str
+
+
+def find_words(text: str) -> list[Range]:
+    """The words of raw `text`, in order and without overlap, as (start, end) characters."""
+    return [match.span() for match in _WORD.finditer(text)]
+
+
+def tags_to_spans(words: Sequence[Range], tags: Sequence[str]) -> list[Span]:
+    """The spans that BIO `tags`, one per word, mark.
+
+    An I- that continues nothing (after O, or after another label) begins an entity, as conlleval reads it.
+    """
+    spans: list[Span] = []
+    inside = ""
+    for (start, end), tag in zip(words, tags, strict=True):
+        prefix, _, label = tag.partition("-")
+        if prefix == "I" and label == inside:
+            spans[-1] = Span(spans[-1].start, end, label)
+        elif label:
+            spans.append(Span(start, end, label))
+        inside = label
+    return spans
+
+
+def spans_to_tags(words: Sequence[Range], spans: Sequence[Span]) -> list[str]:
+    """The BIO tags, one per word, of `spans` that start and end on word edges and do not overlap."""
+    tags = ["O"] * len(words)
+    starts = {start: index for index, (start, _) in enumerate(words)}
+    for span in spans:
+        index, prefix = starts[span.start], "B-"
+        while index < len(words) and words[index][1] <= span.end:
+            tags[index], prefix = prefix + span.label, "I-"
+            index += 1
+    return tags
+
+
+def snap_to_words(words: Sequence[Range], span: Span) -> Span | None:
+    """`span` widened to the edges of the words that it touches; None if it touches none."""
+    touched = [word for word in words if word[0] < span.end and span.start < word[1]]
+    return Span(touched[0][0], touched[-1][1], span.label) if touched else None
