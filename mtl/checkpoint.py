@@ -1,0 +1,106 @@
+"""Checkpoints: folders that appear whole or not at all, each with a manifest of what is in it. `last` and `previous` can be resumed from,
+`best` and `epoch-NNN` hold weights to predict with. Knows no training loop."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mtl.errors import MtlError, is_disk_full
+
+LAST, PREVIOUS, BEST = "last", "previous", "best"
+MANIFEST = "manifest.json"
+
+
+def save_checkpoint(run: Path, name: str, write: Callable[[Path], None], facts: dict[str, Any]) -> None:
+    """Make `run/name` the folder that `write` fills, with `facts` (a step among them) in its manifest.
+
+    Everything is on disk before the one rename that makes it visible, so that a crash at any moment leaves the old checkpoint or
+    the new one. The old `last` lives on as `previous`. Raises MtlError, with the old one kept, if the disk is full.
+    """
+    building = run / f".tmp-{name}-{os.getpid()}"
+    shutil.rmtree(building, ignore_errors=True)
+    try:
+        building.mkdir(parents=True)
+        write(building)
+        files = {path.name: {"sha256": _sha256(path), "bytes": path.stat().st_size} for path in sorted(building.iterdir())}
+        (building / MANIFEST).write_text(json.dumps({"facts": facts, "files": files}, indent=1), encoding="utf-8")
+        for path in (*building.iterdir(), building):
+            _sync(path)
+    except Exception as error:
+        shutil.rmtree(building, ignore_errors=True)
+        if is_disk_full(error):
+            raise MtlError(f"The disk is full: checkpoint '{name}' of step {facts['step']} was not saved; the one before it is kept. "
+                           "Free some space.") from error
+        raise
+    _retire(run / name, run / PREVIOUS if name == LAST else None)
+    building.rename(run / name)
+    _sync(run)
+    sweep(run)
+
+
+def sweep(run: Path) -> None:
+    """Remove what a crash in the middle of a save left behind."""
+    for pattern in (".tmp-*", ".del-*"):
+        for left in run.glob(pattern):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def read_facts(checkpoint: Path) -> dict[str, Any]:
+    """The facts in the manifest of `checkpoint`, after every file was compared with it; raises MtlError if anything differs."""
+    damaged = f"Checkpoint '{checkpoint.name}' is damaged"
+    try:
+        manifest = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
+        facts, files = manifest["facts"], manifest["files"]
+        for name, wanted in files.items():
+            path = checkpoint / name
+            if path.is_symlink() or path.stat().st_size != wanted["bytes"] or _sha256(path) != wanted["sha256"]:
+                raise MtlError(f"{damaged}: {name} is not what was saved.")
+    except FileNotFoundError as error:
+        raise MtlError(f"{damaged}: {Path(error.filename).name} is missing.") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise MtlError(f"{damaged}: its {MANIFEST} cannot be read.") from error
+    return facts
+
+
+def newest_checkpoint(run: Path) -> tuple[Path | None, dict[str, Any], list[str]]:
+    """The newest whole checkpoint that `run` can be resumed from, its facts, and a sentence for each damaged one passed over."""
+    found: list[tuple[int, Path, dict[str, Any]]] = []
+    complaints: list[str] = []
+    for name in (LAST, PREVIOUS):
+        if (run / name).exists():
+            try:
+                facts = read_facts(run / name)
+                found.append((facts["step"], run / name, facts))
+            except MtlError as error:
+                complaints.append(str(error))
+    if not found:
+        return None, {}, [f"{complaint} There is no older one: training starts again from step 0." for complaint in complaints]
+    step, path, facts = max(found, key=lambda entry: entry[0])
+    return path, facts, [f"{complaint} The one of step {step} is used instead." for complaint in complaints]
+
+
+def _retire(old: Path, keep_as: Path | None) -> None:
+    """Move `old` out of the way: to `keep_as`, or to be deleted. A rename is atomic where a deletion is not."""
+    for path, target in ((keep_as, None), (old, keep_as)):
+        if path is not None and path.exists():
+            path.rename(target or path.with_name(f".del-{path.name}-{os.getpid()}"))
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    """Flush a file, or a folder's entries, to the disk (a folder cannot be opened for that on Windows)."""
+    if path.is_dir() and os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

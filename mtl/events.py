@@ -1,0 +1,157 @@
+"""What can happen in a run, one small dataclass each, and EventLog: the append-only file that the page, the command line and every
+later look at the run read. Knows nothing of training or of pages."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class StatusChanged:
+    """The run is now queued, running, paused, stopping, finished, stopped or failed; `message` says why, for the user."""
+
+    status: str
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """Training begins at `step` (above 0: resumed; what the log says of later steps no longer holds)."""
+
+    step: int
+    total_steps: int
+    steps_per_epoch: int
+    tasks: dict[str, dict[str, Any]]  # name -> kind, labels, train and dev rows, weight
+    train_rows: int
+    dev_rows: int
+    parameters: int
+    device: str
+    precision: str
+    threads: int
+    processes: int
+    pid: int
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """The mean training loss per task over the steps since the last such event; `seconds` is time spent training, pauses left out."""
+
+    step: int
+    epoch: float
+    losses: dict[str, float]
+    learning_rate: float
+    grad_norm: float
+    sentences_per_second: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A look at a split: loss and scores per task, the share of rows with everything right, and the one `score` that best is chosen by."""
+
+    step: int
+    epoch: float
+    split: str
+    losses: dict[str, float]
+    scores: dict[str, dict[str, float]]
+    everything_right: float
+    score: float
+    is_best: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class CheckpointSaved:
+    """The run can be resumed from `step`."""
+
+    step: int
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something the user should know; `level` is info or warning."""
+
+    message: str
+    level: str = "info"
+
+
+Event = StatusChanged | RunStarted | StepDone | Evaluated | CheckpointSaved | Notice
+_KINDS = {kind.__name__: kind for kind in (StatusChanged, RunStarted, StepDone, Evaluated, CheckpointSaved, Notice)}
+
+
+@dataclass(frozen=True)
+class Logged:
+    """An event with the wall-clock time (seconds since 1970) at which it was logged."""
+
+    time: float
+    event: Event
+
+
+class EventLog:
+    """Appends events to a file, one JSON object a line; a line cut off by a crash is closed, never lost silently."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, event: Event) -> None:
+        """Write `event` as one line; the write is a single one, so that readers and other writers never see it interleaved."""
+        line = json.dumps({"event": type(event).__name__, "time": round(time.time(), 3), **_finite(asdict(event))}, ensure_ascii=False)
+        with open(self.path, "ab+") as file:
+            end = file.seek(0, os.SEEK_END)
+            if end:
+                file.seek(end - 1)
+                if file.read(1) != b"\n":
+                    line = "\n" + line
+            file.write(line.encode() + b"\n")
+
+
+@dataclass
+class LogReader:
+    """Reads an event log piece by piece: each call of `read` returns what was added since the last one."""
+
+    path: Path
+    offset: int = 0
+    _kept: bytes = field(default=b"", repr=False)
+
+    def read(self) -> list[Logged]:
+        """The events of the complete lines added since the last call; lines that are no event (a crash cut them) are passed over."""
+        try:
+            with open(self.path, "rb") as file:
+                file.seek(self.offset)
+                added = file.read()
+        except FileNotFoundError:
+            return []
+        self.offset += len(added)
+        *lines, self._kept = (self._kept + added).split(b"\n")
+        return list(_parse(lines))
+
+
+def read_events(path: Path) -> list[Logged]:
+    """All events in the log at `path`, oldest first; none if there is no such file."""
+    return LogReader(path).read()
+
+
+def _parse(lines: Iterable[bytes]) -> Iterable[Logged]:
+    for line in lines:
+        try:
+            values = json.loads(line)
+            kind, when = _KINDS[values.pop("event")], values.pop("time")
+            yield Logged(when, kind(**values))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+
+
+def _finite(value: Any) -> Any:
+    """`value` with null for numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

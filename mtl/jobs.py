@@ -1,0 +1,264 @@
+"""One worker thread that trains the queued runs one after another, and the hand on it: pause, resume, stop, and a copy of the model
+to predict with meanwhile. The only file that knows threads."""
+
+import copy
+import secrets
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+
+from mtl.config import RunConfig
+from mtl.errors import MtlError, is_disk_full
+from mtl.events import Event, StatusChanged
+from mtl.prediction import Predictor
+from mtl.runs import RESUMABLE, Run, create_run, open_run, read_history
+from mtl.training import BetweenSteps, Training, train
+
+MAX_WAITING = 8
+PATIENCE = 30.0  # seconds to wait for a copy of a model that trains; a step on a slow machine may take some
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A copy of a live run's model, as it was after `step`."""
+
+    step: int
+    time: float
+    predictor: Predictor
+
+
+class Control:
+    """What others want of a running training; asked by the trainer between two steps, so that nobody ever touches its model."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._changed = threading.Condition()
+        self._paused = self._stopped = self._copy_wanted = False
+        self._snapshot: Snapshot | None = None
+
+    def between_steps(self, training: Training) -> bool:
+        """For the trainer: hand out a copy if one is wanted, wait while paused; whether to stop."""
+        with self._changed:
+            self._serve(training)
+            if self._paused and not self._stopped:
+                self._run.log.append(StatusChanged("paused"))
+                while self._paused and not self._stopped:
+                    self._changed.wait()
+                    self._serve(training)
+                if not self._stopped:
+                    self._run.log.append(StatusChanged("running"))
+            return self._stopped
+
+    def _serve(self, training: Training) -> None:
+        if self._copy_wanted:
+            model = copy.deepcopy(training.model).eval().requires_grad_(False)
+            self._snapshot = Snapshot(training.progress.step, time.time(), Predictor(model, training.tokenizer, training.machine))
+            self._copy_wanted = False
+            self._changed.notify_all()
+
+    def set_paused(self, paused: bool) -> None:
+        """Wait before the next step, or go on."""
+        with self._changed:
+            self._paused = paused
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """End before the next step, with a checkpoint."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def snapshot(self) -> Snapshot | None:
+        """A fresh copy of the model; the last one if the trainer is busy with something long; None if it is still getting ready."""
+        with self._changed:
+            self._copy_wanted = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not self._copy_wanted, timeout=PATIENCE if self._snapshot is None else 3.0)
+            return self._snapshot
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run in the queue or in work, held by its lock."""
+
+    run: Run
+    config: RunConfig
+    owner: str
+    resume: bool
+    control: Control
+    lock: FileLock
+
+
+class Jobs:
+    """The queue and its one worker: one training at a time in this process, first come, first served."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._jobs: list[Job] = []  # the first one is in work
+        self._changed = threading.Condition()
+        self._worker: threading.Thread | None = None
+
+    def start(self, config: RunConfig, key: str) -> Run:
+        """Queue a new run. Asked twice for the same while it waits or runs (a double click), it gives the same run.
+
+        Raises MtlError if the queue is full or the run cannot be made.
+        """
+        with self._changed:
+            for job in self._jobs:
+                if job.owner == key and job.config == config:
+                    return job.run
+            self._check_room()
+            return self._queue(create_run(self.root, config, key), config, key, resume=False)
+
+    def resume(self, run_id: str, key: str) -> Run:
+        """Go on with a paused run, or queue one that was stopped, failed or interrupted; raises MtlError if it cannot be."""
+        run = self._owned(run_id, key)
+        with self._changed:
+            if job := self._find(run_id):
+                job.control.set_paused(False)
+                return run
+            status = read_history(run).status
+            if status not in RESUMABLE:
+                raise MtlError(f"This run is {status}; there is nothing to resume.")
+            self._check_room()
+            run.log.append(StatusChanged("queued"))
+            return self._queue(run, run.config, key, resume=True)
+
+    def pause(self, run_id: str, key: str) -> None:
+        """Wait before the next step."""
+        self._held(run_id, key).control.set_paused(True)
+
+    def stop(self, run_id: str, key: str) -> None:
+        """End the run before its next step, with a checkpoint; a waiting one leaves the queue."""
+        job = self._held(run_id, key)
+        with self._changed:
+            if job in self._jobs[1:]:
+                self._jobs.remove(job)
+                job.run.log.append(StatusChanged("stopped", "Stopped before it began."))
+                job.lock.release()
+                return
+            job.run.log.append(StatusChanged("stopping"))
+        job.control.stop()
+
+    def ahead(self, run_id: str) -> int:
+        """How many runs are before this one; 0 if it is in work or not here."""
+        with self._changed:
+            return next((place for place, job in enumerate(self._jobs) if job.run.id == run_id), 0)
+
+    def snapshot(self, run_id: str) -> Snapshot:
+        """A copy of the live model of a run; raises MtlError if it is not in work here or has no model yet."""
+        with self._changed:
+            job = self._jobs[0] if self._jobs and self._jobs[0].run.id == run_id else None
+        if job is None:
+            raise MtlError("This run is not training in this app now. Choose its best or last checkpoint.")
+        snapshot = job.control.snapshot()
+        if snapshot is None:
+            raise MtlError("The model is still being prepared. Try again in a moment.")
+        return snapshot
+
+    def is_live(self, run_id: str) -> bool:
+        """Whether the run is in work in this process."""
+        with self._changed:
+            return bool(self._jobs) and self._jobs[0].run.id == run_id
+
+    def _owned(self, run_id: str, key: str) -> Run:
+        run = open_run(self.root, run_id)
+        if not run.belongs_to(key):
+            raise MtlError("This run was started in another browser; only there it can be changed. Here you can watch it.")
+        return run
+
+    def _held(self, run_id: str, key: str) -> Job:
+        self._owned(run_id, key)
+        with self._changed:
+            if job := self._find(run_id):
+                return job
+        raise MtlError("This run is not in work in this app. One from the terminal is stopped there, with Ctrl-C.")
+
+    def _find(self, run_id: str) -> Job | None:
+        return next((job for job in self._jobs if job.run.id == run_id), None)
+
+    def _check_room(self) -> None:
+        if len(self._jobs) > MAX_WAITING:
+            raise MtlError(f"{MAX_WAITING} runs are waiting already. Wait for one to end, then start again.")
+
+    def _queue(self, run: Run, config: RunConfig, key: str, resume: bool) -> Run:
+        lock = run.lock()
+        try:
+            lock.acquire(timeout=2)
+        except Timeout as error:
+            raise MtlError("Another process is training this run. Watch it here, or stop it there.") from error
+        self._jobs.append(Job(run, config, key, resume, Control(run), lock))
+        if self._worker is None:
+            self._worker = threading.Thread(target=self._work, name="trainer", daemon=True)
+            self._worker.start()
+        self._changed.notify_all()
+        return run
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._jobs)
+                job = self._jobs[0]
+            try:
+                carry_out(job.run, resume=job.resume, between_steps=job.control.between_steps)
+            finally:
+                with self._changed:
+                    self._jobs.remove(job)
+                job.lock.release()
+
+
+def carry_out(run: Run, *, resume: bool, between_steps: BetweenSteps, show: Callable[[Event], None] = lambda event: None,
+              is_logging: bool = True) -> str:
+    """Train `run`, logging every event (unless another process of the same run does) and showing it; returns the end status.
+
+    Never raises for what goes wrong in the training: it becomes the status 'failed', with a message for the user.
+    """
+    def record(event: Event) -> None:
+        if is_logging:
+            run.log.append(event)
+        show(event)
+
+    status = "failed"
+    events = train(run.config, run.folder, resume=resume, between_steps=between_steps)
+    try:
+        for event in events:
+            record(event)
+            if isinstance(event, StatusChanged):
+                status = event.status
+    except Exception as error:
+        status = "failed"
+        message = _explain(error, run)
+        try:
+            record(StatusChanged("failed", message))
+        except OSError:
+            show(StatusChanged("failed", message))
+    finally:
+        events.close()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    return status
+
+
+def _explain(error: Exception, run: Run) -> str:
+    """What went wrong, for the user; what we did not foresee keeps its traceback in the run's folder and in the terminal."""
+    if isinstance(error, MtlError):
+        return str(error)
+    if is_disk_full(error):
+        return "The disk is full. The last checkpoint is kept: free some space, then press Resume."
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return "Out of memory. Use a smaller batch size (accumulation keeps the step the same), a smaller max length, or a smaller encoder."
+    reference = secrets.token_hex(4)
+    text = f"[{reference}] {traceback.format_exc()}"
+    print(text, flush=True)
+    try:
+        with open(run.folder / "error.log", "a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError:
+        pass
+    return f"Internal error {reference} ({type(error).__name__}). The details are in the terminal and in error.log of the run's folder."

@@ -1,0 +1,127 @@
+"""MultiTaskModel: one shared encoder, one linear head per task, all tasks from one encoder pass. A transformers model like any other:
+`save_pretrained` and `from_pretrained` round-trip. Knows no data and no optimizer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers.configuration_utils import SubConfigSpec
+from transformers.utils import ModelOutput, logging
+
+from mtl.config import TaskSpec
+from mtl.errors import MtlError
+from mtl.tasks import make_task
+
+logging.disable_progress_bar()  # its bars for every save would garble the log in the terminal
+
+
+class MultiTaskConfig(PreTrainedConfig):
+    """The encoder's own config, the tasks (TaskSpecs as plain values), and how the heads are fed."""
+
+    model_type = "mtl-studio"
+    sub_configs_defaults = {"encoder": SubConfigSpec(config_class=AutoConfig, model_type="bert")}
+
+    encoder: dict | PreTrainedConfig | None = None
+    tasks: list = field(default_factory=list)
+    pooling: str = "mean"
+    normalize: bool = False
+    dropout: float = 0.1
+    max_length: int = 128
+
+    def specs(self) -> list[TaskSpec]:
+        """The tasks as TaskSpecs."""
+        return [TaskSpec(name=task["name"], kind=task["kind"], labels=tuple(task["labels"])) for task in self.tasks]
+
+
+@dataclass
+class MultiTaskOutput(ModelOutput):
+    """logits: for each task (B, labels) or (B, T, tags). losses: for each task with labels given, the sum over its labels."""
+
+    logits: dict[str, Tensor] | None = None
+    losses: dict[str, Tensor] | None = None
+
+
+class MultiTaskModel(PreTrainedModel):
+    """Encoder, pooling, shared dropout, one linear head per task."""
+
+    config_class = MultiTaskConfig
+    base_model_prefix = "encoder"
+    _supports_sdpa = True
+    _supports_flash_attn = True
+
+    def __init__(self, config: MultiTaskConfig) -> None:
+        super().__init__(config)
+        self.encoder = AutoModel.from_config(config.encoder)
+        if config.pooling != "pooler" and getattr(self.encoder, "pooler", None) is not None:
+            self.encoder.pooler = None  # nothing unused is trained, saved, or waited for by several processes
+        elif config.pooling == "pooler" and getattr(self.encoder, "pooler", None) is None:
+            raise MtlError(f"This encoder ({config.encoder.model_type}) has no pooler of its own. Choose mean or cls pooling.")
+        self.tasks = {spec.name: make_task(spec) for spec in config.specs()}
+        self.dropout = nn.Dropout(config.dropout)
+        # numbered, because a task's name may hold characters (a dot) that a module's may not
+        self.heads = nn.ModuleList(nn.Linear(config.encoder.hidden_size, task.outputs) for task in self.tasks.values())
+        self.post_init()
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: dict[str, Tensor] | None = None,
+                tasks: Sequence[str] | None = None) -> MultiTaskOutput:
+        """One encoder pass and the heads of `tasks` (default: those that `labels` are given for, else all).
+
+        input_ids, attention_mask (B, T); labels: for each task (B) or (B, T), -100 where there is none.
+        """
+        states = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
+        tokens = self.dropout(states.last_hidden_state)  # (B, T, H)
+        sentence = self.dropout(self._pool(states, attention_mask))  # (B, H)
+        wanted = tasks or labels or self.tasks
+        logits = {name: head(sentence if task.reads == "sentence" else tokens)
+                  for (name, task), head in zip(self.tasks.items(), self.heads, strict=True) if name in wanted}
+        losses = {name: self.tasks[name].loss(logits[name], ids) for name, ids in (labels or {}).items()}
+        return MultiTaskOutput(logits=logits, losses=losses)
+
+    def _pool(self, states: ModelOutput, attention_mask: Tensor) -> Tensor:
+        if self.config.pooling == "pooler":
+            sentence = states.pooler_output
+        elif self.config.pooling == "cls":
+            sentence = states.last_hidden_state[:, 0]
+        else:
+            real = attention_mask[..., None].to(states.last_hidden_state.dtype)
+            sentence = (states.last_hidden_state * real).sum(1) / real.sum(1)
+        return F.normalize(sentence, dim=-1) if self.config.normalize else sentence
+
+
+AutoConfig.register(MultiTaskConfig.model_type, MultiTaskConfig)
+AutoModel.register(MultiTaskConfig, MultiTaskModel)
+
+
+def build_model(encoder: PreTrainedModel, specs: Sequence[TaskSpec], *, pooling: str, normalize: bool, dropout: float,
+                encoder_dropout: float | None, max_length: int) -> MultiTaskModel:
+    """A model with the weights of `encoder` and new heads (drawn from torch's global generator) for the tasks `specs`."""
+    if encoder_dropout is not None:
+        for name in vars(encoder.config):
+            if name.endswith(("dropout", "dropout_prob")) and "classifier" not in name:
+                setattr(encoder.config, name, encoder_dropout)
+    config = MultiTaskConfig(encoder=encoder.config, tasks=[spec.model_dump(mode="json") for spec in specs], pooling=pooling,
+                             normalize=normalize, dropout=dropout, max_length=max_length)
+    model = MultiTaskModel(config)
+    weights = {name: weight for name, weight in encoder.state_dict().items() if name in model.encoder.state_dict()}
+    model.encoder.load_state_dict(weights)
+    return model
+
+
+def parameter_groups(model: MultiTaskModel, learning_rate: float, head_learning_rate: float, weight_decay: float) -> list[dict]:
+    """The trainable parameters for AdamW: encoder and heads with their own rates, biases and norms (all that is not a matrix) without
+    weight decay."""
+    groups = []
+    for rate, parameters in ((learning_rate, list(model.encoder.parameters())), (head_learning_rate, list(model.heads.parameters()))):
+        for decay, matrices in ((weight_decay, True), (0.0, False)):
+            chosen = [weight for weight in parameters if weight.requires_grad and (weight.ndim >= 2) == matrices]
+            groups.append({"params": chosen, "lr": rate, "base_lr": rate, "weight_decay": decay})
+    return [group for group in groups if group["params"]]
+
+
+@torch.no_grad()
+def count_parameters(model: nn.Module) -> int:
+    """How many numbers the model holds."""
+    return sum(weight.numel() for weight in model.parameters())

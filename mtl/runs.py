@@ -1,0 +1,201 @@
+"""Run folders as values: make one, find it, and tell from its log what happened. Knows no models and no threads."""
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import shutil
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from mtl.config import RunConfig, read_config
+from mtl.errors import MtlError
+from mtl.events import CheckpointSaved, Evaluated, EventLog, Logged, LogReader, Notice, RunStarted, StatusChanged, StepDone
+
+ACTIVE = ("queued", "running", "paused", "stopping")
+RESUMABLE = ("interrupted", "stopped", "failed")
+_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{32}")
+_FILES = ("train_file", "dev_file", "test_file")
+
+
+def default_root() -> Path:
+    """Where runs are kept: the folder in the variable MTL_RUNS, else checkpoints/ beside the package."""
+    return Path(os.environ.get("MTL_RUNS") or Path(__file__).resolve().parent.parent / "checkpoints")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run's folder. Its id cannot be guessed: who knows it may look."""
+
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+    @property
+    def config(self) -> RunConfig:
+        return read_config(self.folder / "config.json")
+
+    @property
+    def log(self) -> EventLog:
+        return EventLog(self.folder / "events.jsonl")
+
+    def lock(self) -> FileLock:
+        """Held by the process that queues or trains the run; the system lets go of it when that process dies."""
+        return FileLock(self.folder / "run.lock", thread_local=False)
+
+    def is_alive(self) -> bool:
+        """Whether some process is about to train the run, or at it."""
+        try:
+            with self.lock().acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    def belongs_to(self, key: str) -> bool:
+        """Whether `key` is the secret of the run's owner. A run from the terminal has none: it is everyone's, but on a public host."""
+        try:
+            owner = (self.folder / "owner").read_text()
+        except FileNotFoundError:
+            return not os.environ.get("SPACE_ID")
+        return hmac.compare_digest(owner, hash_key(key))
+
+
+def hash_key(key: str) -> str:
+    """What is stored of an owner's key."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def create_run(root: Path, config: RunConfig, key: str = "") -> Run:
+    """A new folder under `root` with the settings, a copy of the data files, and the first event: queued.
+
+    The copy makes the run its own: it can be resumed whatever becomes of the files. Raises MtlError if a file cannot be read.
+    """
+    folder = root / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(16)}"
+    copies = {}
+    try:
+        folder.mkdir(parents=True)
+        for name in _FILES:
+            if getattr(config, name):
+                copies[name] = str(_copy(Path(getattr(config, name)), folder / "data" / name.removesuffix("_file")).relative_to(folder))
+        (folder / "config.json").write_text(config.model_copy(update=copies).model_dump_json(indent=1), encoding="utf-8")
+        if key:
+            (folder / "owner").write_text(hash_key(key))
+        run = Run(folder)
+        run.log.append(StatusChanged("queued"))
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise MtlError(f"A folder for the run cannot be made ({error.strerror}). Free some space, or set MTL_RUNS to another folder.") from error
+    except MtlError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return run
+
+
+def _copy(file: Path, into: Path) -> Path:
+    if not file.is_file():
+        raise MtlError(f"{file.name}: there is no such file. Check the name.")
+    into.mkdir(parents=True)
+    return Path(shutil.copyfile(file, into / file.name))
+
+
+def open_run(root: Path, run_id: str) -> Run:
+    """The run called `run_id`; raises MtlError if there is none. The id is checked before it becomes part of a path."""
+    run = Run(root / run_id) if _ID.fullmatch(run_id) else None
+    if run is None or not (run.folder / "config.json").is_file():
+        raise MtlError("There is no such run. It may have been deleted, or the link is not complete.")
+    return run
+
+
+def list_runs(root: Path, key: str | None = None) -> list[Run]:
+    """The runs under `root`, newest first; with `key`, only those of its owner and those from the terminal."""
+    folders = sorted(root.iterdir(), reverse=True) if root.is_dir() else []
+    runs = [Run(folder) for folder in folders if _ID.fullmatch(folder.name) and (folder / "config.json").is_file()]
+    return [run for run in runs if key is None or run.belongs_to(key)]
+
+
+def delete_run(run: Run) -> None:
+    """Remove the run's folder; raises MtlError if it is still being trained."""
+    if run.is_alive():
+        raise MtlError("This run is still going. Stop it first.")
+    shutil.rmtree(run.folder)
+
+
+@dataclass
+class History:
+    """What a log tells, folded: the state now, and the curves. Steps that a crash undid are forgotten when the run resumes before them."""
+
+    status: str = "queued"
+    message: str = ""
+    created: float = 0.0
+    started: RunStarted | None = None
+    steps: list[StepDone] = field(default_factory=list)
+    evaluations: list[Evaluated] = field(default_factory=list)
+    checkpoints: dict[str, int] = field(default_factory=dict)
+    notices: list[Logged] = field(default_factory=list)
+    last_time: float = 0.0
+
+    def add(self, logged: Logged) -> None:
+        """Take in one more event."""
+        self.created = self.created or logged.time
+        self.last_time = logged.time
+        match event := logged.event:
+            case StatusChanged():
+                self.status, self.message = event.status, event.message
+                if event.message:
+                    self.notices.append(logged)
+            case RunStarted():
+                self.started = event
+                self.steps = [step for step in self.steps if step.step <= event.step]
+                self.evaluations = [seen for seen in self.evaluations if seen.step <= event.step and seen.split == "dev"]
+            case StepDone():
+                self.steps.append(event)
+            case Evaluated():
+                self.evaluations.append(event)
+            case CheckpointSaved():
+                self.checkpoints[event.name] = event.step
+            case Notice():
+                self.notices.append(logged)
+
+    @property
+    def step(self) -> int:
+        """The last step known to be done."""
+        return self.steps[-1].step if self.steps else self.started.step if self.started else 0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the pace so far, the training seconds to the end; None while nothing is known."""
+        if not self.started or not self.steps or not self.step:
+            return None
+        return (self.started.total_steps - self.step) * self.steps[-1].seconds / self.step
+
+
+class RunReader:
+    """Follows the log of one run: each `refresh` reads only what was added."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.history = History()
+        self._log = LogReader(run.folder / "events.jsonl")
+
+    def refresh(self) -> History:
+        """The history up to now, its status true: a run that says it is going but that no process holds is 'interrupted'."""
+        for logged in self._log.read():
+            self.history.add(logged)
+        if self.history.status in ACTIVE and not self.run.is_alive():
+            for logged in self._log.read():  # it may have ended between the two looks
+                self.history.add(logged)
+            if self.history.status in ACTIVE:
+                self.history.status = "interrupted"
+                self.history.message = "The process that trained this run is gone. Resume goes on from its last checkpoint."
+        return self.history
+
+
+def read_history(run: Run) -> History:
+    """What happened in `run` so far."""
+    return RunReader(run).refresh()
