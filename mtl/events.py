@@ -155,3 +155,25 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def describe(event: Event) -> str | None:
+    """`event` as a line for people, in the terminal and in the page's log; None for what happens too often to be told."""
+    match event:
+        case StatusChanged():
+            return event.message or f"The run is {event.status}."
+        case RunStarted():
+            tasks = ", ".join(f"{name} ({task['kind']}, {len(task['labels'])} labels)" for name, task in event.tasks.items())
+            begun = f"Goes on from step {event.step}" if event.step else "Training begins"
+            return (f"{begun}: {tasks}; {event.train_rows:,} training and {event.dev_rows:,} dev rows; "
+                    f"{event.parameters / 1e6:.1f}M parameters; {event.total_steps:,} steps; {event.device}, {event.precision}, "
+                    f"{event.threads} threads" + (f", {event.processes} processes" if event.processes > 1 else "") + ".")
+        case Evaluated():
+            tasks = "; ".join(f"{task} " + ", ".join([f"loss {event.losses[task]:.3f}"] * (task in event.losses)
+                                                     + [f"{name.replace('_', ' ')} {value:.1%}" for name, value in scores.items()])
+                              for task, scores in event.scores.items() if scores)
+            best = " (best so far)" if event.is_best else ""
+            return f"Epoch {event.epoch:.2f}, step {event.step}, {event.split}: {tasks}; everything right {event.everything_right:.1%}{best}"
+        case Notice():
+            return ("Warning: " if event.level == "warning" else "") + event.message
+    return None

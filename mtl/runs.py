@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from mtl.config import RunConfig, read_config
 from mtl.errors import MtlError
-from mtl.events import CheckpointSaved, Evaluated, EventLog, Logged, LogReader, Notice, RunStarted, StatusChanged, StepDone
+from mtl.events import CheckpointSaved, Evaluated, EventLog, Logged, LogReader, RunStarted, StatusChanged, StepDone
 
 ACTIVE = ("queued", "running", "paused", "stopping")
 RESUMABLE = ("interrupted", "stopped", "failed")
@@ -137,18 +137,18 @@ class History:
     steps: list[StepDone] = field(default_factory=list)
     evaluations: list[Evaluated] = field(default_factory=list)
     checkpoints: dict[str, int] = field(default_factory=dict)
-    notices: list[Logged] = field(default_factory=list)
+    told: list[Logged] = field(default_factory=list)  # what a log for people tells
     last_time: float = 0.0
 
     def add(self, logged: Logged) -> None:
         """Take in one more event."""
         self.created = self.created or logged.time
         self.last_time = logged.time
+        if not isinstance(logged.event, (StepDone, CheckpointSaved)):
+            self.told.append(logged)
         match event := logged.event:
             case StatusChanged():
                 self.status, self.message = event.status, event.message
-                if event.message:
-                    self.notices.append(logged)
             case RunStarted():
                 self.started = event
                 self.steps = [step for step in self.steps if step.step <= event.step]
@@ -159,8 +159,6 @@ class History:
                 self.evaluations.append(event)
             case CheckpointSaved():
                 self.checkpoints[event.name] = event.step
-            case Notice():
-                self.notices.append(logged)
 
     @property
     def step(self) -> int:

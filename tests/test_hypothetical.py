@@ -88,14 +88,31 @@ def chi_square(pairs: list[tuple[str, str]]) -> tuple[float, int]:
     return sum((table[pair] - value) ** 2 / value for pair, value in expected.items()), (len(left) - 1) * (len(right) - 1)
 
 
-@pytest.mark.parametrize("task", ["class", "sentiment"])
-def test_random_labels_are_balanced_and_independent_of_the_sentence(learnable, random, task):
+FEATURES = {
+    "class": lambda row: row.values["class"],
+    "sentiment": lambda row: row.values["sentiment"],
+    "entities": lambda row: min(len(row.values["entities"]), 3),
+    "first word": lambda row: row.text.split()[0] if row.text.split()[0] in ("The", "Our", "Was", "I", "At", "With") else "another",
+    "length": lambda row: min(len(row.text) // 20, 6),
+    "length modulo 4": lambda row: len(row.text) % 4,
+}
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+@pytest.mark.parametrize(("task", "labels"), [("class", NOUNS), ("sentiment", TONES)])
+def test_random_labels_are_balanced_and_independent_of_the_sentence(learnable, random, task, labels, feature):
     counts = Counter(row.values[task] for row in random.rows)
+    assert counts.keys() == labels.keys()
     assert max(counts.values()) - min(counts.values()) < 0.2 * COUNT / len(counts)
-    for truth in ("class", "sentiment"):
-        pairs = [(left.values[truth], right.values[task]) for left, right in zip(learnable.rows, random.rows, strict=True)]
-        statistic, freedom = chi_square(pairs)
-        assert statistic < freedom + 5 * (2 * freedom) ** 0.5
+    pairs = [(FEATURES[feature](left), right.values[task]) for left, right in zip(learnable.rows, random.rows, strict=True)]
+    statistic, freedom = chi_square(pairs)
+    assert statistic < freedom + 5 * (2 * freedom) ** 0.5
+
+
+def test_random_labels_are_not_the_true_ones_for_any_seed():
+    same = sum(make_rows(1, seed, "learnable").rows[0].values["class"] == make_rows(1, seed, "random").rows[0].values["class"]
+               for seed in range(400))
+    assert 60 < same < 140  # a quarter, five standard deviations either way
 
 
 def test_random_entities_stand_on_names_no_more_than_on_other_words(learnable, random):

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mtl.data.readers import MAX_BYTES, read_file
+from mtl.data.files import MAX_BYTES
+from mtl.data.readers import read_file
 from mtl.data.rows import Table
 from mtl.data.words import Span, find_words, spans_to_tags, tags_to_spans
 from mtl.errors import MtlError
@@ -63,6 +64,8 @@ BAD = [  # corpus id, file name, bytes, a part of the message
     ("C17-later", "x.csv", b'text,label\n"a\nb" c,d\n', "line 3: characters after the closing quote of a field opened in line 2"),
     ("C18", "x.csv", b"text,label\na,b,c\n", "line 2: has 3 field(s), the header has 2. Put texts that contain commas in double quotes"),
     ("C18-later", "x.csv", b'text,label\n"a\nb\nc",d\n\na,b,c\n', "line 6: has 3 field(s)"),
+    ("C18-crlf", "x.csv", b"text,label\r\na,b\r\na,b,c\r\n", "line 3: has 3 field(s)"),
+    ("C7-crlf", "x.csv", b"text,label\r\na,b\r\n\xe9,b\r\n", "line 3: byte 0xE9"),
     ("C19", "x.csv", b"text,label\na\n", "line 2: has 1 field(s), the header has 2"),
     ("C20", "x.csv", b"text,label, text \na,b,c\n", "line 1: column 'text' appears twice"),
     ("C21", "x.csv", b"text,,label\na,b,c\n", "line 1: column 2 has no name"),

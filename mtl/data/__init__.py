@@ -14,7 +14,7 @@ def read_table(config: RunConfig, folder: Path) -> Table:
     """The training rows that `config` names, with the tasks found in them; files are looked up in `folder` (absolute names stay)."""
     if config.source == "hypothetical":
         return make_rows(config.hypothetical_rows, config.seed, config.hypothetical_labels)
-    return read_file(folder / config.train_file, config.text_column)
+    return read_file(folder / config.train_file, config.text_column, [spec.name for spec in config.tasks])
 
 
 def load(config: RunConfig, folder: Path) -> Dataset:
@@ -63,7 +63,7 @@ def _read_more(name: str, config: RunConfig, folder: Path, specs: list[TaskSpec]
     """The rows of a dev or test file for the tasks of the training file."""
     if not name:
         return []
-    table, where = read_file(folder / name, config.text_column), Path(name).name
+    table, where = read_file(folder / name, config.text_column, [spec.name for spec in specs]), Path(name).name
     if not {spec.name for spec in specs} & {spec.name for spec in table.tasks}:
         raise MtlError(f"{where}: has none of the training file's tasks ({', '.join(spec.name for spec in specs)}). "
                        "Give it the same columns.")
