@@ -44,42 +44,47 @@ class RunConfig(BaseModel):
     source: Literal["hypothetical", "files"] = setting(
         "hypothetical", "Data", "'hypothetical' makes sentences from the seed; 'files' reads your own.")
     train_file: str = setting("", "Training file", "JSONL or CSV with the sentences to learn from.")
-    dev_file: str = setting("", "Dev file", "Sentences to measure on while training. Empty: a share of the training file is kept aside.")
+    dev_file: str = setting("", "Dev file", "Sentences to measure on while training. Empty: a share of the training rows.")
     test_file: str = setting("", "Test file", "Sentences measured once, at the end, with the best checkpoint.")
     text_column: str = setting("", "Text column", "The column that holds the sentence. Empty: it is found by its name.", max_length=64)
     hypothetical_labels: Literal["learnable", "random"] = setting(
-        "learnable", "Hypothetical labels", "'learnable' labels follow from the sentence; 'random' ones do not, so that dev scores should stay at chance.")
+        "learnable", "Hypothetical labels",
+        "'learnable' labels follow from the sentence; 'random' ones do not, so that dev scores should stay at chance.")
     hypothetical_rows: int = setting(1200, "Hypothetical rows", "How many sentences to make.", ge=20, le=1_000_000)
-    dev_share: float = setting(0.1, "Dev share", "Share of the training rows that is kept aside when there is no dev file; stratified and seeded.",
-                               ge=0.01, le=0.5)
+    dev_share: float = setting(
+        0.1, "Dev share", "Share of the training rows that is kept aside when there is no dev file; stratified and seeded.", ge=0.01, le=0.5)
 
     # Tasks
     tasks: tuple[TaskSpec, ...] = setting((), "Tasks", "The tasks to train. Empty: every task found in the data.", max_length=MAX_TASKS)
     alpha: float | None = setting(
         None, "Alpha", "With two tasks: the total loss is alpha x the first one's loss + (1 - alpha) x the second one's.", ge=0, le=1)
-    weights: dict[str, float] = setting({}, "Loss weights", "Weight of each task's loss in the sum, such as intent=1,tags=2. Not named: 1.")
+    weights: dict[str, float] = setting(
+        {}, "Loss weights", "Weight of each task's loss in the sum, such as intent=1,tags=2. Not named: 1.")
     sampling: Literal["joint", "alternating"] = setting(
         "joint", "Sampling", "'joint': every step mixes all rows and uses every label on them. 'alternating': the tasks take turns, one a step.",
         basic=True)
 
     # Model
-    encoder: str = setting("bundled", "Encoder", "'bundled' is all-MiniLM-L6-v2 (22M parameters, no download), 'tiny' starts from random weights, "
-                           "or the id of a Hub encoder such as distilbert-base-uncased.", basic=True, max_length=200)
+    encoder: str = setting(
+        "bundled", "Encoder", "'bundled' is all-MiniLM-L6-v2 (22M parameters, no download); 'tiny' starts from random weights and "
+        "wants a learning rate of about 2e-3; or the id of a Hub encoder, such as distilbert-base-uncased.", basic=True, max_length=200)
     pooling: Literal["mean", "cls", "pooler"] = setting(
         "mean", "Pooling", "How a sentence becomes one vector: the mean over its tokens, its first token, or the encoder's own pooler.")
     normalize: bool = setting(False, "Normalise", "Scale the sentence vector to length 1 before the classification heads.")
     dropout: float = setting(0.1, "Dropout", "Share of the features hidden from the heads while training.", ge=0, lt=1)
     encoder_dropout: float | None = setting(None, "Encoder dropout", "Dropout inside the encoder. Empty: the encoder's own.", ge=0, lt=1)
-    max_length: int = setting(128, "Max length", "Longest sentence in subwords; what is beyond is cut off, and entities there count as missed.",
-                              ge=8, le=8192)
+    max_length: int = setting(
+        128, "Max length", "Longest sentence in subwords; what is beyond is cut off, and entities there count as missed.", ge=8, le=8192)
 
     # Loop
     epochs: int = setting(5, "Epochs", "How many times the training rows are seen.", basic=True, ge=1, le=10_000)
     max_steps: int = setting(0, "Max steps", "End after so many steps, whatever the epochs say. 0: no limit.", ge=0, le=100_000_000)
     batch_size: int = setting(32, "Batch size", "Sentences per forward pass (on each process).", basic=True, ge=1, le=4096)
-    accumulation: int = setting(1, "Accumulation", "Forward passes per step: the step is as if the batch were so many times larger.", ge=1, le=1024)
-    learning_rate: float = setting(1e-4, "Learning rate", "Step size for the encoder; 2e-5 to 2e-4 is usual.", basic=True, gt=0)
-    head_learning_rate: float = setting(1e-3, "Head learning rate", "Step size for the heads, which start from nothing and may go faster.", gt=0)
+    accumulation: int = setting(
+        1, "Accumulation", "Forward passes per step: the step is as if the batch were so many times larger.", ge=1, le=1024)
+    learning_rate: float = setting(2e-4, "Learning rate", "Step size for the encoder; 2e-5 to 3e-4 is usual.", basic=True, gt=0)
+    head_learning_rate: float = setting(
+        1e-3, "Head learning rate", "Step size for the heads, which start from nothing and may go faster.", gt=0)
     weight_decay: float = setting(0.01, "Weight decay", "Pull towards zero (AdamW); never on biases and norms.", ge=0, le=1)
     schedule: Literal["linear", "cosine", "constant"] = setting("linear", "Schedule", "How the learning rate falls after the warm-up.")
     warmup: float = setting(0.1, "Warm-up", "Share of the steps over which the learning rate rises from 0.", ge=0, le=1)
@@ -156,6 +161,20 @@ def read_config(path: Path) -> RunConfig:
     except (OSError, ValueError) as error:
         raise MtlError(f"{path.name}: cannot be read as a run's settings ({error}).") from error
     return _checked(lambda: RunConfig.model_validate_json(text))
+
+
+def parse_weights(text: str) -> dict[str, float]:
+    """'intent=1, tags=2' -> {'intent': 1.0, 'tags': 2.0}; raises MtlError on anything else."""
+    weights = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        task, equals, number = part.rpartition("=")
+        try:
+            weights[task.strip()] = float(number)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise MtlError(f"Loss weights: '{part}' is not of the form task=number. Write for example intent=1,tags=2.")
+    return weights
 
 
 def _checked(make: Any) -> RunConfig:

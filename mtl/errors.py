@@ -2,6 +2,8 @@
 
 import errno
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 class MtlError(Exception):
     """A message written for the user: where, what was found, what was wanted, what to do."""
@@ -10,8 +12,11 @@ class MtlError(Exception):
 def is_disk_full(error: BaseException) -> bool:
     """Whether `error` says that no space is left.
 
-    `torch.save` reports a full disk as a RuntimeError of its zip writer, not as an OSError.
+    `torch.save` reports a full disk as a RuntimeError of its zip writer, safetensors as an error of its own, neither as an OSError.
     """
     if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    return isinstance(error, RuntimeError) and ("inline_container" in str(error) or "unexpected pos" in str(error))
+        return error.errno in _FULL
+    text = str(error)
+    if isinstance(error, RuntimeError) and ("inline_container" in text or "unexpected pos" in text):
+        return True
+    return any(f"(os error {number})" in text for number in _FULL)

@@ -173,7 +173,8 @@ def describe(event: Event) -> str | None:
                                                      + [f"{name.replace('_', ' ')} {value:.1%}" for name, value in scores.items()])
                               for task, scores in event.scores.items() if scores)
             best = " (best so far)" if event.is_best else ""
-            return f"Epoch {event.epoch:.2f}, step {event.step}, {event.split}: {tasks}; everything right {event.everything_right:.1%}{best}"
+            where = f"Epoch {event.epoch:.2f}, step {event.step}, {event.split}"
+            return f"{where}: {tasks}; everything right {event.everything_right:.1%}{best}"
         case Notice():
             return ("Warning: " if event.level == "warning" else "") + event.message
     return None

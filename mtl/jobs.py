@@ -6,6 +6,7 @@ import secrets
 import threading
 import time
 import traceback
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,11 @@ from mtl.config import RunConfig
 from mtl.errors import MtlError, is_disk_full
 from mtl.events import Event, StatusChanged
 from mtl.prediction import Predictor
-from mtl.runs import RESUMABLE, Run, create_run, open_run, read_history
+from mtl.runs import RESUMABLE, History, Run, RunReader, create_run, delete_run, open_run, read_history
 from mtl.training import BetweenSteps, Training, train
 
 MAX_WAITING = 8
+MAX_READERS = 32  # runs whose histories are kept in memory because some page looks at them
 PATIENCE = 30.0  # seconds to wait for a copy of a model that trains; a step on a slow machine may take some
 
 
@@ -103,6 +105,26 @@ class Jobs:
         self._jobs: list[Job] = []  # the first one is in work
         self._changed = threading.Condition()
         self._worker: threading.Thread | None = None
+        self._readers: OrderedDict[str, RunReader] = OrderedDict()
+        self._reading = threading.Lock()
+
+    def history(self, run_id: str) -> History:
+        """What happened in a run so far, whoever trains it; a copy, so that it stands still while it is shown.
+
+        Only what was logged since the last question is read. Raises MtlError if there is no such run.
+        """
+        with self._reading:
+            reader = self._readers.pop(run_id, None)
+            if reader is None or not reader.run.folder.is_dir():
+                reader = RunReader(open_run(self.root, run_id))
+            self._readers[run_id] = reader
+            while len(self._readers) > MAX_READERS:
+                self._readers.popitem(last=False)
+            return reader.refresh().copy()
+
+    def delete(self, run_id: str, key: str) -> None:
+        """Remove a run that is over; raises MtlError if it is not, or is somebody else's."""
+        delete_run(self._owned(run_id, key))
 
     def start(self, config: RunConfig, key: str) -> Run:
         """Queue a new run. Asked twice for the same while it waits or runs (a double click), it gives the same run.
@@ -161,6 +183,11 @@ class Jobs:
         if snapshot is None:
             raise MtlError("The model is still being prepared. Try again in a moment.")
         return snapshot
+
+    def has(self, run_id: str) -> bool:
+        """Whether the run is in work or waits in this process."""
+        with self._changed:
+            return self._find(run_id) is not None
 
     def is_live(self, run_id: str) -> bool:
         """Whether the run is in work in this process."""

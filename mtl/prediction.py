@@ -1,10 +1,12 @@
 """Predictor: texts in, entities and classes out, from a checkpoint or from a copy of a model that is still training."""
 
+import copy
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from mtl.batching import by_length, encode
@@ -47,6 +49,13 @@ class Predictor:
         predictor = cls(model, tokenizer, machine)
         predictor.predict(["Warm up."])  # the first call sets the tokenizer's cut; from then on it is only read, by any thread
         return predictor
+
+    def on(self, device: str) -> "Predictor":
+        """This predictor on `device` ('auto': where it is); a copy if it has to move. Raises MtlError if there is no such device."""
+        if device == "auto" or device == torch.device(self.machine.device).type:
+            return self
+        machine = find_machine(device, "fp32", self.machine.threads)
+        return Predictor(copy.deepcopy(self.model).to(machine.device), self.tokenizer, machine)
 
     def predict(self, texts: Sequence[str], tasks: Sequence[str] = (), batch_size: int = 32) -> list[Predicted]:
         """The predictions of `tasks` (default: all) for each text, in order; one encoder pass a batch serves all tasks.

@@ -7,7 +7,9 @@ import re
 import secrets
 import shutil
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -48,6 +50,21 @@ class Run:
     def lock(self) -> FileLock:
         """Held by the process that queues or trains the run; the system lets go of it when that process dies."""
         return FileLock(self.folder / "run.lock", thread_local=False)
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Have the lock inside; raises MtlError if another process has it."""
+        try:
+            with self.lock().acquire(timeout=2):
+                yield
+        except Timeout as error:
+            raise MtlError("Another process is training this run. Watch it here, or stop it there.") from error
+
+    def checkpoint(self, name: str) -> Path:
+        """The folder of the checkpoint called `name`, whether it is there or not; raises MtlError if nothing can be called so."""
+        if not re.fullmatch(r"best|last|previous|epoch-\d{3,}", name):
+            raise MtlError(f"'{name}' is not the name of a checkpoint. Use best, last, or epoch-NNN.")
+        return self.folder / name
 
     def is_alive(self) -> bool:
         """Whether some process is about to train the run, or at it."""
@@ -90,7 +107,7 @@ def create_run(root: Path, config: RunConfig, key: str = "") -> Run:
         run.log.append(StatusChanged("queued"))
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
-        raise MtlError(f"A folder for the run cannot be made ({error.strerror}). Free some space, or set MTL_RUNS to another folder.") from error
+        raise MtlError(f"The run's folder cannot be made ({error.strerror}). Free some space, or set MTL_RUNS to another one.") from error
     except MtlError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -152,13 +169,18 @@ class History:
             case RunStarted():
                 self.started = event
                 self.steps = [step for step in self.steps if step.step <= event.step]
-                self.evaluations = [seen for seen in self.evaluations if seen.step <= event.step and seen.split == "dev"]
+                self.evaluations = [seen for seen in self.evaluations if 0 < event.step >= seen.step and seen.split == "dev"]
             case StepDone():
                 self.steps.append(event)
             case Evaluated():
                 self.evaluations.append(event)
             case CheckpointSaved():
                 self.checkpoints[event.name] = event.step
+
+    def copy(self) -> "History":
+        """The same history in lists of its own; the events in them never change."""
+        return replace(self, steps=list(self.steps), evaluations=list(self.evaluations), checkpoints=dict(self.checkpoints),
+                       told=list(self.told))
 
     @property
     def step(self) -> int:

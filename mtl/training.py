@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +73,9 @@ class Training:
             make_split(self.tokenizer, self.tasks, rows, longest) for rows in (dataset.train, dataset.dev, dataset.test))
         self.optimizer = torch.optim.AdamW(
             parameter_groups(self.model, config.learning_rate, config.head_learning_rate, config.weight_decay), fused=True)
-        self.parallel = nn.parallel.DistributedDataParallel(self.model, find_unused_parameters=True) if world else self.model
         self.pool = Pool(np.array([len(encoding.ids) for encoding in self.train_split.encodings]), self._labelled(),
                          config.batch_size * config.accumulation * self.processes)
+        self.parallel = nn.parallel.DistributedDataParallel(self.model, find_unused_parameters=self._leaves_heads_out()) if world else self.model
         self.steps_per_epoch = len(self.plan(0))
         self.total_steps = min(config.epochs * self.steps_per_epoch, config.max_steps or math.inf)
         self.progress, self.window = Progress(), Window()
@@ -85,6 +85,11 @@ class Training:
         labels = self.train_split.labels
         return {task.name: np.array([count_targets([row], task.name) > 0 for row in labels])
                 for task in self.tasks if self.weights[task.name] > 0}
+
+    def _leaves_heads_out(self) -> bool:
+        """Whether there can be steps that some head takes no part in."""
+        masks = self.pool.labelled.values()
+        return self.config.sampling != "joint" or len(masks) < len(self.tasks) or not all(mask.all() for mask in masks)
 
     def plan(self, epoch: int) -> list[Step]:
         """The steps of `epoch`."""
@@ -274,7 +279,7 @@ def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: 
     to stop, which ends the run like any other, with its checkpoint. Ends with StatusChanged 'finished' or 'stopped'; raises MtlError
     on bad data, settings that do not fit, or a loss that is no number.
     """
-    world = PartialState(cpu=config.device == "cpu") if int(os.environ.get("WORLD_SIZE", 1)) > 1 else None
+    world = join_processes(config.device)
     checkpoint, facts, complaints = newest_checkpoint(run) if resume else (None, {}, [])
     machine = _machine(config, facts, world)
     torch.set_num_threads(machine.threads)
@@ -288,6 +293,8 @@ def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: 
     yield from notices + [Notice(notice) for notice in [*dataset.notices, *_truncated(training)]]
     yield StatusChanged("running")
 
+    if training.progress.step == 0:  # where it starts from: what chance gives
+        yield replace(training.evaluate(training.dev_split, "dev", training.model), is_best=False)
     log_every = max(1, training.total_steps // LOGGED_STEPS)
     while training.progress.step < training.total_steps and not training.patience_is_over:
         epoch, done = divmod(training.progress.step, training.steps_per_epoch)
@@ -308,6 +315,13 @@ def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: 
             if last or training.patience_is_over:
                 break
     yield from _finish(training)
+
+
+def join_processes(device: str) -> PartialState | None:
+    """The other processes of a distributed run and this one's place among them; None if a launcher started none."""
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+        return None
+    return PartialState(cpu=device == "cpu" or not torch.cuda.is_available())
 
 
 def _evaluate_and_save(training: Training, step: int) -> Iterator[Event]:
@@ -333,7 +347,8 @@ def _finish(training: Training) -> Iterator[Event]:
         yield training.evaluate(training.test_split, "test", best)
     at, config = training.progress, training.config
     early = f" early, after {config.patience} evaluations without a better score," if at.step < training.total_steps else ""
-    yield StatusChanged("finished", f"Finished{early} at step {at.step}. The best dev score, {at.best_score:.1%}, was at step {at.best_step}.")
+    message = f"Finished{early} at step {at.step}. The best dev score, {at.best_score:.1%}, was at step {at.best_step}."
+    yield StatusChanged("finished", message)
 
 
 def rate_factor(step: int, total: int, warmup: float, schedule: str) -> float:
@@ -361,7 +376,9 @@ def _machine(config: RunConfig, facts: dict[str, Any], world: PartialState | Non
     wanted = find_machine(config.device, config.precision, config.threads, processes)
     if before and before["device"].split(":")[0] == wanted.device and facts["processes"] == processes:
         wanted = Machine(wanted.device, before["precision"], before["threads"])
-    return Machine(str(world.device), wanted.precision, wanted.threads) if world else wanted
+    if world and world.device.type != "cpu":  # each process its own GPU
+        wanted = Machine(str(world.device), wanted.precision, wanted.threads)
+    return wanted
 
 
 def _truncated(training: Training) -> list[str]:

@@ -59,6 +59,16 @@ def choose_tasks(table: Table, wanted: Sequence[TaskSpec], where: str) -> list[T
     return list(wanted) or table.tasks
 
 
+def pick_tasks(found: Sequence[TaskSpec], names: Sequence[str]) -> tuple[TaskSpec, ...]:
+    """The `found` tasks that are called by `names`, in the order of the data; raises MtlError on a name that is not there, or none."""
+    for name in names:
+        if name not in (spec.name for spec in found):
+            raise MtlError(f"There is no task '{name}' in the data. The tasks found are: {', '.join(spec.name for spec in found)}.")
+    if not names:
+        raise MtlError("No task is chosen. Choose at least one.")
+    return tuple(spec for spec in found if spec.name in names)
+
+
 def _read_more(name: str, config: RunConfig, folder: Path, specs: list[TaskSpec], notices: list[str]) -> list[Row]:
     """The rows of a dev or test file for the tasks of the training file."""
     if not name:

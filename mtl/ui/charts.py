@@ -14,6 +14,7 @@ HUES = [("#2563eb", "#6fa8ff"), ("#c2410c", "#fb9a5a"), ("#15803d", "#4fce7e"), 
         ("#be123c", "#fb7f96"), ("#0f766e", "#3ac7b5"), ("#a16207", "#dfae2b"), ("#475569", "#94a3b8")]
 RIGHT_COLOUR = "#8b8b8b"
 EVERYTHING = "everything right"
+LAST_COLUMNS = ["task", "kind", "train loss", "dev loss", "dev scores"]
 LOSS_COLUMNS, SCORE_COLUMNS = ["step", "loss", "series"], ["step", "score", "series"]
 
 
@@ -76,7 +77,7 @@ def last_values(history: History) -> pd.DataFrame:
         scores = seen.scores.get(task, {}) if seen else {}
         rows.append([task, facts["kind"], _number(train), _number(seen.losses.get(task) if seen else None),
                      ", ".join(f"{name.replace('_', ' ')} {value:.1%}" for name, value in scores.items()) or "-"])
-    return pd.DataFrame(rows, columns=["task", "kind", "train loss", "dev loss", "dev scores"])
+    return pd.DataFrame(rows, columns=LAST_COLUMNS)
 
 
 def log_lines(history: History, most: int = 200) -> str:

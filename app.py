@@ -1,0 +1,15 @@
+"""MTL Studio: `python app.py` serves the page; a Space runs the same file."""
+
+import os
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+from mtl.jobs import Jobs  # noqa: E402 - the variable is read when gradio is imported
+from mtl.runs import default_root  # noqa: E402
+from mtl.ui import build_app, launch_options  # noqa: E402
+
+jobs = Jobs(default_root())
+demo = build_app(jobs)
+
+if __name__ == "__main__":
+    demo.launch(**launch_options(jobs))

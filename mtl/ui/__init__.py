@@ -1,0 +1,67 @@
+"""The page: one function that builds it, and how it is served. Widgets and wiring only; what they show is computed elsewhere."""
+
+import os
+import secrets
+from typing import Any
+
+import gradio as gr
+
+from mtl.errors import MtlError
+from mtl.jobs import Jobs
+from mtl.runs import open_run
+from mtl.ui.predict_tab import PredictTab
+from mtl.ui.train_tab import Page, TrainTab
+
+THEME = gr.themes.Default(primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
+    block_info_text_color="*neutral_600", block_info_text_color_dark="*neutral_300")
+CSS = """
+.mtl-status progress { width: 100%; height: 10px; margin: 6px 0; accent-color: #2563eb; }
+.mtl-badge { padding: 2px 10px; border-radius: 10px; background: #475569; color: white; font-size: 0.9em; }
+.mtl-running { background: #15803d; } .mtl-failed { background: #b91c1c; } .mtl-finished { background: #1d4ed8; }
+.mtl-paused, .mtl-queued, .mtl-stopping, .mtl-interrupted { background: #a16207; }
+#log textarea, #findings textarea { font-family: ui-monospace, monospace; font-size: 0.8em; }
+.mtl-status { padding: 4px 2px; }
+#task-table, #row-table, #last-values { font-family: system-ui, sans-serif; --font-mono: system-ui, sans-serif; }
+footer { display: none !important; }
+"""
+
+
+def build_app(jobs: Jobs) -> gr.Blocks:
+    """The page over the runs of `jobs`."""
+    with gr.Blocks(title="MTL Studio", delete_cache=(3600, 86400)) as demo:
+        gr.Markdown("# MTL Studio\nOne encoder, one head per task: train them together on your text, watch, and predict while it learns.")
+        # key and secret are fixed, or every restart of the app would forget whose runs are whose; what it holds is not trusted
+        browser = gr.BrowserState({"key": "", "run": ""}, storage_key="mtl-studio", secret=os.environ.get("MTL_SECRET", "mtl-studio"))
+        page = Page(jobs, browser, gr.Textbox(visible="hidden", elem_id="run-id"))
+        with gr.Tab("Train", id="train"):
+            train = TrainTab(page)
+        with gr.Tab("Predict", id="predict") as tab:
+            PredictTab(page, tab)
+
+        def restore(memory: Any, request: gr.Request) -> list:
+            """Who this browser is and what it looked at: the run in the address, else the one it saw last."""
+            memory = memory if isinstance(memory, dict) else {}
+            key = memory.get("key") if isinstance(memory.get("key"), str) and memory.get("key") else secrets.token_urlsafe(32)
+            run_id = str(request.query_params.get("run") or memory.get("run") or "")
+            try:
+                open_run(jobs.root, run_id)
+            except MtlError as error:
+                if request.query_params.get("run"):
+                    gr.Warning(str(error))
+                run_id = ""
+            browser = {"key": key, "run": run_id}
+            return [browser, run_id, gr.update(choices=train.choices(browser), value=run_id or None), *train.fill_form(run_id)]
+
+        hidden = {"show_progress": "hidden", "api_visibility": "private"}
+        data = [train.source, train.labels, train.rows, train.files, train.text_column, train.data_run]
+        demo.load(restore, browser, [browser, page.run_id, train.menu, *train.form_outputs()], queue=False, **hidden).then(
+            train.understand, data, [train.understood, train.task_table, train.row_table, train.tasks], **hidden)
+    demo.queue(max_size=64, default_concurrency_limit=4)
+    return demo
+
+
+def launch_options(jobs: Jobs) -> dict[str, Any]:
+    """How the page is served: nothing of this machine's disk, no monitoring, no history of inputs in the visitors' browsers."""
+    return {"theme": THEME, "css": CSS, "allowed_paths": [], "blocked_paths": [str(jobs.root)], "max_file_size": "200mb",
+            "show_error": True, "strict_cors": True, "enable_monitoring": False, "run_history": False, "footer_links": [],
+            "ssr_mode": False, "mcp_server": False}

@@ -1,0 +1,160 @@
+"""The Predict tab: a sentence in, its entities and classes out, from a live run's weights of this moment or from a checkpoint."""
+
+import time
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+
+import gradio as gr
+
+from mtl.checkpoint import BEST, LAST, MANIFEST
+from mtl.config import MAX_TASKS
+from mtl.errors import MtlError
+from mtl.jobs import Jobs
+from mtl.machine import has_gpu
+from mtl.prediction import Predicted, Predictor, timed
+from mtl.runs import list_runs, open_run
+from mtl.tasks.base import Classified, Tagged
+from mtl.ui.train_tab import Page, run_name
+
+# the names that Gradio draws in pastels, readable on light and dark; hex colours are not
+PALETTE = ("red", "green", "blue", "yellow", "purple", "teal", "orange", "cyan", "lime", "pink")
+LIVE = "live"
+EXAMPLES = ["Honestly, the concert in Lisbon with Priya Okafor was superb!", "Last week the flight by Acme Airlines was a mess.",
+            "Book a table for two near Central Park tonight", "Play the new album by Nina Simone"]
+
+
+# Pure functions
+
+
+def highlighted(text: str, tagged: Tagged) -> list[tuple[str, str | None]]:
+    """`text` in pieces, each with its label or None; joined, the pieces are the text."""
+    pieces: list[tuple[str, str | None]] = []
+    end = 0
+    for span in tagged.spans:
+        if end < span.start:
+            pieces.append((text[end:span.start], None))
+        pieces.append((text[span.start:span.end], span.label))
+        end = span.end
+    return pieces + [(text[end:], None)] if end < len(text) else pieces
+
+
+def colours(labels: tuple[str, ...]) -> dict[str, str]:
+    """A colour for each label, the same whatever the sentence."""
+    return {label: PALETTE[index % len(PALETTE)] for index, label in enumerate(labels)}
+
+
+def model_choices(jobs: Jobs, key: str, shown: str) -> list[tuple[str, str]]:
+    """The models to predict with, as (label, 'run id/checkpoint'): those of the shown run first, then of the owner's other runs."""
+    runs = {run.id: run for run in list_runs(jobs.root, key)[:20]}
+    with suppress(MtlError):  # no run is shown, or it was deleted
+        runs = {shown: open_run(jobs.root, shown)} | runs
+    choices = []
+    for run_id, run in runs.items():
+        name, history = run_name(run, run.config), jobs.history(run_id)
+        if jobs.is_live(run_id):
+            choices.append((f"{name}: live weights", f"{run_id}/{LIVE}"))
+        choices += [(f"{name}: {checkpoint} (step {history.checkpoints[checkpoint]})", f"{run_id}/{checkpoint}")
+                    for checkpoint in (BEST, LAST) if checkpoint in history.checkpoints and (run.folder / checkpoint).is_dir()]
+    return choices
+
+
+@lru_cache(maxsize=3)
+def _load(checkpoint: Path, stamp: float, device: str) -> Predictor:
+    """A checkpoint's predictor, kept for the next question; `stamp` tells one saved later from it."""
+    return Predictor.load(checkpoint, device)
+
+
+def find_predictor(jobs: Jobs, choice: str, device: str) -> tuple[Predictor, str]:
+    """The predictor that `choice` names and where it is from; raises MtlError if it is not there."""
+    run_id, _, name = (choice or "").partition("/")
+    if not run_id:
+        raise MtlError("There is no model yet. Start a training in the Train tab, then come back: no need to wait for its end.")
+    run = open_run(jobs.root, run_id)
+    if name == LIVE:
+        snapshot = jobs.snapshot(run_id)
+        return snapshot.predictor.on(device), f"live weights of step {snapshot.step:,}, {time.time() - snapshot.time:.0f} s old"
+    if name not in (BEST, LAST) or not (run.folder / name / MANIFEST).is_file():
+        raise MtlError("This checkpoint is not there (yet). Choose another model.")
+    return _load(run.folder / name, (run.folder / name / MANIFEST).stat().st_mtime, device), f"checkpoint '{name}'"
+
+
+def describe(predicted: Predicted, source: str, device: str, milliseconds: float) -> str:
+    """One line under the answer."""
+    cut = "" if predicted.cut_at is None else (f" The text is longer than the model reads: from character {predicted.cut_at:,} on "
+                                               "nothing was looked at.")
+    return f"{source}; {device}; {milliseconds:.1f} ms for all tasks.{cut}"
+
+
+# Layout and wiring
+
+
+class PredictTab:
+    """The widgets of the tab, made once, and the handlers that they call."""
+
+    def __init__(self, page: Page, tab: gr.Tab) -> None:
+        self.page, self.jobs = page, page.jobs
+        with gr.Row():
+            self.model = gr.Dropdown([], label="Model", allow_custom_value=True, elem_id="model", scale=3,
+                                     info="Live weights can be asked while the run still trains; it is not disturbed.")
+            devices = ["auto", "cpu"] + ["cuda"] * has_gpu()
+            self.device = gr.Radio(devices, value="auto", label="Device", scale=1, info="Where the answer is computed.")
+        self.text = gr.Textbox(label="Text", lines=1, max_lines=8, elem_id="text", placeholder="Type a sentence, then press Enter")
+        with gr.Row():
+            self.button = gr.Button("Predict", variant="primary", elem_id="predict")
+            self.follow = gr.Checkbox(label="Ask again every 2 seconds", elem_id="follow",
+                                      info="Watch the answer change while the model learns.")
+        gr.Examples(EXAMPLES, self.text, label="Examples")
+        self.about = gr.Textbox(label="Answered by", interactive=False, elem_id="about")
+        self.tagged = [gr.HighlightedText(visible=False, show_legend=False, elem_id=f"tagged-{index}") for index in range(MAX_TASKS)]
+        with gr.Row():
+            self.classified = [gr.Label(visible=False, num_top_classes=5, min_width=260, elem_id=f"classified-{index}")
+                               for index in range(MAX_TASKS)]
+        self.timer = gr.Timer(2.0, active=False)
+        self._wire(tab)
+
+    def _wire(self, tab: gr.Tab) -> None:
+        page, outputs = self.page, [self.about, *self.tagged, *self.classified]
+        ask = [self.model, self.device, self.text]
+        hidden = {"show_progress": "hidden", "api_visibility": "private"}
+        gr.on([tab.select, self.model.focus, page.run_id.change], self.list_models, [page.browser, page.run_id, self.model], self.model,
+              queue=False, **hidden)
+        gr.on([self.button.click, self.text.submit], self.predict, ask, outputs, concurrency_id="predict", concurrency_limit=2,
+              trigger_mode="always_last", **hidden)
+        self.follow.change(lambda on: gr.Timer(active=on), self.follow, self.timer, queue=False, **hidden)
+        self.timer.tick(self.predict_again, ask, outputs, concurrency_id="predict", concurrency_limit=2, **hidden)
+
+    def list_models(self, browser: dict, run_id: str, chosen: str) -> dict:
+        """The menu, brought up to date; a choice that is still there stays, unless another run is shown now."""
+        choices = model_choices(self.jobs, browser["key"], run_id)
+        values = [value for _, value in choices]
+        keep = chosen in values and (not run_id or chosen.startswith(run_id))
+        return gr.update(choices=choices, value=chosen if keep else values[0] if values else None)
+
+    def predict(self, choice: str, device: str, text: str) -> list:
+        """Ask the chosen model about the text."""
+        try:
+            predictor, source = find_predictor(self.jobs, choice, device)
+            predicted, milliseconds = timed(predictor, text)
+        except MtlError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        return [describe(predicted, source, predictor.machine.device, milliseconds), *self._answers(predictor, predicted)]
+
+    def predict_again(self, choice: str, device: str, text: str) -> list:
+        """As `predict`, but what fails by itself (no text, the run ended) says so in the line, not in a pop-up every 2 seconds."""
+        try:
+            return self.predict(choice, device, text)
+        except gr.Error as error:
+            return [error.message] + [gr.skip()] * (2 * MAX_TASKS)
+
+    def _answers(self, predictor: Predictor, predicted: Predicted) -> list:
+        tagged, classified = [], []
+        for name, answer in predicted.predictions.items():
+            if isinstance(answer, Tagged):
+                labels = predictor.model.tasks[name].spec.labels
+                pieces = highlighted(predicted.text, answer)
+                tagged.append(gr.HighlightedText(value=pieces, color_map=colours(labels), label=name, visible=True))
+            elif isinstance(answer, Classified):
+                classified.append(gr.Label(value=answer.probabilities, label=name, visible=True))
+        return [*tagged, *[gr.update(visible=False, value=None)] * (MAX_TASKS - len(tagged)),
+                *classified, *[gr.update(visible=False, value=None)] * (MAX_TASKS - len(classified))]

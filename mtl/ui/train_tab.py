@@ -1,0 +1,363 @@
+"""The Train tab: choose data, see what was understood, set, start, watch. Pure functions, then the layout, then the wiring; nothing here
+computes, and no page is needed for a run to go on."""
+
+import html
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pandas as pd
+
+from mtl.config import RunConfig, TaskSpec
+from mtl.data import choose_tasks, pick_tasks, read_table
+from mtl.data.rows import Table, Value, count_labels
+from mtl.errors import MtlError
+from mtl.jobs import Jobs
+from mtl.runs import ACTIVE, RESUMABLE, History, Run, list_runs, open_run
+from mtl.ui import charts, form
+
+BASIC, MORE = form.fields(basic=True), form.fields(basic=False)
+ROLES = {"train_file": ("train",), "dev_file": ("dev", "valid", "val"), "test_file": ("test",)}
+HYPOTHETICAL, FILES = "Hypothetical data", "My own files"
+PREVIEW_ROWS = 6
+
+
+# Pure functions
+
+
+def assign_files(paths: Sequence[str]) -> dict[str, str]:
+    """Which uploaded file is for what, by its name; a single file is for training. Raises MtlError if that is not clear."""
+    if not paths:
+        raise MtlError("No file yet. Upload one with sentences and labels (JSONL or CSV).")
+    if len(paths) == 1:
+        return {"train_file": paths[0]}
+    roles: dict[str, str] = {}
+    for path in paths:
+        name = Path(path).stem.lower()
+        role = next((role for role, words in ROLES.items() if any(word in name for word in words)), "train_file")
+        if role in roles:
+            raise MtlError(f"{Path(roles[role]).name} and {Path(path).name} would both be the {role.removesuffix('_file')} file. "
+                           "Name them with train, dev and test.")
+        roles[role] = path
+    if "train_file" not in roles:
+        raise MtlError("None of the files is for training. Name it with 'train'.")
+    return roles
+
+
+def task_table(table: Table, specs: Sequence[TaskSpec]) -> pd.DataFrame:
+    """One row a task: kind, labels with their counts, labelled rows."""
+    rows = []
+    for spec in specs:
+        counts = count_labels(table.rows, spec.name)
+        labelled = sum(row.values.get(spec.name) is not None for row in table.rows)
+        most = ", ".join(f"{label} ({count})" for label, count in counts.most_common(8)) + (", ..." if len(counts) > 8 else "")
+        rows.append([spec.name, spec.kind, f"{labelled:,} of {len(table.rows):,}", f"{len(counts)}: {most}"])
+    return pd.DataFrame(rows, columns=["task", "kind", "labelled rows", "labels"])
+
+
+def row_table(table: Table, specs: Sequence[TaskSpec]) -> pd.DataFrame:
+    """The first rows as they were understood."""
+    rows = [[row.text, "\n".join(f"{spec.name}: {show_value(row.text, row.values.get(spec.name))}" for spec in specs)]
+            for row in table.rows[:PREVIEW_ROWS]]
+    return pd.DataFrame(rows, columns=["text", "labels"])
+
+
+def show_value(text: str, value: Value) -> str:
+    """A label, the entities with their labels, or that there is none."""
+    if value is None:
+        return "(not labelled)"
+    return value if isinstance(value, str) else "; ".join(f"{text[span.start:span.end]} = {span.label}" for span in value) or "(no entity)"
+
+
+def status_html(history: History | None, ahead: int, name: str) -> str:
+    """State, progress, pace and time left. Everything that a user wrote is escaped."""
+    if history is None:
+        return '<div class="mtl-status"><b>No run yet.</b> Choose the data, then press Start.</div>'
+    started, total = history.started, history.started.total_steps if history.started else 0
+    facts = [f"step {history.step:,} of {total:,}" if total else "", f"epoch {history.steps[-1].epoch:.2f}" if history.steps else ""]
+    if history.status == "running" and history.steps:
+        facts += [f"{charts.speed(history.steps):,.0f} sentences/s", f"about {duration(history.seconds_left)} left"]
+    elif history.status == "running":
+        facts.append("getting ready: reading the data and loading the encoder")
+    if history.steps and history.status not in ("running", "queued"):
+        facts.append(f"{duration(history.steps[-1].seconds)} of training")
+    if history.status == "queued":
+        facts.append(f"{ahead} run{'s' * (ahead != 1)} ahead" if ahead else "starting")
+    if started:
+        facts.append(f"{started.device}, {started.precision}, {started.threads} threads")
+    message = f"<div>{html.escape(history.message)}</div>" if history.message else ""
+    return (f'<div class="mtl-status"><span class="mtl-badge mtl-{history.status}">{history.status}</span> <b>{html.escape(name)}</b> '
+            f'<progress value="{history.step}" max="{total or 1}" aria-label="progress"></progress>'
+            f"<div>{' · '.join(filter(None, facts))}</div>{message}</div>")
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds for people."""
+    if seconds is None:
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def run_name(run: Run, config: RunConfig) -> str:
+    """The name that the user gave, or when the run was made and on what."""
+    what = Path(config.train_file).name if config.train_file else "hypothetical data"
+    return config.name or f"{what}, {time.strftime('%d %b %H:%M', time.strptime(run.id[:15], '%Y%m%d-%H%M%S'))}"
+
+
+def run_choices(root: Path, key: str) -> list[tuple[str, str]]:
+    """The owner's runs for a menu, newest first."""
+    return [(run_name(run, run.config), run.id) for run in list_runs(root, key)[:50]]
+
+
+@dataclass(frozen=True)
+class Buttons:
+    """Which of the three can be pressed: a pure function of the run's state and of who looks."""
+
+    pause: bool = False
+    resume: bool = False
+    stop: bool = False
+
+    @classmethod
+    def of(cls, history: History, is_owner: bool, is_here: bool) -> "Buttons":
+        going = is_owner and is_here
+        return cls(pause=going and history.status == "running", stop=going and history.status in ACTIVE and history.status != "stopping",
+                   resume=is_owner and (history.status in RESUMABLE or (is_here and history.status == "paused")))
+
+
+# Layout and wiring
+
+
+@dataclass(frozen=True)
+class Page:
+    """What all tabs of one page share: the browser's memory {key, run} and the id of the run that is shown."""
+
+    jobs: Jobs
+    browser: gr.BrowserState
+    run_id: gr.Textbox
+
+
+class TrainTab:
+    """The widgets of the tab, made once, and the handlers that they call."""
+
+    def __init__(self, page: Page) -> None:
+        self.page, self.jobs = page, page.jobs
+        with gr.Row():
+            with gr.Column(scale=2, min_width=320):
+                self._data_widgets()
+                self._setting_widgets()
+            with gr.Column(scale=3, min_width=320):
+                self._run_widgets()
+        self._wire()
+
+    def _data_widgets(self) -> None:
+        with gr.Group():
+            self.source = gr.Radio([HYPOTHETICAL, FILES], value=HYPOTHETICAL, label="1. Data", elem_id="source",
+                                   info="Sentences made from a seed, to see how it works, or your own.")
+            self.labels = gr.Radio(["learnable", "random"], value="learnable", label="Their labels", elem_id="hypothetical-labels",
+                                   info=RunConfig.model_fields["hypothetical_labels"].description)
+            self.rows = gr.Slider(100, 5000, 1200, step=100, label="How many sentences")
+            self.files = gr.File(file_count="multiple", file_types=[".jsonl", ".json", ".csv", ".tsv"], visible=False, elem_id="files",
+                                 label="JSONL or CSV: one file, or several named train, dev, test", height=120)
+            self.text_column = gr.Textbox(label="Text column", visible=False, max_length=64,
+                                          info=RunConfig.model_fields["text_column"].description)
+            self.data_run = gr.Textbox(visible="hidden")  # the run whose own copy of the files is used when none is uploaded
+        self.understood = gr.Textbox(label="What was understood", lines=2, max_lines=8, interactive=False, elem_id="findings")
+        self.task_table = gr.Dataframe(label="Tasks found", interactive=False, wrap=True, max_height=220, elem_id="task-table",
+                                       column_widths=["20%", "25%", "20%", "35%"])
+        self.row_table = gr.Dataframe(label="First rows", interactive=False, wrap=True, max_height=220, elem_id="row-table",
+                                      column_widths=["55%", "45%"])
+        self.tasks = gr.CheckboxGroup([], label="2. Tasks to train together", elem_id="tasks")
+        self.alpha = gr.Slider(0, 1, 0.5, step=0.05, label="Alpha", visible=False, elem_id="alpha")
+
+    def _setting_widgets(self) -> None:
+        gr.Markdown("**3. Settings**")
+        with gr.Row():
+            basic = {name: form.make_widget(name) for name in BASIC}
+        with gr.Accordion("More settings", open=False), gr.Row():
+            more = {name: form.make_widget(name) for name in MORE}
+        self.settings = basic | more
+
+    def _run_widgets(self) -> None:
+        with gr.Row():
+            self.start_button = gr.Button("Start training", variant="primary", elem_id="start", min_width=140, scale=2)
+            self.pause_button = gr.Button("Pause", interactive=False, elem_id="pause", min_width=90)
+            self.resume_button = gr.Button("Resume", interactive=False, elem_id="resume", min_width=90)
+            self.stop_button = gr.Button("Stop", variant="stop", interactive=False, elem_id="stop", min_width=90)
+        self.status = gr.HTML(status_html(None, 0, ""), elem_id="status")
+        # titles stand inside the plots: a label would push the legend out of the box
+        plot = {"x": "step", "color": "series", "color_title": " ", "show_label": False, "height": 300}
+        self.loss_plot = gr.LinePlot(y="loss", title="Loss per task (dev: lighter)", elem_id="loss-plot", **plot)
+        self.score_plot = gr.LinePlot(y="score", title="Scores on dev", y_lim=[0, 1], elem_id="score-plot", **plot)
+        self.smoothing = gr.Slider(0, 0.95, 0.6, step=0.05, label="Smoothing of the training loss",
+                                   info="0 shows it as it is; dev losses and scores are never smoothed.")
+        self.table = gr.Dataframe(label="Last values", headers=charts.LAST_COLUMNS, interactive=False, wrap=True, elem_id="last-values",
+                                  column_widths=["16%", "16%", "14%", "14%", "40%"])
+        self.log = gr.Textbox(label="Log", lines=8, max_lines=8, interactive=False, elem_id="log", autoscroll=True)
+        self.link = gr.Textbox(label="Link to this run", interactive=False, buttons=["copy"], elem_id="link",
+                               info="Whoever has it can watch; only this browser can pause, stop or delete.")
+        with gr.Row():
+            self.menu = gr.Dropdown([], label="Other runs", info="Those of this browser, and those from the terminal.", elem_id="run-menu",
+                                    scale=3)
+            self.delete_button = gr.Button("Delete the run shown", size="sm", scale=1, min_width=150, elem_id="delete")
+        self.cursor = gr.Textbox(visible="hidden")
+        self.timer = gr.Timer(1.0)
+
+    def _wire(self) -> None:
+        page, quiet = self.page, {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        data = [self.source, self.labels, self.rows, self.files, self.text_column, self.data_run]
+        understood = [self.understood, self.task_table, self.row_table, self.tasks]
+        self.source.change(lambda source: [gr.update(visible=source == HYPOTHETICAL)] * 2 + [gr.update(visible=source == FILES)] * 2,
+                           self.source, [self.labels, self.rows, self.files, self.text_column], **quiet)
+        gr.on([self.source.change, self.labels.change, self.rows.release, self.files.change, self.text_column.submit,
+               self.text_column.blur, self.data_run.change], self.understand, data, understood, show_progress="hidden",
+              api_visibility="private")
+        self.tasks.change(self.show_alpha, self.tasks, self.alpha, **quiet)
+        self.start_button.click(self.start, [page.browser, *data, self.tasks, self.alpha, *self.settings.values()],
+                                [page.run_id, page.browser, self.data_run, self.menu], api_visibility="private")
+        buttons = {self.pause_button: self.jobs.pause, self.resume_button: self.jobs.resume, self.stop_button: self.jobs.stop}
+        shown = [self.status, *buttons, self.loss_plot, self.score_plot, self.table, self.log, self.cursor]
+        look = [page.run_id, page.browser, self.cursor, self.smoothing]
+        gr.on([self.timer.tick, page.run_id.change, self.smoothing.release], self.poll, look, shown, **quiet)
+        for button, act in buttons.items():
+            button.click(self.command(act), [page.run_id, page.browser], None, **quiet).then(self.poll, look, shown, **quiet)
+        self.menu.focus(self.list_runs, page.browser, self.menu, **quiet)
+        self.menu.input(lambda run_id, browser: (run_id, browser | {"run": run_id}), [self.menu, page.browser], [page.run_id, page.browser],
+                        **quiet).then(self.fill_form, page.run_id, self.form_outputs(), **quiet)
+        self.delete_button.click(self.delete, [page.run_id, page.browser], [page.run_id, page.browser, self.menu],
+                                 js="(run, browser) => confirm('Delete this run with its checkpoints?') ? [run, browser] : ['', browser]",
+                                 **quiet)
+        page.run_id.change(None, page.run_id, self.link, js=SHOW_LINK)
+
+    # Handlers: gather, call, return
+
+    def understand(self, source: str, labels: str, rows: float, files: list[str] | None, text_column: str, data_run: str) -> list:
+        """Read the data and show what is in it; a bad file is told where it is looked for, and nothing else changes."""
+        try:
+            values = self.data_values(source, labels, rows, files, text_column, data_run)
+            config = form.make_run_config(values)
+            table = read_table(config, Path())
+            where = Path(config.train_file).name or "hypothetical data"
+            specs = choose_tasks(table, table.tasks, where)
+        except MtlError as error:
+            return [str(error), None, None, gr.update(choices=[], value=[])]
+        parts = [f"{where}: {len(table.rows):,} rows."]
+        parts += [f"{role.removesuffix('_file')}: {Path(values[role]).name}." for role in ("dev_file", "test_file") if values.get(role)]
+        if not values.get("dev_file"):
+            parts.append("No dev file: one row in ten is kept aside to measure on.")
+        names = [spec.name for spec in specs]
+        return ["\n".join([" ".join(parts), *table.notices]), task_table(table, specs), row_table(table, specs),
+                gr.update(choices=names, value=names[:8])]
+
+    def data_values(self, source: str, labels: str, rows: float, files: list[str] | None, text_column: str,
+                    data_run: str) -> dict[str, Any]:
+        """The settings that name the data: uploaded files, else the files of the run that the form was filled from."""
+        if source == HYPOTHETICAL:
+            return {"source": "hypothetical", "hypothetical_labels": labels, "hypothetical_rows": int(rows)}
+        if files or not data_run:
+            return {"source": "files", "text_column": text_column, **assign_files(files or [])}
+        run = open_run(self.jobs.root, data_run)
+        return {"source": "files", "text_column": text_column,
+                **{role: str(run.folder / name) for role in ROLES if (name := getattr(run.config, role))}}
+
+    def show_alpha(self, tasks: list[str]) -> dict:
+        """Two tasks are weighed against each other by one slider."""
+        if len(tasks) != 2:
+            return gr.update(visible=False)
+        return gr.update(visible=True, label=f"Alpha: {tasks[0]} against {tasks[1]}",
+                         info=f"The loss is alpha x {tasks[0]} + (1 - alpha) x {tasks[1]}. At 0.5 both count the same.")
+
+    def start(self, browser: dict, source: str, labels: str, rows: float, files: list[str] | None, text_column: str, data_run: str,
+              names: list[str], alpha: float, *settings: Any) -> list:
+        """Queue the run that the form describes."""
+        try:
+            values = dict(zip(self.settings, settings, strict=True)) | self.data_values(source, labels, rows, files, text_column, data_run)
+            table = read_table(form.make_run_config(values), Path())
+            values["tasks"] = pick_tasks(table.tasks, names)
+            if len(names) == 2 and alpha != 0.5 and not values["weights"]:
+                values["alpha"] = alpha
+            run = self.jobs.start(form.make_run_config(values), browser["key"])
+        except MtlError as error:
+            raise gr.Error(str(error), duration=None, print_exception=False) from error
+        return [run.id, browser | {"run": run.id}, run.id if source == FILES else "",
+                gr.update(choices=self.choices(browser), value=run.id)]
+
+    def poll(self, run_id: str, browser: dict, cursor: str, smoothing: float) -> list:
+        """All that the page shows of the run; what has not changed since `cursor` is left alone."""
+        try:
+            history = self.jobs.history(run_id) if run_id else None
+        except MtlError as error:
+            return [f'<div class="mtl-status">{html.escape(str(error))}</div>', *self._buttons(Buttons()), None, None, None, "", ""]
+        if history is None:
+            return [status_html(None, 0, ""), *self._buttons(Buttons()), None, None, None, "", ""]
+        run = open_run(self.jobs.root, run_id)
+        buttons = Buttons.of(history, run.belongs_to(browser["key"]), self.jobs.has(run_id))
+        head = [status_html(history, self.jobs.ahead(run_id), run_name(run, run.config)), *self._buttons(buttons)]
+        now = f"{run_id}/{history.step}/{len(history.evaluations)}/{len(history.told)}/{smoothing}/{bool(history.started)}"
+        if now == cursor:
+            return head + [gr.skip()] * 5
+        return head + [*self._plots(history, cursor, run_id, smoothing), charts.last_values(history), charts.log_lines(history), now]
+
+    def _plots(self, history: History, cursor: str, run_id: str, smoothing: float) -> list:
+        """Frames for plots that are there already; whole plots, with their colours, for a run that is shown for the first time."""
+        if history.started is None:
+            return [None, None]
+        frames = [charts.loss_frame(history, smoothing), charts.score_frame(history)]
+        if cursor.startswith(run_id) and cursor.endswith("True"):
+            return frames
+        colours = [charts.loss_colours(history.started), charts.score_colours(history.started)]
+        return [gr.LinePlot(value=frame, color_map=colour) for frame, colour in zip(frames, colours, strict=True)]
+
+    def _buttons(self, buttons: Buttons) -> list:
+        return [gr.update(interactive=on) for on in (buttons.pause, buttons.resume, buttons.stop)]
+
+    def command(self, act: Any) -> Any:
+        """A handler that does `act(run id, owner's key)` and tells what went wrong."""
+        def handle(run_id: str, browser: dict) -> None:
+            try:
+                act(run_id, browser["key"])
+            except MtlError as error:
+                raise gr.Error(str(error), print_exception=False) from error
+        return handle
+
+    def choices(self, browser: dict) -> list[tuple[str, str]]:
+        """The runs that this browser may list."""
+        return run_choices(self.jobs.root, browser["key"])
+
+    def list_runs(self, browser: dict) -> dict:
+        """The menu, brought up to date."""
+        return gr.update(choices=self.choices(browser))
+
+    def delete(self, run_id: str, browser: dict) -> list:
+        """Delete the shown run; an empty id is a change of mind."""
+        if not run_id:
+            return [gr.skip()] * 3
+        self.command(self.jobs.delete)(run_id, browser)
+        return ["", browser | {"run": ""}, gr.update(choices=self.choices(browser), value=None)]
+
+    def form_outputs(self) -> list:
+        """The widgets that `fill_form` sets."""
+        return [self.source, self.labels, self.rows, self.text_column, self.data_run, *self.settings.values()]
+
+    def fill_form(self, run_id: str) -> list:
+        """The settings of a run back in the form, so that it can be changed a little and run again."""
+        try:
+            config = open_run(self.jobs.root, run_id).config
+        except MtlError:
+            return [gr.skip()] * len(self.form_outputs())
+        own = config.source == "files"
+        return [FILES if own else HYPOTHETICAL, config.hypothetical_labels, config.hypothetical_rows, config.text_column,
+                run_id if own else "", *(form.shown(name, getattr(config, name)) for name in self.settings)]
+
+
+# The address names the run, so that a reload, a bookmark or a link finds it.
+SHOW_LINK = """(run) => {
+  const url = new URL(window.location);
+  run ? url.searchParams.set('run', run) : url.searchParams.delete('run');
+  window.history.replaceState(null, '', url);
+  return run ? url.href : '';
+}"""

@@ -1,0 +1,182 @@
+"""mtl/data/rows.py and mtl/data/__init__.py: the split, the labels, and what a run's settings become."""
+
+import random
+from collections import Counter
+
+import pytest
+
+from mtl.config import MAX_LABELS, TaskSpec, make_config
+from mtl.data import choose_tasks, load
+from mtl.data.rows import Row, Table, learn_labels, split_rows
+from mtl.data.words import Span
+from mtl.errors import MtlError
+
+INTENT, SLOTS = TaskSpec(name="intent", kind="classification"), TaskSpec(name="slots", kind="tagging")
+
+
+def many_rows(count: int, seed: int = 0) -> list[Row]:
+    """Rows with a common, a rare and a very rare label, some with entities, some not labelled."""
+    draws = random.Random(seed)
+    return [Row(f"text {index}", {"intent": draws.choices(["book", "fly", "stay", None], [70, 20, 3, 7])[0],
+                                  "slots": draws.choice([None, (), (Span(0, 4, "LOC"),), (Span(0, 4, "PER"), Span(5, 6, "LOC"))])})
+            for index in range(count)]
+
+
+@pytest.fixture
+def ask(tmp_path, write_rows):
+    """A function that writes the files' rows and loads them with the settings."""
+    def load_files(train, dev=None, test=None, **settings):
+        files = {f"{name}_file": write_rows(tmp_path / f"{name}.jsonl", rows)
+                 for name, rows in (("train", train), ("dev", dev), ("test", test)) if rows}
+        return load(make_config({"source": "files", **files, **settings}), tmp_path)
+
+    return load_files
+
+
+def plain_rows(count: int = 20, **more) -> list[dict]:
+    return [{"text": f"go {index} now", "intent": ("book", "fly")[index % 2], **more} for index in range(count)]
+
+
+# The split
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.5])
+@pytest.mark.parametrize("count", [10, 57, 400])
+def test_the_split_has_about_the_share_that_was_asked_and_loses_no_row(count, share):
+    rows = many_rows(count)
+    train, dev = split_rows(rows, share, [INTENT, SLOTS], seed=1)
+    assert abs(len(dev) - share * count) <= 1 and train and dev
+    texts = [row.text for row in rows]
+    assert sorted([row.text for row in train] + [row.text for row in dev], key=texts.index) == texts
+    for part in (train, dev):
+        places = [texts.index(row.text) for row in part]
+        assert places == sorted(places)
+
+
+def test_the_split_is_stratified():
+    rows = many_rows(600)
+
+    def kinds(part):
+        return Counter((row.values["intent"], frozenset(span.label for span in row.values["slots"] or ()), row.values["slots"] is None)
+                       for row in part)
+
+    whole, dev = kinds(rows), kinds(split_rows(rows, 0.2, [INTENT, SLOTS], seed=3)[1])
+    assert len(whole) >= 12
+    assert all(abs(dev[kind] - 0.2 * count) <= 1 for kind, count in whole.items())
+
+
+def test_the_split_follows_from_the_seed():
+    rows = many_rows(200)
+    first, again, other = (split_rows(rows, 0.2, [INTENT, SLOTS], seed)[1] for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_a_tiny_share_of_a_few_rows_is_still_one_row():
+    train, dev = split_rows(many_rows(5), 0.01, [INTENT, SLOTS], seed=1)
+    assert (len(train), len(dev)) == (4, 1)
+
+
+# Labels
+
+
+def test_labels_are_learned_sorted():
+    rows = [Row("a", {"intent": "fly", "slots": (Span(0, 1, "PER"), Span(2, 3, "LOC"))}), Row("b", {"intent": "book", "slots": None})]
+    assert learn_labels(rows, INTENT, "x").labels == ("book", "fly")
+    assert learn_labels(rows, SLOTS, "x").labels == ("LOC", "PER")
+
+
+@pytest.mark.parametrize(("spec", "values", "message"), [
+    (INTENT, [None, None], "x.csv: task 'intent' has no label in any row"),
+    (SLOTS, [(), None], "x.csv: task 'slots' has no entity in any row"),
+    (INTENT, ["book", "book", None], "x.csv: task 'intent' has one label, 'book'; at least 2"),
+    (INTENT, [str(number) for number in range(MAX_LABELS + 1)], f"has {MAX_LABELS + 1} different labels, the limit is {MAX_LABELS}"),
+])
+def test_labels_that_cannot_be_learned_from_are_an_error_with_the_file(spec, values, message):
+    with pytest.raises(MtlError, match=message):
+        learn_labels([Row("a", {spec.name: value}) for value in values], spec, "x.csv")
+
+
+def test_one_entity_label_is_enough_and_the_limit_itself_is_allowed():
+    assert learn_labels([Row("a", {"slots": (Span(0, 1, "X"),)})], SLOTS, "x").labels == ("X",)
+    assert len(learn_labels([Row("a", {"intent": str(number)}) for number in range(MAX_LABELS)], INTENT, "x").labels) == MAX_LABELS
+
+
+# From settings to rows
+
+
+def test_without_a_dev_file_a_share_of_the_training_file_is_kept_aside(ask):
+    dataset = ask(plain_rows(40), dev_share=0.25)
+    assert (len(dataset.train), len(dataset.dev), dataset.test) == (30, 10, [])
+    assert not {row.text for row in dataset.train} & {row.text for row in dataset.dev}
+    assert dataset.tasks == [TaskSpec(name="intent", kind="classification", labels=("book", "fly"))]
+
+
+def test_with_dev_and_test_files_every_training_row_is_learned_from(ask):
+    dataset = ask(plain_rows(20), dev=plain_rows(6), test=plain_rows(4))
+    assert (len(dataset.train), len(dataset.dev), len(dataset.test)) == (20, 6, 4)
+
+
+def test_a_dev_label_that_training_never_saw_is_told(ask):
+    dataset = ask(plain_rows(), dev=[*plain_rows(4), {"text": "swim", "intent": "swim"}])
+    assert dataset.tasks[0].labels == ("book", "fly")
+    assert any("dev.jsonl" in notice and "never occur in training" in notice and "swim" in notice for notice in dataset.notices)
+    assert ask(plain_rows(), dev=plain_rows(4)).notices == []
+
+
+def test_a_task_that_no_dev_row_is_labelled_for_is_told(ask):
+    slots = [{"start": 0, "end": 2, "label": "X"}]
+    dataset = ask(plain_rows(10, slots=slots), dev=plain_rows(4))
+    assert [spec.name for spec in dataset.tasks] == ["intent", "slots"]
+    assert any("Dev has no row labelled for 'slots'" in notice for notice in dataset.notices)
+
+
+def test_a_dev_file_without_any_of_the_tasks_is_an_error(ask):
+    with pytest.raises(MtlError, match="dev.jsonl: has none of the training file's tasks \\(intent\\)"):
+        ask(plain_rows(), dev=[{"text": "a b", "mood": "good"}, {"text": "b c", "mood": "bad"}])
+
+
+def test_only_the_tasks_asked_for_are_kept_and_rows_without_their_labels_left_out(ask):
+    rows = [*plain_rows(10, mood="good"), {"text": "no intent", "mood": "bad"}, {"text": "nothing"}]
+    dataset = ask(rows, tasks=(INTENT,))
+    kept = [*dataset.train, *dataset.dev]
+    assert len(kept) == 10 and all(set(row.values) == {"intent"} for row in kept)
+    assert any("2 of 12 rows have no label for any task and are left out" in notice for notice in dataset.notices)
+
+
+def test_an_unknown_task_or_another_kind_is_an_error(ask):
+    with pytest.raises(MtlError, match="there is no task 'slots'. The tasks found are: intent"):
+        ask(plain_rows(), tasks=(SLOTS,))
+    with pytest.raises(MtlError, match="'intent' holds classification labels, but tagging was asked for"):
+        ask(plain_rows(), tasks=(TaskSpec(name="intent", kind="tagging"),))
+
+
+def test_too_many_tasks_are_an_error_until_some_are_chosen(ask):
+    columns = {f"task{number}": None for number in range(9)}
+    rows = [row | {column: row["intent"] for column in columns} for row in plain_rows()]
+    with pytest.raises(MtlError, match="10 tasks were found .* the limit is 8. Choose some"):
+        ask(rows)
+    assert len(ask(rows, tasks=(INTENT,)).tasks) == 1
+
+
+def test_a_table_without_tasks_is_an_error():
+    with pytest.raises(MtlError, match="x: has texts but no labels"):
+        choose_tasks(Table([Row("a", {})], []), (), "x")
+
+
+def test_one_row_cannot_be_learned_from_and_measured_on(ask):
+    one = [{"text": "Rome", "slots": [{"start": 0, "end": 4, "label": "LOC"}]}]
+    with pytest.raises(MtlError, match="train.jsonl: has 1 labelled row; at least 2 are needed"):
+        ask(one)
+    dataset = ask(one, dev=one)
+    assert (len(dataset.train), len(dataset.dev)) == (1, 1)
+
+
+def test_two_rows_are_one_to_learn_from_and_one_to_measure_on(ask):
+    dataset = ask(plain_rows(2))
+    assert (len(dataset.train), len(dataset.dev)) == (1, 1)
+
+
+def test_hypothetical_data_follow_from_the_seed(tmp_path):
+    first, again, other = (load(make_config({"hypothetical_rows": 40, "seed": seed}), tmp_path) for seed in (1, 1, 2))
+    assert first == again and first.train != other.train
+    assert [spec.name for spec in first.tasks] == ["class", "sentiment", "entities"]
