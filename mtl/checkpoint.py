@@ -22,7 +22,7 @@ def save_checkpoint(run: Path, name: str, write: Callable[[Path], None], facts: 
     the new one. The old `last` lives on as `previous`. Raises MtlError, with the old one kept, if the disk is full.
     """
     building = run / f".tmp-{name}-{os.getpid()}"
-    shutil.rmtree(building, ignore_errors=True)
+    sweep(run)
     try:
         building.mkdir(parents=True)
         write(building)
@@ -49,19 +49,27 @@ def sweep(run: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
+def drop_damaged_last(run: Path) -> None:
+    """Remove a `last` that was passed over, so that the next save does not put it in the place of the whole `previous`."""
+    _retire(run / LAST, None)
+    sweep(run)
+
+
 def read_facts(checkpoint: Path) -> dict[str, Any]:
     """The facts in the manifest of `checkpoint`, after every file was compared with it; raises MtlError if anything differs."""
     damaged = f"Checkpoint '{checkpoint.name}' is damaged"
     try:
         manifest = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
         facts, files = manifest["facts"], manifest["files"]
+        if type(facts["step"]) is not int:
+            raise ValueError
         for name, wanted in files.items():
             path = checkpoint / name
             if path.is_symlink() or path.stat().st_size != wanted["bytes"] or _sha256(path) != wanted["sha256"]:
                 raise MtlError(f"{damaged}: {name} is not what was saved.")
     except FileNotFoundError as error:
         raise MtlError(f"{damaged}: {Path(error.filename).name} is missing.") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise MtlError(f"{damaged}: its {MANIFEST} cannot be read.") from error
     return facts
 
@@ -85,6 +93,8 @@ def newest_checkpoint(run: Path) -> tuple[Path | None, dict[str, Any], list[str]
 
 def _retire(old: Path, keep_as: Path | None) -> None:
     """Move `old` out of the way: to `keep_as`, or to be deleted. A rename is atomic where a deletion is not."""
+    if not old.exists():
+        return  # then what is at `keep_as` may be all there is
     for path, target in ((keep_as, None), (old, keep_as)):
         if path is not None and path.exists():
             path.rename(target or path.with_name(f".del-{path.name}-{os.getpid()}"))

@@ -88,7 +88,7 @@ def _train(options: argparse.Namespace) -> int:
 
     flags = {name: value for name, value in vars(options).items() if name in RunConfig.model_fields}
     if options.resume and (flags or options.config):
-        raise MtlError("--resume goes on with the settings that the run began with. Leave the other flags out, or start a new run with them.")
+        raise MtlError("--resume goes on with the settings that the run began with. Leave the other flags out, or start a new run.")
     config = None if options.resume else _config(options.config, flags)
     world = join_processes(config.device if config else "auto")
     is_first = world is None or world.process_index == 0

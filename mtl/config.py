@@ -52,7 +52,7 @@ class RunConfig(BaseModel):
         "'learnable' labels follow from the sentence; 'random' ones do not, so that dev scores should stay at chance.")
     hypothetical_rows: int = setting(1200, "Hypothetical rows", "How many sentences to make.", ge=20, le=1_000_000)
     dev_share: float = setting(
-        0.1, "Dev share", "Share of the training rows that is kept aside when there is no dev file; stratified and seeded.", ge=0.01, le=0.5)
+        0.1, "Dev share", "Share of the training rows kept aside when there is no dev file; stratified and seeded.", ge=0.01, le=0.5)
 
     # Tasks
     tasks: tuple[TaskSpec, ...] = setting((), "Tasks", "The tasks to train. Empty: every task found in the data.", max_length=MAX_TASKS)
@@ -61,8 +61,8 @@ class RunConfig(BaseModel):
     weights: dict[str, float] = setting(
         {}, "Loss weights", "Weight of each task's loss in the sum, such as intent=1,tags=2. Not named: 1.")
     sampling: Literal["joint", "alternating"] = setting(
-        "joint", "Sampling", "'joint': every step mixes all rows and uses every label on them. 'alternating': the tasks take turns, one a step.",
-        basic=True)
+        "joint", "Sampling",
+        "'joint': every step mixes all rows and uses every label on them. 'alternating': the tasks take turns, one a step.", basic=True)
 
     # Model
     encoder: str = setting(

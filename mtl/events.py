@@ -169,12 +169,16 @@ def describe(event: Event) -> str | None:
                     f"{event.parameters / 1e6:.1f}M parameters; {event.total_steps:,} steps; {event.device}, {event.precision}, "
                     f"{event.threads} threads" + (f", {event.processes} processes" if event.processes > 1 else "") + ".")
         case Evaluated():
-            tasks = "; ".join(f"{task} " + ", ".join([f"loss {event.losses[task]:.3f}"] * (task in event.losses)
-                                                     + [f"{name.replace('_', ' ')} {value:.1%}" for name, value in scores.items()])
-                              for task, scores in event.scores.items() if scores)
+            tasks = "; ".join(f"{task} {_measures(event.losses.get(task), scores)}" for task, scores in event.scores.items() if scores)
             best = " (best so far)" if event.is_best else ""
             where = f"Epoch {event.epoch:.2f}, step {event.step}, {event.split}"
             return f"{where}: {tasks}; everything right {event.everything_right:.1%}{best}"
         case Notice():
             return ("Warning: " if event.level == "warning" else "") + event.message
     return None
+
+
+def _measures(loss: float | None, scores: dict[str, float]) -> str:
+    """A task's loss, if there was one that is a number, and its scores."""
+    return ", ".join([f"loss {loss:.3f}" for loss in [loss] if loss is not None]
+                     + [f"{name.replace('_', ' ')} {value:.1%}" for name, value in scores.items()])

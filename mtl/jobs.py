@@ -17,9 +17,10 @@ from filelock import FileLock, Timeout
 from mtl.config import RunConfig
 from mtl.errors import MtlError, is_disk_full
 from mtl.events import Event, StatusChanged
+from mtl.learner import Learner
 from mtl.prediction import Predictor
 from mtl.runs import RESUMABLE, History, Run, RunReader, create_run, delete_run, open_run, read_history
-from mtl.training import BetweenSteps, Training, train
+from mtl.training import BetweenSteps, train
 
 MAX_WAITING = 8
 MAX_READERS = 32  # runs whose histories are kept in memory because some page looks at them
@@ -44,23 +45,23 @@ class Control:
         self._paused = self._stopped = self._copy_wanted = False
         self._snapshot: Snapshot | None = None
 
-    def between_steps(self, training: Training) -> bool:
+    def between_steps(self, learner: Learner) -> bool:
         """For the trainer: hand out a copy if one is wanted, wait while paused; whether to stop."""
         with self._changed:
-            self._serve(training)
+            self._serve(learner)
             if self._paused and not self._stopped:
                 self._run.log.append(StatusChanged("paused"))
                 while self._paused and not self._stopped:
                     self._changed.wait()
-                    self._serve(training)
+                    self._serve(learner)
                 if not self._stopped:
                     self._run.log.append(StatusChanged("running"))
             return self._stopped
 
-    def _serve(self, training: Training) -> None:
+    def _serve(self, learner: Learner) -> None:
         if self._copy_wanted:
-            model = copy.deepcopy(training.model).eval().requires_grad_(False)
-            self._snapshot = Snapshot(training.progress.step, time.time(), Predictor(model, training.tokenizer, training.machine))
+            model = copy.deepcopy(learner.model).eval().requires_grad_(False)
+            self._snapshot = Snapshot(learner.progress.step, time.time(), Predictor(model, learner.tokenizer, learner.machine))
             self._copy_wanted = False
             self._changed.notify_all()
 

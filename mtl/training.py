@@ -1,281 +1,32 @@
 """The joint loop: `train` yields what happens, event by event. Headless: it knows no page, no threads, no terminal, and decides nothing
 about a run but the training itself."""
 
-import hashlib
-import math
 import os
-import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import safetensors.torch
 import torch
 from accelerate import PartialState
-from accelerate.utils import gather_object
-from torch import Tensor, nn
 
 from mtl import data
-from mtl.batching import collate, count_targets
-from mtl.checkpoint import BEST, LAST, newest_checkpoint, read_facts, save_checkpoint, sweep
+from mtl.checkpoint import BEST, LAST, PREVIOUS, drop_damaged_last, newest_checkpoint, sweep
 from mtl.config import RunConfig
-from mtl.data.rows import Dataset
-from mtl.encoder import load_encoder, longest_input
 from mtl.errors import MtlError
-from mtl.evaluation import Answers, Split, answer, batches_for, load_weights, make_split, score
-from mtl.events import CheckpointSaved, Evaluated, Event, Notice, RunStarted, StatusChanged, StepDone
+from mtl.evaluation import load_weights
+from mtl.events import Event, Notice, StatusChanged
+from mtl.learner import Learner
 from mtl.machine import Machine, find_machine
-from mtl.model import MultiTaskModel, build_model, count_parameters, parameter_groups
-from mtl.sampling import Pool, Step, plan_epoch, share
 
 LOGGED_STEPS = 2000  # a run logs its steps in at most so many events, each the mean over the steps since the last
+BetweenSteps = Callable[[Learner], bool]
 
 
-@dataclass
-class Progress:
-    """Where a run stands; with the weights and the optimizer it is all that exact resume needs, since the plan of the rows, the learning
-    rate and each step's randomness are functions of seed and step."""
-
-    step: int = 0
-    best_score: float = -1.0
-    best_step: int = 0
-    stale: int = 0  # evaluations since the best one
-    seconds: float = 0.0
-
-
-@dataclass
-class Window:
-    """Sums since the last StepDone event; tensors, so that a GPU is not waited for at every step."""
-
-    losses: dict[str, Tensor] = field(default_factory=dict)
-    targets: dict[str, int] = field(default_factory=dict)
-    rows: int = 0
-    seconds: float = 0.0
-
-
-class Training:
-    """Everything that one run holds in memory. `train` tells the story; the methods are its verbs."""
-
-    def __init__(self, config: RunConfig, run: Path, dataset: Dataset, machine: Machine, world: PartialState | None) -> None:
-        self.config, self.run, self.dataset, self.machine = config, run, dataset, machine
-        self.rank, self.processes = (world.process_index, world.num_processes) if world else (0, 1)
-        self.weights = config.loss_weights([spec.name for spec in dataset.tasks])
-        torch.manual_seed(config.seed)
-        encoder, self.tokenizer = load_encoder(config.encoder, [row.text for row in dataset.train], config.seed)
-        longest = min(config.max_length, longest_input(encoder))
-        self.model = build_model(encoder, dataset.tasks, pooling=config.pooling, normalize=config.normalize, dropout=config.dropout,
-                                 encoder_dropout=config.encoder_dropout, max_length=longest).to(machine.device)
-        self.tasks = list(self.model.tasks.values())
-        self.train_split, self.dev_split, self.test_split = (
-            make_split(self.tokenizer, self.tasks, rows, longest) for rows in (dataset.train, dataset.dev, dataset.test))
-        self.optimizer = torch.optim.AdamW(
-            parameter_groups(self.model, config.learning_rate, config.head_learning_rate, config.weight_decay), fused=True)
-        self.pool = Pool(np.array([len(encoding.ids) for encoding in self.train_split.encodings]), self._labelled(),
-                         config.batch_size * config.accumulation * self.processes)
-        self.parallel = nn.parallel.DistributedDataParallel(self.model, find_unused_parameters=self._leaves_heads_out()) if world else self.model
-        self.steps_per_epoch = len(self.plan(0))
-        self.total_steps = min(config.epochs * self.steps_per_epoch, config.max_steps or math.inf)
-        self.progress, self.window = Progress(), Window()
-
-    def _labelled(self) -> dict[str, np.ndarray]:
-        """For each task with a weight above 0, which training rows have a target for it."""
-        labels = self.train_split.labels
-        return {task.name: np.array([count_targets([row], task.name) > 0 for row in labels])
-                for task in self.tasks if self.weights[task.name] > 0}
-
-    def _leaves_heads_out(self) -> bool:
-        """Whether there can be steps that some head takes no part in."""
-        masks = self.pool.labelled.values()
-        return self.config.sampling != "joint" or len(masks) < len(self.tasks) or not all(mask.all() for mask in masks)
-
-    def plan(self, epoch: int) -> list[Step]:
-        """The steps of `epoch`."""
-        return plan_epoch(self.config.sampling, self.pool, self.config.seed, epoch)
-
-    def optimize(self, step: Step) -> tuple[float, float]:
-        """One optimizer step; returns the learning rate and the gradient norm.
-
-        Every loss is a sum over this process's rows, divided by the number of labels in the whole step: however the step is cut into
-        batches and processes, the gradient is that of one large batch.
-        """
-        start = time.perf_counter()
-        rate = self._set_learning_rate()
-        torch.manual_seed(self._step_seed())
-        labels = self.train_split.labels
-        targets = {task: count for task in step.tasks if (count := count_targets([labels[row] for row in step.rows], task))}
-        batches = share(step, self.rank, self.processes, self.config.batch_size)
-        self.model.train()
-        sums = {task: torch.zeros((), device=self.machine.device) for task in targets}
-        for index, rows in enumerate(batches):
-            synchronise = self.processes == 1 or index == len(batches) - 1
-            with nullcontext() if synchronise else self.parallel.no_sync():
-                for task, loss in self._backward(rows, targets).items():
-                    sums[task] += loss
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm or math.inf).item()
-        if not math.isfinite(norm):
-            raise MtlError(self._diverged(sums))
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        self.progress.step += 1
-        self._count(sums, targets, len(step.rows), time.perf_counter() - start)
-        return rate, norm
-
-    def _backward(self, rows: np.ndarray, targets: dict[str, int]) -> dict[str, Tensor]:
-        """Add the gradient of these rows; returns each task's summed loss."""
-        # a process that a short step left without rows still takes part: with a row whose labels are all ignored
-        chosen = rows if len(rows) else [0]
-        split, device = self.train_split, self.machine.device
-        batch = collate([split.encodings[row] for row in chosen], self.tokenizer.pad_token_id, [split.labels[row] for row in chosen],
-                        list(targets))
-        labels = {task: ids.to(device) if len(rows) else torch.full_like(ids, -100, device=device) for task, ids in batch["labels"].items()}
-        with self.machine.autocast():
-            out = self.parallel(batch["input_ids"].to(device), batch["attention_mask"].to(device), labels=labels)
-        # several processes average their gradients, where the sum is wanted
-        total = sum(self.weights[task] * self.processes * loss / targets[task] for task, loss in out.losses.items())
-        total.backward()
-        return {task: loss.detach() for task, loss in out.losses.items()}
-
-    def _set_learning_rate(self) -> float:
-        factor = rate_factor(self.progress.step, self.total_steps, self.config.warmup, self.config.schedule)
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["base_lr"] * factor
-        return self.config.learning_rate * factor
-
-    def _step_seed(self) -> int:
-        """Dropout's randomness, a function of seed, step and process: nothing has to be saved for exact resume, and nothing that
-        happened between two steps can disturb it."""
-        return int(np.random.SeedSequence([self.config.seed, self.progress.step, self.rank]).generate_state(1, np.uint64)[0] >> 1)
-
-    def _count(self, sums: dict[str, Tensor], targets: dict[str, int], rows: int, seconds: float) -> None:
-        window = self.window
-        for task, loss in sums.items():
-            window.losses[task] = window.losses.get(task, 0) + loss
-            window.targets[task] = window.targets.get(task, 0) + targets[task]
-        window.rows += rows
-        window.seconds += seconds
-        self.progress.seconds += seconds
-
-    def step_done(self, rate: float, norm: float) -> StepDone:
-        """The event for the steps since the last one."""
-        window, self.window = self.window, Window()
-        sums = self._gather([{task: loss.item() for task, loss in window.losses.items()}])
-        losses = {task: sum(part[task] for part in sums) / count for task, count in window.targets.items()}
-        return StepDone(self.progress.step, self.epoch, losses, rate, norm, window.rows / window.seconds, self.progress.seconds)
-
-    @property
-    def patience_is_over(self) -> bool:
-        """Whether the score has stopped getting better for as long as was asked."""
-        return 0 < self.config.patience <= self.progress.stale
-
-    @property
-    def epoch(self) -> float:
-        """How often the training rows have been seen."""
-        return self.progress.step / self.steps_per_epoch
-
-    def _diverged(self, sums: dict[str, Tensor]) -> str:
-        parts = self._gather([{task: loss.item() for task, loss in sums.items()}])
-        bad = [task for task in sums if not math.isfinite(sum(part[task] for part in parts))]
-        what = f"the loss of {' and '.join(repr(task) for task in bad)}" if bad else f"the gradient of {' + '.join(map(repr, sums))}"
-        kept = f"the checkpoint of step {self._kept_step()} is kept" if self._kept_step() else "no checkpoint was saved before"
-        return (f"Step {self.progress.step + 1}: {what} is not a number any more, so this step was not taken and the run ends; {kept}. "
-                f"Lower the learning rates (now {self.config.learning_rate:g} and {self.config.head_learning_rate:g}; "
-                "1e-4 and 1e-3 are usual).")
-
-    def _kept_step(self) -> int:
-        """The step of the newest checkpoint on disk, 0 if there is none."""
-        try:
-            return read_facts(self.run / LAST)["step"]
-        except MtlError:
-            return 0
-
-    def _gather(self, items: list[Any]) -> list[Any]:
-        return gather_object(items) if self.processes > 1 else items
-
-    def agreed(self, stop: bool) -> bool:
-        """Whether any process wants to stop."""
-        return any(self._gather([stop]))
-
-    def evaluate(self, split: Split, name: str, model: MultiTaskModel) -> Evaluated:
-        """Losses and scores of `model` on `split`, each process answering its share of the batches."""
-        start = time.perf_counter()
-        model.eval()
-        tasks = [task.name for task in self.tasks]
-        mine = batches_for(split)[self.rank::self.processes]
-        parts = self._gather([answer(model, split.encodings, mine, self.machine, tasks, split.labels)])
-        whole = Answers({index: made for part in parts for index, made in part.predictions.items()},
-                        {task: sum(part.losses[task] for part in parts) for task in tasks})
-        got = score(self.tasks, split, whole)
-        return Evaluated(self.progress.step, self.epoch, name, got.losses, got.scores, got.everything_right, got.score,
-                         is_best=name == "dev" and got.score > self.progress.best_score, seconds=time.perf_counter() - start)
-
-    def note_score(self, evaluated: Evaluated) -> None:
-        """Remember whether the score was a new best."""
-        if evaluated.is_best:
-            self.progress.best_score, self.progress.best_step, self.progress.stale = evaluated.score, evaluated.step, 0
-        else:
-            self.progress.stale += 1
-
-    def save(self, name: str, *, resumable: bool) -> Iterator[Event]:
-        """Write a checkpoint; a full disk is told and training goes on."""
-        start = time.perf_counter()
-        try:
-            if self.rank == 0:
-                save_checkpoint(self.run, name, lambda folder: self._write(folder, resumable), self._facts())
-            yield CheckpointSaved(self.progress.step, name, time.perf_counter() - start)
-        except MtlError as error:
-            yield Notice(str(error), "warning")
-
-    def _write(self, folder: Path, resumable: bool) -> None:
-        self.model.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
-        if resumable:
-            torch.save(self.optimizer.state_dict(), folder / "optimizer.pt")
-
-    def _facts(self) -> dict[str, Any]:
-        return {"step": self.progress.step, "progress": asdict(self.progress), "data": fingerprint(self.dataset),
-                "config": self.config.model_dump(mode="json"), "machine": asdict(self.machine), "processes": self.processes,
-                "torch": torch.__version__}
-
-    def restore(self, checkpoint: Path, facts: dict[str, Any]) -> Iterator[Event]:
-        """Go back to `checkpoint`; raises MtlError if it belongs to other data or settings, says so if it cannot be bit-exact."""
-        if facts["data"] != fingerprint(self.dataset):
-            raise MtlError("The data is not the same as when this run began, so it cannot be resumed. Start a new run.")
-        changed = [name for name, value in self.config.model_dump(mode="json").items() if facts["config"].get(name, value) != value]
-        if changed:
-            raise MtlError(f"The settings {', '.join(changed)} are not the ones that this run began with, so it cannot be resumed. "
-                           "Start a new run.")
-        weights = safetensors.torch.load_file(checkpoint / "model.safetensors", backend="pread")
-        self.model.load_state_dict({name: weight.to(self.machine.device) for name, weight in weights.items()})
-        self.optimizer.load_state_dict(torch.load(checkpoint / "optimizer.pt", map_location=self.machine.device, weights_only=True))
-        self.progress = Progress(**facts["progress"])
-        now = {"machine": asdict(self.machine), "processes": self.processes, "torch": torch.__version__}
-        if any(facts[key] != value for key, value in now.items()):
-            yield Notice("Resumed on another machine, number of processes or torch version: the result will be close to that of an "
-                         "unbroken run, but not bit for bit the same.", "warning")
-
-    def started(self) -> RunStarted:
-        """The event that opens the log of a (resumed) training."""
-        def rows(split: Split, task: str) -> int:
-            return sum(row.values[task] is not None for row in split.rows)
-
-        tasks = {task.name: {"kind": task.spec.kind, "labels": list(task.spec.labels), "train_rows": rows(self.train_split, task.name),
-                             "dev_rows": rows(self.dev_split, task.name), "weight": self.weights[task.name], "main_score": task.main_score}
-                 for task in self.tasks}
-        return RunStarted(self.progress.step, self.total_steps, self.steps_per_epoch, tasks, len(self.train_split.rows),
-                          len(self.dev_split.rows), count_parameters(self.model), self.machine.device, self.machine.precision,
-                          self.machine.threads, self.processes, os.getpid())
-
-
-BetweenSteps = Callable[[Training], bool]
-
-
-def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: BetweenSteps = lambda training: False) -> Iterator[Event]:
+def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: BetweenSteps = lambda learner: False) -> Iterator[Event]:
     """Train as `config` says in the folder `run`, yielding events; `resume` goes on from its newest whole checkpoint.
 
-    `between_steps(training)` is called before every step, when the model is at rest: it may copy it, wait (a pause), or return True
+    `between_steps(learner)` is called before every step, when the model is at rest: it may copy it, wait (a pause), or return True
     to stop, which ends the run like any other, with its checkpoint. Ends with StatusChanged 'finished' or 'stopped'; raises MtlError
     on bad data, settings that do not fit, or a loss that is no number.
     """
@@ -284,37 +35,39 @@ def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: 
     machine = _machine(config, facts, world)
     torch.set_num_threads(machine.threads)
     dataset = data.load(config, run)
-    training = Training(config, run, dataset, machine, world)
-    if training.rank == 0:
+    learner = Learner(config, run, dataset, machine, world)
+    if learner.rank == 0:
         sweep(run)
+        if checkpoint and checkpoint.name == PREVIOUS:
+            drop_damaged_last(run)
     notices = [Notice(complaint, "warning") for complaint in complaints] + (
-        list(training.restore(checkpoint, facts)) if checkpoint else [])
-    yield training.started()
-    yield from notices + [Notice(notice) for notice in [*dataset.notices, *_truncated(training)]]
+        list(learner.restore(checkpoint, facts)) if checkpoint else [])
+    yield learner.started()
+    yield from notices + [Notice(notice) for notice in [*dataset.notices, *_truncated(learner)]]
     yield StatusChanged("running")
 
-    if training.progress.step == 0:  # where it starts from: what chance gives
-        yield replace(training.evaluate(training.dev_split, "dev", training.model), is_best=False)
-    log_every = max(1, training.total_steps // LOGGED_STEPS)
-    while training.progress.step < training.total_steps and not training.patience_is_over:
-        epoch, done = divmod(training.progress.step, training.steps_per_epoch)
-        for step in training.plan(epoch)[done:]:
-            if training.agreed(between_steps(training)):
-                yield from training.save(LAST, resumable=True)
-                yield StatusChanged("stopped", f"Stopped at step {training.progress.step}. Resume goes on from there.")
+    if learner.progress.step == 0:  # where it starts from: what chance gives
+        yield replace(learner.evaluate(learner.dev_split, "dev", learner.model), is_best=False)
+    log_every = max(1, learner.total_steps // LOGGED_STEPS)
+    while learner.progress.step < learner.total_steps and not learner.patience_is_over:
+        epoch, done = divmod(learner.progress.step, learner.steps_per_epoch)
+        for step in learner.plan(epoch)[done:]:
+            if learner.agreed(between_steps(learner)):
+                yield from learner.save(LAST, resumable=True)
+                yield StatusChanged("stopped", f"Stopped at step {learner.progress.step}. Resume goes on from there.")
                 return
-            rate, norm = training.optimize(step)
-            now = training.progress.step
-            last = now == training.total_steps
+            rate, norm = learner.optimize(step)
+            now = learner.progress.step
+            last = now == learner.total_steps
             if now % log_every == 0 or last:
-                yield training.step_done(rate, norm)
-            if last or now % (config.eval_every or training.steps_per_epoch) == 0:
-                yield from _evaluate_and_save(training, now)
+                yield learner.step_done(rate, norm)
+            if last or now % (config.eval_every or learner.steps_per_epoch) == 0:
+                yield from _evaluate_and_save(learner, now)
             elif config.checkpoint_every and now % config.checkpoint_every == 0:
-                yield from training.save(LAST, resumable=True)
-            if last or training.patience_is_over:
+                yield from learner.save(LAST, resumable=True)
+            if last or learner.patience_is_over:
                 break
-    yield from _finish(training)
+    yield from _finish(learner)
 
 
 def join_processes(device: str) -> PartialState | None:
@@ -324,49 +77,31 @@ def join_processes(device: str) -> PartialState | None:
     return PartialState(cpu=device == "cpu" or not torch.cuda.is_available())
 
 
-def _evaluate_and_save(training: Training, step: int) -> Iterator[Event]:
+def _evaluate_and_save(learner: Learner, step: int) -> Iterator[Event]:
     """A look at dev; the weights are kept as best if they are, and always as last."""
-    evaluated = training.evaluate(training.dev_split, "dev", training.model)
-    training.note_score(evaluated)
+    evaluated = learner.evaluate(learner.dev_split, "dev", learner.model)
+    learner.note_score(evaluated)
     yield evaluated
     if evaluated.is_best:
-        yield from training.save(BEST, resumable=False)
-    if training.config.keep_epochs and step % training.steps_per_epoch == 0:
-        yield from training.save(f"epoch-{step // training.steps_per_epoch:03d}", resumable=False)
-    yield from training.save(LAST, resumable=True)
+        yield from learner.save(BEST, resumable=False)
+    if learner.config.keep_epochs and step % learner.steps_per_epoch == 0:
+        yield from learner.save(f"epoch-{step // learner.steps_per_epoch:03d}", resumable=False)
+    yield from learner.save(LAST, resumable=True)
 
 
-def _finish(training: Training) -> Iterator[Event]:
+def _finish(learner: Learner) -> Iterator[Event]:
     """The one look at the test rows, with the best weights, and the end."""
-    if training.test_split.rows:
+    if learner.test_split.rows:
         try:
-            best = load_weights(training.run / BEST, training.machine.device)
+            best = load_weights(learner.run / BEST, learner.machine.device)
         except MtlError as error:
-            best = training.model
+            best = learner.model
             yield Notice(f"{error} The test rows are answered with the last weights instead.", "warning")
-        yield training.evaluate(training.test_split, "test", best)
-    at, config = training.progress, training.config
-    early = f" early, after {config.patience} evaluations without a better score," if at.step < training.total_steps else ""
+        yield learner.evaluate(learner.test_split, "test", best)
+    at, config = learner.progress, learner.config
+    early = f" early, after {config.patience} evaluations without a better score," if at.step < learner.total_steps else ""
     message = f"Finished{early} at step {at.step}. The best dev score, {at.best_score:.1%}, was at step {at.best_step}."
     yield StatusChanged("finished", message)
-
-
-def rate_factor(step: int, total: int, warmup: float, schedule: str) -> float:
-    """What the base learning rate is multiplied with at `step` (from 0): a linear rise over `warmup` x `total` steps, then the schedule."""
-    rise = round(warmup * total)
-    if step < rise:
-        return (step + 1) / rise
-    left = (total - step) / max(1, total - rise)  # 1 at the end of the rise, 0 after the last step
-    return {"linear": left, "cosine": (1 - math.cos(math.pi * left)) / 2, "constant": 1.0}[schedule]
-
-
-def fingerprint(dataset: Dataset) -> str:
-    """A digest of the rows and tasks that a run learns from."""
-    digest = hashlib.sha256(repr(dataset.tasks).encode())
-    for rows in (dataset.train, dataset.dev, dataset.test):
-        for row in rows:
-            digest.update(repr(row).encode())
-    return digest.hexdigest()
 
 
 def _machine(config: RunConfig, facts: dict[str, Any], world: PartialState | None) -> Machine:
@@ -381,12 +116,12 @@ def _machine(config: RunConfig, facts: dict[str, Any], world: PartialState | Non
     return wanted
 
 
-def _truncated(training: Training) -> list[str]:
+def _truncated(learner: Learner) -> list[str]:
     """A sentence if texts were cut."""
-    cut = sum(len(encoding.ids) >= training.model.config.max_length and encoding.firsts[-1:] == [-1]
-              for encoding in training.train_split.encodings)
+    cut = sum(len(encoding.ids) >= learner.model.config.max_length and encoding.firsts[-1:] == [-1]
+              for encoding in learner.train_split.encodings)
     if not cut:
         return []
-    return [f"{cut} of {len(training.train_split.rows)} training sentences are longer than {training.model.config.max_length} subwords "
+    return [f"{cut} of {len(learner.train_split.rows)} training sentences are longer than {learner.model.config.max_length} subwords "
             "and were cut. Raise max_length to keep them whole."]
 

@@ -12,7 +12,8 @@ from mtl.encoder import load_encoder
 from mtl.model import build_model
 from mtl.training import train
 
-TEXTS = ["Book a table in Rome for two.", "Fly from New York to Paris tomorrow!", "Play some jazz by Miles Davis", "It is far from good, Anna said."]
+TEXTS = ["Book a table in Rome for two.", "Fly from New York to Paris tomorrow!", "Play some jazz by Miles Davis",
+         "It is far from good, Anna said."]
 SPECS = (TaskSpec(name="intent", kind="classification", labels=("book", "fly", "play")),
          TaskSpec(name="mood", kind="classification", labels=("bad", "good")),
          TaskSpec(name="slots", kind="tagging", labels=("LOC", "PER")))

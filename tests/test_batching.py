@@ -11,7 +11,8 @@ from mtl.tasks.base import IGNORED, Encoding
 
 INTENT = make_task(TaskSpec(name="intent", kind="classification", labels=("book", "fly")))
 SLOTS = make_task(TaskSpec(name="slots", kind="tagging", labels=("LOC",)))
-ROWS = [Row("Fly to Rome", {"intent": "fly", "slots": (Span(7, 11, "LOC"),)}), Row("Book a table for two in Rome!", {"intent": None, "slots": ()}),
+ROWS = [Row("Fly to Rome", {"intent": "fly", "slots": (Span(7, 11, "LOC"),)}),
+        Row("Book a table for two in Rome!", {"intent": None, "slots": ()}),
         Row("Book", {"intent": "book", "slots": None})]
 
 

@@ -7,6 +7,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -128,17 +129,30 @@ def test_a_crash_at_any_rename_leaves_a_whole_checkpoint_the_old_one_or_the_new_
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3])
-def test_a_crash_while_a_damaged_last_is_replaced_leaves_a_whole_checkpoint_too(tmp_path, monkeypatch, nth):
+def test_a_second_crash_before_the_next_save_is_done_leaves_a_whole_checkpoint_too(tmp_path, monkeypatch, nth):
     save(tmp_path, 1)
     save(tmp_path, 2)
-    (tmp_path / LAST / "weights").write_bytes(b"hurt")
-    assert newest_checkpoint(tmp_path)[1] == {"step": 1}
-    crash_at_rename(monkeypatch, nth)
-    try:
-        save(tmp_path, 2)
-    except Crash:
-        monkeypatch.undo()
-    assert newest_checkpoint(tmp_path)[1].get("step") in (1, 2)
+    for step, at in ((3, 3), (4, nth)):
+        with monkeypatch.context() as patched, suppress(Crash):
+            crash_at_rename(patched, at)
+            save(tmp_path, step)
+        path, facts, complaints = newest_checkpoint(tmp_path)
+        assert facts["step"] >= 2 and is_whole(path) and complaints == []
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_a_crash_at_any_rename_after_a_damaged_last_was_passed_over_leaves_a_whole_checkpoint_too(trained, tiny_config, finish, monkeypatch,
+                                                                                                 tmp_path, nth):
+    run = shutil.copytree(trained, tmp_path / "run")
+    flip(run / LAST / "optimizer.pt")
+    with monkeypatch.context() as patched:
+        crash_at_rename(patched, nth)
+        with suppress(Crash):
+            finish(tiny_config(max_steps=4, eval_every=2), run, resume=True)
+    path, facts, _ = newest_checkpoint(run)
+    assert facts["step"] in (2, 4)
+    assert finish(tiny_config(max_steps=4, eval_every=2), run, resume=True)[-1].status == "finished"
+    assert newest_checkpoint(run)[1]["step"] == 4
 
 
 # A full disk

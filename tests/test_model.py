@@ -136,7 +136,8 @@ def test_a_row_that_is_not_labelled_adds_nothing_to_the_loss_or_the_gradient(mak
         given[1] = IGNORED
     seen = []
     for filler in (7, 8):  # what stands in the row makes no difference
-        changed = torch.where((torch.arange(3) == 1)[:, None] & (mask == 1), filler, torch.where(torch.isin(ids, torch.tensor([7, 8])), 9, ids))
+        others = torch.where(torch.isin(ids, torch.tensor([7, 8])), 9, ids)
+        changed = torch.where((torch.arange(3) == 1)[:, None] & (mask == 1), filler, others)
         model.zero_grad()
         losses = model(changed, mask, labels=labels).losses
         sum(losses.values()).backward()

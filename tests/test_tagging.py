@@ -23,8 +23,9 @@ from mtl.tasks.tagging import Tagging, first_subwords
 
 LABELS = ("LOC", "PER", "ORG")
 TASK = Tagging(TaskSpec(name="tags", kind="tagging", labels=LABELS))
-PIECES = ["Rome", "U.S.", "don't", "São", "Zu\u0308rich", "東京", "서울", "القاهرة", "תל", "अ", "e\u0301", "👩‍🚀", "🇫🇷", "...", "-", "_", "€5", "\u200b",
-          "\u00ad", "\ufffd", "x\u200by", "\u200fa", "supercalifragilistic", "[SEP]", "</s>", "\x00", "ﬁ", "İ", "ß", "1,000.5"]
+PIECES = ["Rome", "U.S.", "don't", "São", "Zu\u0308rich", "東京", "서울", "القاهرة", "תל", "अ", "e\u0301",
+          "👩‍🚀", "🇫🇷", "...", "-", "_", "€5", "\u200b", "\u00ad", "\ufffd", "x\u200by", "\u200fa", "supercalifragilistic",
+          "[SEP]", "</s>", "\x00", "ﬁ", "İ", "ß", "1,000.5"]
 
 
 def marked(text: str) -> Row:
@@ -66,8 +67,10 @@ def by_words(count: int) -> Encoding:
     "Fly to <New York|LOC>!", "<Anna|PER>'s trip (to <San Remo|LOC>), \"<Acme Inc.|ORG>\" paid.", "<A|PER> <B|PER><,|ORG>", "no entity",
     "<Merkel|PER>'<s|ORG>", "to <New-York|LOC>/<Rome|LOC>", "<São Paulo|LOC> und <Zu\u0308rich|LOC> e\u0301 <E\u0301vian|LOC>",
     "😀 <Rome|LOC> 👩‍🚀 <Oslo|LOC> 🇫🇷", "<😀|ORG> is fun", "去 <東京|LOC> 和 <北京市|LOC>", "去<東京|LOC>和", "سافر إلى <القاهرة|LOC> غدا",
-    "<\u200fשרה|PER> נסעה ל <תל אביב\u200f|LOC>", "to <New\u200bYork|LOC> and <\u200bParis|LOC>", "<soft\u00adware|ORG> by <I\u0307zmir|LOC>",
-    "a\tb\n<New  York|LOC>\u00a0<Rome|LOC>", "[SEP] <[MASK]|ORG> </s>", "<x_y|ORG> foo_bar", "<Supercalifragilisticexpialidocious|PER> sang",
+    "<\u200fשרה|PER> נסעה ל <תל אביב\u200f|LOC>",
+    "to <New\u200bYork|LOC> and <\u200bParis|LOC>", "<soft\u00adware|ORG> by <I\u0307zmir|LOC>",
+    "a\tb\n<New  York|LOC>\u00a0<Rome|LOC>", "[SEP] <[MASK]|ORG> </s>", "<x_y|ORG> foo_bar",
+    "<Supercalifragilisticexpialidocious|PER> sang",
     "<Rome \ufffd Oslo|LOC> \x07 <Anna \x00 Lind|PER>",
 ])
 def test_spans_survive_the_round_trip_through_subwords(tokenizer, text):

@@ -216,7 +216,8 @@ def test_patience_ends_a_run_whose_score_does_not_get_better(tiny_config, finish
     config = tiny_config(epochs=50, patience=2, learning_rate=1e-12, head_learning_rate=1e-12)
     events = finish(config, tmp_path)
     assert [seen.is_best for seen in dev(events)] == [False, True, False, False]
-    assert events[-1].status == "finished" and "Finished early, after 2 evaluations without a better score, at step 12" in events[-1].message
+    assert events[-1].status == "finished"
+    assert "Finished early, after 2 evaluations without a better score, at step 12" in events[-1].message
     again = finish(config, tmp_path, resume=True)
     assert not of(StepDone, again) and again[-1].status == "finished"
 
@@ -293,7 +294,8 @@ def test_the_rate_falls_as_the_schedule_says():
 
 @pytest.mark.parametrize(("total", "warmup"), [(1, 0.0), (1, 1.0), (7, 1.0), (3, 0.1)])
 def test_the_rate_is_above_0_at_every_step_of_a_short_run(total, warmup):
-    assert all(0 < rate_factor(step, total, warmup, schedule) <= 1 for step in range(total) for schedule in ("linear", "cosine", "constant"))
+    for schedule in ("linear", "cosine", "constant"):
+        assert all(0 < rate_factor(step, total, warmup, schedule) <= 1 for step in range(total))
 
 
 def test_the_steps_use_the_scheduled_rate(tiny_config, finish, tmp_path):

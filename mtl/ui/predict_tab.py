@@ -15,7 +15,8 @@ from mtl.machine import has_gpu
 from mtl.prediction import Predicted, Predictor, timed
 from mtl.runs import list_runs, open_run
 from mtl.tasks.base import Classified, Tagged
-from mtl.ui.train_tab import Page, run_name
+from mtl.ui.status import run_name
+from mtl.ui.train_tab import Page
 
 # the names that Gradio draws in pastels, readable on light and dark; hex colours are not
 PALETTE = ("red", "green", "blue", "yellow", "purple", "teal", "orange", "cyan", "lime", "pink")

@@ -1,135 +1,24 @@
-"""The Train tab: choose data, see what was understood, set, start, watch. Pure functions, then the layout, then the wiring; nothing here
+"""The Train tab: choose data, see what was understood, set, start, watch. The layout, then the wiring, then the handlers; nothing here
 computes, and no page is needed for a run to go on."""
 
 import html
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import pandas as pd
 
-from mtl.config import RunConfig, TaskSpec
+from mtl.config import RunConfig
 from mtl.data import choose_tasks, pick_tasks, read_table
-from mtl.data.rows import Table, Value, count_labels
 from mtl.errors import MtlError
 from mtl.jobs import Jobs
-from mtl.runs import ACTIVE, RESUMABLE, History, Run, list_runs, open_run
+from mtl.runs import History, open_run
 from mtl.ui import charts, form
+from mtl.ui.data_view import ROLES, assign_files, row_table, task_table
+from mtl.ui.status import Buttons, run_choices, run_name, status_html
 
 BASIC, MORE = form.fields(basic=True), form.fields(basic=False)
-ROLES = {"train_file": ("train",), "dev_file": ("dev", "valid", "val"), "test_file": ("test",)}
 HYPOTHETICAL, FILES = "Hypothetical data", "My own files"
-PREVIEW_ROWS = 6
-
-
-# Pure functions
-
-
-def assign_files(paths: Sequence[str]) -> dict[str, str]:
-    """Which uploaded file is for what, by its name; a single file is for training. Raises MtlError if that is not clear."""
-    if not paths:
-        raise MtlError("No file yet. Upload one with sentences and labels (JSONL or CSV).")
-    if len(paths) == 1:
-        return {"train_file": paths[0]}
-    roles: dict[str, str] = {}
-    for path in paths:
-        name = Path(path).stem.lower()
-        role = next((role for role, words in ROLES.items() if any(word in name for word in words)), "train_file")
-        if role in roles:
-            raise MtlError(f"{Path(roles[role]).name} and {Path(path).name} would both be the {role.removesuffix('_file')} file. "
-                           "Name them with train, dev and test.")
-        roles[role] = path
-    if "train_file" not in roles:
-        raise MtlError("None of the files is for training. Name it with 'train'.")
-    return roles
-
-
-def task_table(table: Table, specs: Sequence[TaskSpec]) -> pd.DataFrame:
-    """One row a task: kind, labels with their counts, labelled rows."""
-    rows = []
-    for spec in specs:
-        counts = count_labels(table.rows, spec.name)
-        labelled = sum(row.values.get(spec.name) is not None for row in table.rows)
-        most = ", ".join(f"{label} ({count})" for label, count in counts.most_common(8)) + (", ..." if len(counts) > 8 else "")
-        rows.append([spec.name, spec.kind, f"{labelled:,} of {len(table.rows):,}", f"{len(counts)}: {most}"])
-    return pd.DataFrame(rows, columns=["task", "kind", "labelled rows", "labels"])
-
-
-def row_table(table: Table, specs: Sequence[TaskSpec]) -> pd.DataFrame:
-    """The first rows as they were understood."""
-    rows = [[row.text, "\n".join(f"{spec.name}: {show_value(row.text, row.values.get(spec.name))}" for spec in specs)]
-            for row in table.rows[:PREVIEW_ROWS]]
-    return pd.DataFrame(rows, columns=["text", "labels"])
-
-
-def show_value(text: str, value: Value) -> str:
-    """A label, the entities with their labels, or that there is none."""
-    if value is None:
-        return "(not labelled)"
-    return value if isinstance(value, str) else "; ".join(f"{text[span.start:span.end]} = {span.label}" for span in value) or "(no entity)"
-
-
-def status_html(history: History | None, ahead: int, name: str) -> str:
-    """State, progress, pace and time left. Everything that a user wrote is escaped."""
-    if history is None:
-        return '<div class="mtl-status"><b>No run yet.</b> Choose the data, then press Start.</div>'
-    started, total = history.started, history.started.total_steps if history.started else 0
-    facts = [f"step {history.step:,} of {total:,}" if total else "", f"epoch {history.steps[-1].epoch:.2f}" if history.steps else ""]
-    if history.status == "running" and history.steps:
-        facts += [f"{charts.speed(history.steps):,.0f} sentences/s", f"about {duration(history.seconds_left)} left"]
-    elif history.status == "running":
-        facts.append("getting ready: reading the data and loading the encoder")
-    if history.steps and history.status not in ("running", "queued"):
-        facts.append(f"{duration(history.steps[-1].seconds)} of training")
-    if history.status == "queued":
-        facts.append(f"{ahead} run{'s' * (ahead != 1)} ahead" if ahead else "starting")
-    if started:
-        facts.append(f"{started.device}, {started.precision}, {started.threads} threads")
-    message = f"<div>{html.escape(history.message)}</div>" if history.message else ""
-    return (f'<div class="mtl-status"><span class="mtl-badge mtl-{history.status}">{history.status}</span> <b>{html.escape(name)}</b> '
-            f'<progress value="{history.step}" max="{total or 1}" aria-label="progress"></progress>'
-            f"<div>{' · '.join(filter(None, facts))}</div>{message}</div>")
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds for people."""
-    if seconds is None:
-        return "?"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
-
-
-def run_name(run: Run, config: RunConfig) -> str:
-    """The name that the user gave, or when the run was made and on what."""
-    what = Path(config.train_file).name if config.train_file else "hypothetical data"
-    return config.name or f"{what}, {time.strftime('%d %b %H:%M', time.strptime(run.id[:15], '%Y%m%d-%H%M%S'))}"
-
-
-def run_choices(root: Path, key: str) -> list[tuple[str, str]]:
-    """The owner's runs for a menu, newest first."""
-    return [(run_name(run, run.config), run.id) for run in list_runs(root, key)[:50]]
-
-
-@dataclass(frozen=True)
-class Buttons:
-    """Which of the three can be pressed: a pure function of the run's state and of who looks."""
-
-    pause: bool = False
-    resume: bool = False
-    stop: bool = False
-
-    @classmethod
-    def of(cls, history: History, is_owner: bool, is_here: bool) -> "Buttons":
-        going = is_owner and is_here
-        return cls(pause=going and history.status == "running", stop=going and history.status in ACTIVE and history.status != "stopping",
-                   resume=is_owner and (history.status in RESUMABLE or (is_here and history.status == "paused")))
-
-
-# Layout and wiring
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,67 @@
+"""The state of a run as the page shows it: a line, a bar, and which buttons can be pressed. Pure functions of the run's history."""
+
+import html
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtl.config import RunConfig
+from mtl.runs import ACTIVE, RESUMABLE, History, Run, list_runs
+from mtl.ui.charts import speed
+
+
+def status_html(history: History | None, ahead: int, name: str) -> str:
+    """State, progress, pace and time left. Everything that a user wrote is escaped."""
+    if history is None:
+        return '<div class="mtl-status"><b>No run yet.</b> Choose the data, then press Start.</div>'
+    started, total = history.started, history.started.total_steps if history.started else 0
+    facts = [f"step {history.step:,} of {total:,}" if total else "", f"epoch {history.steps[-1].epoch:.2f}" if history.steps else ""]
+    if history.status == "running" and history.steps:
+        facts += [f"{speed(history.steps):,.0f} sentences/s", f"about {duration(history.seconds_left)} left"]
+    elif history.status == "running":
+        facts.append("getting ready: reading the data and loading the encoder")
+    if history.steps and history.status not in ("running", "queued"):
+        facts.append(f"{duration(history.steps[-1].seconds)} of training")
+    if history.status == "queued":
+        facts.append(f"{ahead} run{'s' * (ahead != 1)} ahead" if ahead else "starting")
+    if started:
+        facts.append(f"{started.device}, {started.precision}, {started.threads} threads")
+    message = f"<div>{html.escape(history.message)}</div>" if history.message else ""
+    return (f'<div class="mtl-status"><span class="mtl-badge mtl-{history.status}">{history.status}</span> <b>{html.escape(name)}</b> '
+            f'<progress value="{history.step}" max="{total or 1}" aria-label="progress"></progress>'
+            f"<div>{' · '.join(filter(None, facts))}</div>{message}</div>")
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds for people."""
+    if seconds is None:
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def run_name(run: Run, config: RunConfig) -> str:
+    """The name that the user gave, or when the run was made and on what."""
+    what = Path(config.train_file).name if config.train_file else "hypothetical data"
+    return config.name or f"{what}, {time.strftime('%d %b %H:%M', time.strptime(run.id[:15], '%Y%m%d-%H%M%S'))}"
+
+
+def run_choices(root: Path, key: str) -> list[tuple[str, str]]:
+    """The owner's runs for a menu, newest first."""
+    return [(run_name(run, run.config), run.id) for run in list_runs(root, key)[:50]]
+
+
+@dataclass(frozen=True)
+class Buttons:
+    """Which of the three can be pressed: a pure function of the run's state and of who looks."""
+
+    pause: bool = False
+    resume: bool = False
+    stop: bool = False
+
+    @classmethod
+    def of(cls, history: History, is_owner: bool, is_here: bool) -> "Buttons":
+        going = is_owner and is_here
+        return cls(pause=going and history.status == "running", stop=going and history.status in ACTIVE and history.status != "stopping",
+                   resume=is_owner and (history.status in RESUMABLE or (is_here and history.status == "paused")))

@@ -1,0 +1,107 @@
+"""Kills a training with SIGKILL at random moments, resumes it, and compares what it ends with to a run that nobody touched.
+
+    python tests/bench/kill_and_resume.py --kills 20
+
+Prints a line per kill and a JSON summary; exits with 1 if any end differs. A child is forked for each attempt, so that torch is
+imported once.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import torch
+
+from mtl.config import RunConfig, make_config
+from mtl.jobs import carry_out
+from mtl.runs import Run, create_run, read_history
+
+SETTINGS = {"encoder": "tiny", "hypothetical_rows": 240, "epochs": 6, "batch_size": 8, "accumulation": 2, "learning_rate": 2e-3,
+            "checkpoint_every": 3, "eval_every": 10, "threads": 1, "device": "cpu"}
+
+
+def child(run: Run, resume: bool) -> int:
+    """The pid of a forked process that trains `run`."""
+    pid = os.fork()
+    if pid == 0:
+        status = "failed"
+        try:
+            with run.hold():
+                status = carry_out(run, resume=resume, between_steps=lambda training: False)
+        finally:
+            os._exit(0 if status == "finished" else 1)
+    return pid
+
+
+def train_to_the_end(run: Run, resume: bool) -> float:
+    """Train undisturbed; the seconds that it took."""
+    start = time.monotonic()
+    _, status = os.waitpid(child(run, resume), 0)
+    assert status == 0, read_history(run).message
+    return time.monotonic() - start
+
+
+def ending(run: Run) -> str:
+    """A digest of all that a run ends with: weights, optimizer, progress, every dev score, best checkpoint."""
+    digest = hashlib.sha256()
+    for file in ("last/model.safetensors", "best/model.safetensors"):
+        digest.update((run.folder / file).read_bytes())
+    state = torch.load(run.folder / "last" / "optimizer.pt", weights_only=True)
+    for slot in state["state"].values():
+        for value in slot.values():
+            digest.update(value.numpy().tobytes())
+    progress = json.loads((run.folder / "last" / "manifest.json").read_text())["facts"]["progress"]
+    progress.pop("seconds")
+    seen = [(at.step, at.scores, at.losses, at.is_best) for at in read_history(run).evaluations]
+    digest.update(repr((progress, seen)).encode())
+    return digest.hexdigest()
+
+
+def attempt(root: Path, config: RunConfig, wanted: str, seconds: float, dice: random.Random) -> dict:
+    """One run killed once to three times, then resumed to its end."""
+    run, kills, resume = create_run(root, config), [], False
+    for _ in range(dice.randint(1, 3)):
+        pid = child(run, resume)
+        time.sleep(dice.uniform(0.02, seconds))
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        kills.append(read_history(run).step)
+        resume = True
+    train_to_the_end(run, resume=True)
+    left = [path.name for path in run.folder.iterdir() if path.name.startswith((".tmp", ".del"))]
+    return {"killed_at_steps": kills, "identical": ending(run) == wanted, "left_behind": left}
+
+
+def main() -> None:
+    """Parse, kill, compare, tell."""
+    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ask.add_argument("--kills", type=int, default=20, help="runs to kill (each one to three times)")
+    ask.add_argument("--seed", type=int, default=0)
+    options = ask.parse_args()
+    dice, results = random.Random(options.seed), []
+    with tempfile.TemporaryDirectory() as folder:
+        plans = []
+        for sampling in ("joint", "alternating"):
+            config = make_config(SETTINGS | {"sampling": sampling})
+            untouched = create_run(Path(folder), config)
+            plans.append((config, train_to_the_end(untouched, resume=False), ending(untouched)))
+        for number in range(options.kills):
+            config, seconds, wanted = plans[number % len(plans)]
+            results.append(attempt(Path(folder), config, wanted, seconds, dice) | {"sampling": config.sampling})
+            print(json.dumps(results[-1]), flush=True)
+    good = sum(result["identical"] and not result["left_behind"] for result in results)
+    print(json.dumps({"runs": len(results), "kills": sum(len(result["killed_at_steps"]) for result in results), "identical": good}))
+    sys.exit(good < len(results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""mtl/ui/charts.py: from a history to frames that a page can show."""
+
+import math
+
+import pytest
+
+from mtl.config import MAX_TASKS
+from mtl.events import Evaluated, Logged, Notice, RunStarted, StatusChanged, StepDone
+from mtl.runs import History
+from mtl.ui.charts import (
+    EVERYTHING,
+    MAX_POINTS,
+    last_values,
+    log_lines,
+    loss_colours,
+    loss_frame,
+    plain,
+    score_colours,
+    score_frame,
+    smooth,
+    speed,
+    thin,
+)
+
+
+def facts(task: str) -> dict:
+    kind, score = ("tagging", "f1") if task == "slots" else ("classification", "accuracy")
+    return {"kind": kind, "labels": ["a", "b"], "main_score": score}
+
+
+def started(*tasks: str) -> RunStarted:
+    return RunStarted(0, 5000, 100, {task: facts(task) for task in tasks}, 40, 10, 1000, "cpu", "fp32", 1, 1, 77)
+
+
+def history(steps: int = 0, evaluations: int = 0, tasks: tuple[str, ...] = ("intent", "slots"), loss=lambda step: 1 / step) -> History:
+    made = History()
+    made.add(Logged(0.0, started(*tasks)))
+    for step in range(1, steps + 1):
+        made.add(Logged(float(step), StepDone(step, step / 100, {task: loss(step) for task in tasks}, 1e-4, 1.0, float(step), 1.0)))
+    for seen in range(1, evaluations + 1):
+        made.add(Logged(0.0, Evaluated(seen, seen / 100, "dev", {task: loss(seen) for task in tasks},
+                                       {task: {facts(task)["main_score"]: seen / 10000} for task in tasks}, seen / 20000, 0.5, False, 0.1)))
+    return made
+
+
+def points(frame, series: str) -> list[tuple[int, float]]:
+    of_series = frame[(frame.series == series)].dropna()
+    return list(zip(of_series.iloc[:, 0].tolist(), of_series.iloc[:, 1].tolist(), strict=True))
+
+
+@pytest.mark.parametrize("count", [0, 1, MAX_POINTS - 1, MAX_POINTS, MAX_POINTS + 1, 5000])
+def test_a_series_has_at_most_300_points_and_always_the_last_one(count):
+    made = history(count, count)
+    for frame, wanted in ((loss_frame(made, 0.0), {"intent train", "intent dev", "slots train", "slots dev"}),
+                          (score_frame(made), {"intent accuracy", "slots f1", EVERYTHING})):
+        assert set(frame.series) == wanted
+        for series in wanted:
+            found = points(frame, series)
+            assert len(found) == min(count, MAX_POINTS)
+            steps = [step for step, _ in found]
+            assert steps == sorted(set(steps)) and steps[-1:] == ([count] if count else [])
+
+
+def test_thinning_spreads_evenly_and_keeps_both_ends():
+    kept = thin(list(range(1000)), 11)
+    assert (kept[0], kept[-1], len(kept)) == (0, 999, 11)
+    assert all(99 <= later - earlier <= 101 for earlier, later in zip(kept, kept[1:], strict=False))
+    assert thin([1, 2, 3], 3) == [1, 2, 3]
+
+
+def test_every_series_is_there_from_the_first_draw_in_the_order_of_its_colours():
+    for frame, colours in ((loss_frame(history(), 0.5), loss_colours(started("intent", "slots"))),
+                           (score_frame(history()), score_colours(started("intent", "slots")))):
+        assert frame.series.tolist() == list(colours)
+        assert frame.iloc[:, 1].isna().all()
+    later = loss_frame(history(5, 5), 0.5)
+    assert later.series.tolist()[:4] == list(loss_colours(started("intent", "slots")))
+
+
+def test_a_frame_has_the_same_types_empty_and_full():
+    for make in (lambda made: loss_frame(made, 0.5), score_frame):
+        assert make(history()).dtypes.tolist() == make(history(5, 5)).dtypes.tolist()
+
+
+def test_smoothing_0_changes_nothing_and_more_of_it_draws_a_constant_as_a_constant():
+    noisy = [(step, (-1.0) ** step + step / 10) for step in range(1, 50)]
+    assert smooth(noisy, 0.0) == noisy
+    assert [value for _, value in smooth([(step, 3.0) for step in range(30)], 0.9)] == pytest.approx([3.0] * 30)
+    swings = [abs(later[1] - earlier[1]) for earlier, later in zip(smooth(noisy, 0.9), smooth(noisy, 0.9)[1:], strict=False)]
+    assert max(swings[10:]) < 0.5
+    assert smooth([], 0.9) == []
+
+
+def test_only_the_training_loss_is_smoothed():
+    made = history(40, 40, loss=lambda step: step % 2)
+    frame = loss_frame(made, 0.9)
+    assert [loss for _, loss in points(frame, "intent dev")] == [step % 2 for step in range(1, 41)]
+    assert 0.3 < points(frame, "intent train")[-1][1] < 0.7
+    assert [loss for _, loss in points(loss_frame(made, 0.0), "intent train")] == [step % 2 for step in range(1, 41)]
+
+
+def test_a_loss_that_was_no_number_or_a_task_left_out_of_a_step_leaves_a_gap():
+    made = History()
+    made.add(Logged(0.0, started("intent", "slots")))
+    for step, losses in enumerate([{"intent": 1.0}, {"slots": 2.0}, {"intent": None, "slots": 4.0}], 1):
+        made.add(Logged(0.0, StepDone(step, 0.0, losses, 0.0, 0.0, 1.0, 1.0)))
+    made.add(Logged(0.0, Evaluated(3, 0.0, "dev", {"intent": None}, {"intent": {"accuracy": 0.5}, "slots": {}}, 0.5, 0.5, False, 0.1)))
+    frame = loss_frame(made, 0.0)
+    assert points(frame, "intent train") == [(1, 1.0)] and points(frame, "slots train") == [(2, 2.0), (3, 4.0)]
+    assert points(frame, "intent dev") == [] and points(score_frame(made), "slots f1") == []
+    assert points(score_frame(made), "intent accuracy") == [(3, 0.5)]
+    table = last_values(made)
+    assert table["train loss"].tolist() == ["1.0000", "4.0000"] and table["dev loss"].tolist() == ["-", "-"]
+    assert log_lines(made)
+
+
+def test_the_measure_of_the_test_rows_is_not_drawn_among_dev():
+    made = history(3, 2)
+    made.add(Logged(0.0, Evaluated(3, 0.0, "test", {"intent": 9.0}, {"intent": {"accuracy": 1.0}}, 1.0, 1.0, False, 0.1)))
+    assert [step for step, _ in points(loss_frame(made, 0.0), "intent dev")] == [1, 2]
+    assert [step for step, _ in points(score_frame(made), EVERYTHING)] == [1, 2]
+
+
+def test_all_series_of_a_plot_have_colours_of_their_own():
+    tasks = [f"task {number}" for number in range(MAX_TASKS)]
+    for colours, count in ((loss_colours(started(*tasks)), 2 * MAX_TASKS), (score_colours(started(*tasks)), MAX_TASKS + 1)):
+        assert len(colours) == len(set(colours.values())) == count
+        assert all(len(colour) == 7 and int(colour[1:], 16) >= 0 for colour in colours.values())
+
+
+def test_a_task_s_name_is_never_markup():
+    assert plain("<b>x</b>") == "‹b›x‹/b›"
+    frame = loss_frame(history(2, 2, tasks=("<script>",)), 0.0)
+    assert set(frame.series) == {"‹script› train", "‹script› dev"} and len(points(frame, "‹script› train")) == 2
+
+
+def test_the_table_shows_the_last_values_and_all_scores():
+    made = history(3, 0)
+    made.add(Logged(0.0, Evaluated(3, 0.0, "dev", {"intent": 0.25}, {"intent": {"accuracy": 0.5, "macro_f1": 0.25}}, 0.5, 0.5, False, 0.1)))
+    assert last_values(made).values.tolist() == [["intent", "classification", "0.3333", "0.2500", "accuracy 50.0%, macro f1 25.0%"],
+                                                 ["slots", "tagging", "0.3333", "-", "-"]]
+    assert last_values(History()).empty
+
+
+def test_the_log_tells_the_last_lines_newest_last():
+    made = history()
+    for number in range(300):
+        made.add(Logged(0.0, Notice(f"number {number}")))
+    made.add(Logged(0.0, StatusChanged("finished", "Done.")))
+    lines = log_lines(made).splitlines()
+    assert len(lines) == 200 and lines[-1].endswith("  Done.") and lines[-2].endswith("  number 299")
+
+
+def test_speed_is_the_mean_of_the_last_ten_events():
+    assert speed([]) == 0.0
+    assert speed(history(20).steps) == pytest.approx(sum(range(11, 21)) / 10)
+    assert math.isfinite(speed(history(1).steps))

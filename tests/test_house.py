@@ -1,0 +1,132 @@
+"""The house stays as it was designed: who imports whom, one door per library, a tree in the README that is the tree on disk."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mtl.config import RunConfig
+
+ROOT = Path(__file__).resolve().parents[1]
+MODULES = sorted([*ROOT.glob("mtl/**/*.py"), ROOT / "app.py"])
+# the corridor: a module imports only from rungs before its own
+RUNGS = ["errors", "config", "data events", "tasks", "encoder batching sampling model balancing machine", "checkpoint", "evaluation",
+         "learner", "training prediction", "runs", "jobs", "export hub", "cli", "__main__", "ui", "app"]
+RUNG = {name: height for height, rung in enumerate(RUNGS) for name in rung.split()}
+DOORS = {"gradio": {"ui", "app"}, "threading": {"jobs"}, "torchjd": {"balancing"}, "accelerate": {"learner", "training", "cli"},
+         "huggingface_hub": {"hub", "data.hub", "encoder"}, "pandas": {"ui"}, "safetensors": {"learner", "checkpoint"}}
+
+
+def room(path: Path) -> str:
+    """mtl/ui/form.py -> ui, mtl/config.py -> config, app.py -> app."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return parts[0] if parts[0] == "app" else "mtl" if parts[1] == "__init__" else parts[1]
+
+
+def imports(path: Path) -> list[str]:
+    """All modules that the file imports, wherever in it."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [name.name for name in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: relative import"
+            found += [f"{node.module}.{name.name}" for name in node.names] if node.module == "mtl" else [node.module]
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_imports_only_from_rungs_before_its_own(path):
+    here = room(path)
+    if here == "mtl":
+        assert not imports(path)
+        return
+    for name in imports(path):
+        if name.startswith("mtl."):
+            there = name.split(".")[1]
+            assert there == here or RUNG[there] < RUNG[here], f"{path.name} imports {name}, which is not before it"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_library_is_used_only_behind_its_door(path):
+    here = ".".join(path.relative_to(ROOT).with_suffix("").parts[1:]) or "app"
+    for name in imports(path):
+        allowed = DOORS.get(name.split(".")[0])
+        assert allowed is None or here in allowed or room(path) in allowed, f"{path.name} imports {name}; its door is {allowed}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_says_first_what_it_is_and_stays_short(path):
+    text = path.read_text(encoding="utf-8")
+    assert ast.get_docstring(ast.parse(text)), f"{path.name} has no docstring"
+    assert text.count("\n") <= 300, f"{path.name} has {text.count(chr(10))} lines"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_public_name_has_a_docstring(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    public = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")]
+    for node in public:
+        assert ast.get_docstring(node), f"{path.name}: {node.name} has no docstring"
+
+
+def test_the_tree_in_the_readme_is_the_tree_on_disk():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    tree = text.split("## The code")[1].split("```")[1]
+    told = {line.split()[0] for line in tree.strip().splitlines()}
+    here = {str(path.relative_to(ROOT)) for path in MODULES}
+    assert told == here, f"only in the README: {sorted(told - here)}; only on disk: {sorted(here - told)}"
+
+
+def test_nothing_else_stands_at_the_top():
+    top = {line.split("/")[0] for line in _git("ls-files").splitlines()}
+    assert top <= {"app.py", "mtl", "checkpoints", "requirements.txt", "README.md", "tests", ".gitignore", ".gitattributes", "LICENSE",
+                   "pyproject.toml", ".ci"}
+
+
+def test_every_setting_has_a_label_and_a_sentence_of_help():
+    for name, field in RunConfig.model_fields.items():
+        assert field.title and field.description and field.description[-1] in ".?)", f"{name}: '{field.description}'"
+
+
+def test_the_tables_hold_what_the_config_offers():
+    from typing import get_args
+
+    from mtl.config import Kind
+    from mtl.sampling import SAMPLINGS
+    from mtl.tasks import TASKS
+
+    assert set(get_args(Kind)) == set(TASKS)
+    assert set(get_args(RunConfig.model_fields["sampling"].annotation)) == set(SAMPLINGS)
+
+
+def test_the_space_uses_the_pinned_gradio():
+    readme, pins = (ROOT / "README.md").read_text(encoding="utf-8"), (ROOT / "requirements.txt").read_text()
+    assert re.search(r"sdk_version: (\S+)", readme)[1] == re.search(r"gradio==(\S+)", pins)[1]
+    assert "app_file: app.py" in readme and "sdk: gradio" in readme
+
+
+def test_every_requirement_is_pinned_and_torch_is_a_range_that_hosts_can_keep():
+    lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")]
+    assert "torch>=2.8,<=2.13.0" in lines
+    assert all("==" in line for line in lines if not line.startswith("torch>"))
+
+
+def test_help_answers_without_loading_torch_or_gradio():
+    code = "import sys; from mtl.cli import _parser; _parser().format_help(); print([m for m in ('torch', 'gradio') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_ruff_is_content():
+    result = subprocess.run([sys.executable, "-m", "ruff", "check", "--no-cache", "."], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout[-2000:]
+
+
+def _git(*arguments: str) -> str:
+    result = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
+    if result.returncode:
+        pytest.skip("not a git checkout: what is tracked cannot be told")
+    return result.stdout
