@@ -1,6 +1,8 @@
 """MTL Studio: `python app.py` serves the page; a Space runs the same file."""
 
 import os
+import signal
+import sys
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
@@ -12,4 +14,5 @@ jobs = Jobs(default_root())
 demo = build_app(jobs)
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that a host that stops the app leaves time to save the run
     demo.launch(**launch_options(jobs))

@@ -1,6 +1,7 @@
 """One worker thread that trains the queued runs one after another, and the hand on it: pause, resume, stop, and a copy of the model
 to predict with meanwhile. The only file that knows threads."""
 
+import atexit
 import copy
 import secrets
 import threading
@@ -16,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from mtl.config import RunConfig
 from mtl.errors import MtlError, is_disk_full
-from mtl.events import Event, StatusChanged
+from mtl.events import Evaluated, Event, StatusChanged, describe
 from mtl.learner import Learner
 from mtl.prediction import Predictor
 from mtl.runs import RESUMABLE, History, Run, RunReader, create_run, delete_run, open_run, read_history
@@ -24,6 +25,7 @@ from mtl.training import BetweenSteps, train
 
 MAX_WAITING = 8
 MAX_READERS = 32  # runs whose histories are kept in memory because some page looks at them
+CLOSING = 30.0  # seconds that the end of the app waits for the last checkpoint
 PATIENCE = 30.0  # seconds to wait for a copy of a model that trains; a step on a slow machine may take some
 
 
@@ -106,6 +108,7 @@ class Jobs:
         self._jobs: list[Job] = []  # the first one is in work
         self._changed = threading.Condition()
         self._worker: threading.Thread | None = None
+        self._closed = False
         self._readers: OrderedDict[str, RunReader] = OrderedDict()
         self._reading = threading.Lock()
 
@@ -195,6 +198,19 @@ class Jobs:
         with self._changed:
             return bool(self._jobs) and self._jobs[0].run.id == run_id
 
+    def close(self) -> None:
+        """The app ends: the run in work is stopped, with a checkpoint, and the waiting ones stay to be resumed."""
+        with self._changed:
+            self._closed = True
+            waiting, self._jobs[1:] = self._jobs[1:], []
+            for job in waiting:
+                job.lock.release()
+            for job in self._jobs:
+                job.control.stop()
+            self._changed.notify_all()
+        if self._worker is not None:
+            self._worker.join(CLOSING)
+
     def _owned(self, run_id: str, key: str) -> Run:
         run = open_run(self.root, run_id)
         if not run.belongs_to(key):
@@ -225,16 +241,19 @@ class Jobs:
         if self._worker is None:
             self._worker = threading.Thread(target=self._work, name="trainer", daemon=True)
             self._worker.start()
+            atexit.register(self.close)
         self._changed.notify_all()
         return run
 
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._jobs)
+                self._changed.wait_for(lambda: self._jobs or self._closed)
+                if self._closed:
+                    return
                 job = self._jobs[0]
             try:
-                carry_out(job.run, resume=job.resume, between_steps=job.control.between_steps)
+                carry_out(job.run, resume=job.resume, between_steps=job.control.between_steps, show=_print_evaluated)
             finally:
                 with self._changed:
                     self._jobs.remove(job)
@@ -271,6 +290,12 @@ def carry_out(run: Run, *, resume: bool, between_steps: BetweenSteps, show: Call
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
     return status
+
+
+def _print_evaluated(event: Event) -> None:
+    """A line per evaluation in the terminal that the app was started from."""
+    if isinstance(event, Evaluated):
+        print(describe(event), flush=True)
 
 
 def _explain(error: Exception, run: Run) -> str:

@@ -1,0 +1,205 @@
+"""What the tests of the page share: a browser, the app as a process of its own, and looks at what a person would see. Everything is
+polled with generous limits, because the machine may be slow; nothing here says how fast it has to be."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Error, Page
+
+ROOT = Path(__file__).resolve().parent.parent
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]
+PATIENCE = 60.0  # seconds after which what did not happen will not
+
+
+def find_chromium(own: str = "") -> str | None:
+    """The path of a Chromium on this machine, `own` being Playwright's; None if there is none."""
+    candidates = ["/usr/bin/chromium", *(shutil.which(name) or "" for name in ("chromium", "chromium-browser", "google-chrome")), own]
+    return next((path for path in candidates if path and Path(path).is_file()), None)
+
+
+def wait_for(what: str, look: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+    """The first true answer of `look`; fails, saying `what` was waited for and what was last seen, if there is none in time."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            seen = look()
+        except Error as error:  # the page is being drawn anew
+            seen, trouble = None, error
+        else:
+            trouble = seen
+        if seen:
+            return seen
+        assert time.monotonic() < end, f"waited {seconds:.0f} s for {what}; last seen: {trouble!r}"
+        time.sleep(0.2)
+
+
+class App:
+    """`python app.py` on a free port, with its runs and uploads under `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.runs, self._folder = folder / "runs", folder
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self._port}"
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith(("GRADIO_", "SPACE"))} | {
+            "MTL_RUNS": str(self.runs), "GRADIO_SERVER_PORT": str(self._port), "GRADIO_TEMP_DIR": str(folder / "uploads"),
+            "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
+
+    @property
+    def output(self) -> str:
+        """What the app has printed."""
+        return (self._folder / "app.log").read_text()
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        with open(self._folder / "app.log", "a") as log:
+            self._process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=self.environment, stdout=log, stderr=log)
+        try:
+            wait_for("the app's first answer", self._answers, 120)
+        except BaseException:
+            self.kill()
+            raise
+
+    def _answers(self) -> bool:
+        assert self._process.poll() is None, f"the app ended: {self.output}"
+        try:
+            return urllib.request.urlopen(self.url, timeout=10).status == 200
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        """As kill -9 does: nothing is saved, nothing is said."""
+        self._process.kill()
+        self._process.wait()
+
+
+# Looks at the page
+
+
+def address(page: Page) -> str:
+    """What stands in the address bar now; `page.url` is only as new as the last event that Playwright has worked off."""
+    return page.evaluate("window.location.href")
+
+
+def status(page: Page) -> str:
+    """The word in the badge; empty before there is a run."""
+    badge = page.locator("#status .mtl-badge")
+    return badge.inner_text() if badge.count() else ""
+
+
+def step(page: Page) -> int:
+    """The step that the status line names, 0 before the first."""
+    found = re.search(r"step ([\d,]+) of", page.locator("#status").inner_text())
+    return int(found[1].replace(",", "")) if found else 0
+
+
+def can_press(page: Page) -> dict[str, bool]:
+    """Which of the run's buttons are enabled."""
+    return {name: page.locator(f"#{name}").is_enabled() for name in ("pause", "resume", "stop")}
+
+
+def text_of(page: Page, box: str) -> str:
+    """What stands in the text box with the id `box`."""
+    return page.locator(f"#{box} textarea, #{box} input").first.input_value()
+
+
+def drawn(page: Page, plot: str) -> dict[str, int]:
+    """Every line in the plot, with the number of points that it goes through."""
+    lines = page.locator(f"#{plot} svg path[aria-roledescription='line mark']").evaluate_all(
+        "lines => lines.map(line => [line.getAttribute('aria-label'), line.getAttribute('d') || ''])")
+    assert not any("NaN" in path for _, path in lines), lines
+    return {label.partition("series: ")[2]: path.count(",") for label, path in lines}
+
+
+def points(page: Page, plot: str) -> dict[str, dict[int, float]]:
+    """Every point that the plot shows under the mouse: series -> step -> value."""
+    labels = page.locator(f"#{plot} svg path[aria-roledescription='point']").evaluate_all(
+        "marks => marks.map(mark => mark.getAttribute('aria-label'))")
+    found: dict[str, dict[int, float]] = {}
+    for at, value, series in (re.fullmatch(r"step: ([\d,]+); \w+: (\S+); series: (.*)", label).groups() for label in labels):
+        if value != "null":
+            found.setdefault(series, {})[int(at.replace(",", ""))] = float(value)
+    return found
+
+
+def legend(page: Page, plot: str) -> list[str]:
+    """The names in the plot's legend."""
+    return page.locator(f"#{plot} svg .role-legend-label text").all_inner_texts()
+
+
+def pieces(page: Page, index: int = 0) -> list[tuple[str, str | None]]:
+    """What the Predict tab highlights, piece by piece with its label, as it stands in the page: no blank is lost or made."""
+    return [tuple(piece) for piece in page.locator(f"#tagged-{index} .token").evaluate_all(
+        """tokens => tokens.map(token => [
+            token.querySelector('.text').textContent, token.querySelector('.label')?.textContent.trim() ?? null])""")]
+
+
+def probabilities(page: Page, index: int = 0) -> dict[str, float]:
+    """The classes of the Predict tab with their probabilities, the likeliest first."""
+    return dict(page.locator(f"#classified-{index} meter").evaluate_all(
+        "bars => bars.map(bar => [bar.getAttribute('aria-label'), Number(bar.getAttribute('value'))])"))
+
+
+def is_too_wide(page: Page) -> bool:
+    """Whether a person has to scroll sideways."""
+    return page.evaluate("document.documentElement.scrollWidth > window.innerWidth + 1")
+
+
+# What a person does
+
+
+def open_tab(page: Page, name: str) -> None:
+    """Click a tab's name."""
+    page.get_by_role("tab", name=name).click()
+
+
+def choose(page: Page, menu: str, option: str) -> None:
+    """Open the menu with the id `menu` and click the first entry that contains `option`; retried, as opening it may bring it up to date."""
+    def try_it() -> bool:
+        page.locator(f"#{menu} input").click()
+        entry = page.get_by_role("option").filter(has_text=option).first
+        try:
+            entry.wait_for(state="visible", timeout=3000)
+            entry.click(timeout=3000)
+        except Error:
+            page.keyboard.press("Escape")
+            page.locator(f"#{menu} input").blur()
+        return option in text_of(page, menu)
+
+    wait_for(f"'{option}' in the menu '{menu}'", try_it)
+
+
+def upload(page: Page, *paths: Path) -> None:
+    """Put files where the page takes them, in place of those that are there."""
+    clear = page.locator("#files").get_by_label("Clear")
+    if clear.count():
+        clear.first.click()
+        clear.first.wait_for(state="detached")
+    page.locator("#files input[type=file]").set_input_files([str(path) for path in paths])
+
+
+def set_field(page: Page, name: str, value: str) -> None:
+    """Type `value` into a setting."""
+    field = page.locator(f"#field-{name} input, #field-{name} textarea").first
+    field.fill(value)
+    field.press("Enter")
+    field.blur()
+
+
+def ask(page: Page, text: str) -> str:
+    """Type `text` in the Predict tab, press the button, and return the line that says who answered. Every text is to be asked once."""
+    page.locator("#text textarea").fill(text)
+    page.locator("#predict").click()
+    wait_for("an answer", lambda: "".join(piece for piece, _ in pieces(page)) == text)
+    return text_of(page, "about")

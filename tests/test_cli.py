@@ -1,0 +1,118 @@
+"""The terminal's door, as a person uses it: in processes of its own."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mtl.config import RunConfig
+from mtl.runs import list_runs, read_history
+
+ROOT = Path(__file__).resolve().parents[1]
+QUICK = ["--encoder", "tiny", "--hypothetical-rows", "120", "--epochs", "2", "--learning-rate", "2e-3", "--threads", "1", "--device", "cpu"]
+
+
+@pytest.fixture
+def mtl(tmp_path):
+    """Runs `python -m mtl ...` with its runs in a folder of the test's own."""
+    def run(*arguments: str, launcher: tuple[str, ...] = (sys.executable,), stdin: str = "") -> subprocess.CompletedProcess:
+        environment = {**os.environ, "MTL_RUNS": str(tmp_path / "runs")}
+        return subprocess.run([*launcher, "-m", "mtl", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, input=stdin)
+
+    run.root = tmp_path / "runs"
+    return run
+
+
+def test_help_lists_every_setting(mtl):
+    text = mtl("train", "--help").stdout
+    for name in RunConfig.model_fields:
+        assert "--" + name.replace("_", "-") in text
+
+
+def test_a_run_is_trained_listed_and_asked(mtl):
+    trained = mtl("train", *QUICK, "--name", "first try")
+    assert trained.returncode == 0, trained.stderr
+    looks = re.findall(r"Epoch (\d)\.00, step \d+, dev: .*class loss .*entities loss .*f1 ", trained.stdout)
+    assert looks == ["0", "1", "2"]
+    listed = json.loads(mtl("runs", "--json").stdout)
+    assert (listed["status"], listed["name"], listed["step"]) == ("finished", "first try", listed["total_steps"])
+    texts = ["Anna left Oslo.", "Caf\u00e9 \U0001f44d\U0001f3fd in San Remo!"]
+    asked = mtl("predict", "last", "--tasks", "class,entities", stdin="\n".join(texts))
+    answers = [json.loads(line) for line in asked.stdout.splitlines()]
+    assert [answer["text"] for answer in answers] == texts
+    for answer in answers:
+        assert abs(sum(answer["class"]["probabilities"].values()) - 1) < 0.01 and "sentiment" not in answer
+        assert all(answer["text"][span["start"]:span["end"]] == span["text"] for span in answer["entities"])
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), [
+    (["train", "--train-file", "nowhere.csv"], "nowhere.csv: there is no such file"),
+    (["train", "--tasks", "class,colour"], "There is no task 'colour' in the data. The tasks found are: class, sentiment, entities"),
+    (["train", "--learning-rate", "-1"], "learning_rate: found -1.0, but it should be greater than 0"),
+    (["train", "--weights", "class"], "'class' is not of the form task=number"),
+    (["train", "--alpha", "0.3", *QUICK], "alpha weighs two tasks against each other, but this run has 3"),
+    (["train", "--encoder", "../etc", *QUICK[2:]], "'../etc' is not the id of a Hub model"),
+    (["train", "--resume", "last"], "There is no run yet"),
+    (["train", "--resume", "last", "--epochs", "3"], "--resume goes on with the settings"),
+    (["predict", "last", "Hello"], "There is no run yet"),
+    (["predict", "../../etc", "Hello"], "There is no such run"),
+])
+def test_what_is_wrong_is_said_in_one_sentence_without_a_traceback(mtl, arguments, sentence):
+    result = mtl(*arguments)
+    assert result.returncode == 1
+    assert sentence in result.stderr and "Traceback" not in result.stderr + result.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_told_to_stop_saves_exits_with_130_and_goes_on_where_it_was(mtl, number):
+    command = [sys.executable, "-m", "mtl", "train", *QUICK, "--epochs", "30"]
+    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "MTL_RUNS": str(mtl.root)}, stdout=subprocess.PIPE, text=True)
+    end = time.monotonic() + 60
+    while not (runs := list_runs(mtl.root)) or read_history(runs[0]).step < 5:
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.05)
+    process.send_signal(number)
+    assert process.wait(30) == 130
+    stopped = read_history(runs[0])
+    assert stopped.status == "stopped" and stopped.checkpoints["last"] == stopped.step
+    assert mtl("train", "--resume", runs[0].id).returncode == 0
+    untouched = mtl("train", *QUICK, "--epochs", "30")
+    assert untouched.returncode == 0
+    one, other = (load_file(run.folder / "last/model.safetensors") for run in list_runs(mtl.root))
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_two_processes_of_accelerate_give_what_one_gives_with_twice_the_batch(mtl):
+    settings = [*QUICK, "--dropout", "0", "--encoder-dropout", "0", "--accumulation", "2"]
+    launch = (str(Path(sys.executable).parent / "accelerate"), "launch", "--cpu", "--num_processes", "2")
+    two = mtl("train", *settings, "--batch-size", "5", launcher=launch)
+    assert two.returncode == 0, two.stderr[-3000:]
+    one = mtl("train", *settings, "--batch-size", "10")
+    assert one.returncode == 0, one.stderr
+    single, double = (read_history(run) for run in list_runs(mtl.root))
+    assert (double.started.processes, single.started.processes) == (2, 1)
+    assert double.started.total_steps == single.started.total_steps
+    one, other = (load_file(run.folder / "last/model.safetensors") for run in list_runs(mtl.root))
+    assert max((value - other[name]).abs().max().item() for name, value in one.items()) < 1e-4
+    for left, right in zip(double.evaluations, single.evaluations, strict=True):
+        assert left.losses == pytest.approx(right.losses, abs=1e-4)
+
+
+def test_the_settings_of_a_run_can_be_used_for_another(mtl, tmp_path):
+    rows = [{"text": f"{word} {number}", "mood": word} for number in range(20) for word in ("good", "bad")]
+    data = tmp_path / "moods.jsonl"
+    data.write_text("\n".join(map(json.dumps, rows)))
+    assert mtl("train", *QUICK[:2], *QUICK[4:], "--train-file", str(data)).returncode == 0
+    settings = tmp_path / "settings.json"
+    settings.write_text(json.dumps({"encoder": "tiny", "epochs": 1, "weights": {"mood": 2.0}, "threads": 1}))
+    again = mtl("train", "--config", str(settings), "--train-file", str(data), "--epochs", "2")
+    assert again.returncode == 0, again.stderr
+    assert list_runs(mtl.root)[0].config.epochs == 2 and list_runs(mtl.root)[0].config.weights == {"mood": 2.0}

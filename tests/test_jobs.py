@@ -1,0 +1,201 @@
+"""The worker thread and the hand on it: queue, pause, resume, stop, owners, and predictions that leave the training as it was."""
+
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mtl.errors import MtlError
+from mtl.jobs import Jobs
+from mtl.runs import Run, create_run, read_history
+
+KEY = "the owner's key"
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    """Jobs over an empty folder; whatever still runs at the end is stopped."""
+    made = Jobs(tmp_path / "runs")
+    yield made
+    made.close()
+
+
+def wait(jobs: Jobs, run: Run, *statuses: str, seconds: float = 60) -> str:
+    """The status of `run` once it is one of `statuses`."""
+    end = time.monotonic() + seconds
+    while (status := jobs.history(run.id).status) not in statuses or (status not in ("queued", "running", "paused") and jobs.has(run.id)):
+        assert time.monotonic() < end, f"still {status}: {jobs.history(run.id).message}"
+        time.sleep(0.02)
+    return status
+
+
+def wait_for_step(jobs: Jobs, run: Run, step: int) -> None:
+    end = time.monotonic() + 60
+    while jobs.history(run.id).step < step:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def weights(run: Run) -> dict[str, torch.Tensor]:
+    return load_file(run.folder / "last" / "model.safetensors")
+
+
+def test_runs_are_trained_one_after_another_in_the_order_they_came(jobs, tiny_config):
+    runs = [jobs.start(tiny_config(seed=seed, epochs=8), KEY) for seed in (1, 2, 3)]
+    assert [jobs.ahead(run.id) for run in runs] == [0, 1, 2]
+    for run in runs:
+        assert wait(jobs, run, "finished") == "finished"
+    begun = [next(at.time for at in jobs.history(run.id).told if getattr(at.event, "status", "") == "running") for run in runs]
+    ended = [jobs.history(run.id).last_time for run in runs]
+    assert begun[1] >= ended[0] and begun[2] >= ended[1]
+
+
+def test_the_same_start_pressed_twice_is_one_run(jobs, tiny_config):
+    first = jobs.start(tiny_config(epochs=50), KEY)
+    assert jobs.start(tiny_config(epochs=50), KEY) == first
+    assert jobs.start(tiny_config(epochs=50), "another key") != first
+
+
+def test_a_paused_run_takes_no_step_until_it_is_resumed(jobs, tiny_config):
+    run = jobs.start(tiny_config(epochs=400), KEY)
+    wait_for_step(jobs, run, 3)
+    jobs.pause(run.id, KEY)
+    wait(jobs, run, "paused")
+    step = jobs.history(run.id).step
+    time.sleep(0.5)
+    assert jobs.history(run.id).step == step
+    jobs.resume(run.id, KEY)
+    wait(jobs, run, "running")
+    wait_for_step(jobs, run, step + 3)
+
+
+def test_a_run_paused_stopped_and_resumed_ends_bit_for_bit_like_one_left_alone(jobs, tiny_config):
+    config = tiny_config(epochs=12)
+    run, calm = jobs.start(config, KEY), jobs.start(config, "somebody else")
+    wait_for_step(jobs, run, 5)
+    jobs.pause(run.id, KEY)
+    wait(jobs, run, "paused", "finished")
+    jobs.stop(run.id, KEY)
+    assert wait(jobs, run, "stopped") == "stopped"
+    jobs.resume(run.id, KEY)
+    wait(jobs, run, "finished")
+    wait(jobs, calm, "finished")
+    assert all(torch.equal(value, weights(calm)[name]) for name, value in weights(run).items())
+
+
+def test_predicting_from_live_weights_leaves_the_training_bit_for_bit_as_it_was(jobs, tiny_config):
+    config = tiny_config(epochs=40)
+    asked, left_alone = jobs.start(config, KEY), jobs.start(config, "somebody else")
+    steps = []
+    while wait(jobs, asked, "queued", "running", "finished") != "finished":
+        try:
+            snapshot = jobs.snapshot(asked.id)
+        except MtlError:
+            continue
+        before = {name: value.clone() for name, value in snapshot.predictor.model.state_dict().items()}
+        answers = snapshot.predictor.predict(["Anna flew to Oslo with Acme Group.", "The soup was great!"])
+        assert [answer.text for answer in answers] == ["Anna flew to Oslo with Acme Group.", "The soup was great!"]
+        assert all(torch.equal(value, before[name]) for name, value in snapshot.predictor.model.state_dict().items())
+        steps.append(snapshot.step)
+    wait(jobs, left_alone, "finished")
+    assert len(set(steps)) > 3 and steps == sorted(steps)
+    assert all(torch.equal(value, weights(left_alone)[name]) for name, value in weights(asked).items())
+
+
+def test_a_snapshot_is_the_weights_of_the_step_that_it_names(jobs, tiny_config):
+    run = jobs.start(tiny_config(epochs=400), KEY)
+    wait_for_step(jobs, run, 2)
+    jobs.pause(run.id, KEY)
+    wait(jobs, run, "paused")
+    snapshot = jobs.snapshot(run.id)
+    jobs.stop(run.id, KEY)
+    wait(jobs, run, "stopped")
+    saved = weights(run)
+    assert snapshot.step == jobs.history(run.id).checkpoints["last"]
+    assert all(torch.equal(value, saved[name]) for name, value in snapshot.predictor.model.state_dict().items())
+
+
+def test_a_waiting_run_that_is_stopped_leaves_the_queue(jobs, tiny_config):
+    first, second = jobs.start(tiny_config(epochs=200), KEY), jobs.start(tiny_config(epochs=200, seed=2), KEY)
+    jobs.stop(second.id, KEY)
+    assert jobs.history(second.id).status == "stopped" and not jobs.has(second.id) and jobs.has(first.id)
+
+
+@pytest.mark.parametrize("act", ["pause", "resume", "stop", "delete"])
+def test_only_the_owner_can_change_a_run(jobs, tiny_config, act):
+    run = jobs.start(tiny_config(epochs=200), KEY)
+    for key in ("", "a guess", run.id):
+        with pytest.raises(MtlError, match="another browser"):
+            getattr(jobs, act)(run.id, key)
+    assert jobs.history(run.id).status in ("queued", "running")
+
+
+@pytest.mark.parametrize("run_id", ["", "..", "../secret", "20260101-000000-" + "0" * 32])
+def test_a_run_that_is_not_there_is_said_to_be_not_there(jobs, run_id):
+    for act in (lambda: jobs.history(run_id), lambda: jobs.stop(run_id, KEY), lambda: jobs.resume(run_id, KEY)):
+        with pytest.raises(MtlError, match="no such run"):
+            act()
+
+
+def test_a_bad_run_fails_with_a_sentence_and_the_next_one_is_trained(jobs, tiny_config, tmp_path):
+    bad_file = tmp_path / "bad.csv"
+    bad_file.write_text("text,topic\nonly one label,a\nhere,a\n")
+    bad = jobs.start(tiny_config(source="files", train_file=str(bad_file)), KEY)
+    good = jobs.start(tiny_config(), KEY)
+    assert wait(jobs, bad, "failed") == "failed"
+    assert "bad.csv: task 'topic' has one label, 'a'" in jobs.history(bad.id).message
+    assert wait(jobs, good, "finished") == "finished"
+
+
+def test_a_learning_rate_out_of_this_world_fails_with_its_step_and_task_and_keeps_what_was_saved(jobs, tiny_config):
+    run = jobs.start(tiny_config(learning_rate=1e9, head_learning_rate=1e9, warmup=0.0, epochs=40, checkpoint_every=1), KEY)
+    wait(jobs, run, "failed")
+    message = jobs.history(run.id).message
+    assert message.startswith("Step ") and "is not a number any more" in message and "'" in message and "learning rate" in message
+    assert all(value.isfinite().all() for value in weights(run).values())
+
+
+def test_an_app_that_ends_saves_the_run_in_work_and_keeps_the_waiting_ones_to_be_resumed(jobs, tiny_config):
+    first, second = jobs.start(tiny_config(epochs=400), KEY), jobs.start(tiny_config(seed=2), KEY)
+    wait_for_step(jobs, first, 3)
+    jobs.close()
+    later = Jobs(jobs.root)
+    assert (later.history(first.id).status, later.history(second.id).status) == ("stopped", "interrupted")
+    assert later.history(first.id).checkpoints["last"] == later.history(first.id).step
+    later.resume(second.id, KEY)
+    assert wait(later, second, "finished") == "finished"
+    later.close()
+
+
+def test_a_manifest_that_says_nothing_is_damage_and_training_starts_again(jobs, tiny_config):
+    run = create_run(jobs.root, tiny_config(), KEY)
+    (run.folder / "last").mkdir()
+    (run.folder / "last" / "manifest.json").write_text("{}")
+    jobs.resume(run.id, KEY)
+    assert wait(jobs, run, "finished") == "finished"
+    assert any("damaged" in getattr(at.event, "message", "") for at in read_history(run).told)
+
+
+def test_a_run_of_the_terminal_is_watched_but_not_touched_while_its_process_has_it(jobs, tiny_config):
+    run = create_run(jobs.root, tiny_config())
+    with run.hold():
+        assert jobs.history(run.id).status == "queued"
+        with pytest.raises(MtlError, match="terminal"):
+            jobs.stop(run.id, KEY)
+        with pytest.raises(MtlError, match="queued"):
+            jobs.resume(run.id, KEY)
+    assert jobs.history(run.id).status == "interrupted"
+    jobs.resume(run.id, KEY)
+    assert wait(jobs, run, "finished") == "finished"
+
+
+def test_a_finished_run_can_be_deleted_and_is_gone(jobs, tiny_config):
+    run = jobs.start(tiny_config(), KEY)
+    with pytest.raises(MtlError, match="still going"):
+        jobs.delete(run.id, KEY)
+    wait(jobs, run, "finished")
+    jobs.delete(run.id, KEY)
+    assert not run.folder.exists()
+    with pytest.raises(MtlError, match="no such run"):
+        jobs.history(run.id)
