@@ -27,7 +27,8 @@ def save_checkpoint(run: Path, name: str, write: Callable[[Path], None], facts: 
         building.mkdir(parents=True)
         write(building)
         files = {path.name: {"sha256": _sha256(path), "bytes": path.stat().st_size} for path in sorted(building.iterdir())}
-        (building / MANIFEST).write_text(json.dumps({"facts": facts, "files": files}, indent=1), encoding="utf-8")
+        manifest = {"facts": facts, "files": files}
+        (building / MANIFEST).write_text(json.dumps(manifest | {"sha256": _digest(manifest)}, indent=1), encoding="utf-8")
         for path in (*building.iterdir(), building):
             _sync(path)
     except Exception as error:
@@ -43,7 +44,11 @@ def save_checkpoint(run: Path, name: str, write: Callable[[Path], None], facts: 
 
 
 def sweep(run: Path) -> None:
-    """Remove what a crash in the middle of a save left behind."""
+    """Remove what a crash in the middle of a save left behind; a checkpoint that was moved away and not replaced comes back."""
+    for left in run.glob(".del-*"):
+        name = left.name.removeprefix(".del-").rpartition("-")[0]
+        if name and not (run / name).exists():
+            left.rename(run / name)
     for pattern in (".tmp-*", ".del-*"):
         for left in run.glob(pattern):
             shutil.rmtree(left, ignore_errors=True)
@@ -51,8 +56,7 @@ def sweep(run: Path) -> None:
 
 def drop_damaged_last(run: Path) -> None:
     """Remove a `last` that was passed over, so that the next save does not put it in the place of the whole `previous`."""
-    _retire(run / LAST, None)
-    sweep(run)
+    shutil.rmtree(run / LAST, ignore_errors=True)
 
 
 def read_facts(checkpoint: Path) -> dict[str, Any]:
@@ -61,7 +65,7 @@ def read_facts(checkpoint: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
         facts, files = manifest["facts"], manifest["files"]
-        if type(facts["step"]) is not int:
+        if type(facts["step"]) is not int or manifest.pop("sha256") != _digest(manifest):
             raise ValueError
         for name, wanted in files.items():
             path = checkpoint / name
@@ -98,6 +102,11 @@ def _retire(old: Path, keep_as: Path | None) -> None:
     for path, target in ((keep_as, None), (old, keep_as)):
         if path is not None and path.exists():
             path.rename(target or path.with_name(f".del-{path.name}-{os.getpid()}"))
+
+
+def _digest(manifest: dict[str, Any]) -> str:
+    """Of what the manifest says, so that damage to the manifest itself is seen too."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

@@ -83,7 +83,7 @@ def _add_flag(parser: argparse.ArgumentParser, name: str) -> None:
 
 def _train(options: argparse.Namespace) -> int:
     _become_processes()
-    from mtl.jobs import carry_out
+    from mtl.runner import carry_out
     from mtl.training import join_processes
 
     flags = {name: value for name, value in vars(options).items() if name in RunConfig.model_fields}

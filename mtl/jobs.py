@@ -3,25 +3,21 @@ to predict with meanwhile. The only file that knows threads."""
 
 import atexit
 import copy
-import secrets
 import threading
 import time
-import traceback
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from filelock import FileLock, Timeout
 
 from mtl.config import RunConfig
-from mtl.errors import MtlError, is_disk_full
+from mtl.errors import MtlError
 from mtl.events import Evaluated, Event, StatusChanged, describe
 from mtl.learner import Learner
 from mtl.prediction import Predictor
+from mtl.runner import carry_out
 from mtl.runs import RESUMABLE, History, Run, RunReader, create_run, delete_run, open_run, read_history
-from mtl.training import BetweenSteps, train
 
 MAX_WAITING = 8
 MAX_READERS = 32  # runs whose histories are kept in memory because some page looks at them
@@ -260,58 +256,7 @@ class Jobs:
                 job.lock.release()
 
 
-def carry_out(run: Run, *, resume: bool, between_steps: BetweenSteps, show: Callable[[Event], None] = lambda event: None,
-              is_logging: bool = True) -> str:
-    """Train `run`, logging every event (unless another process of the same run does) and showing it; returns the end status.
-
-    Never raises for what goes wrong in the training: it becomes the status 'failed', with a message for the user.
-    """
-    def record(event: Event) -> None:
-        if is_logging:
-            run.log.append(event)
-        show(event)
-
-    status = "failed"
-    events = train(run.config, run.folder, resume=resume, between_steps=between_steps)
-    try:
-        for event in events:
-            record(event)
-            if isinstance(event, StatusChanged):
-                status = event.status
-    except Exception as error:
-        status = "failed"
-        message = _explain(error, run)
-        try:
-            record(StatusChanged("failed", message))
-        except OSError:
-            show(StatusChanged("failed", message))
-    finally:
-        events.close()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-    return status
-
-
 def _print_evaluated(event: Event) -> None:
     """A line per evaluation in the terminal that the app was started from."""
     if isinstance(event, Evaluated):
         print(describe(event), flush=True)
-
-
-def _explain(error: Exception, run: Run) -> str:
-    """What went wrong, for the user; what we did not foresee keeps its traceback in the run's folder and in the terminal."""
-    if isinstance(error, MtlError):
-        return str(error)
-    if is_disk_full(error):
-        return "The disk is full. The last checkpoint is kept: free some space, then press Resume."
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return "Out of memory. Use a smaller batch size (accumulation keeps the step the same), a smaller max length, or a smaller encoder."
-    reference = secrets.token_hex(4)
-    text = f"[{reference}] {traceback.format_exc()}"
-    print(text, flush=True)
-    try:
-        with open(run.folder / "error.log", "a", encoding="utf-8") as file:
-            file.write(text)
-    except OSError:
-        pass
-    return f"Internal error {reference} ({type(error).__name__}). The details are in the terminal and in error.log of the run's folder."

@@ -178,12 +178,12 @@ class Learner:
         parts = self._gather([{task: loss.item() for task, loss in sums.items()}])
         bad = [task for task in sums if not math.isfinite(sum(part[task] for part in parts))]
         what = f"the loss of {' and '.join(repr(task) for task in bad)}" if bad else f"the gradient of {' + '.join(map(repr, sums))}"
-        kept = f"the checkpoint of step {self._kept_step()} is kept" if self._kept_step() else "no checkpoint was saved before"
+        kept = f"the checkpoint of step {self.kept_step()} is kept" if self.kept_step() else "no checkpoint was saved before"
         return (f"Step {self.progress.step + 1}: {what} is not a number any more, so this step was not taken and the run ends; {kept}. "
                 f"Lower the learning rates (now {self.config.learning_rate:g} and {self.config.head_learning_rate:g}; "
                 "1e-4 and 1e-3 are usual).")
 
-    def _kept_step(self) -> int:
+    def kept_step(self) -> int:
         """The step of the newest checkpoint on disk, 0 if there is none."""
         try:
             return read_facts(self.run / LAST)["step"]

@@ -54,7 +54,7 @@ def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: 
         for step in learner.plan(epoch)[done:]:
             if learner.agreed(between_steps(learner)):
                 yield from learner.save(LAST, resumable=True)
-                yield StatusChanged("stopped", f"Stopped at step {learner.progress.step}. Resume goes on from there.")
+                yield StatusChanged("stopped", f"Stopped at step {learner.progress.step}. Resume goes on from step {learner.kept_step()}.")
                 return
             rate, norm = learner.optimize(step)
             now = learner.progress.step

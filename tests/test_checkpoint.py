@@ -63,16 +63,24 @@ def test_other_checkpoints_are_replaced_and_leave_last_and_previous_alone(tmp_pa
 
 def test_what_a_crash_left_behind_is_swept(tmp_path):
     save(tmp_path, 1)
+    save(tmp_path, 2)
     for left in (".tmp-last-7", ".del-previous-7"):
         (tmp_path / left).mkdir()
         (tmp_path / left / "weights").write_text("half")
     sweep(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {LAST} and is_whole(tmp_path / LAST)
+    assert {path.name for path in tmp_path.iterdir()} == {LAST, PREVIOUS} and is_whole(tmp_path / LAST) and is_whole(tmp_path / PREVIOUS)
+
+
+def test_a_best_that_a_crash_moved_away_without_a_new_one_comes_back(tmp_path):
+    save(tmp_path, 1, "best")
+    (tmp_path / "best").rename(tmp_path / ".del-best-7")
+    sweep(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"best"} and is_whole(tmp_path / "best")
 
 
 def test_training_sweeps_a_run_s_folder_when_it_begins(tiny_config, finish, tmp_path):
     (tmp_path / ".tmp-last-7").mkdir()
-    (tmp_path / ".del-best-7").mkdir()
+    (tmp_path / ".tmp-best-7").mkdir()
     finish(tiny_config(max_steps=1, hypothetical_rows=20), tmp_path, between_steps=lambda training: not list(tmp_path.glob(".*")))
     assert {path.name for path in tmp_path.iterdir()} == {LAST}
 

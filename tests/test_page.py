@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from mtl.config import RunConfig
 from mtl.data.hypothetical import make_rows
 from mtl.events import Evaluated, StepDone, read_events
 from mtl.jobs import carry_out
 from mtl.prediction import Predictor
 from mtl.runs import Run, create_run, list_runs, open_run
+from mtl.ui import form
 from mtl.ui.predict_tab import highlighted
 from tests import browser as web
 from tests.browser import App, can_press, drawn, pieces, status, step, text_of, wait_for
@@ -197,7 +199,7 @@ def test_a_person_trains_on_a_file_of_their_own_watches_pauses_reloads_resumes_s
     wait_for("the form after the reload", lambda: text_of(page, "field-encoder") == "tiny" and text_of(page, "field-epochs") == "2000")
     wait_for("the data after the reload", lambda: text_of(page, "findings").startswith("own.jsonl: 200 rows."))
     page.get_by_role("button", name="More settings").click()
-    wait_for("the folded settings", lambda: text_of(page, "field-eval_every") == "20" and text_of(page, "field-encoder_dropout") == "")
+    wait_for("the folded settings", lambda: text_of(page, "field-eval_every") == "20" and text_of(page, "field-warmup") == "0.01")
 
     # resume, stop
     press(page, "resume", "running")
@@ -218,6 +220,18 @@ def test_a_person_trains_on_a_file_of_their_own_watches_pauses_reloads_resumes_s
         assert page.locator("#classified-0 [data-testid=label-output-value]").inner_text() == expected["topic"].label == next(iter(shown))
         assert shown == pytest.approx(expected["topic"].probabilities, abs=1e-4)
     assert any(label for _, label in pieces(page)), "a model that finds entities found none"
+
+
+def test_the_form_opens_with_the_defaults_that_the_terminal_has_too(new_person, open_page):
+    page = open_page(new_person())
+    page.get_by_role("button", name="More settings").click()
+    shown, wanted = {}, {}
+    for name in form.fields(basic=True) + form.fields(basic=False):
+        value = form.shown(name, getattr(RunConfig(), name))
+        field = page.locator(f"#field-{name} input, #field-{name} textarea").first
+        shown[name] = field.is_checked() if isinstance(value, bool) else field.input_value()
+        wanted[name] = value if isinstance(value, bool) else "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    assert shown == wanted
 
 
 def test_who_only_has_the_link_can_watch_and_predict_in_many_tabs_but_not_pause_or_stop(app, new_person, open_page):

@@ -90,6 +90,14 @@ def test_a_word_that_the_tokenizer_drops_inside_an_entity_does_not_break_it(toke
     assert made.spans == row.values["tags"]
 
 
+def test_an_entity_whose_first_word_the_tokenizer_drops_begins_with_the_next_one(tokenizer):
+    row = marked("from <\ufffd Oslo Fjord|LOC> on")
+    encoding, made = round_trip(tokenizer, row)
+    start = row.text.index("Oslo")
+    assert [TASK.tags[tag] for tag in TASK.label_ids(row.values["tags"], encoding) if tag != IGNORED] == ["O", "B-LOC", "I-LOC", "O"]
+    assert made.spans == (Span(start, start + len("Oslo Fjord"), "LOC"),)
+
+
 def test_the_words_of_the_file_are_used_where_it_has_some(tokenizer):
     tokens = ["the", "U.S.", "and", "don't-know", "\u200b", "New", "\u200b", "York", "!"]
     starts = [0, *itertools.accumulate(len(token) + 1 for token in tokens)]

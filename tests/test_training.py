@@ -14,8 +14,9 @@ from mtl.checkpoint import BEST, LAST, newest_checkpoint, read_facts
 from mtl.config import TaskSpec
 from mtl.errors import MtlError
 from mtl.events import CheckpointSaved, Evaluated, Notice, RunStarted, StatusChanged, StepDone
+from mtl.learner import rate_factor
 from mtl.prediction import Predictor
-from mtl.training import rate_factor, train
+from mtl.training import train
 
 TWO_TASKS = (TaskSpec(name="class", kind="classification"), TaskSpec(name="entities", kind="tagging"))
 STILL = {"dropout": 0.0, "encoder_dropout": 0.0}
@@ -314,7 +315,7 @@ def stop_at(step: int):
 @pytest.mark.parametrize("step", [0, 3, 4, 7])
 def test_a_run_stopped_between_steps_ends_with_a_checkpoint_there(step, tiny_config, finish, tmp_path):
     events = finish(tiny_config(), tmp_path, between_steps=stop_at(step))
-    assert events[-1] == StatusChanged("stopped", f"Stopped at step {step}. Resume goes on from there.")
+    assert events[-1] == StatusChanged("stopped", f"Stopped at step {step}. Resume goes on from step {step}.")
     assert isinstance(events[-2], CheckpointSaved) and events[-2].name == LAST
     assert newest_checkpoint(tmp_path)[1]["step"] == step and len(of(StepDone, events)) == step
 

@@ -28,6 +28,10 @@ def load(config: RunConfig, folder: Path) -> Dataset:
     notices = list(table.notices)
     train = _labelled(table.rows, specs, where, notices)
     test = _read_more(config.test_file, config, folder, specs, notices)
+    for spec in specs:
+        if not set(spec.labels) & set(count_labels(train, spec.name)):
+            raise MtlError(f"{where}: no row has any of the labels that task '{spec.name}' was given ({', '.join(spec.labels[:5])}). "
+                           "Leave the labels out to take those of the data.")
     if config.dev_file:
         dev = _read_more(config.dev_file, config, folder, specs, notices)
     else:

@@ -49,9 +49,12 @@ class Tagging(Task):
     def label_ids(self, value: Value, encoding: Encoding) -> list[int]:
         ids = [IGNORED] * len(encoding.ids)
         if value is not None:
+            begins = False  # an entity whose first word the tokenizer drops begins with the next one
             for first, tag in zip(encoding.firsts, spans_to_tags(encoding.words, value), strict=True):
+                begins = tag[0] == "B" or (begins and tag[0] == "I")
                 if first >= 0:
-                    ids[first] = self._ids.get(tag, IGNORED)
+                    ids[first] = self._ids.get("B" + tag[1:] if begins else tag, IGNORED)
+                    begins = False
         return ids
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:

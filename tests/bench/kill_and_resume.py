@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import torch
 
 from mtl.config import RunConfig, make_config
-from mtl.jobs import carry_out
+from mtl.runner import carry_out
 from mtl.runs import Run, create_run, read_history
 
 SETTINGS = {"encoder": "tiny", "hypothetical_rows": 240, "epochs": 6, "batch_size": 8, "accumulation": 2, "learning_rate": 2e-3,

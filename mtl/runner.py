@@ -1,0 +1,64 @@
+"""carry_out(): one run from its beginning to its end, every event logged and every failure put into words. For the page's worker and the
+terminal alike; knows neither."""
+
+import secrets
+import traceback
+from collections.abc import Callable
+
+import torch
+
+from mtl.errors import MtlError, is_disk_full
+from mtl.events import Event, StatusChanged
+from mtl.runs import Run
+from mtl.training import BetweenSteps, train
+
+
+def carry_out(run: Run, *, resume: bool, between_steps: BetweenSteps, show: Callable[[Event], None] = lambda event: None,
+              is_logging: bool = True) -> str:
+    """Train `run`, logging every event (unless another process of the same run does) and showing it; returns the end status.
+
+    Never raises for what goes wrong in the training: it becomes the status 'failed', with a message for the user.
+    """
+    def record(event: Event) -> None:
+        if is_logging:
+            run.log.append(event)
+        show(event)
+
+    status = "failed"
+    events = train(run.config, run.folder, resume=resume, between_steps=between_steps)
+    try:
+        for event in events:
+            record(event)
+            if isinstance(event, StatusChanged):
+                status = event.status
+    except Exception as error:
+        status = "failed"
+        message = _explain(error, run)
+        try:
+            record(StatusChanged("failed", message))
+        except OSError:
+            show(StatusChanged("failed", message))
+    finally:
+        events.close()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    return status
+
+
+def _explain(error: Exception, run: Run) -> str:
+    """What went wrong, for the user; what we did not foresee keeps its traceback in the run's folder and in the terminal."""
+    if isinstance(error, MtlError):
+        return str(error)
+    if is_disk_full(error):
+        return "The disk is full. The last checkpoint is kept: free some space, then press Resume."
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return "Out of memory. Use a smaller batch size (accumulation keeps the step the same), a smaller max length, or a smaller encoder."
+    reference = secrets.token_hex(4)
+    text = f"[{reference}] {traceback.format_exc()}"
+    print(text, flush=True)
+    try:
+        with open(run.folder / "error.log", "a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError:
+        pass
+    return f"Internal error {reference} ({type(error).__name__}). The details are in the terminal and in error.log of the run's folder."
