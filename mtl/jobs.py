@@ -3,6 +3,9 @@ to predict with meanwhile. The only file that knows threads."""
 
 import atexit
 import copy
+import math
+import os
+import shutil
 import threading
 import time
 from collections import OrderedDict
@@ -13,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from mtl.config import RunConfig
 from mtl.errors import MtlError
-from mtl.events import Evaluated, Event, StatusChanged, describe
+from mtl.events import Evaluated, Event, Notice, StatusChanged, describe
 from mtl.learner import Learner
 from mtl.prediction import Predictor
 from mtl.runner import carry_out
@@ -23,6 +26,20 @@ MAX_WAITING = 8
 MAX_READERS = 32  # runs whose histories are kept in memory because some page looks at them
 CLOSING = 30.0  # seconds that the end of the app waits for the last checkpoint
 PATIENCE = 30.0  # seconds to wait for a copy of a model that trains; a step on a slow machine may take some
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one visitor may take: minutes of training per run, runs at a time, and the free disk (GB) without which none begins."""
+
+    minutes: float = math.inf
+    runs: int = MAX_WAITING + 1
+    free_disk: float = 0.0
+
+
+def host_limits() -> Limits:
+    """On a public Space, that many may share; on one's own machine, none."""
+    return Limits(minutes=15, runs=2, free_disk=2) if os.environ.get("SPACE_ID") else Limits()
 
 
 @dataclass(frozen=True)
@@ -37,8 +54,8 @@ class Snapshot:
 class Control:
     """What others want of a running training; asked by the trainer between two steps, so that nobody ever touches its model."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, run: Run, minutes: float) -> None:
+        self._run, self._minutes = run, minutes
         self._changed = threading.Condition()
         self._paused = self._stopped = self._copy_wanted = False
         self._snapshot: Snapshot | None = None
@@ -47,6 +64,10 @@ class Control:
         """For the trainer: hand out a copy if one is wanted, wait while paused; whether to stop."""
         with self._changed:
             self._serve(learner)
+            if learner.progress.seconds > 60 * self._minutes and not self._stopped:
+                self._run.log.append(Notice(f"On this public page a run may train for {self._minutes:g} minutes. Duplicate the Space, or "
+                                            "run MTL Studio on your own machine, to train longer.", "warning"))
+                self._stopped = True
             if self._paused and not self._stopped:
                 self._run.log.append(StatusChanged("paused"))
                 while self._paused and not self._stopped:
@@ -99,8 +120,8 @@ class Job:
 class Jobs:
     """The queue and its one worker: one training at a time in this process, first come, first served."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, limits: Limits | None = None) -> None:
+        self.root, self.limits = root, limits or host_limits()
         self._jobs: list[Job] = []  # the first one is in work
         self._changed = threading.Condition()
         self._worker: threading.Thread | None = None
@@ -135,7 +156,7 @@ class Jobs:
             for job in self._jobs:
                 if job.owner == key and job.config == config:
                     return job.run
-            self._check_room()
+            self._check_room(key)
             return self._queue(create_run(self.root, config, key), config, key, resume=False)
 
     def resume(self, run_id: str, key: str) -> Run:
@@ -148,7 +169,7 @@ class Jobs:
             status = read_history(run).status
             if status not in RESUMABLE:
                 raise MtlError(f"This run is {status}; there is nothing to resume.")
-            self._check_room()
+            self._check_room(key)
             run.log.append(StatusChanged("queued"))
             return self._queue(run, run.config, key, resume=True)
 
@@ -223,7 +244,12 @@ class Jobs:
     def _find(self, run_id: str) -> Job | None:
         return next((job for job in self._jobs if job.run.id == run_id), None)
 
-    def _check_room(self) -> None:
+    def _check_room(self, key: str) -> None:
+        if sum(job.owner == key for job in self._jobs) >= self.limits.runs:
+            raise MtlError(f"{self.limits.runs} of your runs are training or waiting already. Wait for one to end, or stop it.")
+        self.root.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(self.root).free < self.limits.free_disk * 1e9:
+            raise MtlError(f"Less than {self.limits.free_disk:g} GB of the disk are free. Delete a run that is not needed any more.")
         if len(self._jobs) > MAX_WAITING:
             raise MtlError(f"{MAX_WAITING} runs are waiting already. Wait for one to end, then start again.")
 
@@ -233,7 +259,7 @@ class Jobs:
             lock.acquire(timeout=2)
         except Timeout as error:
             raise MtlError("Another process is training this run. Watch it here, or stop it there.") from error
-        self._jobs.append(Job(run, config, key, resume, Control(run), lock))
+        self._jobs.append(Job(run, config, key, resume, Control(run, self.limits.minutes), lock))
         if self._worker is None:
             self._worker = threading.Thread(target=self._work, name="trainer", daemon=True)
             self._worker.start()

@@ -48,11 +48,14 @@ def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: 
 
     if learner.progress.step == 0:  # where it starts from: what chance gives
         yield replace(learner.evaluate(learner.dev_split, "dev", learner.model), is_best=False)
+    rate = norm = 0.0
     log_every = max(1, learner.total_steps // LOGGED_STEPS)
     while learner.progress.step < learner.total_steps and not learner.patience_is_over:
         epoch, done = divmod(learner.progress.step, learner.steps_per_epoch)
         for step in learner.plan(epoch)[done:]:
             if learner.agreed(between_steps(learner)):
+                if learner.window.rows:
+                    yield learner.step_done(rate, norm)
                 yield from learner.save(LAST, resumable=True)
                 yield StatusChanged("stopped", f"Stopped at step {learner.progress.step}. Resume goes on from step {learner.kept_step()}.")
                 return

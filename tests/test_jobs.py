@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from mtl.errors import MtlError
-from mtl.jobs import Jobs
+from mtl.jobs import Jobs, Limits
 from mtl.runs import Run, create_run, read_history
 
 KEY = "the owner's key"
@@ -199,3 +199,22 @@ def test_a_finished_run_can_be_deleted_and_is_gone(jobs, tiny_config):
     assert not run.folder.exists()
     with pytest.raises(MtlError, match="no such run"):
         jobs.history(run.id)
+
+
+def test_a_public_host_ends_long_runs_with_a_word_and_keeps_their_checkpoint(tmp_path, tiny_config):
+    jobs = Jobs(tmp_path, Limits(minutes=0.005, runs=1))
+    run = jobs.start(tiny_config(epochs=2000), KEY)
+    with pytest.raises(MtlError, match="1 of your runs"):
+        jobs.start(tiny_config(seed=2), KEY)
+    assert wait(jobs, run, "stopped") == "stopped"
+    history = jobs.history(run.id)
+    assert any("may train for" in getattr(at.event, "message", "") for at in history.told)
+    assert history.checkpoints["last"] == history.step > 0
+    jobs.close()
+
+
+def test_no_run_begins_on_a_disk_that_is_nearly_full(tmp_path, tiny_config):
+    jobs = Jobs(tmp_path, Limits(free_disk=1e9))
+    with pytest.raises(MtlError, match="GB of the disk are free"):
+        jobs.start(tiny_config(), KEY)
+    assert not list(tmp_path.iterdir())

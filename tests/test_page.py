@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from mtl.config import RunConfig
 from mtl.data.hypothetical import make_rows
 from mtl.events import Evaluated, StepDone, read_events
-from mtl.jobs import carry_out
+from mtl.runner import carry_out
 from mtl.prediction import Predictor
 from mtl.runs import Run, create_run, list_runs, open_run
 from mtl.ui import form
