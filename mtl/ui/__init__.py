@@ -62,6 +62,6 @@ def build_app(jobs: Jobs) -> gr.Blocks:
 
 def launch_options(jobs: Jobs) -> dict[str, Any]:
     """How the page is served: nothing of this machine's disk, no monitoring, no history of inputs in the visitors' browsers."""
-    return {"theme": THEME, "css": CSS, "allowed_paths": [], "blocked_paths": [str(jobs.root)], "show_error": False,
-            "max_file_size": "20mb" if os.environ.get("SPACE_ID") else "200mb", "strict_cors": True, "enable_monitoring": False, "run_history": False, "footer_links": [],
-            "ssr_mode": False, "mcp_server": False}
+    return {"theme": THEME, "css": CSS, "show_error": False, "footer_links": [], "ssr_mode": False, "mcp_server": False,
+            "max_file_size": "20mb" if os.environ.get("SPACE_ID") else "200mb", "allowed_paths": [], "blocked_paths": [str(jobs.root)],
+            "strict_cors": True, "enable_monitoring": False, "run_history": False}
