@@ -168,8 +168,11 @@ def parse_weights(text: str) -> dict[str, float]:
     weights = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         task, equals, number = part.rpartition("=")
+        task = task.strip()
+        if task in weights:
+            raise MtlError(f"Loss weights: '{task}' has two weights. Give it one.")
         try:
-            weights[task.strip()] = float(number)
+            weights[task] = float(number)
         except ValueError:
             equals = ""
         if not equals:

@@ -134,8 +134,8 @@ def points(page: Page, plot: str) -> dict[str, dict[int, float]]:
 
 
 def legend(page: Page, plot: str) -> list[str]:
-    """The names in the plot's legend."""
-    return page.locator(f"#{plot} svg .role-legend-label text").all_inner_texts()
+    """The names in the legend over the plot."""
+    return page.locator(f"#{plot.replace('plot', 'legend')} .mtl-legend span").all_text_contents()
 
 
 def pieces(page: Page, index: int = 0) -> list[tuple[str, str | None]]:

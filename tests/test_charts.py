@@ -142,13 +142,13 @@ def test_the_table_shows_the_last_values_and_all_scores():
     assert last_values(History()).empty
 
 
-def test_the_log_tells_the_last_lines_newest_last():
+def test_the_log_tells_the_last_lines_newest_first():
     made = history()
     for number in range(300):
         made.add(Logged(0.0, Notice(f"number {number}")))
     made.add(Logged(0.0, StatusChanged("finished", "Done.")))
     lines = log_lines(made).splitlines()
-    assert len(lines) == 200 and lines[-1].endswith("  Done.") and lines[-2].endswith("  number 299")
+    assert len(lines) == 200 and lines[0].endswith("  Done.") and lines[1].endswith("  number 299")
 
 
 def test_speed_is_the_mean_of_the_last_ten_events():

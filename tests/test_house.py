@@ -42,7 +42,7 @@ def imports(path: Path) -> list[str]:
 def test_a_module_imports_only_from_rungs_before_its_own(path):
     here = room(path)
     if here == "mtl":
-        assert not imports(path)
+        assert imports(path) == ["os"]
         return
     for name in imports(path):
         if name.startswith("mtl."):

@@ -20,6 +20,10 @@ CSS = """
 .mtl-running { background: #15803d; } .mtl-failed { background: #b91c1c; } .mtl-finished { background: #1d4ed8; }
 .mtl-paused, .mtl-queued, .mtl-stopping, .mtl-interrupted { background: #a16207; }
 #log textarea, #findings textarea { font-family: ui-monospace, monospace; font-size: 0.8em; }
+.mtl-legend { display: flex; flex-wrap: wrap; gap: 2px 14px; font-size: 0.85em; }
+.mtl-legend i { display: inline-block; width: 14px; height: 4px; margin-right: 5px; vertical-align: middle; border-radius: 2px; }
+#row-table td span { white-space: pre-line; }
+@media (max-width: 700px) { .run-column { order: -1; } }
 .mtl-status { padding: 4px 2px; }
 #task-table, #row-table, #last-values { font-family: system-ui, sans-serif; --font-mono: system-ui, sans-serif; }
 footer { display: none !important; }
@@ -53,9 +57,8 @@ def build_app(jobs: Jobs) -> gr.Blocks:
             return [browser, run_id, gr.update(choices=train.choices(browser), value=run_id or None), *train.fill_form(run_id)]
 
         hidden = {"show_progress": "hidden", "api_visibility": "private"}
-        data = [train.source, train.labels, train.rows, train.files, train.text_column, train.data_run]
-        demo.load(restore, browser, [browser, page.run_id, train.menu, *train.form_outputs()], queue=False, **hidden).then(
-            train.understand, data, [train.understood, train.task_table, train.row_table, train.tasks], **hidden)
+        demo.load(restore, browser, [browser, page.run_id, train.menu, *train.form_outputs()], queue=False,
+                  **hidden).then(**train.look_at_data)
     demo.queue(max_size=64, default_concurrency_limit=4)
     return demo
 

@@ -81,8 +81,9 @@ def last_values(history: History) -> pd.DataFrame:
 
 
 def log_lines(history: History, most: int = 200) -> str:
-    """What happened, a line each, the newest last."""
-    return "\n".join(f"{time.strftime('%H:%M:%S', time.localtime(at.time))}  {describe(at.event)}" for at in history.told[-most:])
+    """What happened, a line each, the newest first."""
+    told = reversed(history.told[-most:])
+    return "\n".join(f"{time.strftime('%H:%M:%S', time.localtime(at.time))}  {describe(at.event)}" for at in told)
 
 
 def plain(text: str) -> str:

@@ -1,5 +1,6 @@
 """Data as the page shows it: which uploaded file is for what, the tasks found, the first rows. Pure functions."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from mtl.config import TaskSpec
 from mtl.data.rows import Table, Value, count_labels
 from mtl.errors import MtlError
 
-ROLES = {"train_file": ("train",), "dev_file": ("dev", "valid", "val"), "test_file": ("test",)}
+ROLES = {"train_file": {"train", "training"}, "dev_file": {"dev", "valid", "validation", "val", "eval"}, "test_file": {"test", "testing"}}
 PREVIEW_ROWS = 6
 
 
@@ -21,8 +22,8 @@ def assign_files(paths: Sequence[str]) -> dict[str, str]:
         return {"train_file": paths[0]}
     roles: dict[str, str] = {}
     for path in paths:
-        name = Path(path).stem.lower()
-        role = next((role for role, words in ROLES.items() if any(word in name for word in words)), "train_file")
+        words = set(re.findall("[a-z]+", Path(path).stem.lower()))
+        role = next((role for role, names in ROLES.items() if words & names), "train_file")
         if role in roles:
             raise MtlError(f"{Path(roles[role]).name} and {Path(path).name} would both be the {role.removesuffix('_file')} file. "
                            "Name them with train, dev and test.")

@@ -7,6 +7,7 @@ import gradio as gr
 from pydantic.fields import FieldInfo
 
 from mtl.config import RunConfig, make_config, parse_weights
+from mtl.errors import MtlError
 
 # what the page asks for in its own way: the data, the tasks, and how two tasks are weighed
 OWN_WAY = ("source", "train_file", "dev_file", "test_file", "text_column", "hypothetical_labels", "hypothetical_rows", "tasks", "alpha")
@@ -32,7 +33,7 @@ def make_widget(name: str) -> gr.components.FormComponent:
         return gr.Checkbox(**shared)
     if kind is int:
         return gr.Number(precision=0, **shared)
-    if kind is float or get_origin(kind) is UnionType:
+    if kind is float:
         return gr.Number(**shared)
     return gr.Textbox(max_length=_bound(field, "max_length"), **shared)
 
@@ -44,19 +45,31 @@ def make_run_config(values: dict[str, Any]) -> RunConfig:
 
 def shown(name: str, value: Any) -> Any:
     """A setting's value as its widget shows it."""
-    return ",".join(f"{task}={weight:g}" for task, weight in value.items()) if name == "weights" else value
+    if name == "weights":
+        return ",".join(f"{task}={weight!r}" for task, weight in value.items())
+    return "" if value is None else str(value) if _is_optional(name) else value
 
 
 def _typed(name: str, value: Any) -> Any:
     """A widget's value as the field wants it."""
     field = RunConfig.model_fields[name]
-    if value is None:
+    if value is None or (_is_optional(name) and value == ""):
         return field.get_default(call_default_factory=True)
     if name == "weights" and isinstance(value, str):
         return parse_weights(value)
+    if _is_optional(name) and isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            raise MtlError(f"{field.title}: '{value}' is not a number. Write one, or leave it empty.") from None
     if field.annotation is int and isinstance(value, float) and value.is_integer():
         return int(value)
     return value.strip() if isinstance(value, str) else value
+
+
+def _is_optional(name: str) -> bool:
+    """Whether the setting may be left empty; a gr.Number shows 0 for that, so such a one is a line of text."""
+    return get_origin(RunConfig.model_fields[name].annotation) is UnionType
 
 
 def _bound(field: FieldInfo, name: str) -> Any:

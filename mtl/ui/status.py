@@ -2,11 +2,13 @@
 
 import html
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from mtl.config import RunConfig
-from mtl.runs import ACTIVE, RESUMABLE, History, Run, list_runs
+from mtl.errors import MtlError
+from mtl.runs import ACTIVE, RESUMABLE, History, Run, list_runs, open_run
 from mtl.ui.charts import speed
 
 
@@ -47,21 +49,32 @@ def run_name(run: Run, config: RunConfig) -> str:
     return config.name or f"{what}, {time.strftime('%d %b %H:%M', time.strptime(run.id[:15], '%Y%m%d-%H%M%S'))}"
 
 
-def run_choices(root: Path, key: str) -> list[tuple[str, str]]:
-    """The owner's runs for a menu, newest first."""
-    return [(run_name(run, run.config), run.id) for run in list_runs(root, key)[:50]]
+def run_choices(root: Path, key: str, shown: str) -> list[tuple[str, str]]:
+    """The owner's runs for a menu, newest first, and the run that is shown, whoever's it is."""
+    runs = {run.id: run for run in list_runs(root, key)[:50]}
+    with suppress(MtlError):  # none is shown, or it was deleted
+        runs.setdefault(shown, open_run(root, shown))
+    return [(run_name(run, run.config), run.id) for run in runs.values()]
+
+
+def legend_html(colours: dict[str, str]) -> str:
+    """The names of a plot's series beside their colours, in lines that wrap."""
+    return '<div class="mtl-legend">' + "".join(
+        f'<span><i style="background:{colour}"></i>{html.escape(series)}</span>' for series, colour in colours.items()) + "</div>"
 
 
 @dataclass(frozen=True)
 class Buttons:
-    """Which of the three can be pressed: a pure function of the run's state and of who looks."""
+    """Which can be pressed: a pure function of the run's state and of who looks."""
 
     pause: bool = False
     resume: bool = False
     stop: bool = False
+    delete: bool = False
 
     @classmethod
     def of(cls, history: History, is_owner: bool, is_here: bool) -> "Buttons":
         going = is_owner and is_here
         return cls(pause=going and history.status == "running", stop=going and history.status in ACTIVE and history.status != "stopping",
+                   delete=is_owner and history.status not in ACTIVE,
                    resume=is_owner and (history.status in RESUMABLE or (is_here and history.status == "paused")))

@@ -8,14 +8,14 @@ from typing import Any
 
 import gradio as gr
 
-from mtl.config import RunConfig
+from mtl.config import MAX_TASKS, RunConfig
 from mtl.data import choose_tasks, pick_tasks, read_table
 from mtl.errors import MtlError
 from mtl.jobs import Jobs
 from mtl.runs import History, open_run
 from mtl.ui import charts, form
 from mtl.ui.data_view import ROLES, assign_files, row_table, task_table
-from mtl.ui.status import Buttons, run_choices, run_name, status_html
+from mtl.ui.status import Buttons, legend_html, run_choices, run_name, status_html
 
 BASIC, MORE = form.fields(basic=True), form.fields(basic=False)
 HYPOTHETICAL, FILES = "Hypothetical data", "My own files"
@@ -39,7 +39,7 @@ class TrainTab:
             with gr.Column(scale=2, min_width=320):
                 self._data_widgets()
                 self._setting_widgets()
-            with gr.Column(scale=3, min_width=320):
+            with gr.Column(scale=3, min_width=320, elem_classes="run-column"):
                 self._run_widgets()
         self._wire()
 
@@ -49,16 +49,16 @@ class TrainTab:
                                    info="Sentences made from a seed, to see how it works, or your own.")
             self.labels = gr.Radio(["learnable", "random"], value="learnable", label="Their labels", elem_id="hypothetical-labels",
                                    info=RunConfig.model_fields["hypothetical_labels"].description)
-            self.rows = gr.Slider(100, 5000, 1200, step=100, label="How many sentences")
+            self.rows = gr.Number(1200, precision=0, label="How many sentences", elem_id="rows")
             self.files = gr.File(file_count="multiple", file_types=[".jsonl", ".json", ".csv", ".tsv"], visible=False, elem_id="files",
                                  label="JSONL or CSV: one file, or several named train, dev, test", height=120)
             self.text_column = gr.Textbox(label="Text column", visible=False, max_length=64,
                                           info=RunConfig.model_fields["text_column"].description)
             self.data_run = gr.Textbox(visible="hidden")  # the run whose own copy of the files is used when none is uploaded
         self.understood = gr.Textbox(label="What was understood", lines=2, max_lines=8, interactive=False, elem_id="findings")
-        self.task_table = gr.Dataframe(label="Tasks found", interactive=False, wrap=True, max_height=220, elem_id="task-table",
-                                       column_widths=["20%", "25%", "20%", "35%"])
-        self.row_table = gr.Dataframe(label="First rows", interactive=False, wrap=True, max_height=220, elem_id="row-table",
+        self.task_table = gr.Dataframe(label="Tasks found", interactive=False, wrap=True, max_height=260, elem_id="task-table",
+                                       column_widths=["90px", "115px", "95px", "170px"])
+        self.row_table = gr.Dataframe(label="First rows", interactive=False, wrap=True, max_height=320, elem_id="row-table",
                                       column_widths=["55%", "45%"])
         self.tasks = gr.CheckboxGroup([], label="2. Tasks to train together", elem_id="tasks")
         self.alpha = gr.Slider(0, 1, 0.5, step=0.05, label="Alpha", visible=False, elem_id="alpha")
@@ -78,45 +78,48 @@ class TrainTab:
             self.resume_button = gr.Button("Resume", interactive=False, elem_id="resume", min_width=90)
             self.stop_button = gr.Button("Stop", variant="stop", interactive=False, elem_id="stop", min_width=90)
         self.status = gr.HTML(status_html(None, 0, ""), elem_id="status")
-        # titles stand inside the plots: a label would push the legend out of the box
-        plot = {"x": "step", "color": "series", "color_title": " ", "show_label": False, "height": 300}
-        self.loss_plot = gr.LinePlot(y="loss", title="Loss per task (dev: lighter)", elem_id="loss-plot", **plot)
+        # the plots' own legends do not wrap: on a phone they would be cut off
+        plot = {"x": "step", "color": "series", "colors_in_legend": [], "show_label": False, "height": 260}
+        self.loss_legend = gr.HTML(elem_id="loss-legend")
+        self.loss_plot = gr.LinePlot(y="loss", title="Loss per task", elem_id="loss-plot", **plot)
+        self.score_legend = gr.HTML(elem_id="score-legend")
         self.score_plot = gr.LinePlot(y="score", title="Scores on dev", y_lim=[0, 1], elem_id="score-plot", **plot)
         self.smoothing = gr.Slider(0, 0.95, 0.6, step=0.05, label="Smoothing of the training loss",
                                    info="0 shows it as it is; dev losses and scores are never smoothed.")
         self.table = gr.Dataframe(label="Last values", headers=charts.LAST_COLUMNS, interactive=False, wrap=True, elem_id="last-values",
-                                  column_widths=["16%", "16%", "14%", "14%", "40%"])
-        self.log = gr.Textbox(label="Log", lines=8, max_lines=8, interactive=False, elem_id="log", autoscroll=True)
+                                  column_widths=["100px", "115px", "95px", "95px", "260px"])
+        self.log = gr.Textbox(label="Log, newest first", lines=8, max_lines=8, interactive=False, elem_id="log", autoscroll=False)
         self.link = gr.Textbox(label="Link to this run", interactive=False, buttons=["copy"], elem_id="link",
                                info="Whoever has it can watch; only this browser can pause, stop or delete.")
         with gr.Row():
             self.menu = gr.Dropdown([], label="Other runs", info="Those of this browser, and those from the terminal.", elem_id="run-menu",
                                     scale=3)
-            self.delete_button = gr.Button("Delete the run shown", size="sm", scale=1, min_width=150, elem_id="delete")
+            self.delete_button = gr.Button("Delete the run shown", size="sm", scale=1, min_width=150, interactive=False, elem_id="delete")
         self.cursor = gr.Textbox(visible="hidden")
         self.timer = gr.Timer(1.0)
 
     def _wire(self) -> None:
         page, quiet = self.page, {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         data = [self.source, self.labels, self.rows, self.files, self.text_column, self.data_run]
-        understood = [self.understood, self.task_table, self.row_table, self.tasks]
+        self.look_at_data = {"fn": self.understand, "inputs": [*data, self.tasks], "show_progress": "hidden", "api_visibility": "private",
+                             "outputs": [self.understood, self.task_table, self.row_table, self.tasks]}
         self.source.change(lambda source: [gr.update(visible=source == HYPOTHETICAL)] * 2 + [gr.update(visible=source == FILES)] * 2,
                            self.source, [self.labels, self.rows, self.files, self.text_column], **quiet)
-        gr.on([self.source.change, self.labels.change, self.rows.release, self.files.change, self.text_column.submit,
-               self.text_column.blur, self.data_run.change], self.understand, data, understood, show_progress="hidden",
-              api_visibility="private")
+        gr.on([self.source.change, self.labels.change, self.rows.submit, self.rows.blur, self.files.change, self.text_column.submit,
+               self.text_column.blur], **self.look_at_data)
         self.tasks.change(self.show_alpha, self.tasks, self.alpha, **quiet)
         self.start_button.click(self.start, [page.browser, *data, self.tasks, self.alpha, *self.settings.values()],
-                                [page.run_id, page.browser, self.data_run, self.menu], api_visibility="private")
+                                [page.run_id, page.browser, self.menu], api_visibility="private")
         buttons = {self.pause_button: self.jobs.pause, self.resume_button: self.jobs.resume, self.stop_button: self.jobs.stop}
-        shown = [self.status, *buttons, self.loss_plot, self.score_plot, self.table, self.log, self.cursor]
+        shown = [self.status, *buttons, self.delete_button, self.loss_legend, self.score_legend, self.loss_plot, self.score_plot,
+                 self.table, self.log, self.cursor]
         look = [page.run_id, page.browser, self.cursor, self.smoothing]
         gr.on([self.timer.tick, page.run_id.change, self.smoothing.release], self.poll, look, shown, **quiet)
         for button, act in buttons.items():
             button.click(self.command(act), [page.run_id, page.browser], None, **quiet).then(self.poll, look, shown, **quiet)
         self.menu.focus(self.list_runs, page.browser, self.menu, **quiet)
         self.menu.input(lambda run_id, browser: (run_id, browser | {"run": run_id}), [self.menu, page.browser], [page.run_id, page.browser],
-                        **quiet).then(self.fill_form, page.run_id, self.form_outputs(), **quiet)
+                        **quiet).then(self.fill_form, page.run_id, self.form_outputs(), **quiet).then(**self.look_at_data)
         self.delete_button.click(self.delete, [page.run_id, page.browser], [page.run_id, page.browser, self.menu],
                                  js="(run, browser) => confirm('Delete this run with its checkpoints?') ? [run, browser] : ['', browser]",
                                  **quiet)
@@ -124,8 +127,9 @@ class TrainTab:
 
     # Handlers: gather, call, return
 
-    def understand(self, source: str, labels: str, rows: float, files: list[str] | None, text_column: str, data_run: str) -> list:
-        """Read the data and show what is in it; a bad file is told where it is looked for, and nothing else changes."""
+    def understand(self, source: str, labels: str, rows: int, files: list[str] | None, text_column: str, data_run: str,
+                   ticked: list[str]) -> list:
+        """Read the data and show what is in it; a bad file is told where it is looked for. Ticked tasks that are there stay ticked."""
         try:
             values = self.data_values(source, labels, rows, files, text_column, data_run)
             config = form.make_run_config(values)
@@ -140,13 +144,13 @@ class TrainTab:
             parts.append("No dev file: one row in ten is kept aside to measure on.")
         names = [spec.name for spec in specs]
         return ["\n".join([" ".join(parts), *table.notices]), task_table(table, specs), row_table(table, specs),
-                gr.update(choices=names, value=names[:8])]
+                gr.update(choices=names, value=[name for name in ticked if name in names] or names[:MAX_TASKS])]
 
-    def data_values(self, source: str, labels: str, rows: float, files: list[str] | None, text_column: str,
+    def data_values(self, source: str, labels: str, rows: int, files: list[str] | None, text_column: str,
                     data_run: str) -> dict[str, Any]:
         """The settings that name the data: uploaded files, else the files of the run that the form was filled from."""
         if source == HYPOTHETICAL:
-            return {"source": "hypothetical", "hypothetical_labels": labels, "hypothetical_rows": int(rows)}
+            return {"source": "hypothetical", "hypothetical_labels": labels, "hypothetical_rows": rows}
         if files or not data_run:
             return {"source": "files", "text_column": text_column, **assign_files(files or [])}
         run = open_run(self.jobs.root, data_run)
@@ -160,7 +164,7 @@ class TrainTab:
         return gr.update(visible=True, label=f"Alpha: {tasks[0]} against {tasks[1]}",
                          info=f"The loss is alpha x {tasks[0]} + (1 - alpha) x {tasks[1]}. At 0.5 both count the same.")
 
-    def start(self, browser: dict, source: str, labels: str, rows: float, files: list[str] | None, text_column: str, data_run: str,
+    def start(self, browser: dict, source: str, labels: str, rows: int, files: list[str] | None, text_column: str, data_run: str,
               names: list[str], alpha: float, *settings: Any) -> list:
         """Queue the run that the form describes."""
         try:
@@ -169,40 +173,42 @@ class TrainTab:
             values["tasks"] = pick_tasks(table.tasks, names)
             if len(names) == 2 and alpha != 0.5 and not values["weights"]:
                 values["alpha"] = alpha
-            run = self.jobs.start(form.make_run_config(values), browser["key"])
+            config = form.make_run_config(values)
+            config.loss_weights([spec.name for spec in config.tasks])
+            run = self.jobs.start(config, browser["key"])
         except MtlError as error:
             raise gr.Error(str(error), duration=None, print_exception=False) from error
-        return [run.id, browser | {"run": run.id}, run.id if source == FILES else "",
-                gr.update(choices=self.choices(browser), value=run.id)]
+        return [run.id, browser | {"run": run.id}, gr.update(choices=self.choices(browser), value=run.id)]
 
     def poll(self, run_id: str, browser: dict, cursor: str, smoothing: float) -> list:
         """All that the page shows of the run; what has not changed since `cursor` is left alone."""
         try:
             history = self.jobs.history(run_id) if run_id else None
         except MtlError as error:
-            return [f'<div class="mtl-status">{html.escape(str(error))}</div>', *self._buttons(Buttons()), None, None, None, "", ""]
+            return [f'<div class="mtl-status">{html.escape(str(error))}</div>', *self._buttons(Buttons()), "", "", None, None, None, "", ""]
         if history is None:
-            return [status_html(None, 0, ""), *self._buttons(Buttons()), None, None, None, "", ""]
+            return [status_html(None, 0, ""), *self._buttons(Buttons()), "", "", None, None, None, "", ""]
         run = open_run(self.jobs.root, run_id)
         buttons = Buttons.of(history, run.belongs_to(browser["key"]), self.jobs.has(run_id))
         head = [status_html(history, self.jobs.ahead(run_id), run_name(run, run.config)), *self._buttons(buttons)]
         now = f"{run_id}/{history.step}/{len(history.evaluations)}/{len(history.told)}/{smoothing}/{bool(history.started)}"
         if now == cursor:
-            return head + [gr.skip()] * 5
+            return head + [gr.skip()] * 7
         return head + [*self._plots(history, cursor, run_id, smoothing), charts.last_values(history), charts.log_lines(history), now]
 
     def _plots(self, history: History, cursor: str, run_id: str, smoothing: float) -> list:
-        """Frames for plots that are there already; whole plots, with their colours, for a run that is shown for the first time."""
+        """Legends and plots: frames for plots that are there already; whole ones, with colours, for a run shown for the first time."""
         if history.started is None:
-            return [None, None]
+            return ["", "", None, None]
         frames = [charts.loss_frame(history, smoothing), charts.score_frame(history)]
         if cursor.startswith(run_id) and cursor.endswith("True"):
-            return frames
+            return [gr.skip(), gr.skip(), *frames]
         colours = [charts.loss_colours(history.started), charts.score_colours(history.started)]
-        return [gr.LinePlot(value=frame, color_map=colour) for frame, colour in zip(frames, colours, strict=True)]
+        plots = [gr.LinePlot(value=frame, color_map=colour) for frame, colour in zip(frames, colours, strict=True)]
+        return [*map(legend_html, colours), *plots]
 
     def _buttons(self, buttons: Buttons) -> list:
-        return [gr.update(interactive=on) for on in (buttons.pause, buttons.resume, buttons.stop)]
+        return [gr.update(interactive=on) for on in (buttons.pause, buttons.resume, buttons.stop, buttons.delete)]
 
     def command(self, act: Any) -> Any:
         """A handler that does `act(run id, owner's key)` and tells what went wrong."""
@@ -214,8 +220,8 @@ class TrainTab:
         return handle
 
     def choices(self, browser: dict) -> list[tuple[str, str]]:
-        """The runs that this browser may list."""
-        return run_choices(self.jobs.root, browser["key"])
+        """The runs that this browser may list, and the one it looks at."""
+        return run_choices(self.jobs.root, browser["key"], browser["run"])
 
     def list_runs(self, browser: dict) -> dict:
         """The menu, brought up to date."""
@@ -226,11 +232,13 @@ class TrainTab:
         if not run_id:
             return [gr.skip()] * 3
         self.command(self.jobs.delete)(run_id, browser)
-        return ["", browser | {"run": ""}, gr.update(choices=self.choices(browser), value=None)]
+        browser = browser | {"run": ""}
+        return ["", browser, gr.update(choices=self.choices(browser), value=None)]
 
     def form_outputs(self) -> list:
         """The widgets that `fill_form` sets."""
-        return [self.source, self.labels, self.rows, self.text_column, self.data_run, *self.settings.values()]
+        return [self.source, self.labels, self.rows, self.files, self.text_column, self.data_run, self.tasks, self.alpha,
+                *self.settings.values()]
 
     def fill_form(self, run_id: str) -> list:
         """The settings of a run back in the form, so that it can be changed a little and run again."""
@@ -239,8 +247,10 @@ class TrainTab:
         except MtlError:
             return [gr.skip()] * len(self.form_outputs())
         own = config.source == "files"
-        return [FILES if own else HYPOTHETICAL, config.hypothetical_labels, config.hypothetical_rows, config.text_column,
-                run_id if own else "", *(form.shown(name, getattr(config, name)) for name in self.settings)]
+        names = [spec.name for spec in config.tasks]
+        return [FILES if own else HYPOTHETICAL, config.hypothetical_labels, config.hypothetical_rows, None, config.text_column,
+                run_id if own else "", gr.update(choices=names, value=names), 0.5 if config.alpha is None else config.alpha,
+                *(form.shown(name, getattr(config, name)) for name in self.settings)]
 
 
 # The address names the run, so that a reload, a bookmark or a link finds it.
@@ -248,5 +258,6 @@ SHOW_LINK = """(run) => {
   const url = new URL(window.location);
   run ? url.searchParams.set('run', run) : url.searchParams.delete('run');
   window.history.replaceState(null, '', url);
+  url.searchParams.delete('__theme');
   return run ? url.href : '';
 }"""

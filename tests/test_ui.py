@@ -1,0 +1,195 @@
+"""mtl/ui without a page: what is highlighted, which file is for what, what the status line says, which buttons can be pressed, and how
+the form becomes settings. test_charts.py has the plots, test_page.py the page itself."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from mtl.config import RunConfig
+from mtl.data.hypothetical import make_rows
+from mtl.data.words import Span
+from mtl.errors import MtlError
+from mtl.events import Logged, RunStarted, StatusChanged, StepDone
+from mtl.runs import ACTIVE, RESUMABLE, History
+from mtl.tasks.base import Tagged
+from mtl.ui import form
+from mtl.ui.data_view import assign_files, row_table, show_value, task_table
+from mtl.ui.predict_tab import PALETTE, colours, highlighted
+from mtl.ui.status import Buttons, duration, status_html
+
+
+def tagged(*spans: Span) -> Tagged:
+    return Tagged(spans, (0.9,) * len(spans))
+
+
+def history(*events) -> History:
+    made = History()
+    for event in events:
+        made.add(Logged(1.0, event))
+    return made
+
+
+TASK = {"kind": "tagging", "labels": ["LOC"], "main_score": "f1"}
+STARTED = RunStarted(0, 1200, 100, {"slots": TASK}, 40, 10, 1000, "cpu", "fp32", 2, 1, 7)
+STEP = StepDone(300, 3.0, {"slots": 0.5}, 1e-4, 1.0, 1234.5, 60.0)
+
+
+# What is highlighted
+
+
+@pytest.mark.parametrize(("spans", "expected"), [
+    ((), [("Anna is  in Rome", None)]),
+    ((Span(0, 4, "PER"),), [("Anna", "PER"), (" is  in Rome", None)]),
+    ((Span(12, 16, "LOC"),), [("Anna is  in ", None), ("Rome", "LOC")]),
+    ((Span(0, 16, "ALL"),), [("Anna is  in Rome", "ALL")]),
+    ((Span(0, 4, "PER"), Span(4, 7, "X"), Span(9, 11, "X")),
+     [("Anna", "PER"), (" is", "X"), ("  ", None), ("in", "X"), (" Rome", None)])])
+def test_a_highlighted_sentence_is_cut_at_its_entities_and_nowhere_else(spans, expected):
+    assert highlighted("Anna is  in Rome", tagged(*spans)) == expected
+
+
+@given(some.text(max_size=30), some.data())
+def test_the_pieces_of_any_sentence_are_the_sentence_and_its_entities(text, data):
+    cuts = sorted(data.draw(some.sets(some.integers(0, len(text)), max_size=8)))
+    spans = [Span(start, end, "X") for start, end in zip(cuts[::2], cuts[1::2], strict=False)]
+    found = highlighted(text, tagged(*spans))
+    assert "".join(piece for piece, _ in found) == text
+    assert [piece for piece, label in found if label] == [text[span.start:span.end] for span in spans]
+    assert all(piece for piece, _ in found)
+
+
+def test_a_label_has_its_colour_whatever_the_sentence_and_colours_never_run_out():
+    labels = tuple(f"L{number}" for number in range(25))
+    assert list(colours(labels)) == list(labels) and set(colours(labels).values()) == set(PALETTE)
+    assert colours(labels)["L3"] == colours(labels[:4])["L3"]
+
+
+# The data
+
+
+@pytest.mark.parametrize(("names", "expected"), [
+    (["anything.csv"], {"train_file": "anything.csv"}),
+    (["test.csv"], {"train_file": "test.csv"}),
+    (["my_train.csv", "my_dev.csv"], {"train_file": "my_train.csv", "dev_file": "my_dev.csv"}),
+    (["Train.JSONL", "VALID.jsonl", "Test.jsonl"], {"train_file": "Train.JSONL", "dev_file": "VALID.jsonl", "test_file": "Test.jsonl"}),
+    (["a-validation.csv", "a-training.csv"], {"train_file": "a-training.csv", "dev_file": "a-validation.csv"}),
+    (["corpus.csv", "corpus_val.csv"], {"train_file": "corpus.csv", "dev_file": "corpus_val.csv"}),
+    (["dev1.csv", "train1.csv"], {"train_file": "train1.csv", "dev_file": "dev1.csv"}),
+    (["latest.csv", "latest_dev.csv"], {"train_file": "latest.csv", "dev_file": "latest_dev.csv"}),  # 'test' within another word
+    (["devices.csv", "devices_test.csv"], {"train_file": "devices.csv", "test_file": "devices_test.csv"}),
+    (["values.csv", "test.csv"], {"train_file": "values.csv", "test_file": "test.csv"})])
+def test_several_files_are_told_apart_by_the_words_in_their_names(names, expected):
+    folder = "/uploads/test-of-dev-and-train/"  # says nothing
+    assert assign_files([folder + name for name in names]) == {role: folder + name for role, name in expected.items()}
+
+
+@pytest.mark.parametrize(("names", "message"), [
+    ([], "No file yet"), (["a.csv", "b.csv"], "a.csv and b.csv would both be the train file"),
+    (["train.csv", "dev.csv", "valid.csv"], "dev.csv and valid.csv would both be the dev file"),
+    (["dev.csv", "test.csv"], "None of the files is for training")])
+def test_files_that_cannot_be_told_apart_are_refused(names, message):
+    with pytest.raises(MtlError, match=message):
+        assign_files(names)
+
+
+def test_the_tables_show_every_task_and_the_first_rows_as_they_were_understood():
+    table = make_rows(50, 1, "learnable")
+    tasks = task_table(table, table.tasks)
+    assert list(tasks["task"]) == ["class", "sentiment", "entities"] and list(tasks["labelled rows"]) == ["50 of 50"] * 3
+    assert tasks["labels"][0].startswith("4: ")
+    rows = row_table(table, table.tasks)
+    assert list(rows["text"]) == [row.text for row in table.rows[:len(rows)]]
+    for shown, row in zip(rows["labels"], table.rows, strict=False):
+        assert f"class: {row.values['class']}" in shown and f"sentiment: {row.values['sentiment']}" in shown
+        assert all(f"{row.text[span.start:span.end]} = {span.label}" in shown for span in row.values["entities"])
+
+
+def test_not_labelled_and_without_entities_are_two_things():
+    assert (show_value("Hi", None), show_value("Hi", ()), show_value("Hi", "yes")) == ("(not labelled)", "(no entity)", "yes")
+
+
+# The state
+
+
+def test_the_status_escapes_what_a_user_wrote():
+    made = history(STARTED, StatusChanged("failed", "<script>alert('message')</script> & more"))
+    shown = status_html(made, 0, "<script>alert('name')</script>")
+    assert "<script" not in shown and shown.count("&lt;script&gt;") == 2 and "&amp; more" in shown
+
+
+@pytest.mark.parametrize(("events", "ahead", "there", "absent"), [
+    ([], 2, ["mtl-queued", "2 runs ahead"], ["left"]),
+    ([], 1, ["1 run ahead"], []),
+    ([], 0, ["starting"], ["ahead"]),
+    ([STARTED, StatusChanged("running")], 0, ["mtl-running", "step 0 of 1,200", "getting ready", "cpu, fp32, 2 threads"], ["left"]),
+    ([STARTED, StatusChanged("running"), STEP], 0, ["step 300 of 1,200", "epoch 3.00", "1,234 sentences/s", "about 3 min 00 s left"],
+     ["getting ready"]),
+    ([STARTED, STEP, StatusChanged("paused")], 0, ["mtl-paused", "1 min 00 s of training", 'value="300" max="1200"'], ["left"]),
+    ([STARTED, STEP, StatusChanged("stopped", "Stopped at step 300.")], 0, ["mtl-stopped", "Stopped at step 300."], ["sentences/s"])])
+def test_the_status_says_what_matters_in_each_state(events, ahead, there, absent):
+    shown = status_html(history(*events), ahead, "A run")
+    assert all(part in shown for part in there) and not any(part in shown for part in absent)
+
+
+def test_without_a_run_the_status_says_what_to_do():
+    assert "No run yet" in status_html(None, 0, "")
+
+
+@pytest.mark.parametrize(("seconds", "words"), [
+    (None, "?"), (0, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (3599.4, "59 min 59 s"), (3600, "1 h 00 min"), (90000, "25 h 00 min")])
+def test_durations_are_told_in_two_units_at_most(seconds, words):
+    assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(("status", "expected"), [
+    ("queued", Buttons(stop=True)), ("running", Buttons(pause=True, stop=True)), ("paused", Buttons(resume=True, stop=True)),
+    ("stopping", Buttons()), ("interrupted", Buttons(resume=True, delete=True)), ("stopped", Buttons(resume=True, delete=True)),
+    ("failed", Buttons(resume=True, delete=True)), ("finished", Buttons(delete=True))])
+def test_the_buttons_follow_from_the_state_and_are_the_owners(status, expected):
+    over = status in (*RESUMABLE, "finished")
+    assert Buttons.of(History(status=status), is_owner=True, is_here=not over) == expected
+    assert Buttons.of(History(status=status), is_owner=False, is_here=not over) == Buttons()
+    elsewhere = Buttons.of(History(status=status), is_owner=True, is_here=False)
+    assert elsewhere == (expected if over else Buttons())  # one from the terminal is stopped there
+    assert over or status in ACTIVE
+
+
+# The form
+
+
+def test_every_setting_is_on_the_page_once():
+    shown = [*form.fields(basic=True), *form.fields(basic=False), *form.OWN_WAY]
+    assert sorted(shown) == sorted(RunConfig.model_fields)
+
+
+def test_an_untouched_form_is_the_default_settings():
+    names = form.fields(basic=True) + form.fields(basic=False)
+    assert form.make_run_config({name: form.make_widget(name).value for name in names}) == RunConfig()
+    assert form.make_run_config({name: form.shown(name, getattr(RunConfig(), name)) for name in names}) == RunConfig()
+
+
+@pytest.mark.parametrize(("values", "expected"), [
+    ({"epochs": None, "learning_rate": None, "encoder_dropout": None}, {}),
+    ({"epochs": 7.0, "seed": 3}, {"epochs": 7, "seed": 3}),
+    ({"dropout": 0, "encoder_dropout": 0}, {"dropout": 0.0, "encoder_dropout": 0.0}),
+    ({"encoder": " tiny \n", "name": " A run "}, {"encoder": "tiny", "name": "A run"}),
+    ({"weights": ""}, {}), ({"weights": " intent = 2 , tags=0.5,"}, {"weights": {"intent": 2.0, "tags": 0.5}})])
+def test_what_stands_in_the_form_becomes_settings(values, expected):
+    assert form.make_run_config(values) == RunConfig(**expected)
+
+
+@pytest.mark.parametrize(("values", "message"), [
+    ({"epochs": 0}, "epochs: found 0"), ({"epochs": 2.5}, "epochs: found 2.5"), ({"learning_rate": -1}, "learning_rate: found -1"),
+    ({"learning_rate": float("nan")}, "learning_rate"), ({"dropout": 1}, "dropout: found 1"), ({"seed": -1}, "seed: found -1"),
+    ({"weights": "intent"}, "'intent' is not of the form task=number"), ({"weights": "intent=much"}, "not of the form"),
+    ({"weights": "intent=-1"}, "weight -1"), ({"weights": "intent=nan"}, "weight|finite"),
+    ({"weights": "intent=inf"}, "weight|finite"), ({"name": "a\x07"}, "cannot be shown")])
+def test_what_cannot_be_is_told_in_words(values, message):
+    with pytest.raises(MtlError, match=message) as told:
+        form.make_run_config(values)
+    assert "pydantic" not in str(told.value) and "Traceback" not in str(told.value)
+
+
+@given(some.dictionaries(some.sampled_from(["intent", "my tags", "a=b"]), some.floats(0, 1e6)))
+def test_the_weights_of_a_run_come_back_into_the_form_as_they_were(weights):
+    assert form.make_run_config({"weights": form.shown("weights", weights)}).weights == weights
