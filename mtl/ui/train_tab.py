@@ -2,6 +2,7 @@
 computes, and no page is needed for a run to go on."""
 
 import html
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ class TrainTab:
             self.text_column = gr.Textbox(label="Text column", visible=False, max_length=64,
                                           info=RunConfig.model_fields["text_column"].description)
             self.data_run = gr.Textbox(visible="hidden")  # the run whose own copy of the files is used when none is uploaded
+            self.run_tasks = gr.Textbox(visible="hidden")  # the tasks of the run that the form was filled from, as JSON
         self.understood = gr.Textbox(label="What was understood", lines=2, max_lines=8, interactive=False, elem_id="findings")
         self.task_table = gr.Dataframe(label="Tasks found", interactive=False, wrap=True, max_height=260, elem_id="task-table",
                                        column_widths=["90px", "115px", "95px", "170px"])
@@ -101,8 +103,9 @@ class TrainTab:
     def _wire(self) -> None:
         page, quiet = self.page, {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         data = [self.source, self.labels, self.rows, self.files, self.text_column, self.data_run]
-        self.look_at_data = {"fn": self.understand, "inputs": [*data, self.tasks], "show_progress": "hidden", "api_visibility": "private",
-                             "outputs": [self.understood, self.task_table, self.row_table, self.tasks]}
+        self.look_at_data = {"fn": self.understand, "inputs": [*data, self.run_tasks],
+                             "outputs": [self.understood, self.task_table, self.row_table, self.tasks],
+                             "show_progress": "hidden", "api_visibility": "private"}
         self.source.change(lambda source: [gr.update(visible=source == HYPOTHETICAL)] * 2 + [gr.update(visible=source == FILES)] * 2,
                            self.source, [self.labels, self.rows, self.files, self.text_column], **quiet)
         gr.on([self.source.change, self.labels.change, self.rows.submit, self.rows.blur, self.files.change, self.text_column.submit,
@@ -128,8 +131,8 @@ class TrainTab:
     # Handlers: gather, call, return
 
     def understand(self, source: str, labels: str, rows: int, files: list[str] | None, text_column: str, data_run: str,
-                   ticked: list[str]) -> list:
-        """Read the data and show what is in it; a bad file is told where it is looked for. Ticked tasks that are there stay ticked."""
+                   run_tasks: str) -> list:
+        """Read the data and show what is in it; a bad file is told where it is looked for."""
         try:
             values = self.data_values(source, labels, rows, files, text_column, data_run)
             config = form.make_run_config(values)
@@ -142,9 +145,9 @@ class TrainTab:
         parts += [f"{role.removesuffix('_file')}: {Path(values[role]).name}." for role in ("dev_file", "test_file") if values.get(role)]
         if not values.get("dev_file"):
             parts.append("No dev file: one row in ten is kept aside to measure on.")
-        names = [spec.name for spec in specs]
+        names, before = [spec.name for spec in specs], json.loads(run_tasks or "[]")
         return ["\n".join([" ".join(parts), *table.notices]), task_table(table, specs), row_table(table, specs),
-                gr.update(choices=names, value=[name for name in ticked if name in names] or names[:MAX_TASKS])]
+                gr.update(choices=names, value=[name for name in before if name in names] or names[:MAX_TASKS])]
 
     def data_values(self, source: str, labels: str, rows: int, files: list[str] | None, text_column: str,
                     data_run: str) -> dict[str, Any]:
@@ -237,7 +240,7 @@ class TrainTab:
 
     def form_outputs(self) -> list:
         """The widgets that `fill_form` sets."""
-        return [self.source, self.labels, self.rows, self.files, self.text_column, self.data_run, self.tasks, self.alpha,
+        return [self.source, self.labels, self.rows, self.files, self.text_column, self.data_run, self.run_tasks, self.alpha,
                 *self.settings.values()]
 
     def fill_form(self, run_id: str) -> list:
@@ -247,9 +250,9 @@ class TrainTab:
         except MtlError:
             return [gr.skip()] * len(self.form_outputs())
         own = config.source == "files"
-        names = [spec.name for spec in config.tasks]
+        tasks = json.dumps([spec.name for spec in config.tasks])
         return [FILES if own else HYPOTHETICAL, config.hypothetical_labels, config.hypothetical_rows, None, config.text_column,
-                run_id if own else "", gr.update(choices=names, value=names), 0.5 if config.alpha is None else config.alpha,
+                run_id if own else "", tasks, 0.5 if config.alpha is None else config.alpha,
                 *(form.shown(name, getattr(config, name)) for name in self.settings)]
 
 
