@@ -1,45 +1,33 @@
 """One worker thread that trains the queued runs one after another, and the hand on it: pause, resume, stop, and a copy of the model
-to predict with meanwhile. The only file that knows threads."""
+to predict with meanwhile. The only file that knows threads. What needs torch is imported by the worker, so that the page is there first."""
+
+from __future__ import annotations
 
 import atexit
 import copy
-import math
-import os
 import shutil
 import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from mtl.config import RunConfig
 from mtl.errors import MtlError
 from mtl.events import Evaluated, Event, Notice, StatusChanged, describe
-from mtl.learner import Learner
-from mtl.prediction import Predictor
-from mtl.runner import carry_out
-from mtl.runs import RESUMABLE, History, Run, RunReader, create_run, delete_run, open_run, read_history
+from mtl.runs import RESUMABLE, History, Limits, Run, RunReader, create_run, delete_run, host_limits, open_run, read_history
+
+if TYPE_CHECKING:
+    from mtl.learner import Learner
+    from mtl.prediction import Predictor
 
 MAX_WAITING = 8
 MAX_READERS = 32  # runs whose histories are kept in memory because some page looks at them
 CLOSING = 30.0  # seconds that the end of the app waits for the last checkpoint
 PATIENCE = 30.0  # seconds to wait for a copy of a model that trains; a step on a slow machine may take some
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one visitor may take: minutes of training per run, runs at a time, and the free disk (GB) without which none begins."""
-
-    minutes: float = math.inf
-    runs: int = MAX_WAITING + 1
-    free_disk: float = 0.0
-
-
-def host_limits() -> Limits:
-    """On a public Space, that many may share; on one's own machine, none."""
-    return Limits(minutes=15, runs=2, free_disk=2) if os.environ.get("SPACE_ID") else Limits()
 
 
 @dataclass(frozen=True)
@@ -79,6 +67,8 @@ class Control:
 
     def _serve(self, learner: Learner) -> None:
         if self._copy_wanted:
+            from mtl.prediction import Predictor
+
             model = copy.deepcopy(learner.model).eval().requires_grad_(False)
             self._snapshot = Snapshot(learner.progress.step, time.time(), Predictor(model, learner.tokenizer, learner.machine))
             self._copy_wanted = False
@@ -142,6 +132,11 @@ class Jobs:
             while len(self._readers) > MAX_READERS:
                 self._readers.popitem(last=False)
             return reader.refresh().copy()
+
+    def prepare(self) -> None:
+        """Somebody is here: load what a training needs, in the worker, before it is asked for."""
+        with self._changed:
+            self._start_worker()
 
     def delete(self, run_id: str, key: str) -> None:
         """Remove a run that is over; raises MtlError if it is not, or is somebody else's."""
@@ -260,14 +255,19 @@ class Jobs:
         except Timeout as error:
             raise MtlError("Another process is training this run. Watch it here, or stop it there.") from error
         self._jobs.append(Job(run, config, key, resume, Control(run, self.limits.minutes), lock))
+        self._start_worker()
+        self._changed.notify_all()
+        return run
+
+    def _start_worker(self) -> None:
         if self._worker is None:
             self._worker = threading.Thread(target=self._work, name="trainer", daemon=True)
             self._worker.start()
             atexit.register(self.close)
-        self._changed.notify_all()
-        return run
 
     def _work(self) -> None:
+        from mtl.runner import carry_out  # some seconds: torch and transformers
+
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._jobs or self._closed)

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import math
 import os
 import re
 import secrets
@@ -81,6 +82,20 @@ class Run:
         except FileNotFoundError:
             return not os.environ.get("SPACE_ID")
         return hmac.compare_digest(owner, hash_key(key))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one visitor may take: minutes of training per run, runs at a time, and the free disk (GB) without which none begins."""
+
+    minutes: float = math.inf
+    runs: int = 100
+    free_disk: float = 0.0
+
+
+def host_limits() -> Limits:
+    """On a public Space, that many may share; on one's own machine, none."""
+    return Limits(minutes=15, runs=2, free_disk=2) if os.environ.get("SPACE_ID") else Limits()
 
 
 def hash_key(key: str) -> str:

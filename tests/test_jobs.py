@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import load_file
 
 from mtl.errors import MtlError
-from mtl.jobs import Jobs, Limits
-from mtl.runs import Run, create_run, read_history
+from mtl.jobs import Jobs
+from mtl.runs import Limits, Run, create_run, read_history
 
 KEY = "the owner's key"
 

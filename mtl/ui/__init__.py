@@ -44,6 +44,7 @@ def build_app(jobs: Jobs) -> gr.Blocks:
 
         def restore(memory: Any, request: gr.Request) -> list:
             """Who this browser is and what it looked at: the run in the address, else the one it saw last."""
+            jobs.prepare()
             memory = memory if isinstance(memory, dict) else {}
             key = memory.get("key") if isinstance(memory.get("key"), str) and memory.get("key") else secrets.token_urlsafe(32)
             run_id = str(request.query_params.get("run") or memory.get("run") or "")

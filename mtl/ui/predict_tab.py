@@ -1,9 +1,13 @@
-"""The Predict tab: a sentence in, its entities and classes out, from a live run's weights of this moment or from a checkpoint."""
+"""The Predict tab: a sentence in, its entities and classes out, from a live run's weights of this moment or from a checkpoint. What needs
+torch is imported when it is asked for, so that the page is there first."""
+
+from __future__ import annotations
 
 import time
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
@@ -11,12 +15,13 @@ from mtl.checkpoint import BEST, LAST, MANIFEST
 from mtl.config import MAX_TASKS
 from mtl.errors import MtlError
 from mtl.jobs import Jobs
-from mtl.machine import has_gpu
-from mtl.prediction import Predicted, Predictor, timed
 from mtl.runs import list_runs, open_run
-from mtl.tasks.base import Classified, Tagged
 from mtl.ui.status import run_name
 from mtl.ui.train_tab import Page
+
+if TYPE_CHECKING:
+    from mtl.prediction import Predicted, Predictor
+    from mtl.tasks.base import Tagged
 
 # the names that Gradio draws in pastels, readable on light and dark; hex colours are not
 PALETTE = ("red", "green", "blue", "yellow", "purple", "teal", "orange", "cyan", "lime", "pink")
@@ -63,6 +68,8 @@ def model_choices(jobs: Jobs, key: str, shown: str) -> list[tuple[str, str]]:
 @lru_cache(maxsize=3)
 def _load(checkpoint: Path, stamp: float, device: str) -> Predictor:
     """A checkpoint's predictor, kept for the next question; `stamp` tells one saved later from it."""
+    from mtl.prediction import Predictor
+
     return Predictor.load(checkpoint, device)
 
 
@@ -98,8 +105,7 @@ class PredictTab:
         with gr.Row():
             self.model = gr.Dropdown([], label="Model", allow_custom_value=True, elem_id="model", scale=3,
                                      info="Live weights can be asked while the run still trains; it is not disturbed.")
-            devices = ["auto", "cpu"] + ["cuda"] * has_gpu()
-            self.device = gr.Radio(devices, value="auto", label="Device", scale=1, info="Where the answer is computed.")
+            self.device = gr.Radio(["auto", "cpu"], value="auto", label="Device", scale=1, info="Where the answer is computed.")
         self.text = gr.Textbox(label="Text", lines=1, max_lines=8, elem_id="text", placeholder="Type a sentence, then press Enter")
         with gr.Row():
             self.button = gr.Button("Predict", variant="primary", elem_id="predict")
@@ -120,6 +126,7 @@ class PredictTab:
         hidden = {"show_progress": "hidden", "api_visibility": "private"}
         gr.on([tab.select, self.model.focus, page.run_id.change], self.list_models, [page.browser, page.run_id, self.model], self.model,
               queue=False, **hidden)
+        tab.select(self.list_devices, None, self.device, queue=False, **hidden)
         gr.on([self.button.click, self.text.submit], self.predict, ask, outputs, concurrency_id="predict", concurrency_limit=2,
               trigger_mode="always_last", **hidden)
         self.follow.change(lambda on: gr.Timer(active=on), self.follow, self.timer, queue=False, **hidden)
@@ -132,8 +139,16 @@ class PredictTab:
         keep = chosen in values and (not run_id or chosen.startswith(run_id))
         return gr.update(choices=choices, value=chosen if keep else values[0] if values else None)
 
+    def list_devices(self) -> dict:
+        """With the GPU, if there is one."""
+        from mtl.machine import has_gpu
+
+        return gr.update(choices=["auto", "cpu"] + ["cuda"] * has_gpu())
+
     def predict(self, choice: str, device: str, text: str) -> list:
         """Ask the chosen model about the text."""
+        from mtl.prediction import timed
+
         try:
             predictor, source = find_predictor(self.jobs, choice, device)
             predicted, milliseconds = timed(predictor, text)
@@ -149,13 +164,15 @@ class PredictTab:
             return [error.message] + [gr.skip()] * (2 * MAX_TASKS)
 
     def _answers(self, predictor: Predictor, predicted: Predicted) -> list:
+        from mtl.tasks.base import Tagged
+
         tagged, classified = [], []
         for name, answer in predicted.predictions.items():
             if isinstance(answer, Tagged):
                 labels = predictor.model.tasks[name].spec.labels
                 pieces = highlighted(predicted.text, answer)
                 tagged.append(gr.HighlightedText(value=pieces, color_map=colours(labels), label=name, visible=True))
-            elif isinstance(answer, Classified):
+            else:
                 classified.append(gr.Label(value=answer.probabilities, label=name, visible=True))
         return [*tagged, *[gr.update(visible=False, value=None)] * (MAX_TASKS - len(tagged)),
                 *classified, *[gr.update(visible=False, value=None)] * (MAX_TASKS - len(classified))]
