@@ -29,6 +29,7 @@ from mtl.events import CheckpointSaved, Evaluated, Event, Notice, RunStarted, St
 from mtl.machine import Machine
 from mtl.model import MultiTaskModel, build_model, count_parameters, parameter_groups
 from mtl.sampling import Pool, Step, plan_epoch, share
+from mtl.tasks.base import IGNORED
 
 
 @dataclass
@@ -129,7 +130,7 @@ class Learner:
         split, device = self.train_split, self.machine.device
         batch = collate([split.encodings[row] for row in chosen], self.tokenizer.pad_token_id, [split.labels[row] for row in chosen],
                         list(targets))
-        labels = {task: ids.to(device) if len(rows) else torch.full_like(ids, -100, device=device) for task, ids in batch["labels"].items()}
+        labels = {task: ids.to(device) if len(rows) else torch.full_like(ids, IGNORED, device=device) for task, ids in batch["labels"].items()}
         with self.machine.autocast():
             out = self.parallel(batch["input_ids"].to(device), batch["attention_mask"].to(device), labels=labels)
         # several processes average their gradients, where the sum is wanted

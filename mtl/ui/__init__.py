@@ -22,7 +22,6 @@ CSS = """
 #log textarea, #findings textarea { font-family: ui-monospace, monospace; font-size: 0.8em; }
 .mtl-legend { display: flex; flex-wrap: wrap; gap: 2px 14px; font-size: 0.85em; }
 .mtl-legend i { display: inline-block; width: 14px; height: 4px; margin-right: 5px; vertical-align: middle; border-radius: 2px; }
-#row-table td span { white-space: pre-line; }
 @media (max-width: 700px) { .run-column { order: -1; } }
 .mtl-status { padding: 4px 2px; }
 #task-table, #row-table, #last-values { font-family: system-ui, sans-serif; --font-mono: system-ui, sans-serif; }

@@ -46,7 +46,7 @@ def task_table(table: Table, specs: Sequence[TaskSpec]) -> pd.DataFrame:
 
 def row_table(table: Table, specs: Sequence[TaskSpec]) -> pd.DataFrame:
     """The first rows as they were understood."""
-    rows = [[row.text, "\n".join(f"{spec.name}: {show_value(row.text, row.values.get(spec.name))}" for spec in specs)]
+    rows = [[row.text, " \u00b7 ".join(f"{spec.name}: {show_value(row.text, row.values.get(spec.name))}" for spec in specs)]
             for row in table.rows[:PREVIEW_ROWS]]
     return pd.DataFrame(rows, columns=["text", "labels"])
 

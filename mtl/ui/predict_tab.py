@@ -146,22 +146,29 @@ class PredictTab:
         return gr.update(choices=["auto", "cpu"] + ["cuda"] * has_gpu())
 
     def predict(self, choice: str, device: str, text: str) -> list:
-        """Ask the chosen model about the text."""
-        from mtl.prediction import timed
-
+        """Ask the chosen model about the text; what is wrong stands where the answer would, and pops up."""
         try:
-            predictor, source = find_predictor(self.jobs, choice, device)
-            predicted, milliseconds = timed(predictor, text)
+            return self._ask(choice, device, text)
         except MtlError as error:
-            raise gr.Error(str(error), print_exception=False) from error
-        return [describe(predicted, source, predictor.machine.device, milliseconds), *self._answers(predictor, predicted)]
+            gr.Warning(str(error))
+            return self._say(str(error))
 
     def predict_again(self, choice: str, device: str, text: str) -> list:
-        """As `predict`, but what fails by itself (no text, the run ended) says so in the line, not in a pop-up every 2 seconds."""
+        """As `predict`, but nothing pops up every 2 seconds."""
         try:
-            return self.predict(choice, device, text)
-        except gr.Error as error:
-            return [error.message] + [gr.skip()] * (2 * MAX_TASKS)
+            return self._ask(choice, device, text)
+        except MtlError as error:
+            return self._say(str(error))
+
+    def _ask(self, choice: str, device: str, text: str) -> list:
+        from mtl.prediction import timed
+
+        predictor, source = find_predictor(self.jobs, choice, device)
+        predicted, milliseconds = timed(predictor, text)
+        return [describe(predicted, source, predictor.machine.device, milliseconds), *self._answers(predictor, predicted)]
+
+    def _say(self, message: str) -> list:
+        return [message] + [gr.update(visible=False, value=None)] * (2 * MAX_TASKS)
 
     def _answers(self, predictor: Predictor, predicted: Predicted) -> list:
         from mtl.tasks.base import Tagged

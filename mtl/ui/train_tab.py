@@ -52,7 +52,7 @@ class TrainTab:
                                    info=RunConfig.model_fields["hypothetical_labels"].description)
             self.rows = gr.Number(1200, precision=0, label="How many sentences", elem_id="rows")
             self.files = gr.File(file_count="multiple", file_types=[".jsonl", ".json", ".csv", ".tsv"], visible=False, elem_id="files",
-                                 label="JSONL or CSV: one file, or several named train, dev, test", height=120)
+                                 label="JSONL or CSV: one file, or several named train, dev, test", height=160)
             self.text_column = gr.Textbox(label="Text column", visible=False, max_length=64,
                                           info=RunConfig.model_fields["text_column"].description)
             self.data_run = gr.Textbox(visible="hidden")  # the run whose own copy of the files is used when none is uploaded
@@ -89,7 +89,7 @@ class TrainTab:
         self.smoothing = gr.Slider(0, 0.95, 0.6, step=0.05, label="Smoothing of the training loss",
                                    info="0 shows it as it is; dev losses and scores are never smoothed.")
         self.table = gr.Dataframe(label="Last values", headers=charts.LAST_COLUMNS, interactive=False, wrap=True, elem_id="last-values",
-                                  column_widths=["100px", "115px", "95px", "95px", "260px"])
+                                  column_widths=["100px", "115px", "95px", "95px", "300px"])
         self.log = gr.Textbox(label="Log, newest first", lines=8, max_lines=8, interactive=False, elem_id="log", autoscroll=False)
         self.link = gr.Textbox(label="Link to this run", interactive=False, buttons=["copy"], elem_id="link",
                                info="Whoever has it can watch; only this browser can pause, stop or delete.")
