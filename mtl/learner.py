@@ -130,7 +130,9 @@ class Learner:
         split, device = self.train_split, self.machine.device
         batch = collate([split.encodings[row] for row in chosen], self.tokenizer.pad_token_id, [split.labels[row] for row in chosen],
                         list(targets))
-        labels = {task: ids.to(device) if len(rows) else torch.full_like(ids, IGNORED, device=device) for task, ids in batch["labels"].items()}
+        labels = {task: ids.to(device) for task, ids in batch["labels"].items()}
+        if not len(rows):
+            labels = {task: torch.full_like(ids, IGNORED) for task, ids in labels.items()}
         with self.machine.autocast():
             out = self.parallel(batch["input_ids"].to(device), batch["attention_mask"].to(device), labels=labels)
         # several processes average their gradients, where the sum is wanted
