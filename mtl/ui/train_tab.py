@@ -171,6 +171,8 @@ class TrainTab:
               names: list[str], alpha: float, *settings: Any) -> list:
         """Queue the run that the form describes."""
         try:
+            if not browser["key"]:  # a run without an owner would be nobody's
+                raise MtlError("The page is still getting ready. Press Start again.")
             values = dict(zip(self.settings, settings, strict=True)) | self.data_values(source, labels, rows, files, text_column, data_run)
             table = read_table(form.make_run_config(values), Path())
             values["tasks"] = pick_tasks(table.tasks, names)
