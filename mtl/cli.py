@@ -244,5 +244,9 @@ def _summaries(runs: Iterable[Run]) -> Iterable[dict[str, Any]]:
     for run in runs:
         history = read_history(run)
         best = max((seen.score for seen in history.evaluations if seen.is_best), default=None)
-        yield {"id": run.id, "name": run.config.name, "status": history.status, "step": history.step,
+        try:
+            name = run.config.name
+        except MtlError as error:
+            name = str(error)
+        yield {"id": run.id, "name": name, "status": history.status, "step": history.step,
                "total_steps": history.started.total_steps if history.started else 0, "best_score": best}

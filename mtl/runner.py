@@ -4,6 +4,7 @@ terminal alike; knows neither."""
 import secrets
 import traceback
 from collections.abc import Callable
+from contextlib import closing, suppress
 
 import torch
 
@@ -25,12 +26,12 @@ def carry_out(run: Run, *, resume: bool, between_steps: BetweenSteps, show: Call
         show(event)
 
     status = "failed"
-    events = train(run.config, run.folder, resume=resume, between_steps=between_steps)
     try:
-        for event in events:
-            record(event)
-            if isinstance(event, StatusChanged):
-                status = event.status
+        with closing(train(run.config, run.folder, resume=resume, between_steps=between_steps)) as events:
+            for event in events:
+                record(event)
+                if isinstance(event, StatusChanged):
+                    status = event.status
     except Exception as error:
         status = "failed"
         message = _explain(error, run)
@@ -39,7 +40,6 @@ def carry_out(run: Run, *, resume: bool, between_steps: BetweenSteps, show: Call
         except OSError:
             show(StatusChanged("failed", message))
     finally:
-        events.close()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
     return status
@@ -56,9 +56,6 @@ def _explain(error: Exception, run: Run) -> str:
     reference = secrets.token_hex(4)
     text = f"[{reference}] {traceback.format_exc()}"
     print(text, flush=True)
-    try:
-        with open(run.folder / "error.log", "a", encoding="utf-8") as file:
-            file.write(text)
-    except OSError:
-        pass
+    with suppress(OSError), open(run.folder / "error.log", "a", encoding="utf-8") as file:
+        file.write(text)
     return f"Internal error {reference} ({type(error).__name__}). The details are in the terminal and in error.log of the run's folder."

@@ -20,6 +20,7 @@ from mtl.errors import MtlError
 from mtl.events import CheckpointSaved, Evaluated, EventLog, Logged, LogReader, RunStarted, StatusChanged, StepDone
 
 ACTIVE = ("queued", "running", "paused", "stopping")
+ENDED = ("finished", "stopped", "failed")
 RESUMABLE = ("interrupted", "stopped", "failed")
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{32}")
 _FILES = ("train_file", "dev_file", "test_file")
@@ -179,6 +180,8 @@ class History:
         if not isinstance(logged.event, (StepDone, CheckpointSaved)):
             self.told.append(logged)
         match event := logged.event:
+            case StatusChanged() if event.status == "stopping" and self.status in ENDED:
+                pass  # the run ended by itself while it was asked to stop
             case StatusChanged():
                 self.status, self.message = event.status, event.message
             case RunStarted():

@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from mtl.cli import main
 from mtl.config import RunConfig
 from mtl.runs import list_runs, read_history
 
@@ -58,17 +59,27 @@ def test_a_run_is_trained_listed_and_asked(mtl):
     (["train", "--tasks", "class,colour"], "There is no task 'colour' in the data. The tasks found are: class, sentiment, entities"),
     (["train", "--learning-rate", "-1"], "learning_rate: found -1.0, but it should be greater than 0"),
     (["train", "--weights", "class"], "'class' is not of the form task=number"),
-    (["train", "--alpha", "0.3", *QUICK], "alpha weighs two tasks against each other, but this run has 3"),
-    (["train", "--encoder", "../etc", *QUICK[2:]], "'../etc' is not the id of a Hub model"),
     (["train", "--resume", "last"], "There is no run yet"),
     (["train", "--resume", "last", "--epochs", "3"], "--resume goes on with the settings"),
     (["predict", "last", "Hello"], "There is no run yet"),
     (["predict", "../../etc", "Hello"], "There is no such run"),
 ])
-def test_what_is_wrong_is_said_in_one_sentence_without_a_traceback(mtl, arguments, sentence):
-    result = mtl(*arguments)
+def test_what_is_wrong_is_said_in_one_sentence(monkeypatch, tmp_path, arguments, sentence):
+    monkeypatch.setenv("MTL_RUNS", str(tmp_path / "runs"))
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert str(ended.value.code).startswith("mtl: ") and sentence in ended.value.code and "\n" not in ended.value.code
+
+
+@pytest.mark.parametrize(("flags", "sentence"), [
+    (["--alpha", "0.3"], "alpha weighs two tasks against each other, but this run has 3"),
+    (["--encoder", "../etc"], "'../etc' is not the id of a Hub model"),
+])
+def test_a_run_that_cannot_begin_fails_with_a_sentence_and_no_traceback(mtl, flags, sentence):
+    result = mtl("train", *QUICK, *flags)
     assert result.returncode == 1
     assert sentence in result.stderr and "Traceback" not in result.stderr + result.stdout
+    assert read_history(list_runs(mtl.root)[0]).status == "failed"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

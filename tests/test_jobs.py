@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from mtl.errors import MtlError
 from mtl.jobs import Jobs
 from mtl.runs import Limits, Run, create_run, read_history
+from mtl.ui.status import run_name
 
 KEY = "the owner's key"
 
@@ -218,3 +219,13 @@ def test_no_run_begins_on_a_disk_that_is_nearly_full(tmp_path, tiny_config):
     with pytest.raises(MtlError, match="GB of the disk are free"):
         jobs.start(tiny_config(), KEY)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_whose_settings_were_spoilt_on_disk_fails_and_the_next_one_is_trained(jobs, tiny_config):
+    spoilt, good = jobs.start(tiny_config(epochs=30), KEY), jobs.start(tiny_config(seed=2), KEY)
+    last = jobs.start(tiny_config(seed=3), KEY)
+    (good.folder / "config.json").write_text("{")
+    jobs.stop(spoilt.id, KEY)
+    assert wait(jobs, good, "failed") == "failed" and "config.json" in jobs.history(good.id).message
+    assert wait(jobs, last, "finished") == "finished"
+    assert "cannot be read" in run_name(good) and "hypothetical data" in run_name(last)  # and the page's menu still opens

@@ -200,3 +200,10 @@ def test_the_time_left_follows_from_the_pace_so_far(tmp_path):
     assert read_history(run).seconds_left is None and history_of(run, started()).seconds_left is None
     assert history_of(run, step_done(25, seconds=50.0)).seconds_left == pytest.approx(150)
     assert history_of(run, step_done(100, seconds=200.0)).seconds_left == 0
+
+
+def test_a_run_that_ended_while_it_was_asked_to_stop_has_ended(tmp_path):
+    run = create_run(tmp_path, make_config({}))
+    for status in ("running", "finished", "stopping"):
+        run.log.append(StatusChanged(status))
+    assert read_history(run).status == "finished"

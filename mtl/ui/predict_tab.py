@@ -57,7 +57,7 @@ def model_choices(jobs: Jobs, key: str, shown: str) -> list[tuple[str, str]]:
         runs = {shown: open_run(jobs.root, shown)} | runs
     choices = []
     for run_id, run in runs.items():
-        name, history = run_name(run, run.config), jobs.history(run_id)
+        name, history = run_name(run), jobs.history(run_id)
         if jobs.is_live(run_id):
             choices.append((f"{name}: live weights", f"{run_id}/{LIVE}"))
         choices += [(f"{name}: {checkpoint} (step {history.checkpoints[checkpoint]})", f"{run_id}/{checkpoint}")

@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtl.config import RunConfig
 from mtl.errors import MtlError
 from mtl.runs import ACTIVE, RESUMABLE, History, Run, list_runs, open_run
 from mtl.ui.charts import speed
@@ -43,10 +42,15 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
-def run_name(run: Run, config: RunConfig) -> str:
+def run_name(run: Run) -> str:
     """The name that the user gave, or when the run was made and on what."""
+    when = time.strftime("%d %b %H:%M", time.strptime(run.id[:15], "%Y%m%d-%H%M%S"))
+    try:
+        config = run.config
+    except MtlError:
+        return f"{when} (its settings cannot be read)"
     what = Path(config.train_file).name if config.train_file else "hypothetical data"
-    return config.name or f"{what}, {time.strftime('%d %b %H:%M', time.strptime(run.id[:15], '%Y%m%d-%H%M%S'))}"
+    return config.name or f"{what}, {when}"
 
 
 def run_choices(root: Path, key: str, shown: str) -> list[tuple[str, str]]:
@@ -54,7 +58,7 @@ def run_choices(root: Path, key: str, shown: str) -> list[tuple[str, str]]:
     runs = {run.id: run for run in list_runs(root, key)[:50]}
     with suppress(MtlError):  # none is shown, or it was deleted
         runs.setdefault(shown, open_run(root, shown))
-    return [(run_name(run, run.config), run.id) for run in runs.values()]
+    return [(run_name(run), run.id) for run in runs.values()]
 
 
 def legend_html(colours: dict[str, str]) -> str:

@@ -195,7 +195,7 @@ class TrainTab:
             return [status_html(None, 0, ""), *self._buttons(Buttons()), "", "", None, None, None, "", ""]
         run = open_run(self.jobs.root, run_id)
         buttons = Buttons.of(history, run.belongs_to(browser["key"]), self.jobs.has(run_id))
-        head = [status_html(history, self.jobs.ahead(run_id), run_name(run, run.config)), *self._buttons(buttons)]
+        head = [status_html(history, self.jobs.ahead(run_id), run_name(run)), *self._buttons(buttons)]
         now = f"{run_id}/{history.step}/{len(history.evaluations)}/{len(history.told)}/{smoothing}/{bool(history.started)}"
         if now == cursor:
             return head + [gr.skip()] * 7
