@@ -1,18 +1,22 @@
 """Rows to batches: every text is tokenised once, and a batch is padded to its own longest text. Knows no sampling and no loss."""
 
-from collections.abc import Sequence
-from typing import TypedDict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from mtl.data.rows import Row
+from mtl.data.store import Shape
 from mtl.data.words import Range
 from mtl.tasks.base import IGNORED, Encoding, Task
 from mtl.tasks.tagging import first_subwords
 
 LabelIds = dict[str, int | list[int]]
+Example = tuple[Encoding, LabelIds]
+TOGETHER = 1_000  # texts tokenised at a time
 
 
 class Batch(TypedDict):
@@ -44,6 +48,36 @@ def label_rows(tasks: Sequence[Task], rows: Sequence[Row], encodings: Sequence[E
             for row, encoding in zip(rows, encodings, strict=True)]
 
 
+def make_examples(tokenizer: PreTrainedTokenizerBase, tasks: Sequence[Task], rows: Iterable[Row], max_length: int) -> Iterator[Example]:
+    """Every row tokenised and labelled, a thousand at a time."""
+    rest = iter(rows)
+    while part := list(islice(rest, TOGETHER)):
+        encodings = encode_rows(tokenizer, part, max_length)
+        yield from zip(encodings, label_rows(tasks, part, encodings), strict=True)
+
+
+def example_shape(tasks: Sequence[Task]) -> Shape[Example]:
+    """How examples lie in an Arrow file: subword ids, the words' edges and first subwords, and a column of label ids per task."""
+    def fields() -> Any:
+        import pyarrow as pa
+
+        numbers = pa.list_(pa.int32())
+        labels = {f"label {index}": pa.int32() if task.reads == "sentence" else numbers for index, task in enumerate(tasks)}
+        return pa.schema({"ids": numbers, "edges": numbers, "firsts": numbers} | labels)
+
+    def pack(example: Example) -> dict[str, Any]:
+        encoding, labels = example
+        return {"ids": encoding.ids, "edges": [edge for word in encoding.words for edge in word], "firsts": encoding.firsts,
+                **{f"label {index}": labels[task.name] for index, task in enumerate(tasks)}}
+
+    def unpack(stored: dict[str, Any]) -> Example:
+        edges = stored["edges"]
+        encoding = Encoding(stored["ids"], list(zip(edges[::2], edges[1::2], strict=True)), stored["firsts"])
+        return encoding, {task.name: stored[f"label {index}"] for index, task in enumerate(tasks)}
+
+    return Shape(fields, pack, unpack)
+
+
 def count_targets(labels: Sequence[LabelIds], task: str) -> int:
     """How many labels of `task` there are in these rows that the loss will look at."""
     return sum(ids != IGNORED if isinstance(ids := row[task], int) else len(ids) - ids.count(IGNORED) for row in labels)
@@ -61,9 +95,10 @@ def collate(encodings: Sequence[Encoding], pad_id: int, labels: Sequence[LabelId
     )
 
 
-def by_length(encodings: Sequence[Encoding], batch_size: int) -> list[list[int]]:
-    """The indices of all texts in batches of about one length, longest first; for passes in which order does not matter."""
-    order = sorted(range(len(encodings)), key=lambda index: -len(encodings[index].ids))
+def by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
+    """The indices of all texts, given their lengths, in batches of about one length, longest first; for passes in which order does not
+    matter."""
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     return [order[start:start + batch_size] for start in range(0, len(order), batch_size)]
 
 

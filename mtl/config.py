@@ -15,7 +15,13 @@ from mtl.errors import MtlError
 
 MAX_TASKS = 8
 MAX_LABELS = 200
+MAX_FILES = 32
+MAX_COLUMNS = 64
 Kind = Literal["classification", "tagging"]
+Role = Literal["text", "tokens", "class", "tags", "spans", "marked", "ignore"]
+ROLES: dict[str, str] = {
+    "text": "the sentence", "tokens": "its words", "class": "its label", "tags": "a tag a word", "spans": "its entities",
+    "marked": "with entities marked", "ignore": "not used"}
 
 
 class TaskSpec(BaseModel):
@@ -26,6 +32,32 @@ class TaskSpec(BaseModel):
     name: str = Field(min_length=1, max_length=64)
     kind: Kind
     labels: tuple[str, ...] = ()
+
+
+class ColumnSpec(BaseModel):
+    """What a column of the data is for. `group` tells files with columns of one name apart (sst2 for sst2.train.csv); empty: any file.
+    `task` is the name of the task whose labels stand in it; empty: the column's own name."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    column: str = Field(min_length=1, max_length=64)
+    role: Role
+    task: str = Field("", max_length=64)
+    group: str = Field("", max_length=64)
+
+
+class HubSpec(BaseModel):
+    """A dataset of the Hub: its id, the config (subset) of it, the commit it is pinned to, and which of its splits are for what (empty: the
+    one that is called so; 'none': none)."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    id: str = Field(min_length=1, max_length=200)
+    config: str = Field("", max_length=100)
+    revision: str = Field("", max_length=40)
+    train: str = Field("", max_length=100)
+    dev: str = Field("", max_length=100)
+    test: str = Field("", max_length=100)
 
 
 def setting(default: Any, label: str, help: str, *, basic: bool = False, **bounds: Any) -> Any:
@@ -41,12 +73,22 @@ class RunConfig(BaseModel):
     name: str = setting("", "Name", "A name for you to recognise the run by.", max_length=64)
 
     # Data
-    source: Literal["hypothetical", "files"] = setting(
-        "hypothetical", "Data", "'hypothetical' makes sentences from the seed; 'files' reads your own.")
-    train_file: str = setting("", "Training file", "JSONL or CSV with the sentences to learn from.")
-    dev_file: str = setting("", "Dev file", "Sentences to measure on while training. Empty: a share of the training rows.")
-    test_file: str = setting("", "Test file", "Sentences measured once, at the end, with the best checkpoint.")
-    text_column: str = setting("", "Text column", "The column that holds the sentence. Empty: it is found by its name.", max_length=64)
+    source: Literal["newsroom", "files", "hub", "hypothetical"] = setting(
+        "newsroom", "Data", "'newsroom' is the bundled corpus; 'files' reads your own; 'hub' loads datasets of the Hub; 'hypothetical' "
+        "makes sentences from the seed.")
+    train_files: tuple[str, ...] = setting(
+        (), "Training files", "Sentences to learn from: CSV, TSV, JSONL, JSON, CoNLL columns, marked text or Parquet; one file, or one per "
+        "task.", max_length=MAX_FILES)
+    dev_files: tuple[str, ...] = setting(
+        (), "Dev files", "Sentences to measure on while training. Empty: a share of the training rows.", max_length=MAX_FILES)
+    test_files: tuple[str, ...] = setting(
+        (), "Test files", "Sentences measured once, at the end, with the best checkpoint.", max_length=MAX_FILES)
+    hub: tuple[HubSpec, ...] = setting(
+        (), "Hub datasets", "Datasets of the Hub, such as fancyzhx/ag_news or nyu-mll/glue:sst2; several are trained together.",
+        max_length=MAX_TASKS)
+    columns: tuple[ColumnSpec, ...] = setting(
+        (), "Columns", "What the columns are for, such as Review=text,Stars=class:sentiment (text, tokens, class, tags, spans, marked or "
+        "ignore; after a colon, a name for the task; in front, file/ where files differ). Not named: guessed.", max_length=MAX_COLUMNS * 4)
     hypothetical_labels: Literal["learnable", "random"] = setting(
         "learnable", "Hypothetical labels",
         "'learnable' labels follow from the sentence; 'random' ones do not, so that dev scores should stay at chance.")
@@ -68,6 +110,10 @@ class RunConfig(BaseModel):
     encoder: str = setting(
         "bundled", "Encoder", "'bundled' is all-MiniLM-L6-v2 (22M parameters, no download); 'tiny' starts from random weights and "
         "wants a learning rate of about 2e-3; or the id of a Hub encoder, such as distilbert-base-uncased.", basic=True, max_length=200)
+    fine_tuning: Literal["full", "lora"] = setting(
+        "full", "Fine-tuning", "'full' trains every weight; 'lora' trains small adapters beside the frozen encoder: a checkpoint of a few "
+        "MB, a little less accurate, and it wants a learning rate of 1e-3 to 2e-3.")
+    lora_rank: int = setting(16, "LoRA rank", "Size of the adapters: a higher rank learns more, and its files are larger.", ge=1, le=256)
     pooling: Literal["mean", "cls", "pooler"] = setting(
         "mean", "Pooling", "How a sentence becomes one vector: the mean over its tokens, its first token, or the encoder's own pooler.")
     normalize: bool = setting(False, "Normalise", "Scale the sentence vector to length 1 before the classification heads.")
@@ -121,10 +167,15 @@ class RunConfig(BaseModel):
         names = [task.name for task in self.tasks]
         if len(set(names)) < len(names):
             raise ValueError(f"tasks: two tasks have one name ({', '.join(names)}); give each its own column")
-        if self.source == "files" and not self.train_file:
-            raise ValueError("train_file: is empty; name a JSONL or CSV file, or use the hypothetical data")
-        if self.source == "hypothetical" and (self.train_file or self.dev_file or self.test_file):
-            raise ValueError("source: is 'hypothetical', but a file is given too; set it to 'files', or leave the files out")
+        if self.source == "files" and not self.train_files:
+            raise ValueError("train_files: is empty; name a file with sentences and labels, or use the bundled corpus")
+        if self.source == "hub" and not self.hub:
+            raise ValueError("hub: is empty; name a dataset of the Hub, such as fancyzhx/ag_news")
+        if self.source not in ("files", "hub") and (self.train_files or self.dev_files or self.test_files):
+            raise ValueError(f"source: is '{self.source}', but a file is given too; set it to 'files', or leave the files out")
+        if self.fine_tuning == "lora" and self.encoder == "tiny":
+            raise ValueError("fine_tuning: is 'lora', but the encoder 'tiny' has learned nothing that could be adapted; "
+                             "use 'full', or another encoder")
         if self.alpha is not None and self.weights:
             raise ValueError("alpha: is given together with weights; use one of them")
         return self
@@ -178,6 +229,31 @@ def parse_weights(text: str) -> dict[str, float]:
         if not equals:
             raise MtlError(f"Loss weights: '{part}' is not of the form task=number. Write for example intent=1,tags=2.")
     return weights
+
+
+def parse_columns(text: str) -> tuple[ColumnSpec, ...]:
+    """'Review=text, sst2/label=class:mood' -> ColumnSpecs; raises MtlError on anything else."""
+    specs = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        place, equals, what = part.rpartition("=")
+        group, _, column = place.strip().rpartition("/")
+        role, _, task = what.strip().partition(":")
+        if not equals or not column or role not in ROLES:
+            raise MtlError(f"Columns: '{part[:60]}' is not of the form column=role. The roles are: {', '.join(ROLES)}. "
+                           "Write for example Review=text,Stars=class:sentiment.")
+        specs.append(ColumnSpec(column=column, role=role, task=task.strip(), group=group))
+    return tuple(specs)
+
+
+def parse_hub(text: str) -> tuple[HubSpec, ...]:
+    """'fancyzhx/ag_news, nyu-mll/glue:sst2@<commit>' -> HubSpecs with the usual splits; raises MtlError on anything else."""
+    specs = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        found = re.fullmatch(r"([^\s:@]+)(?::([^\s:@]+))?(?:@([0-9a-f]{40}))?", part)
+        if not found:
+            raise MtlError(f"Hub datasets: '{part[:60]}' is not of the form owner/name:config@commit. Write for example nyu-mll/glue:sst2.")
+        specs.append(HubSpec(id=found[1], config=found[2] or "", revision=found[3] or ""))
+    return tuple(specs)
 
 
 def _checked(make: Any) -> RunConfig:

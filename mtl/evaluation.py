@@ -1,28 +1,36 @@
 """Texts through a model: predictions for any of its tasks, and, where gold labels are known, losses and scores. Used by training to
 measure and by prediction to answer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import safetensors.torch
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from mtl.batching import LabelIds, by_length, collate, count_targets, encode_rows, label_rows
+from mtl.batching import Example, LabelIds, by_length, collate, count_targets, example_shape, make_examples
 from mtl.checkpoint import read_facts
 from mtl.data.rows import Row
+from mtl.data.store import keep, take
+from mtl.encoder import load_encoder
+from mtl.errors import MtlError
 from mtl.machine import Machine
-from mtl.model import MultiTaskModel
+from mtl.model import MultiTaskConfig, MultiTaskModel, at_rest, build_model, learned_weights
 from mtl.tasks.base import Encoding, Prediction, Task
 
 
 @dataclass(frozen=True)
 class Split:
-    """Rows ready for the model: their texts tokenised, their labels as ids."""
+    """Rows ready for the model: their texts tokenised and their labels as ids, perhaps in a file; and what is asked of all of them at
+    once: `lengths` in subwords (N), for each task how many label ids each row has (N), and how many texts were `cut`."""
 
-    rows: list[Row]
-    encodings: list[Encoding]
-    labels: list[LabelIds]
+    rows: Sequence[Row]
+    examples: Sequence[Example]
+    lengths: np.ndarray
+    targets: dict[str, np.ndarray]
+    cut: int
 
 
 @dataclass(frozen=True)
@@ -43,27 +51,44 @@ class Scores:
     score: float
 
 
-def make_split(tokenizer: PreTrainedTokenizerBase, tasks: Sequence[Task], rows: list[Row], max_length: int) -> Split:
-    """Tokenise and label `rows`."""
-    encodings = encode_rows(tokenizer, rows, max_length)
-    return Split(rows, encodings, label_rows(tasks, rows, encodings))
+def make_split(tokenizer: PreTrainedTokenizerBase, tasks: Sequence[Task], rows: Sequence[Row], max_length: int, file: Path,
+               progress: Callable[[str, float], None] = lambda what, share: None) -> Split:
+    """Tokenise and label `rows`; many are laid out in `file`."""
+    lengths = np.empty(len(rows), np.int32)
+    targets = {task.name: np.empty(len(rows), np.int32) for task in tasks}
+    cut = 0
+
+    def look_at(examples: Iterator[Example]) -> Iterator[Example]:
+        nonlocal cut
+        for index, (encoding, labels) in enumerate(examples):
+            lengths[index] = len(encoding.ids)
+            cut += len(encoding.ids) >= max_length and encoding.firsts[-1:] == [-1]
+            for task, counts in targets.items():
+                counts[index] = count_targets([labels], task)
+            if index % 2000 == 1999:
+                progress("Tokenising", index / len(rows))
+            yield encoding, labels
+
+    examples = keep(look_at(make_examples(tokenizer, tasks, rows, max_length)), example_shape(tasks), file)
+    return Split(rows, examples, lengths, targets, cut)
 
 
 @torch.inference_mode()
-def answer(model: MultiTaskModel, encodings: Sequence[Encoding], batches: Sequence[Sequence[int]], machine: Machine,
-           tasks: Sequence[str], labels: Sequence[LabelIds] | None = None) -> Answers:
-    """Run the texts of `batches` (lists of indices into `encodings`) through a model that is in eval mode."""
+def answer(model: MultiTaskModel, examples: Sequence[tuple[Encoding, LabelIds | None]], batches: Sequence[Sequence[int]], machine: Machine,
+           tasks: Sequence[str]) -> Answers:
+    """Run the texts of `batches` (lists of indices into `examples`) through a model that is in eval mode."""
     predictions: dict[int, dict[str, Prediction]] = {}
-    losses = dict.fromkeys(tasks, 0.0) if labels else {}
+    losses: dict[str, float] = {}
     pad_id = model.config.encoder.pad_token_id or 0
     for indices in batches:
-        chosen = [encodings[index] for index in indices]
-        batch = collate(chosen, pad_id, [labels[index] for index in indices] if labels else None, tasks if labels else ())
+        chosen, labels = zip(*take(examples, indices), strict=True)
+        has_labels = labels[0] is not None
+        batch = collate(chosen, pad_id, labels if has_labels else None, tasks if has_labels else ())
         with machine.autocast():
             out = model(batch["input_ids"].to(machine.device), batch["attention_mask"].to(machine.device),
                         labels={task: ids.to(machine.device) for task, ids in batch["labels"].items()}, tasks=tasks)
         for task, loss in out.losses.items():
-            losses[task] += loss.item()
+            losses[task] = losses.get(task, 0.0) + loss.item()
         decoded = {task: model.tasks[task].decode(out.logits[task], chosen) for task in tasks}
         for place, index in enumerate(indices):
             predictions[index] = {task: made[place] for task, made in decoded.items()}
@@ -77,9 +102,8 @@ def score(tasks: Sequence[Task], split: Split, answers: Answers) -> Scores:
     made = [answers.predictions[index] for index in range(len(split.rows))]
     for task in tasks:
         golds = [row.values.get(task.name) for row in split.rows]
-        scores[task.name] = task.score(golds, [row[task.name] for row in made], split.encodings)
-        targets = count_targets(split.labels, task.name)
-        if targets:
+        scores[task.name] = task.score(golds, [row[task.name] for row in made], [encoding for encoding, _ in split.examples])
+        if targets := int(split.targets[task.name].sum()):
             losses[task.name] = answers.losses[task.name] / targets
     right = [all(task.is_right(row.values[task.name], guess[task.name]) for task in tasks if row.values.get(task.name) is not None)
              for row, guess in zip(split.rows, made, strict=True)]
@@ -89,11 +113,40 @@ def score(tasks: Sequence[Task], split: Split, answers: Answers) -> Scores:
 
 def batches_for(split: Split, batch_size: int = 64) -> list[list[int]]:
     """All texts of `split` in batches for `answer`."""
-    return by_length(split.encodings, batch_size)
+    return by_length(split.lengths.tolist(), batch_size)
 
 
 def load_weights(checkpoint: Path, device: str) -> MultiTaskModel:
-    """The model in `checkpoint`, checked against its manifest, ready to answer; draws no random numbers."""
+    """The model in `checkpoint`, checked against its manifest, ready to answer; draws no random numbers.
+
+    One of adapters is put together from its encoder, as `load_encoder` finds it, and what the checkpoint has.
+    """
     read_facts(checkpoint)
-    model = MultiTaskModel.from_pretrained(checkpoint, local_files_only=True, use_safetensors=True)
-    return model.to(device).eval().requires_grad_(False)
+    config = MultiTaskConfig.from_pretrained(checkpoint, local_files_only=True)
+    if config.lora_rank:
+        with torch.random.fork_rng(devices=[]):
+            model = build_model(load_encoder(config.base)[0], config.specs(), pooling=config.pooling, normalize=config.normalize,
+                                dropout=config.dropout, encoder_dropout=None, max_length=config.max_length, base=config.base,
+                                lora_rank=config.lora_rank)
+        put_weights(model, checkpoint)
+    else:
+        model = MultiTaskModel.from_pretrained(checkpoint, local_files_only=True, use_safetensors=True)
+    return at_rest(model.to(device))
+
+
+def put_weights(model: MultiTaskModel, checkpoint: Path) -> None:
+    """Give `model`, which was built as the one in `checkpoint` was, the weights that are there.
+
+    Raises MtlError if one is missing or too many, or if the frozen weights beside them are not those that they were learned with.
+    """
+    saved, wanted = safetensors.torch.load_file(checkpoint / "model.safetensors", backend="pread"), learned_weights(model)
+    wrong = [f"lacks {name}" for name in wanted if name not in saved] + [f"has {name}, which is unknown" for name in saved
+                                                                        if name not in wanted]
+    wrong += [f"has {name} in another shape" for name in saved if name in wanted and saved[name].shape != wanted[name].shape]
+    if wrong:
+        raise MtlError(f"Checkpoint '{checkpoint.name}' does not fit its own settings: it {wrong[0]}"
+                       + (f", and {len(wrong) - 1} more are wrong" if len(wrong) > 1 else "") + ".")
+    if MultiTaskConfig.from_pretrained(checkpoint, local_files_only=True).base_sha256 != model.config.base_sha256:
+        raise MtlError(f"The encoder '{model.config.base}' is not the one that checkpoint '{checkpoint.name}' was trained with: its "
+                       "weights have changed since. Train again.")
+    model.load_state_dict(saved, strict=False)

@@ -20,6 +20,14 @@ class StatusChanged:
 
 
 @dataclass(frozen=True)
+class Preparing:
+    """Before training begins: what is being done, and the share of it that is done (0 to 1). Only told of what takes long."""
+
+    what: str
+    share: float
+
+
+@dataclass(frozen=True)
 class RunStarted:
     """Training begins at `step` (above 0: resumed; what the log says of later steps no longer holds)."""
 
@@ -35,6 +43,7 @@ class RunStarted:
     threads: int
     processes: int
     pid: int
+    trainable: int | None = None  # of the parameters; None in a log from before it was told
 
 
 @dataclass(frozen=True)
@@ -82,8 +91,8 @@ class Notice:
     level: str = "info"
 
 
-Event = StatusChanged | RunStarted | StepDone | Evaluated | CheckpointSaved | Notice
-_KINDS = {kind.__name__: kind for kind in (StatusChanged, RunStarted, StepDone, Evaluated, CheckpointSaved, Notice)}
+Event = StatusChanged | Preparing | RunStarted | StepDone | Evaluated | CheckpointSaved | Notice
+_KINDS = {kind.__name__: kind for kind in (StatusChanged, Preparing, RunStarted, StepDone, Evaluated, CheckpointSaved, Notice)}
 
 
 @dataclass(frozen=True)
@@ -162,11 +171,13 @@ def describe(event: Event) -> str | None:
     match event:
         case StatusChanged():
             return event.message or f"The run is {event.status}."
+        case Preparing():
+            return f"{event.what}: {event.share:.0%}"
         case RunStarted():
             tasks = ", ".join(f"{name} ({task['kind']}, {len(task['labels'])} labels)" for name, task in event.tasks.items())
             begun = f"Goes on from step {event.step}" if event.step else "Training begins"
             return (f"{begun}: {tasks}; {event.train_rows:,} training and {event.dev_rows:,} dev rows; "
-                    f"{event.parameters / 1e6:.1f}M parameters; {event.total_steps:,} steps; {event.device}, {event.precision}, "
+                    f"{describe_size(event)}; {event.total_steps:,} steps; {event.device}, {event.precision}, "
                     f"{event.threads} threads" + (f", {event.processes} processes" if event.processes > 1 else "") + ".")
         case Evaluated():
             tasks = "; ".join(f"{task} {_measures(event.losses.get(task), scores)}" for task, scores in event.scores.items() if scores)
@@ -176,6 +187,12 @@ def describe(event: Event) -> str | None:
         case Notice():
             return ("Warning: " if event.level == "warning" else "") + event.message
     return None
+
+
+def describe_size(started: RunStarted) -> str:
+    """The model's parameters, and how many of them are trained if not all are."""
+    frozen = started.trainable is not None and started.trainable != started.parameters
+    return f"{started.parameters / 1e6:.1f}M parameters" + (f", of which {started.trainable / 1e6:.2f}M are trained" if frozen else "")
 
 
 def _measures(loss: float | None, scores: dict[str, float]) -> str:

@@ -5,29 +5,30 @@ import hashlib
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
 from torch import Tensor, nn
 
-from mtl.batching import collate, count_targets
+from mtl.batching import collate
 from mtl.checkpoint import LAST, read_facts, save_checkpoint
 from mtl.config import RunConfig
 from mtl.data.rows import Dataset
+from mtl.data.store import take
 from mtl.encoder import load_encoder, longest_input
 from mtl.errors import MtlError
-from mtl.evaluation import Answers, Split, answer, batches_for, make_split, score
+from mtl.evaluation import Answers, Split, answer, batches_for, make_split, put_weights, score
 from mtl.events import CheckpointSaved, Evaluated, Event, Notice, RunStarted, StepDone
 from mtl.machine import Machine
-from mtl.model import MultiTaskModel, build_model, count_parameters, parameter_groups
+from mtl.model import MultiTaskModel, build_model, count_parameters, learned_weights, parameter_groups
 from mtl.sampling import Pool, Step, plan_epoch, share
 from mtl.tasks.base import IGNORED
 
@@ -57,7 +58,8 @@ class Window:
 class Learner:
     """Everything that one run holds in memory; the methods are the verbs of the story that training.py tells."""
 
-    def __init__(self, config: RunConfig, run: Path, dataset: Dataset, machine: Machine, world: PartialState | None) -> None:
+    def __init__(self, config: RunConfig, run: Path, dataset: Dataset, machine: Machine, world: PartialState | None,
+                 laid_out: Path, progress: Callable[[str, float], None] = lambda what, share: None) -> None:
         self.config, self.run, self.dataset, self.machine = config, run, dataset, machine
         self.rank, self.processes = (world.process_index, world.num_processes) if world else (0, 1)
         self.weights = config.loss_weights([spec.name for spec in dataset.tasks])
@@ -65,14 +67,15 @@ class Learner:
         encoder, self.tokenizer = load_encoder(config.encoder, [row.text for row in dataset.train], config.seed)
         longest = min(config.max_length, longest_input(encoder))
         self.model = build_model(encoder, dataset.tasks, pooling=config.pooling, normalize=config.normalize, dropout=config.dropout,
-                                 encoder_dropout=config.encoder_dropout, max_length=longest).to(machine.device)
+                                 encoder_dropout=config.encoder_dropout, max_length=longest, base=config.encoder,
+                                 lora_rank=config.lora_rank if config.fine_tuning == "lora" else 0).to(machine.device)
         self.tasks = list(self.model.tasks.values())
         self.train_split, self.dev_split, self.test_split = (
-            make_split(self.tokenizer, self.tasks, rows, longest) for rows in (dataset.train, dataset.dev, dataset.test))
+            make_split(self.tokenizer, self.tasks, rows, longest, laid_out / f"{name}-examples.arrow", progress)
+            for name, rows in (("train", dataset.train), ("dev", dataset.dev), ("test", dataset.test)))
         self.optimizer = torch.optim.AdamW(
             parameter_groups(self.model, config.learning_rate, config.head_learning_rate, config.weight_decay), fused=True)
-        self.pool = Pool(np.array([len(encoding.ids) for encoding in self.train_split.encodings]), self._labelled(),
-                         config.batch_size * config.accumulation * self.processes)
+        self.pool = Pool(self.train_split.lengths, self._labelled(), config.batch_size * config.accumulation * self.processes)
         self.parallel = self.model
         if world:
             self.parallel = nn.parallel.DistributedDataParallel(self.model, find_unused_parameters=self._leaves_heads_out())
@@ -82,13 +85,13 @@ class Learner:
 
     def _labelled(self) -> dict[str, np.ndarray]:
         """For each task with a weight above 0, which training rows have a target for it."""
-        labels = self.train_split.labels
-        return {task.name: np.array([count_targets([row], task.name) > 0 for row in labels])
-                for task in self.tasks if self.weights[task.name] > 0}
+        return {task: counts > 0 for task, counts in self.train_split.targets.items() if self.weights[task] > 0}
 
     def _leaves_heads_out(self) -> bool:
-        """Whether there can be steps that some head takes no part in."""
+        """Whether there can be steps that some head, or a pooler that no task reads, takes no part in."""
         masks = self.pool.labelled.values()
+        if self.config.pooling == "pooler" and all(task.reads != "sentence" for task in self.tasks):
+            return True
         return self.config.sampling != "joint" or len(masks) < len(self.tasks) or not all(mask.all() for mask in masks)
 
     def plan(self, epoch: int) -> list[Step]:
@@ -104,8 +107,8 @@ class Learner:
         start = time.perf_counter()
         rate = self._set_learning_rate()
         torch.manual_seed(self._step_seed())
-        labels = self.train_split.labels
-        targets = {task: count for task in step.tasks if (count := count_targets([labels[row] for row in step.rows], task))}
+        of_rows = self.train_split.targets
+        targets = {task: count for task in step.tasks if (count := int(of_rows[task][step.rows].sum()))}
         batches = share(step, self.rank, self.processes, self.config.batch_size)
         self.model.train()
         sums = {task: torch.zeros((), device=self.machine.device) for task in targets}
@@ -127,9 +130,9 @@ class Learner:
         """Add the gradient of these rows; returns each task's summed loss."""
         # a process that a short step left without rows still takes part: with a row whose labels are all ignored
         chosen = rows if len(rows) else [0]
-        split, device = self.train_split, self.machine.device
-        batch = collate([split.encodings[row] for row in chosen], self.tokenizer.pad_token_id, [split.labels[row] for row in chosen],
-                        list(targets))
+        device = self.machine.device
+        encodings, ids = zip(*take(self.train_split.examples, chosen), strict=True)
+        batch = collate(encodings, self.tokenizer.pad_token_id, ids, list(targets))
         labels = {task: ids.to(device) for task, ids in batch["labels"].items()}
         if not len(rows):
             labels = {task: torch.full_like(ids, IGNORED) for task, ids in labels.items()}
@@ -206,9 +209,9 @@ class Learner:
         model.eval()
         tasks = [task.name for task in self.tasks]
         mine = batches_for(split)[self.rank::self.processes]
-        parts = self._gather([answer(model, split.encodings, mine, self.machine, tasks, split.labels)])
+        parts = self._gather([answer(model, split.examples, mine, self.machine, tasks)])
         whole = Answers({index: made for part in parts for index, made in part.predictions.items()},
-                        {task: sum(part.losses[task] for part in parts) for task in tasks})
+                        {task: sum(part.losses.get(task, 0.0) for part in parts) for task in tasks})
         got = score(self.tasks, split, whole)
         return Evaluated(self.progress.step, self.epoch, name, got.losses, got.scores, got.everything_right, got.score,
                          is_best=name == "dev" and got.score > self.progress.best_score, seconds=time.perf_counter() - start)
@@ -231,7 +234,7 @@ class Learner:
             yield Notice(str(error), "warning")
 
     def _write(self, folder: Path, resumable: bool) -> None:
-        self.model.save_pretrained(folder)
+        self.model.save_pretrained(folder, state_dict=learned_weights(self.model))
         self.tokenizer.save_pretrained(folder)
         if resumable:
             torch.save(self.optimizer.state_dict(), folder / "optimizer.pt")
@@ -249,8 +252,7 @@ class Learner:
         if changed:
             raise MtlError(f"The settings {', '.join(changed)} are not the ones that this run began with, so it cannot be resumed. "
                            "Start a new run.")
-        weights = safetensors.torch.load_file(checkpoint / "model.safetensors", backend="pread")
-        self.model.load_state_dict({name: weight.to(self.machine.device) for name, weight in weights.items()})
+        put_weights(self.model, checkpoint)
         self.optimizer.load_state_dict(torch.load(checkpoint / "optimizer.pt", map_location=self.machine.device, weights_only=True))
         self.progress = Progress(**facts["progress"])
         now = {"machine": asdict(self.machine), "processes": self.processes, "torch": torch.__version__}
@@ -260,15 +262,16 @@ class Learner:
 
     def started(self) -> RunStarted:
         """The event that opens the log of a (resumed) training."""
-        def rows(split: Split, task: str) -> int:
-            return sum(row.values[task] is not None for row in split.rows)
+        def labelled(split: Split) -> Counter[str]:
+            return Counter(name for row in split.rows for name, value in row.values.items() if value is not None)
 
-        tasks = {task.name: {"kind": task.spec.kind, "labels": list(task.spec.labels), "train_rows": rows(self.train_split, task.name),
-                             "dev_rows": rows(self.dev_split, task.name), "weight": self.weights[task.name], "main_score": task.main_score}
+        train, dev = labelled(self.train_split), labelled(self.dev_split)
+        tasks = {task.name: {"kind": task.spec.kind, "labels": list(task.spec.labels), "train_rows": train[task.name],
+                             "dev_rows": dev[task.name], "weight": self.weights[task.name], "main_score": task.main_score}
                  for task in self.tasks}
         return RunStarted(self.progress.step, self.total_steps, self.steps_per_epoch, tasks, len(self.train_split.rows),
                           len(self.dev_split.rows), count_parameters(self.model), self.machine.device, self.machine.precision,
-                          self.machine.threads, self.processes, os.getpid())
+                          self.machine.threads, self.processes, os.getpid(), count_parameters(self.model, only_trainable=True))
 
 
 def rate_factor(step: int, total: int, warmup: float, schedule: str) -> float:

@@ -74,7 +74,8 @@ class Predictor:
         texts = [text.encode("utf-8", "replace").decode() for text in texts]  # lone surrogates, which no tokenizer takes, become '?'
         encodings = encode(self.tokenizer, texts, [find_words(text) for text in texts], self.model.config.max_length)
         names = list(tasks) or list(self.model.tasks)
-        got = answer(self.model, encodings, by_length(encodings, batch_size), self.machine, names).predictions
+        batches = by_length([len(encoding.ids) for encoding in encodings], batch_size)
+        got = answer(self.model, [(encoding, None) for encoding in encodings], batches, self.machine, names).predictions
         return [Predicted(text, got[index], _cut_at(encodings[index], self.model.config.max_length)) for index, text in enumerate(texts)]
 
 

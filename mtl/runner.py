@@ -2,16 +2,21 @@
 terminal alike; knows neither."""
 
 import secrets
+import shutil
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import closing, suppress
 
 import torch
 
+from mtl.data import LAID_OUT
 from mtl.errors import MtlError, is_disk_full
-from mtl.events import Event, StatusChanged
+from mtl.events import Event, Preparing, StatusChanged
 from mtl.runs import Run
 from mtl.training import BetweenSteps, train
+
+PROGRESS_EVERY = 2.0  # seconds between two events that tell how far the data is prepared
 
 
 def carry_out(run: Run, *, resume: bool, between_steps: BetweenSteps, show: Callable[[Event], None] = lambda event: None,
@@ -25,9 +30,17 @@ def carry_out(run: Run, *, resume: bool, between_steps: BetweenSteps, show: Call
             run.log.append(event)
         show(event)
 
+    told = time.monotonic()
+
+    def progress(what: str, share: float) -> None:
+        nonlocal told
+        if time.monotonic() - told > PROGRESS_EVERY:
+            told = time.monotonic()
+            record(Preparing(what, share))
+
     status = "failed"
     try:
-        with closing(train(run.config, run.folder, resume=resume, between_steps=between_steps)) as events:
+        with closing(train(run.config, run.folder, resume=resume, between_steps=between_steps, progress=progress)) as events:
             for event in events:
                 record(event)
                 if isinstance(event, StatusChanged):
@@ -40,6 +53,8 @@ def carry_out(run: Run, *, resume: bool, between_steps: BetweenSteps, show: Call
         except OSError:
             show(StatusChanged("failed", message))
     finally:
+        if is_logging:
+            shutil.rmtree(run.folder / LAID_OUT, ignore_errors=True)  # made again from the data files when the run is resumed
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
     return status

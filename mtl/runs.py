@@ -17,18 +17,31 @@ from filelock import FileLock, Timeout
 
 from mtl.config import RunConfig, read_config
 from mtl.errors import MtlError
-from mtl.events import CheckpointSaved, Evaluated, EventLog, Logged, LogReader, RunStarted, StatusChanged, StepDone
+from mtl.events import CheckpointSaved, Evaluated, EventLog, Logged, LogReader, Preparing, RunStarted, StatusChanged, StepDone
 
 ACTIVE = ("queued", "running", "paused", "stopping")
 ENDED = ("finished", "stopped", "failed")
 RESUMABLE = ("interrupted", "stopped", "failed")
+STARTER_NAME = "starter"  # the name of the model that is shipped, which is no run
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{32}")
-_FILES = ("train_file", "dev_file", "test_file")
+_FILES = ("train_files", "dev_files", "test_files")
 
 
 def default_root() -> Path:
     """Where runs are kept: the folder in the variable MTL_RUNS, else checkpoints/ beside the package."""
     return Path(os.environ.get("MTL_RUNS") or Path(__file__).resolve().parent.parent / "checkpoints")
+
+
+def starter_folder() -> Path:
+    """Where the starter model is, whatever MTL_RUNS says: in checkpoints/ beside the package."""
+    return Path(__file__).resolve().parent.parent / "checkpoints" / STARTER_NAME
+
+
+def open_starter() -> Path:
+    """The checkpoint of the starter model, which is everyone's; raises MtlError if it is not there."""
+    if not starter_folder().is_dir():
+        raise MtlError("The starter model is not here: python -m mtl starter makes it. Or train a model of your own.")
+    return starter_folder()
 
 
 @dataclass(frozen=True)
@@ -114,8 +127,8 @@ def create_run(root: Path, config: RunConfig, key: str = "") -> Run:
     try:
         folder.mkdir(parents=True)
         for name in _FILES:
-            if getattr(config, name):
-                copies[name] = str(_copy(Path(getattr(config, name)), folder / "data" / name.removesuffix("_file")).relative_to(folder))
+            copies[name] = tuple(_copy(Path(file), folder / "data" / name.removesuffix("_files")).relative_to(folder).as_posix()
+                                 for file in getattr(config, name))
         (folder / "config.json").write_text(config.model_copy(update=copies).model_dump_json(indent=1), encoding="utf-8")
         if key:
             (folder / "owner").write_text(hash_key(key))
@@ -133,7 +146,9 @@ def create_run(root: Path, config: RunConfig, key: str = "") -> Run:
 def _copy(file: Path, into: Path) -> Path:
     if not file.is_file():
         raise MtlError(f"{file.name}: there is no such file. Check the name.")
-    into.mkdir(parents=True)
+    if (into / file.name).exists():
+        raise MtlError(f"{file.name}: two files of one split have this name. Rename one of them.")
+    into.mkdir(parents=True, exist_ok=True)
     return Path(shutil.copyfile(file, into / file.name))
 
 
@@ -166,6 +181,7 @@ class History:
     status: str = "queued"
     message: str = ""
     created: float = 0.0
+    preparing: Preparing | None = None  # what goes on before the first step
     started: RunStarted | None = None
     steps: list[StepDone] = field(default_factory=list)
     evaluations: list[Evaluated] = field(default_factory=list)
@@ -177,15 +193,17 @@ class History:
         """Take in one more event."""
         self.created = self.created or logged.time
         self.last_time = logged.time
-        if not isinstance(logged.event, (StepDone, CheckpointSaved)):
+        if not isinstance(logged.event, (StepDone, CheckpointSaved, Preparing)):
             self.told.append(logged)
         match event := logged.event:
             case StatusChanged() if event.status == "stopping" and self.status in ENDED:
                 pass  # the run ended by itself while it was asked to stop
             case StatusChanged():
-                self.status, self.message = event.status, event.message
+                self.status, self.message, self.preparing = event.status, event.message, None
+            case Preparing():
+                self.preparing = event
             case RunStarted():
-                self.started = event
+                self.started, self.preparing = event, None
                 self.steps = [step for step in self.steps if step.step <= event.step]
                 self.evaluations = [seen for seen in self.evaluations if 0 < event.step >= seen.step and seen.split == "dev"]
             case StepDone():

@@ -2,6 +2,7 @@
 about a run but the training itself."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,19 +24,22 @@ LOGGED_STEPS = 2000  # a run logs its steps in at most so many events, each the 
 BetweenSteps = Callable[[Learner], bool]
 
 
-def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: BetweenSteps = lambda learner: False) -> Iterator[Event]:
+def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: BetweenSteps = lambda learner: False,
+          progress: data.Progress = data.no_progress) -> Iterator[Event]:
     """Train as `config` says in the folder `run`, yielding events; `resume` goes on from its newest whole checkpoint.
 
     `between_steps(learner)` is called before every step, when the model is at rest: it may copy it, wait (a pause), or return True
-    to stop, which ends the run like any other, with its checkpoint. Ends with StatusChanged 'finished' or 'stopped'; raises MtlError
-    on bad data, settings that do not fit, or a loss that is no number.
+    to stop, which ends the run like any other, with its checkpoint. `progress` hears how far the data is prepared. Ends with
+    StatusChanged 'finished' or 'stopped'; raises MtlError on bad data, settings that do not fit, or a loss that is no number.
     """
     world = join_processes(config.device)
     checkpoint, facts, complaints = newest_checkpoint(run) if resume else (None, {}, [])
     machine = _machine(config, facts, world)
     torch.set_num_threads(machine.threads)
-    dataset = data.load(config, run)
-    learner = Learner(config, run, dataset, machine, world)
+    laid_out = run / data.LAID_OUT / str(world.process_index if world else 0)
+    shutil.rmtree(laid_out, ignore_errors=True)  # of a process that was killed
+    dataset = data.load(config, run, laid_out, progress)
+    learner = Learner(config, run, dataset, machine, world, laid_out, progress)
     if learner.rank == 0:
         sweep(run)
         if checkpoint and checkpoint.name == PREVIOUS:
@@ -121,8 +125,7 @@ def _machine(config: RunConfig, facts: dict[str, Any], world: PartialState | Non
 
 def _truncated(learner: Learner) -> list[str]:
     """A sentence if texts were cut."""
-    cut = sum(len(encoding.ids) >= learner.model.config.max_length and encoding.firsts[-1:] == [-1]
-              for encoding in learner.train_split.encodings)
+    cut = learner.train_split.cut
     if not cut:
         return []
     return [f"{cut} of {len(learner.train_split.rows)} training sentences are longer than {learner.model.config.max_length} subwords "

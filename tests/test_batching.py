@@ -70,7 +70,7 @@ def test_no_texts_are_no_encodings(tiny):
 
 def test_batches_by_length_hold_every_text_once_longest_first():
     encodings = [Encoding([0] * length, [], []) for length in (3, 9, 1, 4, 4, 8, 2)]
-    batches = by_length(encodings, 3)
+    batches = by_length([len(encoding.ids) for encoding in encodings], 3)
     assert sorted(index for batch in batches for index in batch) == list(range(7)) and [len(batch) for batch in batches] == [3, 3, 1]
     lengths = [len(encodings[index].ids) for batch in batches for index in batch]
     assert lengths == sorted(lengths, reverse=True)

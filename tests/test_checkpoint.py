@@ -200,8 +200,8 @@ import resource, sys
 from pathlib import Path
 from mtl.config import make_config
 from mtl.training import train
-config = make_config({"encoder": "tiny", "hypothetical_rows": 40, "max_steps": 6, "eval_every": 2, "device": "cpu", "precision": "fp32",
-                      "threads": 1, "learning_rate": 2e-3})
+config = make_config({"source": "hypothetical", "encoder": "tiny", "hypothetical_rows": 40, "max_steps": 6, "eval_every": 2,
+                      "device": "cpu", "precision": "fp32", "threads": 1, "learning_rate": 2e-3})
 done = 0
 for event in train(config, Path(sys.argv[1])):
     if type(event).__name__ in ("Notice", "CheckpointSaved", "StatusChanged"):

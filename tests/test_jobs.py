@@ -142,7 +142,7 @@ def test_a_run_that_is_not_there_is_said_to_be_not_there(jobs, run_id):
 def test_a_bad_run_fails_with_a_sentence_and_the_next_one_is_trained(jobs, tiny_config, tmp_path):
     bad_file = tmp_path / "bad.csv"
     bad_file.write_text("text,topic\nonly one label,a\nhere,a\n")
-    bad = jobs.start(tiny_config(source="files", train_file=str(bad_file)), KEY)
+    bad = jobs.start(tiny_config(source="files", train_files=(str(bad_file),)), KEY)
     good = jobs.start(tiny_config(), KEY)
     assert wait(jobs, bad, "failed") == "failed"
     assert "bad.csv: task 'topic' has one label, 'a'" in jobs.history(bad.id).message

@@ -13,7 +13,7 @@ from mtl.events import CheckpointSaved, Evaluated, Notice, RunStarted, StatusCha
 from mtl.runs import History, RunReader, create_run, delete_run, hash_key, list_runs, open_run, read_history
 
 REPO = Path(__file__).parents[1]
-CONFIG = make_config({"hypothetical_rows": 20, "name": "mine"})
+CONFIG = make_config({"source": "hypothetical", "hypothetical_rows": 20, "name": "mine"})
 
 
 def started(step: int = 0) -> RunStarted:
@@ -52,18 +52,18 @@ def test_a_run_copies_its_data_files_and_trains_from_the_copies(tmp_path):
         files[name] = tmp_path / name / "data.csv"
         files[name].parent.mkdir()
         files[name].write_text(f"text,intent\n{name} a,x\n{name} b,y\n")
-    config = make_config({"source": "files", **{f"{name}_file": str(file) for name, file in files.items()}})
+    config = make_config({"source": "files", **{f"{name}_files": (str(file),) for name, file in files.items()}})
     run = create_run(tmp_path / "runs", config)
     for name, file in files.items():
         text = file.read_text()
         file.unlink()
-        copy = getattr(run.config, f"{name}_file")
+        [copy] = getattr(run.config, f"{name}_files")
         assert not Path(copy).is_absolute() and (run.folder / copy).read_text() == text and Path(copy).name == "data.csv"
 
 
 def test_a_run_whose_file_is_not_there_is_not_made(tmp_path):
     with pytest.raises(MtlError, match="none.csv: there is no such file"):
-        create_run(tmp_path, make_config({"source": "files", "train_file": str(tmp_path / "none.csv")}))
+        create_run(tmp_path, make_config({"source": "files", "train_files": (str(tmp_path / "none.csv"),)}))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -78,7 +78,7 @@ def test_rows_labelled_for_some_tasks_only_are_learned_from(tiny_config, finish,
     rows.append({"text": "nothing at all"})
     train_file = write_rows(tmp_path / "rows.jsonl", rows)
     for sampling in ("joint", "alternating"):
-        events = finish(tiny_config(source="files", train_file=train_file, epochs=8, batch_size=5, dev_share=0.3, sampling=sampling),
+        events = finish(tiny_config(source="files", train_files=(train_file,), epochs=8, batch_size=5, dev_share=0.3, sampling=sampling),
                         tmp_path / sampling)
         seen = [*of(StepDone, events), *of(Evaluated, events)]
         assert all(math.isfinite(loss) for event in seen for loss in event.losses.values())
@@ -240,7 +240,8 @@ def test_the_test_rows_are_measured_once_with_the_best_weights(tiny_config, fini
         return False
 
     rows = easy_rows(60)
-    files = {"train_file": write_rows(tmp_path / "train.jsonl", rows[:48]), "test_file": write_rows(tmp_path / "test.jsonl", rows[48:])}
+    files = {"train_files": (write_rows(tmp_path / "train.jsonl", rows[:48]),),
+             "test_files": (write_rows(tmp_path / "test.jsonl", rows[48:]),)}
     events = finish(tiny_config(source="files", epochs=10, batch_size=8, dev_share=0.2, **files), tmp_path / "run", between_steps=spoil)
     tests = [event for event in of(Evaluated, events) if event.split == "test"]
     best = max(dev(events), key=lambda seen: seen.score)
@@ -367,7 +368,7 @@ def test_other_settings_or_other_data_cannot_resume_a_run(tiny_config, finish, w
     finish(tiny_config(), tmp_path / "a", between_steps=stop_at(2))
     with pytest.raises(MtlError, match="The settings dropout, epochs are not the ones|The settings epochs, dropout are not the ones"):
         finish(tiny_config(epochs=3, dropout=0.2), tmp_path / "a", resume=True)
-    config = tiny_config(source="files", train_file=write_rows(tmp_path / "rows.jsonl", easy_rows(30)))
+    config = tiny_config(source="files", train_files=(write_rows(tmp_path / "rows.jsonl", easy_rows(30)),))
     finish(config, tmp_path / "b", between_steps=stop_at(1))
     write_rows(tmp_path / "rows.jsonl", easy_rows(31))
     with pytest.raises(MtlError, match="The data is not the same as when this run began"):

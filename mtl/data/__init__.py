@@ -3,37 +3,67 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from mtl.config import MAX_TASKS, RunConfig, TaskSpec
 from mtl.data.hypothetical import make_rows
-from mtl.data.readers import read_file
-from mtl.data.rows import Dataset, Row, Table, count_labels, learn_labels, split_rows
+from mtl.data.readers import Progress, label_twins, no_progress, read_files
+from mtl.data.rows import Dataset, Row, Table, count_all, learn_labels, split_rows
+from mtl.data.store import pick
 from mtl.errors import MtlError
 
+NEWSROOM = Path(__file__).parent / "newsroom"  # the bundled corpus, with its datasheet
+LAID_OUT = "rows"  # the folder within a run's, where rows lie that are too many for memory
 
-def read_table(config: RunConfig, folder: Path) -> Table:
-    """The training rows that `config` names, with the tasks found in them; files are looked up in `folder` (absolute names stay)."""
+
+def split_paths(config: RunConfig, folder: Path) -> dict[str, list[Path]]:
+    """The files of each split; names are looked up in `folder` (absolute ones stay)."""
+    if config.source == "newsroom":
+        return {split: [NEWSROOM / f"{split}.jsonl"] for split in ("train", "dev", "test")}
+    named = {"train": config.train_files, "dev": config.dev_files, "test": config.test_files}
+    return {split: [folder / name for name in names] for split, names in named.items()}
+
+
+def describe_source(config: RunConfig) -> str:
+    """What the data of a run is called in messages."""
+    if config.source == "hub":
+        return " + ".join(spec.id for spec in config.hub)
+    names = [Path(name).name for name in config.train_files]
+    return f"{config.source} data" if not names else names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def read_table(config: RunConfig, folder: Path, into: Path | None = None, progress: Progress = no_progress) -> Table:
+    """The training rows that `config` names, with the tasks found in them; files are looked up in `folder`, and many rows are laid out
+    in the folder `into`."""
     if config.source == "hypothetical":
         return make_rows(config.hypothetical_rows, config.seed, config.hypothetical_labels)
-    return read_file(folder / config.train_file, config.text_column, [spec.name for spec in config.tasks])
+    paths = split_paths(config, folder)["train"]
+    if not paths:
+        raise MtlError("No training file is given yet. Name one, or download the dataset first.")
+    return read_files(paths, config.columns, [spec.name for spec in config.tasks], into and into / "train.arrow", progress)
 
 
-def load(config: RunConfig, folder: Path) -> Dataset:
-    """Read, check and split everything that `config` names.
+def load(config: RunConfig, folder: Path, into: Path | None = None, progress: Progress = no_progress,
+         table: Table | None = None) -> Dataset:
+    """Read, check and split everything that `config` names; the training rows are `table`, if they were read already.
 
     Raises MtlError, naming file and line, if there is anything in it that cannot be learned from.
     """
-    table = read_table(config, folder)
-    where = "hypothetical data" if config.source == "hypothetical" else Path(config.train_file).name
-    specs = [learn_labels(table.rows, spec, where) if not spec.labels else spec for spec in choose_tasks(table, config.tasks, where)]
+    table, where = table or read_table(config, folder, into, progress), describe_source(config)
+    wanted = choose_tasks(table, config.tasks, where)
     notices = list(table.notices)
+    counts = count_all(table.rows, [spec.name for spec in wanted])
+    notices += [f"{where}: {twins}" for spec in wanted for twins in label_twins(counts[spec.name], spec.name)]
+    specs = [learn_labels(counts[spec.name], spec, where) if not spec.labels else spec for spec in wanted]
     train = _labelled(table.rows, specs, where, notices)
-    test = _read_more(config.test_file, config, folder, specs, notices)
     for spec in specs:
-        if not set(spec.labels) & set(count_labels(train, spec.name)):
+        if not set(spec.labels) & set(counts[spec.name]):
             raise MtlError(f"{where}: no row has any of the labels that task '{spec.name}' was given ({', '.join(spec.labels[:5])}). "
                            "Leave the labels out to take those of the data.")
-    if config.dev_file:
-        dev = _read_more(config.dev_file, config, folder, specs, notices)
+    paths = split_paths(config, folder)
+    test = _read_more("test", paths["test"], table, specs, notices, into, progress)
+    if paths["dev"]:
+        dev = _read_more("dev", paths["dev"], table, specs, notices, into, progress)
     else:
         if len(train) < 2:
             raise MtlError(f"{where}: has 1 labelled row; at least 2 are needed, one to learn from and one to measure on. Add rows.")
@@ -73,31 +103,37 @@ def pick_tasks(found: Sequence[TaskSpec], names: Sequence[str]) -> tuple[TaskSpe
     return tuple(spec for spec in found if spec.name in names)
 
 
-def _read_more(name: str, config: RunConfig, folder: Path, specs: list[TaskSpec], notices: list[str]) -> list[Row]:
-    """The rows of a dev or test file for the tasks of the training file."""
-    if not name:
+def _read_more(split: str, paths: list[Path], train: Table, specs: list[TaskSpec], notices: list[str], into: Path | None,
+               progress: Progress) -> Sequence[Row]:
+    """The rows of the dev or test files for the tasks of the training files, with the columns read as there."""
+    if not paths:
         return []
-    table, where = read_file(folder / name, config.text_column, [spec.name for spec in specs]), Path(name).name
+    table = read_files(paths, [spec for spec in train.columns if spec.role != "ignore"], [spec.name for spec in specs],
+                       into and into / f"{split}.arrow", progress)
+    where = paths[0].name if len(paths) == 1 else f"{split} files"
     if not {spec.name for spec in specs} & {spec.name for spec in table.tasks}:
         raise MtlError(f"{where}: has none of the training file's tasks ({', '.join(spec.name for spec in specs)}). "
                        "Give it the same columns.")
-    notices += table.notices
+    notices += [notice for notice in table.notices if notice not in notices]
+    if split == "test" and not any(value is not None for row in table.rows for value in row.values.values()):
+        notices.append(f"{where}: no row is labelled, as is usual for the test rows of a competition; there will be no test scores.")
+        return []
     rows = _labelled(table.rows, specs, where, notices)
-    for spec in specs:
-        unseen = sorted(set(count_labels(rows, spec.name)) - set(spec.labels))
+    for name, counts in count_all(rows, [spec.name for spec in specs]).items():
+        unseen = sorted(set(counts) - set(next(spec.labels for spec in specs if spec.name == name)))
         if unseen:
-            notices.append(f"{where}: {len(unseen)} labels of '{spec.name}' never occur in training and will count as mistakes: "
+            notices.append(f"{where}: {len(unseen)} labels of '{name}' never occur in training and will count as mistakes: "
                            f"{', '.join(unseen[:5])}.")
     return rows
 
 
-def _labelled(rows: list[Row], specs: list[TaskSpec], where: str, notices: list[str]) -> list[Row]:
-    """The rows with a label for any of the tasks, holding the values of these tasks only."""
+def _labelled(rows: Sequence[Row], specs: list[TaskSpec], where: str, notices: list[str]) -> Sequence[Row]:
+    """The rows with a label for any of the tasks."""
     names = [spec.name for spec in specs]
-    trimmed = (Row(row.text, {name: row.values.get(name) for name in names}, row.words) for row in rows)
-    kept = [row for row in trimmed if any(value is not None for value in row.values.values())]
-    if not kept:
+    has_label = np.fromiter((any(row.values.get(name) is not None for name in names) for row in rows), bool, len(rows))
+    if not has_label.any():
         raise MtlError(f"{where}: no row is labelled for any of the tasks {', '.join(names)}. Label some rows.")
-    if len(kept) < len(rows):
-        notices.append(f"{where}: {len(rows) - len(kept)} of {len(rows)} rows have no label for any task and are left out.")
-    return kept
+    if has_label.all():
+        return rows
+    notices.append(f"{where}: {int((~has_label).sum()):,} of {len(rows):,} rows have no label for any task and are left out.")
+    return pick(rows, np.flatnonzero(has_label))

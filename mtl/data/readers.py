@@ -1,244 +1,279 @@
-"""Records into rows: which column is the text, which are tasks, and every label, tag and span checked. What was mended or left out is told
-in the table's notices. Knows no bytes (files.py does) and no models; a label is the text that stands in the file."""
+"""Files into one table of rows: their formats, the roles of their columns, and how several files of one split come together. To add a
+format: a function that yields records, a line in READERS, and its suffix in files.FORMATS."""
 
-import json
-import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from unicodedata import normalize
 
-from mtl.config import MAX_LABELS, TaskSpec
-from mtl.data.files import JSON_SUFFIXES, KINDS, MAX_NAME, MAX_TEXT, Record, at_line, check_names, file_name, read_records, show, show_names
-from mtl.data.rows import Row, Table, Value, count_labels
-from mtl.data.words import Range, Span, find_words, snap_to_words, tags_to_spans
+from mtl.config import ColumnSpec, TaskSpec
+from mtl.data.cells import Cell, Recipe, make_row
+from mtl.data.columns import GENERIC, Column, Profile, find_columns, profile
+from mtl.data.conll import looks_like_columns, read_conll, read_parts
+from mtl.data.files import Record, Source, at_line, find_format, group_of, part_of, read_lines, show, show_names
+from mtl.data.json_files import read_json
+from mtl.data.marked import looks_marked, read_marked
+from mtl.data.rows import Row, Table, row_shape
+from mtl.data.store import keep
+from mtl.data.tables import looks_like_table, read_csv, read_parquet
 from mtl.errors import MtlError
 
-MAX_WORDS = 2_000
-TEXT_NAMES = ("text", "sentence", "utterance", "query", "content")
-TOKEN_NAMES = ("tokens", "words")
-# What is mended in a row, and how the notice tells it.
-REPAIRED = "I- tag(s) without a B- before them were read as B-"
-WIDENED = "entity span(s) that cut a word were widened to the whole word"
-TOUCHES_NOTHING = "entity span(s) that touch no word were left out"
-WORD_TAKEN = "entity span(s) were left out because an earlier one has their word"
-
-_TAG = re.compile(r"O|[BI]-\S.*", re.DOTALL)
+READERS: dict[str, Callable[[Source], Iterator[Record]]] = {
+    "csv": read_csv, "json": read_json, "conll": read_conll, "parts": read_parts, "text": read_marked, "parquet": read_parquet}
+KINDS_OF = {"class": "classification", "tags": "tagging", "spans": "tagging", "marked": "tagging"}
+MERGED_ROWS = 200_000  # of files for different tasks, up to so many rows are joined where they have the same text
+Progress = Callable[[str, float], None]  # what is being done, and the share of it that is done
 
 
-def read_file(path: Path, text_column: str = "", tasks: Sequence[str] = ()) -> Table:
-    """The rows of the file at `path`, the tasks found in it, and notices about what was mended or left out.
+@dataclass(frozen=True)
+class Understood:
+    """A file with the roles of its columns, the tasks that come of them, and how many records it has."""
 
-    The text is in `text_column`, or else found by its name. Columns that look like free text or ids are no tasks, unless `tasks`
-    names them. Raises MtlError, with the file's name and line, if anything in the file is wrong.
+    source: Source
+    columns: list[Column]
+    recipe: Recipe
+    tasks: list[TaskSpec]
+    records: int
+
+
+def no_progress(what: str, share: float) -> None:
+    """For those who do not want to know."""
+
+
+def read_files(paths: Sequence[Path], told: Sequence[ColumnSpec] = (), wanted: Sequence[str] = (), file: Path | None = None,
+               progress: Progress = no_progress) -> Table:
+    """The rows of the files at `paths` with the tasks `wanted` (none: all), the tasks found in them, and notices about what was mended.
+
+    Columns are for what `told` says, else for what is guessed; a column that looks like free text is a task only if `wanted` names
+    it. Many rows are laid out in `file`. Raises MtlError, with the file's name and line, if anything in them is wrong.
     """
-    name = file_name(path)
-    notices: list[str] = []
-    records = read_records(path, notices)
-    column = _text_column(name, records, text_column)
-    if not column:
-        if path.suffix.lower() in JSON_SUFFIXES:
-            raise MtlError(f"{name}, line {records[0][0]}: no text among its keys ({show_names(records[0][1])}). "
-                           "Name one 'text', or set the text column.")
-        column = max(records[0][1], key=lambda key: sum(len(str(fields[key])) for _, fields in records))
-        notices.append(f"{name}: no column is named 'text'; '{show(column)}' is taken for it, because its texts are the longest.")
-    return _make_table(name, records, column, tasks, notices)
+    files = understand(paths, told, wanted, progress)
+    tasks = list({task.name: task for each in files for task in each.tasks}.values())
+    names = list(wanted) or [task.name for task in tasks]
+    rows: Iterable[Row] = (row for each in files for row in _rows(each, names, progress))
+    if len(files) > 1:
+        rows = _merged(rows, files[0].source)
+    kept = keep(rows, row_shape([task for task in tasks if task.name in names]), file) if file else list(rows)
+    columns = tuple(ColumnSpec(column=column.name, role=column.role, task=column.task, group=column.group)
+                    for each in files for column in each.columns)
+    values = tuple(column.examples for each in files for column in each.columns)
+    return Table(kept, tasks, [notice for each in files for notice in each.source.notices], columns, values)
 
 
-def _make_table(name: str, records: list[Record], column: str, tasks: Sequence[str], notices: list[str]) -> Table:
-    """The records as rows, with the text in `column`."""
-    tokenised = column.casefold() in TOKEN_NAMES and isinstance(records[0][1].get(column), list)
-    specs: list[TaskSpec] = []
-    for key, kind in _column_kinds(name, records, column).items():
-        reason = _why_no_task(kind, [fields[key] for _, fields in records if not _blank(fields.get(key))], key in tasks)
-        if tokenised and key.casefold() in TEXT_NAMES:
-            reason = "the text is made of the tokens"
-        if reason:
-            notices.append(f"{name}: '{show(key)}' is not taken for a task: {reason}.")
+def understand(paths: Sequence[Path], told: Sequence[ColumnSpec] = (), wanted: Sequence[str] = (),
+               progress: Progress = no_progress) -> list[Understood]:
+    """What the columns of every file are for; raises MtlError if a file cannot be read, or a column that was told is nowhere."""
+    sources = find_sources(paths, {spec.group for spec in told if spec.group})
+    looked = []
+    for source in sources:
+        counter = _Counter(source, f"Looking at {source.name}", progress)
+        profiles = profile(source, counter.count(_read(source)))
+        looked.append((source, profiles, find_columns(source, profiles, told, wanted), counter.records))
+    _check_told(told, wanted, [(source, profiles) for source, profiles, _, _ in looked])
+    names = _name_tasks([(profiles, columns) for _, profiles, columns, _ in looked], sources)
+    return [_understood(source, profiles, [replace(column, task=names.get((source.group, column.name), "")) for column in columns], records)
+            for source, profiles, columns, records in looked]
+
+
+def _check_told(told: Sequence[ColumnSpec], wanted: Sequence[str], looked: Sequence[tuple[Source, dict[str, Profile]]]) -> None:
+    """Raises MtlError if a column that was told is nowhere. If the `wanted` tasks are named, only those have to be found, and by whoever
+    named them: a dev file may lack a task."""
+    for spec in told:
+        here = [(source, profiles) for source, profiles in looked if spec.group in ("", source.group)]
+        if spec.role == "ignore" or any(spec.column in profiles for _, profiles in here):
+            continue
+        if wanted and (spec.role in KINDS_OF or not here):
+            continue
+        source, _ = (here or looked)[0]
+        if not here:
+            groups = show(", ".join(sorted({source.group for source, _ in looked} - {""})), 80) or "only one"
+            raise MtlError(f"{source.name}: '{show(spec.group)}/{show(spec.column)}' belongs to no file. The files are: {groups}.")
+        known = dict.fromkeys(name for _, profiles in here for name in profiles)
+        raise MtlError(f"{source.name}: there is no column '{show(spec.column)}'. The columns are: {show_names(known)}.")
+
+
+def find_sources(paths: Sequence[Path], groups: Collection[str] = ()) -> list[Source]:
+    """The files to be read together: seq.in with its seq.out and label, every other by itself; with their formats, and with their groups
+    if there are several or they are among the known `groups`."""
+    sources: dict[tuple, Source] = {}
+    paths = list(dict.fromkeys(paths))
+    names = Counter(path.name.lower() for path in paths)
+    for path in paths:
+        kind, part, name = find_format(path), part_of(path), path.name.lower()
+        # the parts belong together by their names; where there are several of one name, by their folders too
+        key = (name.removesuffix(part), path.parent if names[name] > 1 else None) if part else (path,)
+        if key in sources:
+            sources[key].paths += (path,)
         else:
-            specs.append(TaskSpec(name=key, kind="tagging" if kind == "list" else "classification"))
-    rows: list[Row] = []
-    mended: dict[str, list[int]] = {}
-    for line, fields in records:
-        with at_line(name, line):
-            row, what = _make_row(fields, column, specs, tokenised)
-        rows.append(row)
+            sources[key] = Source((path,), kind, group_of(path))
+    if not sources:
+        raise MtlError("No file is given. Name one with sentences and labels.")
+    alone = len({source.group for source in sources.values()}) == 1
+    for source in sources.values():
+        source.group = "" if alone and source.group not in groups else source.group
+    return list(sources.values())
+
+
+def _read(source: Source) -> Iterator[Record]:
+    """The records of a file, by what is in it where its name does not tell."""
+    if source.format in ("text", "csv") and looks_like_columns(read_lines(source.path)):
+        source.format = "conll"
+        if source.path.suffix.lower() == ".csv":
+            source.notice("holds a word and its tags on each line, with blank lines between; it is read as CoNLL columns.")
+    elif source.format == "text" and not looks_marked(read_lines(source.path)) and looks_like_table(read_lines(source.path)):
+        source.format = "csv"
+    return READERS[source.format](source)
+
+
+class _Counter:
+    """Counts records as they pass, and tells how far the file is read."""
+
+    def __init__(self, source: Source, what: str, progress: Progress, total: int = 0) -> None:
+        self.records, self.what, self.progress = 0, what, progress
+        self.total = total or max(1, sum(path.stat().st_size for path in source.paths if path.is_file()) // 120)  # a guess: 120 bytes each
+
+    def count(self, records: Iterable[Record]) -> Iterator[Record]:
+        """The same records."""
+        for record in records:
+            self.records += 1
+            if self.records % 2000 == 0:
+                self.progress(self.what, min(0.99, self.records / self.total))
+            yield record
+
+
+def _name_tasks(looked: Sequence[tuple[dict[str, Profile], list[Column]]], sources: Sequence[Source]) -> dict[tuple[str, str], str]:
+    """The task of every column that has one, by group and column: what was told, else the column's name; but a column of a general name
+    (label) is called like its file where files differ in what they have tasks for. Parts of one data set keep one name."""
+    names: dict[tuple[str, str], str] = {}
+    kinds: dict[str, tuple[str, str]] = {}
+    for (profiles, columns), source in zip(looked, sources, strict=True):
+        of_tasks = [column for column in columns if column.role in KINDS_OF]
+        for column in of_tasks:
+            plain = "entities" if column.role == "marked" else column.name
+            if not column.task and plain.casefold() in GENERIC and source.group:
+                plain = _name_by_file(column, plain, source, profiles, list(zip(sources, looked, strict=True)))
+            name = names[source.group, column.name] = column.task or plain
+            kind, where = kinds.setdefault(name, (KINDS_OF[column.role], source.name))
+            if kind != KINDS_OF[column.role]:
+                raise MtlError(f"{source.name}: '{show(name)}' is a task of {KINDS_OF[column.role]} here, but of {kind} in {where}. "
+                               "Give one of them another name.")
+        taken = [names[source.group, column.name] for column in of_tasks]
+        twice = next((name for name in taken if taken.count(name) > 1), None)
+        if twice is not None:
+            raise MtlError(f"{source.name}: two columns are said to be the task '{show(twice)}'. Give each its own name.")
+    return names
+
+
+def _name_by_file(column: Column, plain: str, source: Source, profiles: dict[str, Profile],
+                  looked: Sequence[tuple[Source, tuple[dict[str, Profile], list[Column]]]]) -> str:
+    """What the task in a column of a general name is called where there are several files."""
+    mine = profiles[column.name].labels()
+    same, differs, strangers = [], False, False  # files that mean the same by it; whether any means another, or has other tasks only
+    for each, (others, columns) in looked:
+        twin = next((twin for twin in columns if twin.name == column.name and twin.role == column.role), None)
+        tasks = sum(other.role in KINDS_OF for other in columns)
+        if twin is None:
+            strangers = strangers or tasks > 0
+        elif each is source or len(mine & others[twin.name].labels()) * 2 >= len(mine | others[twin.name].labels()):
+            same.append((each.group, tasks))
+        else:
+            differs = True
+    groups = list(dict.fromkeys(group for group, _ in same))
+    if not differs and (len(groups) > 1 or not strangers):
+        if len(groups) > 1:
+            source.notice(f"'{show(column.name)}' has the labels that it has in other files too, and is taken for the same task.")
+        return plain
+    return groups[0] if same[0][1] == 1 else f"{groups[0]} {plain}"
+
+
+def _understood(source: Source, profiles: dict[str, Profile], columns: list[Column], records: int) -> Understood:
+    cells, tasks, text, role = [], [], "", ""
+    for column in columns:
+        if column.role in ("text", "tokens", "marked"):
+            text, role = column.name, column.role
+        if column.role == "ignore":
+            if column.reason:
+                source.notice(f"'{show(column.name)}' is not taken for a task: {column.reason}.")
+        elif column.role in KINDS_OF:
+            seen = profiles[column.name]
+            try:
+                scheme = seen.survey.scheme if column.role == "tags" else ""
+            except MtlError as error:
+                raise MtlError(f"{source.name}: in '{show(column.name)}' {error}") from error
+            if scheme not in ("", "IOB2"):
+                told = "types without B- and I-; neighbours of one type are one entity" if scheme == "bare" else scheme
+                source.notice(f"the tags in '{show(column.name)}' are written in {told}.")
+            cells.append(Cell(column.name, column.role, column.task, scheme))
+            tasks.append(TaskSpec(name=column.task, kind=KINDS_OF[column.role]))
+    if not tasks:
+        source.notice("no task was found in it.")
+    return Understood(source, columns, Recipe(text, role, tuple(cells), profiles[text].syntax), tasks, records)
+
+
+def _rows(file: Understood, names: Sequence[str], progress: Progress) -> Iterator[Row]:
+    """The rows of one file, with a value or None for every task of `names`; what was mended is told in its notices at the end."""
+    source, mended = file.source, {}
+    recipe = replace(file.recipe, cells=tuple(cell for cell in file.recipe.cells if cell.task in names))
+    absent = {name: None for name in names if name not in {cell.task for cell in recipe.cells}}
+    counter = _Counter(source, f"Reading {source.name}", progress, file.records)
+    for line, fields in counter.count(_read(source)):
+        try:
+            row, what = make_row(fields, recipe)
+        except MtlError:
+            with at_line(source.name, line, source.unit):
+                raise
         for kind in what:
-            mended.setdefault(kind, []).append(line)
-    notices += [f"{name}: {len(lines)} {kind} (first in line {lines[0]})." for kind, lines in mended.items()]
-    notices += [f"{name}: {twins}" for spec in specs for twins in _label_twins(rows, spec.name)]
-    if not specs:
-        notices.append(f"{name}: no task was found in it.")
-    return Table(rows, specs, notices)
+            count, first = mended.get(kind, (0, line))
+            mended[kind] = (count + 1, first)
+        yield Row(row.text, row.values | absent, row.words) if absent else row
+    for kind, (count, first) in mended.items():
+        source.notice(f"{count} {kind} (first in {source.unit} {first}).")
 
 
-def _make_row(fields: dict[str, object], column: str, specs: list[TaskSpec], tokenised: bool) -> tuple[Row, list[str]]:
-    """One record as a row, and what had to be mended in it."""
-    mended: list[str] = []
-    values: dict[str, Value] = {}
-    if column not in fields:
-        raise MtlError(f"there is no '{show(column)}'. Every line needs one.")
-    text, words = _check_tokens(column, fields[column]) if tokenised else (_check_text(column, fields[column]), None)
-    for spec in specs:
-        value = fields.get(spec.name)
-        if _blank(value):
-            values[spec.name] = None
-        elif spec.kind == "classification":
-            values[spec.name] = _check_label(spec.name, value)
-        elif words is not None:
-            values[spec.name] = _check_tags(spec.name, value, words, mended)
+def _merged(rows: Iterable[Row], source: Source) -> Iterator[Row]:
+    """The rows of files for different tasks, those of one text joined into one where no task has two values; in order."""
+    rows = iter(rows)
+    merged: list[Row] = []
+    places: dict[str, int] = {}
+    joined = 0
+    for row in islice(rows, MERGED_ROWS):
+        place = places.setdefault(row.text, len(merged))
+        both = _join(merged[place], row) if place < len(merged) else None
+        if both is None:
+            places[row.text] = len(merged)
+            merged.append(row)
         else:
-            values[spec.name] = _check_spans(spec.name, value, text, mended)
-    return Row(text, values, words), mended
+            merged[place] = both
+            joined += 1
+    if joined:
+        source.notice(f"{joined:,} rows have the same text as a row of another file and were joined with it.")
+    yield from merged
+    yield from rows
 
 
-def _blank(value: object) -> bool:
-    """Whether a cell or a key says nothing: the row is not labelled for this task."""
-    return value is None or (isinstance(value, str) and not value.strip())
+def _join(one: Row, other: Row) -> Row | None:
+    """Two rows of one text as one; None if a task has two values, or the words of one do not fit the entities of the other."""
+    values = {name: value for name, value in other.values.items() if value is not None}
+    if any(one.values.get(name) is not None for name in values):
+        return None
+    words = one.words or other.words
+    joined = one.values | values
+    if words is not None and one.words != other.words:
+        starts, ends = {start for start, _ in words}, {end for _, end in words}
+        spans = [span for value in joined.values() if isinstance(value, tuple) for span in value]
+        if (one.words and other.words) or not all(span.start in starts and span.end in ends for span in spans):
+            return None
+    return Row(one.text, joined, words)
 
 
-def _check_text(key: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise MtlError(f"'{show(key)}' is {KINDS[type(value)]}, a text is needed.")
-    if not value.strip():
-        raise MtlError(f"'{show(key)}' is empty. Give every row a text, or remove the row.")
-    if len(value) > MAX_TEXT:
-        raise MtlError(f"'{show(key)}' has {len(value):,} characters, the limit is {MAX_TEXT:,}. Cut the text into parts.")
-    return value
-
-
-def _check_tokens(key: str, value: object) -> tuple[str, tuple[Range, ...]]:
-    """The tokens joined by blanks, and the range of each."""
-    if not isinstance(value, list):
-        raise MtlError(f"'{show(key)}' is {KINDS[type(value)]}, a list of texts is needed.")
-    if not value:
-        raise MtlError(f"'{show(key)}' has no tokens. Give every row a sentence, or remove the row.")
-    if len(value) > MAX_WORDS:
-        raise MtlError(f"'{show(key)}' has {len(value):,} tokens, the limit is {MAX_WORDS:,}. Cut the text into sentences.")
-    words, end = [], -1
-    for index, token in enumerate(value, 1):
-        if not isinstance(token, str):
-            raise MtlError(f"token {index} of '{show(key)}' is {KINDS[type(token)]}, a text is needed.")
-        if token.split() != [token]:
-            found = f"'{show(token)}' has a blank in it" if token.strip() else "is empty"
-            raise MtlError(f"token {index} of '{show(key)}' {found}. A token is one word without blanks.")
-        start, end = end + 1, end + 1 + len(token)
-        words.append((start, end))
-    return _check_text(key, " ".join(value)), tuple(words)
-
-
-def _check_label(key: str, value: object) -> str:
-    """The label, trimmed; whole numbers and true/false become the text that stands in the file."""
-    label = value.strip() if isinstance(value, str) else json.dumps(value)
-    if len(label) > MAX_NAME:
-        raise MtlError(f"'{show(key)}' has the label '{show(label)}' of {len(label):,} characters, the limit is {MAX_NAME}. "
-                       "Shorten it, or remove the column if it is no task.")
-    return label
-
-
-def _check_tags(key: str, value: object, words: tuple[Range, ...], mended: list[str]) -> tuple[Span, ...]:
-    """The spans that a list of BIO tags, one per word, marks."""
-    assert isinstance(value, list)
-    if len(value) != len(words):
-        raise MtlError(f"{len(words):,} tokens but {len(value):,} tags in '{show(key)}'. Give one tag per token.")
-    before, tags = "O", []
-    for tag in value:
-        if not isinstance(tag, str):
-            raise MtlError(f"'{show(key)}' has {KINDS[type(tag)]} '{show(tag)}' for a tag. Names such as O, B-PER and I-PER are needed.")
-        tag = tag.strip()
-        if not _TAG.fullmatch(tag) or len(tag) > MAX_NAME + 2:
-            raise MtlError(f"tag '{show(tag)}' in '{show(key)}' is not in BIO form. Use O, B-name and I-name.")
-        if tag[0] == "I" and before[1:] != tag[1:]:
-            mended.append(REPAIRED)
-        before = tag
-        tags.append(tag)
-    return tuple(tags_to_spans(words, tags))
-
-
-def _check_spans(key: str, value: object, text: str, mended: list[str]) -> tuple[Span, ...]:
-    """The entity objects of a list as spans on word edges, in order."""
-    assert isinstance(value, list)
-    spans = sorted(_check_span(key, entry, len(text)) for entry in value)
-    for left, right in zip(spans, spans[1:], strict=False):
-        if right.start < left.end:
-            raise MtlError(f"in '{show(key)}' {left.start}-{left.end} and {right.start}-{right.end} overlap. Keep one of them.")
-    words = find_words(text) if spans else []
-    kept: list[Span] = []
-    for span in spans:
-        wide = snap_to_words(words, span)
-        if wide is None:
-            mended.append(TOUCHES_NOTHING)
-        elif kept and wide.start < kept[-1].end:
-            mended.append(WORD_TAKEN)
-        else:
-            kept.append(wide)
-            if wide != span:
-                mended.append(WIDENED)
-    return tuple(kept)
-
-
-def _check_span(key: str, entry: object, length: int) -> Span:
-    if not isinstance(entry, dict) or not {"start", "end", "label"} <= entry.keys():
-        raise MtlError(f"'{show(key)}' lists {show(entry)}. Entities are objects with start, end and label; tags need 'tokens'.")
-    start, end, label = entry["start"], entry["end"], entry["label"]
-    if type(start) is not int or type(end) is not int:  # a bool is an int to isinstance
-        raise MtlError(f"'{show(key)}' has an entity from {show(start)} to {show(end)}. Whole numbers are needed.")
-    if not 0 <= start < end <= length:
-        raise MtlError(f"'{show(key)}' has an entity from {show(start)} to {show(end)}, the text has {length:,} characters. "
-                       "Start below end; count characters, not bytes.")
-    if not isinstance(label, str) or not label.strip() or len(label.strip()) > MAX_NAME:
-        raise MtlError(f"'{show(key)}' has {start}-{end} with label {show(label)}. A text of 1 to {MAX_NAME} characters is needed.")
-    return Span(start, end, label.strip())
-
-
-def _text_column(name: str, records: list[Record], asked: str) -> str:
-    """The column that holds the text (or the tokens): the one asked for, or found by its name in the first record; else ''."""
-    first = records[0][1]
-    folded = {key.casefold(): key for key in reversed(first)}
-    if asked:
-        if asked not in first and asked.casefold() not in folded:
-            raise MtlError(f"{name}: there is no column '{show(asked)}'. The columns are: {show_names(first)}.")
-        return asked if asked in first else folded[asked.casefold()]
-    tokens = [folded[key] for key in TOKEN_NAMES if key in folded and isinstance(first[folded[key]], list)]
-    return next(iter(tokens + [folded[key] for key in TEXT_NAMES if key in folded]), "")
-
-
-def _column_kinds(name: str, records: list[Record], column: str) -> dict[str, str]:
-    """What each column but the text's holds ('null': nothing in any row), in order of first appearance."""
-    kinds: dict[str, str] = {}
-    for line, fields in records:
-        for key, value in fields.items():
-            kind = "null" if _blank(value) else KINDS[type(value)]
-            before = kinds.get(key)
-            if kind == before or key == column:
-                continue
-            with at_line(name, line):
-                if before is None:
-                    check_names([*kinds, column, key])
-                elif "null" not in (kind, before):
-                    shown = f"{kind} {show(value)}" if kind in ("number", "true/false") else kind
-                    raise MtlError(f"'{show(key)}' is {shown}, earlier ones are {before}. Use one kind in all lines.")
-            if before in (None, "null"):
-                kinds[key] = kind
-    return kinds
-
-
-def _why_no_task(kind: str, values: list, declared: bool) -> str:
-    """Why a column cannot be a task; '' if it can."""
-    if kind in ("null", "object"):
-        return "no row has a value" if kind == "null" else "it holds objects"
-    if any(isinstance(value, float) for value in values):
-        return "it holds numbers with a fraction"
-    if kind == "list" or declared:
-        return ""
-    different = len({str(value).strip() for value in values})
-    if different > MAX_LABELS or (len(values) >= 20 and different > len(values) / 2):
-        return f"{different:,} different values in {len(values):,} rows look like free text or ids"
-    return ""
-
-
-def _label_twins(rows: list[Row], task: str) -> Iterator[str]:
+def label_twins(counts: Iterable[str], task: str) -> Iterator[str]:
+    """A sentence for every two labels that hardly differ."""
     seen: dict[str, str] = {}
-    for label in count_labels(rows, task):
+    for label in counts:
         twin = seen.setdefault(normalize("NFC", label).casefold(), label)
         if twin != label:
             yield f"the labels '{show(twin)}' and '{show(label)}' of '{show(task)}' differ only by case or accents; they are kept apart."
+
+

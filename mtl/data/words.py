@@ -1,6 +1,7 @@
 """Words of a text as character ranges, and the two ways files mark entities on them: BIO tags and character spans. Knows nothing of
 tokenizers."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ _WORD = regex.compile(
     r"|[\w\p{M}\p{Cf}]+"
     r"|(?=[^\s\p{C}])\X"
 )
+_BETWEEN_BLANKS = (re.compile(r"[^ \t\r\n]+"), re.compile(r"\S+"))  # the second is str.split, with the places
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -31,21 +33,32 @@ def find_words(text: str) -> list[Range]:
     return [match.span() for match in _WORD.finditer(text)]
 
 
+def split_at_blanks(text: str, count: int) -> list[Range] | None:
+    """The `count` words that stand between blanks; None if there are not so many. Some tools cut at no-break spaces too, others do not."""
+    for pattern in _BETWEEN_BLANKS:
+        words = [match.span() for match in pattern.finditer(text)]
+        if len(words) == count:
+            return words
+    return None
+
+
 def tags_to_spans(words: Sequence[Range], tags: Sequence[str]) -> list[Span]:
     """The spans that BIO `tags`, one per word, mark.
 
     An I- that continues nothing (after O, or after another label) begins an entity, as conlleval reads it.
     """
     spans: list[Span] = []
-    inside = ""
+    first = last = 0
+    inside = ""  # the label of the entity that lies between `first` and `last`
     for (start, end), tag in zip(words, tags, strict=True):
-        prefix, _, label = tag.partition("-")
+        prefix, _, label = ("O", "", "") if tag == "O" else tag.partition("-")
         if prefix == "I" and label == inside:
-            spans[-1] = Span(spans[-1].start, end, label)
-        elif label:
-            spans.append(Span(start, end, label))
-        inside = label
-    return spans
+            last = end
+            continue
+        if inside:
+            spans.append(Span(first, last, inside))
+        first, last, inside = start, end, label
+    return [*spans, Span(first, last, inside)] if inside else spans
 
 
 def spans_to_tags(words: Sequence[Range], spans: Sequence[Span]) -> list[str]:

@@ -25,8 +25,8 @@ from mtl.config import RunConfig, make_config
 from mtl.runner import carry_out
 from mtl.runs import Run, create_run, read_history
 
-SETTINGS = {"encoder": "tiny", "hypothetical_rows": 240, "epochs": 6, "batch_size": 8, "accumulation": 2, "learning_rate": 2e-3,
-            "checkpoint_every": 3, "eval_every": 10, "threads": 1, "device": "cpu"}
+SETTINGS = {"source": "hypothetical", "encoder": "tiny", "hypothetical_rows": 240, "epochs": 6, "batch_size": 8,
+            "accumulation": 2, "learning_rate": 2e-3, "checkpoint_every": 3, "eval_every": 10, "threads": 1, "device": "cpu"}
 
 
 def child(run: Run, resume: bool) -> int:

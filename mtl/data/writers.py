@@ -1,0 +1,198 @@
+"""Rows into files that `readers` reads back: JSONL, JSON, CSV, TSV, CoNLL columns, marked text and Parquet. What a format cannot hold is
+refused; what gets lost without a word is told by `write_rows`."""
+
+import csv
+import json
+import re
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+from mtl.config import TaskSpec
+from mtl.data.columns import TOKEN_NAMES
+from mtl.data.conll import COMMENT, NAMES, NO_LABELS, NOT_LABELLED
+from mtl.data.files import MAX_WORD, MAX_WORDS, check_names, file_name, show
+from mtl.data.json_files import MAX_ARRAY, flatten
+from mtl.data.marked import LOOKED_AT, find_syntax, parse_marked, split_label, write_marked
+from mtl.data.rows import Row
+from mtl.data.tables import as_list
+from mtl.data.words import spans_to_tags
+from mtl.errors import MtlError, is_disk_full
+
+Fields = dict[str, object]
+BATCH = 1_000
+_BREAK = re.compile(r"[\t\r\n]")
+
+
+def write_rows(path: Path, rows: Iterable[Row], tasks: Sequence[TaskSpec]) -> None:
+    """Write the values of `tasks` on `rows` to the file at `path`, whole or not at all, in the format that its name says.
+
+    The words of the rows are kept only if all rows have them, with one blank between any two; else spans are written as characters of
+    the text. CoNLL columns hold nothing but words: a text without is cut into `find_words`, and what stood between them is lost.
+    Marked text (.txt) has no names: read back, the tasks are called 'entities' and 'label'. Raises MtlError if the format cannot hold
+    the rows.
+    """
+    suffix, rows = path.suffix.lower(), rows if isinstance(rows, Sequence) else list(rows)
+    if suffix not in WRITERS:
+        raise MtlError(f"{file_name(path)}: rows cannot be written in this format. Name the file {', '.join(WRITERS)}.")
+    temporary = path.with_name(f".{uuid.uuid4().hex}{suffix}")
+    try:
+        _check(rows, tasks)
+        WRITERS[suffix](temporary, rows, tasks)
+        temporary.replace(path)
+    except MtlError as error:
+        raise MtlError(f"{file_name(path)}: {error}") from error
+    except OSError as error:
+        reason = "the disk is full. Free some space" if is_disk_full(error) else f"cannot be written ({error.strerror})"
+        raise MtlError(f"{file_name(path)}: {reason}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _check(rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> None:
+    if not rows:
+        raise MtlError("there are no rows to write.")
+    check_names([task.name for task in tasks])
+    for task in tasks:
+        if task.name.casefold() in ("text", *TOKEN_NAMES):
+            raise MtlError(f"a task called '{show(task.name)}' would be taken for the sentence. Give it another name.")
+
+
+def _records(rows: Iterable[Row], tasks: Sequence[TaskSpec], tokens: bool) -> Iterator[Fields]:
+    """The rows as flat objects: tokens with a tag for each, or a text with spans."""
+    for row in rows:
+        fields: Fields = {"tokens": _words(row)} if tokens else {"text": row.text}
+        for task in tasks:
+            value = row.values.get(task.name)
+            if isinstance(value, str) and as_list(value) is not value:
+                raise MtlError(f"the label '{show(value)}' would be taken for a list. Give it another name.")
+            if isinstance(value, tuple):
+                fields[task.name] = spans_to_tags(row.words or (), value) if tokens else [
+                    {"start": span.start, "end": span.end, "label": span.label} for span in value]
+            else:
+                fields[task.name] = value
+        yield fields
+
+
+def _words(row: Row) -> list[str]:
+    return [row.text[start:end] for start, end in row.word_ranges()]
+
+
+def _has_words(rows: Iterable[Row]) -> bool:
+    """Whether all rows are nothing but words with one blank between any two."""
+    return all(row.words and row.text == " ".join(words := _words(row)) and row.text.count(" ") == len(words) - 1
+               and not _BREAK.search(row.text) for row in rows)
+
+
+def _write_json(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> None:
+    before, between, end = ("[\n", ",\n", "\n]\n") if path.suffix == ".json" else ("", "\n", "\n")
+    with path.open("w", encoding="utf-8", newline="") as file:
+        for fields in _records(rows, tasks, _has_words(rows)):
+            if not _is_plain(fields):
+                raise MtlError(f"in JSON the names of the tasks ({show(', '.join(task.name for task in tasks), 80)}) are those of an "
+                               "annotation tool. Rename them, or write .csv or .parquet.")
+            file.write(before + json.dumps({key: part for key, part in fields.items() if part is not None}, ensure_ascii=False))
+            before = between
+        file.write(end)
+    if path.suffix == ".json" and path.stat().st_size > MAX_ARRAY:
+        raise MtlError(f"a JSON array of over {MAX_ARRAY / 1e6:,.0f} MB could not be read back. Write .jsonl.")
+
+
+def _is_plain(fields: Fields) -> bool:
+    try:
+        return flatten(fields) is fields
+    except MtlError:
+        return False
+
+
+def _write_csv(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter="\t" if path.suffix == ".tsv" else ",")
+        tokens = _has_words(rows)
+        writer.writerow(["tokens" if tokens else "text", *(task.name for task in tasks)])
+        for fields in _records(rows, tasks, tokens):
+            cells = ["" if part is None else part if isinstance(part, str) else json.dumps(part, ensure_ascii=False)
+                     for part in fields.values()]
+            if any("\0" in cell or len(cell) > csv.field_size_limit() for cell in cells):
+                raise MtlError("a table of text holds no NUL characters, and no lists so long. Write .jsonl or .parquet.")
+            writer.writerow(cells)
+
+
+def _write_parquet(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    tokens = _has_words(rows)
+    text, number = pyarrow.string(), pyarrow.int32()
+    spans = pyarrow.list_(pyarrow.struct({"start": number, "end": number, "label": text}))
+    kinds = {"classification": text, "tagging": pyarrow.list_(text) if tokens else spans}
+    schema = pyarrow.schema({"tokens": pyarrow.list_(text)} if tokens else {"text": text})
+    for task in tasks:
+        schema = schema.append(pyarrow.field(task.name, kinds[task.kind]))
+    records = _records(rows, tasks, tokens)
+    with pyarrow.parquet.ParquetWriter(path, schema) as writer:
+        while batch := list(islice(records, BATCH)):
+            writer.write_batch(pyarrow.RecordBatch.from_pylist(batch, schema=schema))
+
+
+def _write_conll(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> None:
+    """A word and its tags on each line, between TABs, since labels may have blanks."""
+    tagging = [task.name for task in tasks if task.kind == "tagging"]
+    classes = [task.name for task in tasks if task.kind == "classification"]
+    if {name.casefold() for name in tagging} & {"form", "id"}:
+        raise MtlError("'FORM' and 'id' are no names for a column of tags. Rename the task, or write .jsonl.")
+    with path.open("w", encoding="utf-8", newline="") as file:
+        if tagging != ["tags"] or classes or rows[0].text.lstrip().startswith(("#", "\ufeff")):
+            file.write(f"# {NAMES} = " + "\t".join(["FORM", *(tagging or ["tags"])]) + "\n")
+        for row in rows:
+            lines = [_comment(name, row.values[name]) for name in classes if row.values.get(name) is not None]
+            words, columns = _words(row), []
+            for name in tagging or ["tags"]:
+                value = row.values.get(name)
+                columns.append([NOT_LABELLED] * len(words) if value is None else spans_to_tags(row.word_ranges(), value))
+            lines += ["\t".join(fields) for fields in zip(words, *columns, strict=True)]
+            if not words or len(words) > MAX_WORDS or "-DOCSTART-" in words or max(map(len, words)) > MAX_WORD or " " in "".join(words):
+                raise MtlError(f"'{show(row.text)}' cannot be written as a word on each line. Write .jsonl or .parquet.")
+            if any(line.count("\t") != len(columns) for line in lines[-len(words):]) or re.search("[\\0\r\n]", "".join(lines)):
+                raise MtlError("words and labels in columns hold no TAB, NUL or end of line. Write .jsonl or .parquet.")
+            file.write("\n".join(lines) + "\n\n")
+
+
+def _comment(name: str, label: object) -> str:
+    line = f"# {name} = {label}"
+    found = COMMENT.fullmatch(line)
+    if not found or (found["key"], found["value"]) != (name, label) or NO_LABELS.fullmatch(name) or name == "tokens" or "\t" in line:
+        raise MtlError(f"'{show(name)} = {show(label)}' cannot be written as a comment. Write .jsonl or .parquet.")
+    return line
+
+
+def _write_marked(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> None:
+    """A text on each line with its entities marked, and its class in front."""
+    tagging = [task.name for task in tasks if task.kind == "tagging"]
+    classes = [task.name for task in tasks if task.kind == "classification"]
+    if len(tagging) > 1 or len(classes) > 1:
+        raise MtlError("marked text holds one task with entities and one with classes. Write .jsonl, .csv or .parquet.")
+    found = False  # where the reader looks for it
+    with path.open("w", encoding="utf-8", newline="") as file:
+        for number, row in enumerate(rows):
+            spans = row.values.get(tagging[0]) if tagging else ()
+            if spans is None:
+                raise MtlError("marked text cannot tell that a text is not labelled from that it has no entities. Write .jsonl or .csv.")
+            label = row.values.get(classes[0]) if classes else None
+            body = write_marked(row.text, spans) if tagging else row.text
+            line = f"__label__{label} {body}" if label else body
+            syntax = "round" if tagging else ""
+            again, text = split_label(line)
+            same = again == label and parse_marked(text, syntax) == (row.text, spans) and (tagging or not find_syntax(text))
+            if not same or re.search("[\0\r\n]", line) or (label and split_label(text.lstrip())[0]):
+                raise MtlError(f"'{show(row.text)}' or its label would be read otherwise in marked text. Write .jsonl, .csv or .parquet.")
+            found = found or (number < LOOKED_AT and bool(label or spans))
+            file.write("\ufeff" * (number == 0 and line.startswith("\ufeff")) + line + "\n")
+    if not found:
+        raise MtlError(f"none of the first {LOOKED_AT} texts has an entity or a class, so it could not be read back. Write .jsonl or .csv.")
+
+
+WRITERS: dict[str, Callable[[Path, Sequence[Row], Sequence[TaskSpec]], None]] = {
+    ".jsonl": _write_json, ".json": _write_json, ".csv": _write_csv, ".tsv": _write_csv, ".conll": _write_conll, ".txt": _write_marked,
+    ".parquet": _write_parquet}
