@@ -203,3 +203,18 @@ def ask(page: Page, text: str) -> str:
     page.locator("#predict").click()
     wait_for("an answer", lambda: "".join(piece for piece, _ in pieces(page)) == text)
     return text_of(page, "about")
+
+
+def start_tiny(page: Page, epochs: int = 2000, **settings: str) -> str:
+    """Start a run with the tiny encoder, by default one that does not end by itself; its id."""
+    before = address(page)
+    set_field(page, "encoder", "tiny")
+    set_field(page, "epochs", str(epochs))
+    set_field(page, "learning_rate", "0.002")
+    if settings:
+        page.get_by_role("button", name="More settings").click()
+    for name, value in settings.items():
+        set_field(page, name, value)
+    page.locator("#start").click(click_count=2)  # people double-click
+    wait_for("the run's address", lambda: address(page) != before and "run=" in address(page))
+    return address(page).partition("run=")[2].partition("&")[0]

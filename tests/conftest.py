@@ -1,16 +1,20 @@
-"""What many tests need: a tiny encoder that was never trained, its tokenizer, small settings, and files of rows."""
+"""What many tests need: a tiny encoder that was never trained, its tokenizer, small settings, files of rows; and for the tests of the
+page a Chromium, the app as a process of its own, people with browsers of their own."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from mtl.config import RunConfig, TaskSpec, make_config
 from mtl.data.words import Span
 from mtl.encoder import load_encoder
 from mtl.model import build_model
 from mtl.training import train
+from tests import browser as web
+from tests.browser import App, text_of, wait_for
 
 TEXTS = ["Book a table in Rome for two.", "Fly from New York to Paris tomorrow!", "Play some jazz by Miles Davis",
          "It is far from good, Anna said."]
@@ -45,8 +49,9 @@ def make_model(tiny):
 def tiny_config() -> Callable[..., RunConfig]:
     """A function that makes settings for a run of a second or less."""
     def make(**changes) -> RunConfig:
-        return make_config({"encoder": "tiny", "hypothetical_rows": 60, "epochs": 2, "batch_size": 16, "learning_rate": 2e-3,
-                            "head_learning_rate": 2e-3, "device": "cpu", "precision": "fp32", "threads": 1} | changes)
+        return make_config({"source": "hypothetical", "encoder": "tiny", "hypothetical_rows": 60, "epochs": 2, "batch_size": 16,
+                            "learning_rate": 2e-3, "head_learning_rate": 2e-3, "device": "cpu", "precision": "fp32",
+                            "threads": 1} | changes)
 
     return make
 
@@ -87,3 +92,65 @@ def easy_rows():
         return rows
 
     return make
+
+
+# The page
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A Chromium for all tests of this file."""
+    with sync_playwright() as playwright:
+        program = web.find_chromium(playwright.chromium.executable_path)
+        if not program:
+            pytest.skip("No Chromium: install Debian's package 'chromium', or run 'playwright install chromium'.")
+        chromium = playwright.chromium.launch(executable_path=program, args=web.FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def app(chromium, tmp_path_factory) -> Iterator[App]:
+    """The app, with runs of its own."""
+    app = App(tmp_path_factory.mktemp("app"))
+    app.start()
+    yield app
+    app.kill()
+    assert "Traceback" not in app.output, app.output
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """Errors that the browser reported in this test."""
+    return []
+
+
+@pytest.fixture
+def new_person(chromium, app, complaints) -> Iterator[Callable[..., BrowserContext]]:
+    """A function that makes another person's browser. In the end no page may have had an error."""
+    contexts = []
+
+    def make(**settings) -> BrowserContext:
+        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}} | settings)
+        context.set_default_timeout(30_000)
+        context.on("weberror", lambda error: complaints.append(f"uncaught: {error.error}"))
+        context.on("console", lambda message: complaints.append(f"console: {message.text}") if message.type == "error" else None)
+        contexts.append(context)
+        return context
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def open_page(app) -> Callable[..., Page]:
+    """A function that opens the page, with a run and a query if wanted, and waits until it has understood some data."""
+    def open_it(person: BrowserContext, run_id: str = "", query: str = "") -> Page:
+        page = person.new_page()
+        page.goto(f"{app.url}/?{f'run={run_id}&' * bool(run_id)}{query}")
+        wait_for("the data to be understood", lambda: "rows" in text_of(page, "findings"))
+        return page
+
+    return open_it

@@ -18,7 +18,8 @@ from mtl.config import RunConfig
 from mtl.runs import list_runs, read_history
 
 ROOT = Path(__file__).resolve().parents[1]
-QUICK = ["--encoder", "tiny", "--hypothetical-rows", "120", "--epochs", "2", "--learning-rate", "2e-3", "--threads", "1", "--device", "cpu"]
+QUICK = ["--source", "hypothetical", "--encoder", "tiny", "--hypothetical-rows", "120", "--epochs", "2",
+         "--learning-rate", "2e-3", "--threads", "1", "--device", "cpu"]
 
 
 @pytest.fixture

@@ -5,11 +5,10 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Page
 
 from mtl.config import RunConfig
 from mtl.data.hypothetical import make_rows
@@ -20,68 +19,9 @@ from mtl.runs import Run, create_run, list_runs, open_run
 from mtl.ui import form
 from mtl.ui.predict_tab import highlighted
 from tests import browser as web
-from tests.browser import App, can_press, drawn, pieces, status, step, text_of, wait_for
+from tests.browser import can_press, drawn, pieces, start_tiny, status, step, text_of, wait_for
 
 SENTENCE = "Honestly, the concert in  Lisbon with Priya Okafor <b>was</b> superb & \U0001f60a loud!"  # two blanks, markup, beyond the BMP
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """A Chromium for all tests of this file."""
-    with sync_playwright() as playwright:
-        program = web.find_chromium(playwright.chromium.executable_path)
-        if not program:
-            pytest.skip("No Chromium: install Debian's package 'chromium', or run 'playwright install chromium'.")
-        chromium = playwright.chromium.launch(executable_path=program, args=web.FLAGS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
-def app(chromium, tmp_path_factory) -> Iterator[App]:
-    """The app, with runs of its own."""
-    app = App(tmp_path_factory.mktemp("app"))
-    app.start()
-    yield app
-    app.kill()
-    assert "Traceback" not in app.output, app.output
-
-
-@pytest.fixture
-def complaints() -> list[str]:
-    """Errors that the browser reported in this test."""
-    return []
-
-
-@pytest.fixture
-def new_person(chromium, app, complaints) -> Iterator[Callable[..., BrowserContext]]:
-    """A function that makes another person's browser. In the end no page may have had an error."""
-    contexts = []
-
-    def make(**settings) -> BrowserContext:
-        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}} | settings)
-        context.set_default_timeout(30_000)
-        context.on("weberror", lambda error: complaints.append(f"uncaught: {error.error}"))
-        context.on("console", lambda message: complaints.append(f"console: {message.text}") if message.type == "error" else None)
-        contexts.append(context)
-        return context
-
-    yield make
-    for context in contexts:
-        context.close()
-    assert complaints == []
-
-
-@pytest.fixture
-def open_page(app) -> Callable[..., Page]:
-    """A function that opens the page, with a run and a query if wanted, and waits until it has understood some data."""
-    def open_it(person: BrowserContext, run_id: str = "", query: str = "") -> Page:
-        page = person.new_page()
-        page.goto(f"{app.url}/?{f'run={run_id}&' * bool(run_id)}{query}")
-        wait_for("the data to be understood", lambda: "rows" in text_of(page, "findings"))
-        return page
-
-    return open_it
 
 
 @pytest.fixture(scope="module")
@@ -101,21 +41,6 @@ def finished_run(app, tiny_config) -> Run:
     run = create_run(app.runs, tiny_config(name="A short one", eval_every=2))
     assert carry_out(run, resume=False, between_steps=lambda training: False) == "finished"
     return run
-
-
-def start_tiny(page: Page, epochs: int = 2000, **settings: str) -> str:
-    """Start a run with the tiny encoder, by default one that does not end by itself; its id."""
-    before = web.address(page)
-    web.set_field(page, "encoder", "tiny")
-    web.set_field(page, "epochs", str(epochs))
-    web.set_field(page, "learning_rate", "0.002")
-    if settings:
-        page.get_by_role("button", name="More settings").click()
-    for name, value in settings.items():
-        web.set_field(page, name, value)
-    page.locator("#start").click(click_count=2)  # people double-click
-    wait_for("the run's address", lambda: web.address(page) != before and "run=" in web.address(page))
-    return web.address(page).partition("run=")[2].partition("&")[0]
 
 
 def press(page: Page, button: str, until: str) -> None:
@@ -143,7 +68,7 @@ def dev_scores(run: Run) -> list[Evaluated]:
 
 def test_a_person_trains_on_a_file_of_their_own_watches_pauses_reloads_resumes_stops_and_predicts(app, new_person, open_page, own_file):
     page = open_page(new_person())
-    assert text_of(page, "findings").startswith("hypothetical data: 1,200 rows.")
+    assert text_of(page, "findings").startswith("newsroom data: 1,867 rows.")
     assert "No run yet" in page.locator("#status").inner_text() and not any(can_press(page).values())
 
     page.get_by_label("My own files").check()
@@ -151,14 +76,11 @@ def test_a_person_trains_on_a_file_of_their_own_watches_pauses_reloads_resumes_s
     wait_for("the file to be understood", lambda: text_of(page, "findings").startswith("own.jsonl: 200 rows."))
     wait_for("the tasks", lambda: all(word in page.locator("#task-table").inner_text() for word in ("topic", "entities", "tagging")))
     first = make_rows(1, 5, "learnable").rows[0]
-    assert first.text in page.locator("#row-table").inner_text()
-    assert all(f"{first.text[span.start:span.end]} = {span.label}" in page.locator("#row-table").inner_text()
-               for span in first.values["entities"])
     assert page.get_by_label("topic", exact=True).is_checked() and page.get_by_label("entities", exact=True).is_checked()
 
     run = open_run(app.runs, start_tiny(page, eval_every="20", warmup="0.01"))
     wait_for_a_step(page)
-    assert [other.id for other in list_runs(app.runs) if other.config.train_file] == [run.id], "the second click started another run"
+    assert [other.id for other in list_runs(app.runs) if other.config.train_files] == [run.id], "the second click started another run"
     assert (run.config.encoder, run.config.epochs, run.config.learning_rate, run.config.eval_every) == ("tiny", 2000, 2e-3, 20)
 
     # the plots grow
@@ -295,8 +217,8 @@ def test_a_broken_file_is_told_with_its_name_and_line_and_a_good_one_still_works
 
 
 def test_a_run_from_the_terminal_is_in_the_menu_and_live_on_the_page(app, new_person, open_page):
-    command = [sys.executable, "-m", "mtl", "train", "--name", "From the terminal", "--encoder", "tiny", "--hypothetical-rows", "200",
-               "--epochs", "5000", "--learning-rate", "2e-3", "--device", "cpu"]
+    command = [sys.executable, "-m", "mtl", "train", "--name", "From the terminal", "--source", "hypothetical",
+               "--encoder", "tiny", "--hypothetical-rows", "200", "--epochs", "5000", "--learning-rate", "2e-3", "--device", "cpu"]
     terminal = subprocess.Popen(command, cwd=web.ROOT, env=app.environment, stdout=subprocess.PIPE, text=True)
     try:
         page = open_page(new_person())

@@ -1,20 +1,29 @@
 """mtl/ui without a page: what is highlighted, which file is for what, what the status line says, which buttons can be pressed, and how
 the form becomes settings. test_charts.py has the plots, test_page.py the page itself."""
 
+import html
+import json
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from mtl.config import RunConfig
+from mtl.config import RunConfig, TaskSpec, make_config
+from mtl.data import load
 from mtl.data.hypothetical import make_rows
+from mtl.data.report import bundled_subwords, make_report
+from mtl.data.rows import Row
 from mtl.data.words import Span
 from mtl.errors import MtlError
 from mtl.events import Logged, RunStarted, StatusChanged, StepDone
 from mtl.runs import ACTIVE, RESUMABLE, History
 from mtl.tasks.base import Tagged
 from mtl.ui import form
-from mtl.ui.data_view import assign_files, row_table, show_value, task_table
-from mtl.ui.predict_tab import PALETTE, colours, highlighted
+from mtl.ui.charts import PALETTE, colours
+from mtl.ui.data_view import assign_files, examples_html, problem_html, report_html, short_findings_html, task_table
+from mtl.ui.predict_tab import highlighted
 from mtl.ui.status import Buttons, duration, status_html
 
 
@@ -68,44 +77,71 @@ def test_a_label_has_its_colour_whatever_the_sentence_and_colours_never_run_out(
 
 
 @pytest.mark.parametrize(("names", "expected"), [
-    (["anything.csv"], {"train_file": "anything.csv"}),
-    (["test.csv"], {"train_file": "test.csv"}),
-    (["my_train.csv", "my_dev.csv"], {"train_file": "my_train.csv", "dev_file": "my_dev.csv"}),
-    (["Train.JSONL", "VALID.jsonl", "Test.jsonl"], {"train_file": "Train.JSONL", "dev_file": "VALID.jsonl", "test_file": "Test.jsonl"}),
-    (["a-validation.csv", "a-training.csv"], {"train_file": "a-training.csv", "dev_file": "a-validation.csv"}),
-    (["corpus.csv", "corpus_val.csv"], {"train_file": "corpus.csv", "dev_file": "corpus_val.csv"}),
-    (["dev1.csv", "train1.csv"], {"train_file": "train1.csv", "dev_file": "dev1.csv"}),
-    (["latest.csv", "latest_dev.csv"], {"train_file": "latest.csv", "dev_file": "latest_dev.csv"}),  # 'test' within another word
-    (["devices.csv", "devices_test.csv"], {"train_file": "devices.csv", "test_file": "devices_test.csv"}),
-    (["values.csv", "test.csv"], {"train_file": "values.csv", "test_file": "test.csv"})])
+    (["anything.csv"], {"train": ["anything.csv"]}),
+    (["test.csv"], {"train": ["test.csv"]}),
+    (["my_train.csv", "my_dev.csv"], {"train": ["my_train.csv"], "dev": ["my_dev.csv"]}),
+    (["Train.JSONL", "VALID.jsonl", "Test.jsonl"], {"train": ["Train.JSONL"], "dev": ["VALID.jsonl"], "test": ["Test.jsonl"]}),
+    (["a-validation.csv", "a-training.csv"], {"train": ["a-training.csv"], "dev": ["a-validation.csv"]}),
+    (["corpus.csv", "corpus_val.csv"], {"train": ["corpus.csv"], "dev": ["corpus_val.csv"]}),
+    (["dev1.csv", "train1.csv"], {"train": ["train1.csv"], "dev": ["dev1.csv"]}),
+    (["latest.csv", "latest_dev.csv"], {"train": ["latest.csv"], "dev": ["latest_dev.csv"]}),  # 'test' within another word
+    (["devices.csv", "devices_test.csv"], {"train": ["devices.csv"], "test": ["devices_test.csv"]}),
+    (["values.csv", "test.csv"], {"train": ["values.csv"], "test": ["test.csv"]}),
+    (["topic.csv", "ner.conll", "topic-dev.csv"], {"train": ["topic.csv", "ner.conll"], "dev": ["topic-dev.csv"]}),  # one file per task
+    (["seq.in", "label", "seq.out"], {"train": ["seq.in", "label", "seq.out"]}),
+    (["dev.seq.in", "dev.label", "dev.seq.out"], {"train": ["dev.seq.in", "dev.label", "dev.seq.out"]})])
 def test_several_files_are_told_apart_by_the_words_in_their_names(names, expected):
     folder = "/uploads/test-of-dev-and-train/"  # says nothing
-    assert assign_files([folder + name for name in names]) == {role: folder + name for role, name in expected.items()}
+    assert assign_files([folder + name for name in names]) == {
+        f"{split}_files": tuple(folder + name for name in names) for split, names in expected.items()}
 
 
 @pytest.mark.parametrize(("names", "message"), [
-    ([], "No file yet"), (["a.csv", "b.csv"], "a.csv and b.csv would both be the train file"),
-    (["train.csv", "dev.csv", "valid.csv"], "dev.csv and valid.csv would both be the dev file"),
-    (["dev.csv", "test.csv"], "None of the files is for training")])
-def test_files_that_cannot_be_told_apart_are_refused(names, message):
+    ([], "No file yet"), (["dev.csv", "test.csv"], "None of the files is for training")])
+def test_files_of_which_none_is_for_training_are_refused(names, message):
     with pytest.raises(MtlError, match=message):
         assign_files(names)
 
 
-def test_the_tables_show_every_task_and_the_first_rows_as_they_were_understood():
+def test_the_table_shows_every_task():
     table = make_rows(50, 1, "learnable")
     tasks = task_table(table, table.tasks)
     assert list(tasks["task"]) == ["class", "sentiment", "entities"] and list(tasks["labelled rows"]) == ["50 of 50"] * 3
     assert tasks["labels"][0].startswith("4: ")
-    rows = row_table(table, table.tasks)
-    assert list(rows["text"]) == [row.text for row in table.rows[:len(rows)]]
-    for shown, row in zip(rows["labels"], table.rows, strict=False):
-        assert f"class: {row.values['class']}" in shown and f"sentiment: {row.values['sentiment']}" in shown
-        assert all(f"{row.text[span.start:span.end]} = {span.label}" in shown for span in row.values["entities"])
 
 
-def test_not_labelled_and_without_entities_are_two_things():
-    assert (show_value("Hi", None), show_value("Hi", ()), show_value("Hi", "yes")) == ("(not labelled)", "(no entity)", "yes")
+def test_the_report_shows_every_split_task_label_and_finding():
+    dataset = load(make_config({"source": "newsroom"}), Path())
+    report = make_report(dataset, 32, bundled_subwords())
+    shown = report_html(report, dataset.tasks)
+    for label in ("culture", "positive", "MISC", "<td>1,867</td>", "<td>306</td>", "topic: 6 labels", "entities: 4 entity types"):
+        assert label in shown, label
+    assert all(html.escape(finding.what) in shown for finding in report.findings)
+    grave = [finding for finding in report.findings if finding.severity != "note"]
+    assert grave and all(html.escape(finding.what) in short_findings_html(report) for finding in grave)
+
+
+def test_rows_are_shown_with_entities_classes_and_what_is_not_labelled():
+    specs = [TaskSpec(name="topic", kind="classification"), TaskSpec(name="ner", kind="tagging")]
+    rows = [Row("Ann left Rome", {"topic": "travel", "ner": (Span(0, 3, "PER"), Span(9, 13, "LOC"))}),
+            Row("Hi", {"topic": None, "ner": None})]
+    shown = examples_html(rows, specs, {"ner": ("LOC", "PER")})
+    assert re.search(r"<mark[^>]*>Ann<sub>PER</sub></mark> left <mark[^>]*>Rome<sub>LOC</sub></mark>", shown)
+    assert "topic: <b>travel</b>" in shown and "topic: <b>(not labelled)</b>" in shown and "ner: <b>(not labelled)</b>" in shown
+
+
+EVIL = "<img src=x onerror=alert(1)>"
+
+
+def test_nothing_that_a_file_says_becomes_a_part_of_the_page(tmp_path):
+    rows = [{"text": f"{EVIL} {index}", EVIL: f"{EVIL}{index % 2}", "ner": [{"start": 0, "end": 4, "label": EVIL}]} for index in range(40)]
+    (tmp_path / "evil.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, *rows]))
+    dataset = load(make_config({"source": "files", "train_files": (str(tmp_path / "evil.jsonl"),)}), tmp_path)
+    report = make_report(dataset, 8, bundled_subwords())
+    labels = {spec.name: spec.labels for spec in dataset.tasks}
+    shown = report_html(report, dataset.tasks) + short_findings_html(report) + examples_html(report.examples, dataset.tasks, labels)
+    assert "<img" not in shown and "&lt;img" in shown
+    assert "<img" not in problem_html(EVIL)
 
 
 # The state

@@ -24,7 +24,18 @@ CSS = """
 .mtl-legend i { display: inline-block; width: 14px; height: 4px; margin-right: 5px; vertical-align: middle; border-radius: 2px; }
 @media (max-width: 700px) { .run-column { order: -1; } }
 .mtl-status { padding: 4px 2px; }
-#task-table, #row-table, #last-values { font-family: system-ui, sans-serif; --font-mono: system-ui, sans-serif; }
+.mtl-report h4 { margin: 10px 0 4px; } .mtl-report p { margin: 4px 0; } .mtl-report { font-size: 0.9em; }
+.mtl-report table { border-collapse: collapse; width: 100%; } .mtl-report td, .mtl-report th { padding: 2px 8px 2px 0; text-align: left; }
+.mtl-report tbody tr { border-top: 1px solid var(--border-color-primary); } .mtl-scroll { overflow-x: auto; }
+.mtl-report summary { cursor: pointer; margin-top: 8px; font-weight: 600; }
+.mtl-finding { border-left: 4px solid #64748b; padding-left: 8px; } .mtl-finding b { text-transform: uppercase; font-size: 0.8em; }
+.mtl-problem { border-color: #b91c1c; } .mtl-warning { border-color: #a16207; } .mtl-fine { border-color: #15803d; }
+.mtl-bars { display: flex; align-items: flex-end; gap: 2px; height: 60px; } .mtl-bars i { flex: 1; background: #2563eb; min-height: 1px; }
+.mtl-row { border-top: 1px solid var(--border-color-primary); padding: 6px 0; overflow-wrap: anywhere; }
+.mtl-row div { opacity: 0.8; font-size: 0.9em; display: flex; flex-wrap: wrap; gap: 2px 12px; }
+.mtl-row mark { background: color-mix(in srgb, var(--c) 22%, transparent); color: inherit; border-radius: 3px; padding: 0 2px; }
+.mtl-row sub { font-size: 0.7em; margin-left: 3px; opacity: 0.8; }
+#task-table, #last-values { font-family: system-ui, sans-serif; --font-mono: system-ui, sans-serif; }
 footer { display: none !important; }
 """
 
@@ -38,6 +49,8 @@ def build_app(jobs: Jobs) -> gr.Blocks:
         page = Page(jobs, browser, gr.Textbox(visible="hidden", elem_id="run-id"))
         with gr.Tab("Train", id="train"):
             train = TrainTab(page)
+        with gr.Tab("Data", id="data"):
+            train.data.show_report()
         with gr.Tab("Predict", id="predict") as tab:
             PredictTab(page, tab)
 
@@ -58,7 +71,7 @@ def build_app(jobs: Jobs) -> gr.Blocks:
 
         hidden = {"show_progress": "hidden", "api_visibility": "private"}
         demo.load(restore, browser, [browser, page.run_id, train.menu, *train.form_outputs()], queue=False,
-                  **hidden).then(**train.look_at_data)
+                  **hidden).then(**train.data.look)
     demo.queue(max_size=64, default_concurrency_limit=4)
     return demo
 

@@ -12,10 +12,17 @@ MAX_POINTS = 300  # per series: what a page of plots can show, and a poll should
 # for each task: its training loss, and lighter its dev loss; both can be told from white and from near black
 HUES = [("#2563eb", "#6fa8ff"), ("#c2410c", "#fb9a5a"), ("#15803d", "#4fce7e"), ("#7e22ce", "#bd83f5"),
         ("#be123c", "#fb7f96"), ("#0f766e", "#3ac7b5"), ("#a16207", "#dfae2b"), ("#475569", "#94a3b8")]
+# of entity types: the names that Gradio draws in pastels, readable on light and dark; hex colours are not
+PALETTE = ("red", "green", "blue", "yellow", "purple", "teal", "orange", "cyan", "lime", "pink")
 RIGHT_COLOUR = "#8b8b8b"
 EVERYTHING = "everything right"
 LAST_COLUMNS = ["task", "kind", "train loss", "dev loss", "dev scores"]
 LOSS_COLUMNS, SCORE_COLUMNS = ["step", "loss", "series"], ["step", "score", "series"]
+
+
+def colours(labels: Sequence[str]) -> dict[str, str]:
+    """A colour for each label, the same whatever the sentence."""
+    return {label: PALETTE[index % len(PALETTE)] for index, label in enumerate(labels)}
 
 
 def loss_colours(started: RunStarted) -> dict[str, str]:

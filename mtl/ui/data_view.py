@@ -1,58 +1,146 @@
-"""Data as the page shows it: which uploaded file is for what, the tasks found, the first rows. Pure functions."""
+"""Data as the page shows it: which uploaded file is for what, what the columns are for, the report, rows with their entities. Pure
+functions; everything that a user wrote is escaped."""
 
-import re
-from collections.abc import Sequence
+import html
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from mtl.config import TaskSpec
-from mtl.data.rows import Table, Value, count_labels
+from mtl.data.files import part_of, split_of
+from mtl.data.findings import Finding
+from mtl.data.report import Lengths, Report
+from mtl.data.rows import Row, Table, Value, count_all
 from mtl.errors import MtlError
+from mtl.ui.charts import colours
 
-ROLES = {"train_file": {"train", "training"}, "dev_file": {"dev", "valid", "validation", "val", "eval"}, "test_file": {"test", "testing"}}
-PREVIEW_ROWS = 6
+FILES = ("train_files", "dev_files", "test_files")
+SHOWN_LABELS = 40  # of a task, in the report
 
 
-def assign_files(paths: Sequence[str]) -> dict[str, str]:
-    """Which uploaded file is for what, by its name; a single file is for training. Raises MtlError if that is not clear."""
+def assign_files(paths: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Which uploaded files are for what, by their names; one that does not say so is for training. Raises MtlError if none is."""
     if not paths:
-        raise MtlError("No file yet. Upload one with sentences and labels (JSONL or CSV).")
-    if len(paths) == 1:
-        return {"train_file": paths[0]}
-    roles: dict[str, str] = {}
-    for path in paths:
-        words = set(re.findall("[a-z]+", Path(path).stem.lower()))
-        role = next((role for role, names in ROLES.items() if words & names), "train_file")
-        if role in roles:
-            raise MtlError(f"{Path(roles[role]).name} and {Path(path).name} would both be the {role.removesuffix('_file')} file. "
-                           "Name them with train, dev and test.")
-        roles[role] = path
-    if "train_file" not in roles:
+        raise MtlError("No file yet. Upload one with sentences and labels: CSV, TSV, JSONL, JSON, CoNLL columns, marked text or Parquet.")
+    splits = [split_of(Path(path)) or "train" for path in paths]
+    if len(paths) == 1 or (len(set(splits)) == 1 and all(part_of(Path(path)) for path in paths)):
+        splits = ["train"] * len(paths)
+    if "train" not in splits:
         raise MtlError("None of the files is for training. Name it with 'train'.")
-    return roles
+    return {f"{split}_files": tuple(path for path, of in zip(paths, splits, strict=True) if of == split)
+            for split in ("train", "dev", "test") if split in splits}
 
 
 def task_table(table: Table, specs: Sequence[TaskSpec]) -> pd.DataFrame:
     """One row a task: kind, labels with their counts, labelled rows."""
+    counts = count_all(table.rows, [spec.name for spec in specs])
+    labelled = dict.fromkeys(counts, 0)
+    for row in table.rows:
+        for name in labelled:
+            labelled[name] += row.values.get(name) is not None
     rows = []
     for spec in specs:
-        counts = count_labels(table.rows, spec.name)
-        labelled = sum(row.values.get(spec.name) is not None for row in table.rows)
-        most = ", ".join(f"{label} ({count})" for label, count in counts.most_common(8)) + (", ..." if len(counts) > 8 else "")
-        rows.append([spec.name, spec.kind, f"{labelled:,} of {len(table.rows):,}", f"{len(counts)}: {most}"])
+        most = ", ".join(f"{label} ({count})" for label, count in counts[spec.name].most_common(5))
+        more = ", ..." if len(counts[spec.name]) > 5 else ""
+        rows.append([spec.name, spec.kind, f"{labelled[spec.name]:,} of {len(table.rows):,}", f"{len(counts[spec.name])}: {most}{more}"])
     return pd.DataFrame(rows, columns=["task", "kind", "labelled rows", "labels"])
 
 
-def row_table(table: Table, specs: Sequence[TaskSpec]) -> pd.DataFrame:
-    """The first rows as they were understood."""
-    rows = [[row.text, " \u00b7 ".join(f"{spec.name}: {show_value(row.text, row.values.get(spec.name))}" for spec in specs)]
-            for row in table.rows[:PREVIEW_ROWS]]
-    return pd.DataFrame(rows, columns=["text", "labels"])
+# The report
 
 
-def show_value(text: str, value: Value) -> str:
-    """A label, the entities with their labels, or that there is none."""
-    if value is None:
-        return "(not labelled)"
-    return value if isinstance(value, str) else "; ".join(f"{text[span.start:span.end]} = {span.label}" for span in value) or "(no entity)"
+def report_html(report: Report, specs: Sequence[TaskSpec]) -> str:
+    """Findings, coverage, labels and lengths, one below the other."""
+    return ('<div class="mtl-report">' + findings_html(report) + _coverage(report, specs) + "".join(
+        _labels(spec, report) for spec in specs) + (_lengths(report.lengths) if report.lengths else "") + "</div>")
+
+
+def findings_html(report: Report) -> str:
+    """What was noticed, the gravest first."""
+    if not report.findings:
+        return '<p class="mtl-finding mtl-fine">Nothing odd was found.</p>'
+    return "".join(map(_finding, report.findings))
+
+
+def short_findings_html(report: Report) -> str:
+    """What should be seen before training, and where the rest is."""
+    grave = [finding for finding in report.findings if finding.severity != "note"]
+    rest = len(report.findings) - len(grave)
+    notes = f"{rest} more note{'s' * (rest != 1)} there." if rest else ""
+    fine = "" if grave else '<p class="mtl-finding mtl-fine">Nothing that would harm training was found.</p>'
+    return ('<div class="mtl-report">' + fine + "".join(map(_finding, grave))
+            + f"<p>The whole report, and some rows as they were understood, are in the Data tab. {notes}</p></div>")
+
+
+def _finding(finding: Finding) -> str:
+    told = " ".join(filter(None, (finding.what, finding.effect, finding.advice)))
+    return f'<p class="mtl-finding mtl-{finding.severity}"><b>{finding.severity}</b> {html.escape(told)}</p>'
+
+
+def problem_html(message: str) -> str:
+    """What keeps the data from being learned from."""
+    return f'<div class="mtl-report"><p class="mtl-finding mtl-problem"><b>problem</b> {html.escape(message)}</p></div>'
+
+
+def _coverage(report: Report, specs: Sequence[TaskSpec]) -> str:
+    names = [spec.name for spec in specs]
+    grid = _table(["split", "rows", *names], [[part.split, f"{part.rows:,}", *(f"{part.labelled.get(name, 0):,}" for name in names)]
+                                              for part in report.coverage if part.rows])
+    train = report.coverage[0]
+    mixed = "" if len(train.combinations) < 2 else "<p>" + "; ".join(
+        f"{html.escape(names)}: {count:,}" for names, count in train.combinations.items()) + " training rows.</p>"
+    return f"<h4>Rows, and how many are labelled for each task</h4>{grid}{mixed}"
+
+
+def _labels(spec: TaskSpec, report: Report) -> str:
+    counts = report.labels.get(spec.name, ())
+    rows = [[label.label, f"{label.train:,}", f"{label.dev:,}", f"{label.test:,}", label.example] for label in counts[:SHOWN_LABELS]]
+    more = f"<p>and {len(counts) - SHOWN_LABELS} more.</p>" if len(counts) > SHOWN_LABELS else ""
+    what = "label" if spec.kind == "classification" else "entity type"
+    return f"<details><summary>{html.escape(spec.name)}: {len(counts)} {what}{'s' * (len(counts) != 1)}</summary>" + _table(
+        [what, "train", "dev", "test", "for example"], rows) + more + "</details>"
+
+
+def _lengths(lengths: Lengths) -> str:
+    top = max(lengths.counts, default=0) or 1
+    bars = "".join(f'<i style="height:{100 * count / top:.0f}%" title="{low} to {high - 1} subwords: {count:,}"></i>'
+                   for count, low, high in zip(lengths.counts, lengths.edges, lengths.edges[1:], strict=False))
+    sample = f" (of a sample of {lengths.measured:,})" if lengths.measured < lengths.rows else ""
+    cut = (f"{lengths.rows_cut:,} are cut at {lengths.max_length}, which loses {lengths.entities_lost:,} of {lengths.entities:,} entities"
+           if lengths.rows_cut else f"none is cut at {lengths.max_length}")
+    return (f'<h4>Subwords per training sentence{sample}</h4><div class="mtl-bars">{bars}</div><p>At most {lengths.longest}; '
+            f"half have at most {lengths.median}, 95 % at most {lengths.percentile_95}; {cut}.</p>")
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="mtl-scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def examples_html(rows: Iterable[Row], specs: Sequence[TaskSpec], labels: dict[str, Sequence[str]]) -> str:
+    """Rows with their entities highlighted and their classes beside them."""
+    return '<div class="mtl-report">' + "".join(_example(row, specs, labels) for row in rows) + "</div>"
+
+
+def _example(row: Row, specs: Sequence[TaskSpec], labels: dict[str, Sequence[str]]) -> str:
+    parts = [f"<span>{html.escape(spec.name)}: <b>{html.escape(show_value(row.values.get(spec.name)))}</b></span>" for spec in specs
+             if spec.kind == "classification" or row.values.get(spec.name) is None]
+    tagged = [(spec, row.values[spec.name]) for spec in specs if spec.kind == "tagging" and row.values.get(spec.name) is not None]
+    texts = [_marked(row.text, value, colours(labels.get(spec.name, ()))) for spec, value in tagged] or [html.escape(row.text)]
+    return f'<div class="mtl-row">{"<br>".join(texts)}<div>{" ".join(parts)}</div></div>'
+
+
+def _marked(text: str, spans: Value, colour: dict[str, str]) -> str:
+    made, end = [], 0
+    for span in spans or ():
+        words, label, hue = html.escape(text[span.start:span.end]), html.escape(span.label), colour.get(span.label, "gray")
+        made += [html.escape(text[end:span.start]), f'<mark style="--c:{hue}">{words}<sub>{label}</sub></mark>']
+        end = span.end
+    return "".join([*made, html.escape(text[end:])])
+
+
+def show_value(value: Value) -> str:
+    """A label, or that there is none."""
+    return value if isinstance(value, str) else "(not labelled)"

@@ -10,7 +10,8 @@ from mtl.config import RunConfig, make_config, parse_weights
 from mtl.errors import MtlError
 
 # what the page asks for in its own way: the data, the tasks, and how two tasks are weighed
-OWN_WAY = ("source", "train_file", "dev_file", "test_file", "text_column", "hypothetical_labels", "hypothetical_rows", "tasks", "alpha")
+OWN_WAY = ("source", "train_files", "dev_files", "test_files", "hub", "columns", "hypothetical_labels", "hypothetical_rows", "tasks",
+           "alpha")
 ENCODERS = ["bundled", "tiny", "distilbert-base-uncased", "bert-base-uncased", "answerdotai/ModernBERT-base", "xlm-roberta-base"]
 
 

@@ -15,7 +15,8 @@ from mtl.checkpoint import BEST, LAST, MANIFEST
 from mtl.config import MAX_TASKS
 from mtl.errors import MtlError
 from mtl.jobs import Jobs
-from mtl.runs import list_runs, open_run
+from mtl.runs import STARTER_NAME, list_runs, open_run, open_starter, starter_folder
+from mtl.ui.charts import colours
 from mtl.ui.status import run_name
 from mtl.ui.train_tab import Page
 
@@ -23,11 +24,10 @@ if TYPE_CHECKING:
     from mtl.prediction import Predicted, Predictor
     from mtl.tasks.base import Tagged
 
-# the names that Gradio draws in pastels, readable on light and dark; hex colours are not
-PALETTE = ("red", "green", "blue", "yellow", "purple", "teal", "orange", "cyan", "lime", "pink")
 LIVE = "live"
 EXAMPLES = ["Honestly, the concert in Lisbon with Priya Okafor was superb!", "Last week the flight by Acme Airlines was a mess.",
-            "Book a table for two near Central Park tonight", "Play the new album by Nina Simone"]
+            "Shares of Norlund Shipping fell 4 percent in Oslo on Monday after a weak forecast.",
+            "The striker Ines Caldeira scored twice as Brazil beat Norway in the final in Sydney."]
 
 
 # Pure functions
@@ -45,13 +45,9 @@ def highlighted(text: str, tagged: Tagged) -> list[tuple[str, str | None]]:
     return pieces + [(text[end:], None)] if end < len(text) else pieces
 
 
-def colours(labels: tuple[str, ...]) -> dict[str, str]:
-    """A colour for each label, the same whatever the sentence."""
-    return {label: PALETTE[index % len(PALETTE)] for index, label in enumerate(labels)}
-
-
 def model_choices(jobs: Jobs, key: str, shown: str) -> list[tuple[str, str]]:
-    """The models to predict with, as (label, 'run id/checkpoint'): those of the shown run first, then of the owner's other runs."""
+    """The models to predict with, as (label, 'run id/checkpoint'): those of the shown run first, then of the owner's other runs, and last
+    the starter model, which is for everyone."""
     runs = {run.id: run for run in list_runs(jobs.root, key)[:20]}
     with suppress(MtlError):  # no run is shown, or it was deleted
         runs = {shown: open_run(jobs.root, shown)} | runs
@@ -62,7 +58,7 @@ def model_choices(jobs: Jobs, key: str, shown: str) -> list[tuple[str, str]]:
             choices.append((f"{name}: live weights", f"{run_id}/{LIVE}"))
         choices += [(f"{name}: {checkpoint} (step {history.checkpoints[checkpoint]})", f"{run_id}/{checkpoint}")
                     for checkpoint in (BEST, LAST) if checkpoint in history.checkpoints and (run.folder / checkpoint).is_dir()]
-    return choices
+    return choices + [("Starter model (newsroom)", STARTER_NAME)] * starter_folder().is_dir()
 
 
 @lru_cache(maxsize=3)
@@ -75,16 +71,22 @@ def _load(checkpoint: Path, stamp: float, device: str) -> Predictor:
 
 def find_predictor(jobs: Jobs, choice: str, device: str) -> tuple[Predictor, str]:
     """The predictor that `choice` names and where it is from; raises MtlError if it is not there."""
-    run_id, _, name = (choice or "").partition("/")
-    if not run_id:
-        raise MtlError("There is no model yet. Start a training in the Train tab, then come back: no need to wait for its end.")
+    run_id, _, name = (choice or STARTER_NAME).partition("/")
+    if run_id == STARTER_NAME:
+        return _load(open_starter(), _stamp(open_starter()), device), "starter model"
     run = open_run(jobs.root, run_id)
     if name == LIVE:
         snapshot = jobs.snapshot(run_id)
         return snapshot.predictor.on(device), f"live weights of step {snapshot.step:,}, {time.time() - snapshot.time:.0f} s old"
     if name not in (BEST, LAST) or not (run.folder / name / MANIFEST).is_file():
         raise MtlError("This checkpoint is not there (yet). Choose another model.")
-    return _load(run.folder / name, (run.folder / name / MANIFEST).stat().st_mtime, device), f"checkpoint '{name}'"
+    return _load(run.folder / name, _stamp(run.folder / name), device), f"checkpoint '{name}'"
+
+
+def _stamp(checkpoint: Path) -> float:
+    """When the checkpoint was saved; 0 if its manifest is missing, which loading it will tell."""
+    manifest = checkpoint / MANIFEST
+    return manifest.stat().st_mtime if manifest.is_file() else 0.0
 
 
 def describe(predicted: Predicted, source: str, device: str, milliseconds: float) -> str:

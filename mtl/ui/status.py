@@ -6,7 +6,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from mtl.data import describe_source
 from mtl.errors import MtlError
+from mtl.events import describe_size
 from mtl.runs import ACTIVE, RESUMABLE, History, Run, list_runs, open_run
 from mtl.ui.charts import speed
 
@@ -19,6 +21,8 @@ def status_html(history: History | None, ahead: int, name: str) -> str:
     facts = [f"step {history.step:,} of {total:,}" if total else "", f"epoch {history.steps[-1].epoch:.2f}" if history.steps else ""]
     if history.status == "running" and history.steps:
         facts += [f"{speed(history.steps):,.0f} sentences/s", f"about {duration(history.seconds_left)} left"]
+    elif history.preparing:
+        facts.append(f"{html.escape(history.preparing.what)}: {history.preparing.share:.0%}")
     elif history.status == "running":
         facts.append("getting ready: reading the data and loading the encoder")
     if history.steps and history.status not in ("running", "queued"):
@@ -26,10 +30,11 @@ def status_html(history: History | None, ahead: int, name: str) -> str:
     if history.status == "queued":
         facts.append(f"{ahead} run{'s' * (ahead != 1)} ahead" if ahead else "starting")
     if started:
-        facts.append(f"{started.device}, {started.precision}, {started.threads} threads")
+        facts += [describe_size(started), f"{started.device}, {started.precision}, {started.threads} threads"]
+    done = history.preparing.share if history.preparing and not total else history.step
     message = f"<div>{html.escape(history.message)}</div>" if history.message else ""
     return (f'<div class="mtl-status"><span class="mtl-badge mtl-{history.status}">{history.status}</span> <b>{html.escape(name)}</b> '
-            f'<progress value="{history.step}" max="{total or 1}" aria-label="progress"></progress>'
+            f'<progress value="{done}" max="{total or 1}" aria-label="progress"></progress>'
             f"<div>{' · '.join(filter(None, facts))}</div>{message}</div>")
 
 
@@ -49,8 +54,7 @@ def run_name(run: Run) -> str:
         config = run.config
     except MtlError:
         return f"{when} (its settings cannot be read)"
-    what = Path(config.train_file).name if config.train_file else "hypothetical data"
-    return config.name or f"{what}, {when}"
+    return config.name or f"{describe_source(config)}, {when}"
 
 
 def run_choices(root: Path, key: str, shown: str) -> list[tuple[str, str]]:

@@ -2,24 +2,22 @@
 computes, and no page is needed for a run to go on."""
 
 import html
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from mtl.config import MAX_TASKS, RunConfig
-from mtl.data import choose_tasks, pick_tasks, read_table
+from mtl.data import read_table
+from mtl.data.settle import settle
 from mtl.errors import MtlError
 from mtl.jobs import Jobs
 from mtl.runs import History, open_run
 from mtl.ui import charts, form
-from mtl.ui.data_view import ROLES, assign_files, row_table, task_table
+from mtl.ui.data_panel import DataPanel
 from mtl.ui.status import Buttons, legend_html, run_choices, run_name, status_html
 
 BASIC, MORE = form.fields(basic=True), form.fields(basic=False)
-HYPOTHETICAL, FILES = "Hypothetical data", "My own files"
 
 
 @dataclass(frozen=True)
@@ -38,32 +36,13 @@ class TrainTab:
         self.page, self.jobs = page, page.jobs
         with gr.Row():
             with gr.Column(scale=2, min_width=320):
-                self._data_widgets()
+                self.data = DataPanel(page.jobs)
+                self.tasks = gr.CheckboxGroup([], label="2. Tasks to train together", elem_id="tasks")
+                self.alpha = gr.Slider(0, 1, 0.5, step=0.05, label="Alpha", visible=False, elem_id="alpha")
                 self._setting_widgets()
             with gr.Column(scale=3, min_width=320, elem_classes="run-column"):
                 self._run_widgets()
         self._wire()
-
-    def _data_widgets(self) -> None:
-        with gr.Group():
-            self.source = gr.Radio([HYPOTHETICAL, FILES], value=HYPOTHETICAL, label="1. Data", elem_id="source",
-                                   info="Sentences made from a seed, to see how it works, or your own.")
-            self.labels = gr.Radio(["learnable", "random"], value="learnable", label="Their labels", elem_id="hypothetical-labels",
-                                   info=RunConfig.model_fields["hypothetical_labels"].description)
-            self.rows = gr.Number(1200, precision=0, label="How many sentences", elem_id="rows")
-            self.files = gr.File(file_count="multiple", file_types=[".jsonl", ".json", ".csv", ".tsv"], visible=False, elem_id="files",
-                                 label="JSONL or CSV: one file, or several named train, dev, test", height=160)
-            self.text_column = gr.Textbox(label="Text column", visible=False, max_length=64,
-                                          info=RunConfig.model_fields["text_column"].description)
-            self.data_run = gr.Textbox(visible="hidden")  # the run whose own copy of the files is used when none is uploaded
-            self.run_tasks = gr.Textbox(visible="hidden")  # the tasks of the run that the form was filled from, as JSON
-        self.understood = gr.Textbox(label="What was understood", lines=2, max_lines=8, interactive=False, elem_id="findings")
-        self.task_table = gr.Dataframe(label="Tasks found", interactive=False, wrap=True, max_height=260, elem_id="task-table",
-                                       column_widths=["90px", "115px", "95px", "170px"])
-        self.row_table = gr.Dataframe(label="First rows", interactive=False, wrap=True, max_height=320, elem_id="row-table",
-                                      column_widths=["55%", "45%"])
-        self.tasks = gr.CheckboxGroup([], label="2. Tasks to train together", elem_id="tasks")
-        self.alpha = gr.Slider(0, 1, 0.5, step=0.05, label="Alpha", visible=False, elem_id="alpha")
 
     def _setting_widgets(self) -> None:
         gr.Markdown("**3. Settings**")
@@ -102,16 +81,9 @@ class TrainTab:
 
     def _wire(self) -> None:
         page, quiet = self.page, {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-        data = [self.source, self.labels, self.rows, self.files, self.text_column, self.data_run]
-        self.look_at_data = {"fn": self.understand, "inputs": [*data, self.run_tasks],
-                             "outputs": [self.understood, self.task_table, self.row_table, self.tasks],
-                             "show_progress": "hidden", "api_visibility": "private"}
-        self.source.change(lambda source: [gr.update(visible=source == HYPOTHETICAL)] * 2 + [gr.update(visible=source == FILES)] * 2,
-                           self.source, [self.labels, self.rows, self.files, self.text_column], **quiet)
-        gr.on([self.source.change, self.labels.change, self.rows.submit, self.rows.blur, self.files.change, self.text_column.submit,
-               self.text_column.blur], **self.look_at_data)
+        self.data.wire(self.settings["max_length"], self.tasks)
         self.tasks.change(self.show_alpha, self.tasks, self.alpha, **quiet)
-        self.start_button.click(self.start, [page.browser, *data, self.tasks, self.alpha, *self.settings.values()],
+        self.start_button.click(self.start, [page.browser, self.tasks, self.alpha, *self.data.inputs, *self.settings.values()],
                                 [page.run_id, page.browser, self.menu], api_visibility="private")
         buttons = {self.pause_button: self.jobs.pause, self.resume_button: self.jobs.resume, self.stop_button: self.jobs.stop}
         shown = [self.status, *buttons, self.delete_button, self.loss_legend, self.score_legend, self.loss_plot, self.score_plot,
@@ -122,43 +94,13 @@ class TrainTab:
             button.click(self.command(act), [page.run_id, page.browser], None, **quiet).then(self.poll, look, shown, **quiet)
         self.menu.focus(self.list_runs, page.browser, self.menu, **quiet)
         self.menu.input(lambda run_id, browser: (run_id, browser | {"run": run_id}), [self.menu, page.browser], [page.run_id, page.browser],
-                        **quiet).then(self.fill_form, page.run_id, self.form_outputs(), **quiet).then(**self.look_at_data)
+                        **quiet).then(self.fill_form, page.run_id, self.form_outputs(), **quiet).then(**self.data.look)
         self.delete_button.click(self.delete, [page.run_id, page.browser], [page.run_id, page.browser, self.menu],
                                  js="(run, browser) => confirm('Delete this run with its checkpoints?') ? [run, browser] : ['', browser]",
                                  **quiet)
         page.run_id.change(None, page.run_id, self.link, js=SHOW_LINK)
 
     # Handlers: gather, call, return
-
-    def understand(self, source: str, labels: str, rows: int, files: list[str] | None, text_column: str, data_run: str,
-                   run_tasks: str) -> list:
-        """Read the data and show what is in it; a bad file is told where it is looked for."""
-        try:
-            values = self.data_values(source, labels, rows, files, text_column, data_run)
-            config = form.make_run_config(values)
-            table = read_table(config, Path())
-            where = Path(config.train_file).name or "hypothetical data"
-            specs = choose_tasks(table, table.tasks, where)
-        except MtlError as error:
-            return [str(error), None, None, gr.update(choices=[], value=[])]
-        parts = [f"{where}: {len(table.rows):,} rows."]
-        parts += [f"{role.removesuffix('_file')}: {Path(values[role]).name}." for role in ("dev_file", "test_file") if values.get(role)]
-        if not values.get("dev_file"):
-            parts.append("No dev file: one row in ten is kept aside to measure on.")
-        names, before = [spec.name for spec in specs], json.loads(run_tasks or "[]")
-        return ["\n".join([" ".join(parts), *table.notices]), task_table(table, specs), row_table(table, specs),
-                gr.update(choices=names, value=[name for name in before if name in names] or names[:MAX_TASKS])]
-
-    def data_values(self, source: str, labels: str, rows: int, files: list[str] | None, text_column: str,
-                    data_run: str) -> dict[str, Any]:
-        """The settings that name the data: uploaded files, else the files of the run that the form was filled from."""
-        if source == HYPOTHETICAL:
-            return {"source": "hypothetical", "hypothetical_labels": labels, "hypothetical_rows": rows}
-        if files or not data_run:
-            return {"source": "files", "text_column": text_column, **assign_files(files or [])}
-        run = open_run(self.jobs.root, data_run)
-        return {"source": "files", "text_column": text_column,
-                **{role: str(run.folder / name) for role in ROLES if (name := getattr(run.config, role))}}
 
     def show_alpha(self, tasks: list[str]) -> dict:
         """Two tasks are weighed against each other by one slider."""
@@ -167,18 +109,20 @@ class TrainTab:
         return gr.update(visible=True, label=f"Alpha: {tasks[0]} against {tasks[1]}",
                          info=f"The loss is alpha x {tasks[0]} + (1 - alpha) x {tasks[1]}. At 0.5 both count the same.")
 
-    def start(self, browser: dict, source: str, labels: str, rows: int, files: list[str] | None, text_column: str, data_run: str,
-              names: list[str], alpha: float, *settings: Any) -> list:
+    def start(self, browser: dict, names: list[str], alpha: float, *inputs: Any) -> list:
         """Queue the run that the form describes."""
+        data, settings = inputs[:len(self.data.inputs)], inputs[len(self.data.inputs):]
         try:
             if not browser["key"]:  # a run without an owner would be nobody's
                 raise MtlError("The page is still getting ready. Press Start again.")
-            values = dict(zip(self.settings, settings, strict=True)) | self.data_values(source, labels, rows, files, text_column, data_run)
-            table = read_table(form.make_run_config(values), Path())
-            values["tasks"] = pick_tasks(table.tasks, names)
+            values = dict(zip(self.settings, settings, strict=True)) | self.data.values(*data)
             if len(names) == 2 and alpha != 0.5 and not values["weights"]:
                 values["alpha"] = alpha
             config = form.make_run_config(values)
+            if not names:
+                read_table(config, Path())  # perhaps there are none because of what is wrong with the data
+                raise MtlError("No task is chosen. Choose at least one.")
+            config = settle(config, self.jobs.root / "hub", names)
             config.loss_weights([spec.name for spec in config.tasks])
             run = self.jobs.start(config, browser["key"])
         except MtlError as error:
@@ -242,8 +186,7 @@ class TrainTab:
 
     def form_outputs(self) -> list:
         """The widgets that `fill_form` sets."""
-        return [self.source, self.labels, self.rows, self.files, self.text_column, self.data_run, self.run_tasks, self.alpha,
-                *self.settings.values()]
+        return [*self.data.outputs, self.alpha, *self.settings.values()]
 
     def fill_form(self, run_id: str) -> list:
         """The settings of a run back in the form, so that it can be changed a little and run again."""
@@ -251,10 +194,7 @@ class TrainTab:
             config = open_run(self.jobs.root, run_id).config
         except MtlError:
             return [gr.skip()] * len(self.form_outputs())
-        own = config.source == "files"
-        tasks = json.dumps([spec.name for spec in config.tasks])
-        return [FILES if own else HYPOTHETICAL, config.hypothetical_labels, config.hypothetical_rows, None, config.text_column,
-                run_id if own else "", tasks, 0.5 if config.alpha is None else config.alpha,
+        return [*self.data.fill(run_id, config), 0.5 if config.alpha is None else config.alpha,
                 *(form.shown(name, getattr(config, name)) for name in self.settings)]
 
 

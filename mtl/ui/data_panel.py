@@ -1,0 +1,246 @@
+"""The data of the Train tab: where it comes from, what its columns are for, and the report on it. The layout, then the wiring, then the
+handlers; reading and judging is done in mtl.data."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import gradio as gr
+
+from mtl.config import MAX_TASKS, ROLES, ColumnSpec, HubSpec, RunConfig, parse_hub
+from mtl.data import choose_tasks, describe_source, load, read_table, settle
+from mtl.data.hub import PRESETS
+from mtl.data.report import bundled_subwords, make_report
+from mtl.data.rows import Table
+from mtl.errors import MtlError
+from mtl.jobs import Jobs
+from mtl.runs import open_run
+from mtl.ui import form
+from mtl.ui.data_view import FILES, assign_files, examples_html, problem_html, report_html, short_findings_html, task_table
+
+SOURCES = {"newsroom": "Newsroom", "files": "My own files", "hub": "From the Hub", "hypothetical": "Hypothetical data"}
+ABOUT = {"newsroom": "A bundled corpus of 2,400 short news sentences, written for this project: topic, sentiment and entities.",
+         "files": "One file, several named train, dev and test, or one file per task.",
+         "hub": "Datasets of the Hugging Face Hub. Nothing is downloaded before you have seen how large it is.",
+         "hypothetical": "Sentences made from a seed, to see how it works. A score on them says nothing about real text."}
+ANY = "Any other"
+SHOWN_COLUMNS = 16
+
+
+class DataPanel:
+    """The widgets, made once; `inputs` are what `values` takes."""
+
+    def __init__(self, jobs: Jobs) -> None:
+        self.jobs = jobs
+        with gr.Group():
+            self.source = gr.Radio([(title, name) for name, title in SOURCES.items()], value="newsroom", label="1. Data", elem_id="source",
+                                   info=ABOUT["newsroom"])
+            self.labels = gr.Radio(["learnable", "random"], value="learnable", label="Their labels", elem_id="hypothetical-labels",
+                                   info=RunConfig.model_fields["hypothetical_labels"].description, visible=False)
+            self.rows = gr.Number(1200, precision=0, label="How many sentences", elem_id="rows", visible=False)
+            self.files = gr.File(file_count="multiple", visible=False, elem_id="files", height=160,
+                                 label="CSV, TSV, JSONL, JSON, CoNLL, marked text, Parquet")
+            with gr.Column(visible=False) as self.hub_column:
+                self._hub_widgets()
+        self.told = gr.Textbox(visible="hidden")  # what the user (or the run in the form) said of the columns: ColumnSpecs as JSON
+        self.data_run = gr.Textbox(visible="hidden")  # the run whose own copy of the files is used when none is uploaded
+        self.run_tasks = gr.Textbox(visible="hidden")  # the tasks of the run that the form was filled from, as JSON
+        self.understood = gr.Textbox(label="What was understood", lines=2, max_lines=8, interactive=False, elem_id="findings")
+        self._column_widgets()
+        self.task_table = gr.Dataframe(label="Tasks found", interactive=False, wrap=True, max_height=260, elem_id="task-table",
+                                       column_widths=["90px", "115px", "95px", "170px"])
+        self.findings = gr.HTML(elem_id="short-findings")
+        self.report, self.examples = gr.HTML(elem_id="report", render=False), gr.HTML(elem_id="examples", render=False)
+        self.inputs = [self.source, self.labels, self.rows, self.files, self.hub, self.told, self.data_run]
+
+    def _hub_widgets(self) -> None:
+        titles = [(preset.title, name) for name, preset in PRESETS.items()]
+        self.preset = gr.Dropdown([*titles, (ANY, "")], value=titles[0][1], label="Datasets", elem_id="preset",
+                                  info=next(iter(PRESETS.values())).about)
+        self.ids = gr.Textbox(label="Ids", elem_id="hub-ids", visible=False, max_length=400, placeholder="owner/name:config, owner/name",
+                              info="One dataset, or several that are trained together, with commas.")
+        with gr.Row():
+            self.look_button = gr.Button("Look it up", elem_id="hub-look", min_width=110)
+            self.download_button = gr.Button("Download", elem_id="hub-download", interactive=False, min_width=110)
+        self.about_hub = gr.Textbox(label="On the Hub", lines=2, max_lines=8, interactive=False, elem_id="hub-about")
+        self.pinned = gr.Textbox(visible="hidden")  # HubSpecs that were looked up, as JSON
+        self.hub = gr.Textbox(visible="hidden")  # those that were downloaded
+
+    def _column_widgets(self) -> None:
+        self.column_names = gr.Textbox(visible="hidden")  # group and name of each column shown, as JSON
+        self.column_rows, self.roles, self.task_names = [], [], []
+        with gr.Accordion("Columns: what each is for", open=False, visible=False, elem_id="columns") as self.columns_box:
+            for index in range(SHOWN_COLUMNS):
+                with gr.Row(visible=False) as row:
+                    self.column_rows.append(row)
+                    self.roles.append(gr.Dropdown([(f"{role}: {what}", role) for role, what in ROLES.items()], scale=3,
+                                                  elem_id=f"role-{index}", min_width=180))
+                    self.task_names.append(gr.Textbox(visible=False, label="Task", max_length=64, scale=2, elem_id=f"task-{index}",
+                                                      min_width=100))
+
+    def show_report(self) -> None:
+        """Put the report and the rows here: they have a tab of their own."""
+        with gr.Row():
+            with gr.Column(min_width=320):
+                gr.Markdown("### What is in the data")
+                self.report.render()
+            with gr.Column(min_width=320):
+                gr.Markdown("### Some rows as they were understood")
+                self.examples.render()
+
+    def wire(self, max_length: gr.components.Component, tasks: gr.CheckboxGroup) -> None:
+        """Connect the widgets; `tasks` offers the tasks that are found, `max_length` is where a run would cut sentences."""
+        quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        self.look = {"fn": self.understand, "inputs": [*self.inputs, self.run_tasks, max_length],
+                     "outputs": [self.understood, self.task_table, self.findings, self.report, self.examples, tasks, self.columns_box,
+                                 self.column_names, *self.column_rows, *self.roles, *self.task_names],
+                     "show_progress": "full", "show_progress_on": self.understood, "api_visibility": "private",
+                     "trigger_mode": "always_last"}
+        self.source.change(self.show_source, self.source, [self.source, self.labels, self.rows, self.files, self.hub_column], **quiet)
+        gr.on([self.source.input, self.files.upload, self.files.clear, self.files.delete], lambda: "", None, self.told, **quiet).then(
+            **self.look)
+        gr.on([self.labels.input, self.rows.submit, self.rows.blur, max_length.blur], **self.look)
+        for widget in (*self.roles, *self.task_names):
+            event = widget.input if isinstance(widget, gr.Dropdown) else widget.blur
+            event(self.tell, [self.told, self.column_names, *self.roles, *self.task_names], self.told, **quiet).then(**self.look)
+        self.preset.change(self.show_preset, self.preset,
+                           [self.preset, self.ids, self.pinned, self.download_button, self.about_hub], **quiet)
+        self.ids.change(lambda: ["", gr.update(value="Download", interactive=False)], None, [self.pinned, self.download_button], **quiet)
+        gr.on([self.look_button.click, self.ids.submit], self.look_up, [self.preset, self.ids],
+              [self.about_hub, self.pinned, self.download_button, self.told], show_progress_on=self.about_hub, api_visibility="private")
+        self.download_button.click(self.download, [self.pinned], [self.hub, self.about_hub], show_progress_on=self.about_hub,
+                                   api_visibility="private").then(**self.look)
+
+    # Handlers: gather, call, return
+
+    def show_source(self, source: str) -> list:
+        """The widgets that belong to the source."""
+        return [gr.update(info=ABOUT[source]), *[gr.update(visible=source == "hypothetical")] * 2, gr.update(visible=source == "files"),
+                gr.update(visible=source == "hub")]
+
+    def show_preset(self, preset: str) -> list:
+        """What the preset is; for any other dataset, the field for its id."""
+        about = PRESETS[preset].about if preset in PRESETS else "Any dataset that comes as Parquet, CSV or JSON lines."
+        return [gr.update(info=about), gr.update(visible=preset not in PRESETS), "", gr.update(value="Download", interactive=False), ""]
+
+    def look_up(self, preset: str, ids: str) -> list:
+        """Ask the Hub what there is, and how large."""
+        try:
+            wanted = settle.preset_config(preset) if preset else {"hub": parse_hub(ids), "columns": ()}
+            if not wanted["hub"]:
+                raise MtlError("Write the id of a dataset, such as fancyzhx/ag_news.")
+            pinned = [settle.pin(spec) for spec in wanted["hub"]]
+        except MtlError as error:
+            return [str(error), "", gr.update(value="Download", interactive=False), gr.skip()]
+        total = sum(map(settle.size, pinned))
+        specs = [spec.model_dump() for spec, _ in pinned]
+        return ["\n".join(map(settle.describe, pinned)), json.dumps(specs),
+                gr.update(value=f"Download {settle.megabytes(total)}", interactive=True), _as_json(wanted["columns"])]
+
+    def download(self, pinned: str, progress: gr.Progress = gr.Progress()) -> list:  # noqa: B008 - this is how Gradio hands it in
+        """Fetch what was looked up."""
+        try:
+            specs = self._specs(pinned)
+            config = settle.fetch(form.make_run_config({"source": "hub", "hub": specs}), [settle.pin(spec) for spec in specs],
+                                  self.jobs.root / "hub", lambda what, share: progress(share, desc=what))
+        except MtlError as error:
+            return ["", str(error)]
+        return [pinned, f"Downloaded: {describe_source(config)}."]
+
+    def _specs(self, pinned: str) -> tuple[HubSpec, ...]:
+        if not pinned:
+            raise MtlError("Look the dataset up first, then download it.")
+        return tuple(HubSpec(**values) for values in json.loads(pinned))
+
+    def values(self, source: str, labels: str, rows: int, files: list[str] | None, hub: str, told: str, data_run: str) -> dict[str, Any]:
+        """The settings that name the data: uploaded files, else the files of the run that the form was filled from."""
+        if source == "newsroom":
+            return {"source": source}
+        if source == "hypothetical":
+            return {"source": source, "hypothetical_labels": labels, "hypothetical_rows": rows}
+        columns = {"source": source, "columns": tuple(json.loads(told or "[]"))}
+        if source == "hub" and hub:
+            config = form.make_run_config(columns | {"hub": self._specs(hub)})
+            return config.model_dump(include={"source", "hub", "columns", *FILES}) | settle.local_files(config, self.jobs.root / "hub")
+        if files or not data_run:
+            if source == "hub":
+                raise MtlError("Look the dataset up, then download it.")
+            return columns | assign_files(files or [])
+        run = open_run(self.jobs.root, data_run)
+        return columns | {"hub": run.config.hub} | {
+            name: tuple(str(run.folder / file) for file in getattr(run.config, name)) for name in FILES}
+
+    def understand(self, source: str, labels: str, rows: int, files: list[str] | None, hub: str, told: str, data_run: str, run_tasks: str,
+                   max_length: float, progress: gr.Progress = gr.Progress()) -> list:  # noqa: B008
+        """Read the data and show what is in it; a bad file is told where it is looked for."""
+        def tell(what: str, share: float) -> None:
+            progress(share, desc=what)
+
+        try:
+            with TemporaryDirectory() as folder:
+                config = form.make_run_config(self.values(source, labels, rows, files, hub, told, data_run))
+                return self._look(config, json.loads(run_tasks or "[]"), int(max_length or 128), Path(folder), tell)
+        except MtlError as error:
+            # what was told of the columns may be what is wrong: then it stays where it can be changed
+            return [str(error), None, "", "", "", gr.update(choices=[], value=[]), gr.skip() if told else gr.update(visible=False),
+                    *[gr.skip()] * (1 + 3 * SHOWN_COLUMNS)]
+
+    def _look(self, config: RunConfig, before: list[str], max_length: int, folder: Path, tell: Callable[[str, float], None]) -> list:
+        table, where = read_table(config, Path(), folder, tell), describe_source(config)
+        specs = choose_tasks(table, table.tasks, where)
+        parts = [f"{where}: {len(table.rows):,} rows."]
+        parts += [f"{split}: {', '.join(Path(file).name for file in files)}." for split in ("dev", "test")
+                  if (files := getattr(config, f"{split}_files"))]
+        if config.source in ("files", "hub") and not config.dev_files:
+            parts.append("No dev file: one row in ten is kept aside to measure on.")
+        try:
+            dataset = load(config.model_copy(update={"tasks": tuple(specs[:MAX_TASKS])}), Path(), folder, tell, table)
+            report = make_report(dataset, max_length, bundled_subwords(), tell)
+            labels = {spec.name: spec.labels for spec in dataset.tasks}
+            shown = [short_findings_html(report), report_html(report, dataset.tasks), examples_html(report.examples, dataset.tasks, labels)]
+        except MtlError as error:
+            shown = [problem_html(str(error)), problem_html(str(error)), examples_html(table.rows[:6], specs, {})]
+        names = [spec.name for spec in specs]
+        chosen = [name for name in before if name in names] or names[:MAX_TASKS]
+        return ["\n".join([" ".join(parts), *table.notices]), task_table(table, specs), *shown, gr.update(choices=names, value=chosen),
+                *self._show_columns(table, config.source in ("files", "hub"))]
+
+    def _show_columns(self, table: Table, own: bool) -> list:
+        """A role, some values and, for tasks, a name for each column."""
+        shown = table.columns[:SHOWN_COLUMNS] if own else ()
+        roles, tasks = [], []
+        for spec, values in zip(shown, table.values, strict=False):
+            name = f"{spec.group}/{spec.column}".removeprefix("/")
+            roles.append(gr.update(label=name, value=spec.role, info=" | ".join(values)))
+            tasks.append(gr.update(visible=spec.role in ("class", "tags", "spans", "marked"), value=spec.task))
+        rest = SHOWN_COLUMNS - len(shown)
+        return [gr.update(visible=bool(shown), label=f"Columns: what each of the {len(table.columns)} is for"),
+                json.dumps([[spec.group, spec.column] for spec in shown]),
+                *[gr.update(visible=True)] * len(shown), *[gr.update(visible=False)] * rest, *roles, *[gr.skip()] * rest, *tasks,
+                *[gr.skip()] * rest]
+
+    def tell(self, told: str, column_names: str, *widgets: str) -> str:
+        """What the widgets say of the columns, over what was said before."""
+        names = [tuple(name) for name in json.loads(column_names or "[]")]
+        roles, tasks = widgets[:len(names)], widgets[SHOWN_COLUMNS:SHOWN_COLUMNS + len(names)]
+        specs = [ColumnSpec(column=column, group=group, role=role, task=(task or "").strip() if role in ("class", "tags", "spans", "marked")
+                            else "") for (group, column), role, task in zip(names, roles, tasks, strict=True)]
+        others = [spec for spec in json.loads(told or "[]") if (spec["group"], spec["column"]) not in names]
+        return json.dumps(others + json.loads(_as_json(specs)))
+
+    def fill(self, run_id: str, config: RunConfig) -> list:
+        """The data of a run back in the panel, in the order of `outputs`."""
+        own = config.source in ("files", "hub")
+        return [config.source, config.hypothetical_labels, config.hypothetical_rows, None, "", _as_json(config.columns),
+                run_id if own else "", json.dumps([spec.name for spec in config.tasks])]
+
+    @property
+    def outputs(self) -> list:
+        """The widgets that `fill` sets."""
+        return [*self.inputs, self.run_tasks]
+
+
+def _as_json(specs: Sequence[ColumnSpec]) -> str:
+    return json.dumps([spec.model_dump() for spec in specs])
