@@ -13,6 +13,7 @@ from mtl.errors import MtlError, is_disk_full
 
 LAST, PREVIOUS, BEST = "last", "previous", "best"
 MANIFEST = "manifest.json"
+CARD = "README.md"  # for people; who edits it damages nothing
 
 
 def save_checkpoint(run: Path, name: str, write: Callable[[Path], None], facts: dict[str, Any]) -> None:
@@ -26,7 +27,8 @@ def save_checkpoint(run: Path, name: str, write: Callable[[Path], None], facts: 
     try:
         building.mkdir(parents=True)
         write(building)
-        files = {path.name: {"sha256": _sha256(path), "bytes": path.stat().st_size} for path in sorted(building.iterdir())}
+        files = {path.name: {"sha256": _sha256(path), "bytes": path.stat().st_size}
+                 for path in sorted(building.iterdir()) if path.name != CARD}
         manifest = {"facts": facts, "files": files}
         (building / MANIFEST).write_text(json.dumps(manifest | {"sha256": _digest(manifest)}, indent=1), encoding="utf-8")
         for path in (*building.iterdir(), building):

@@ -1,5 +1,5 @@
-"""The terminal's door: `python -m mtl train | predict | runs`. Every field of RunConfig is a flag; the same run shows live on the page.
-torch is imported inside the commands, so that --help answers at once."""
+"""The terminal's door: `python -m mtl train | predict | runs | starter`. Every field of RunConfig is a flag; the same run shows live on
+the page. torch is imported inside the commands, so that --help answers at once."""
 
 import argparse
 import json
@@ -13,10 +13,11 @@ from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from mtl.config import RunConfig, make_config, parse_weights, read_config
+from mtl.config import RunConfig, make_config, parse_columns, parse_hub, parse_weights, read_config
 from mtl.errors import MtlError
 from mtl.events import Event, RunStarted, StatusChanged, StepDone, describe
-from mtl.runs import Run, create_run, default_root, list_runs, open_run, read_history
+from mtl.runs import STARTER_NAME, Run, create_run, default_root, list_runs, open_run, open_starter, read_history, starter_folder
+from mtl.starter import STARTER, make_starter
 
 if TYPE_CHECKING:
     from mtl.prediction import Predicted
@@ -36,18 +37,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mtl", description="One shared encoder, one head per task, trained together on your text.")
-    commands = parser.add_subparsers(required=True, metavar="train | predict | runs")
+    commands = parser.add_subparsers(required=True, metavar="train | predict | runs | starter")
 
     train = commands.add_parser("train", help="train a model, or go on with a run")
     train.set_defaults(act=_train)
     train.add_argument("--resume", metavar="RUN", help="go on with this run (its id, or 'last') from its newest checkpoint")
+    train.add_argument("--preset", default="", help="datasets of the Hub that go well together, such as snips ('list' lists them)")
     train.add_argument("--config", metavar="FILE", type=Path, help="settings as JSON, such as a run's config.json; flags win over it")
     for name in RunConfig.model_fields:
         _add_flag(train, name)
 
     predict = commands.add_parser("predict", help="ask a trained model; prints a JSON object per text")
     predict.set_defaults(act=_predict)
-    predict.add_argument("run", help="the run's id, or 'last'")
+    predict.add_argument("run", help="the run's id, 'last', or 'starter' (the model that is shipped)")
     predict.add_argument("text", nargs="*", help="the texts; without any, each line of standard input is one")
     predict.add_argument("--checkpoint", default="best", help="best (default), last, or epoch-NNN")
     predict.add_argument("--tasks", default="", metavar="TASK,...", help="only these tasks (default: all)")
@@ -56,6 +58,15 @@ def _parser() -> argparse.ArgumentParser:
     runs = commands.add_parser("runs", help="list the runs, newest first")
     runs.set_defaults(act=_runs)
     runs.add_argument("--json", action="store_true", help="a JSON object per run")
+
+    starter = commands.add_parser("starter", help="train the starter model again, on the bundled corpus, and put it in its place")
+    starter.set_defaults(act=_starter)
+    starter.add_argument("--seed", type=int, metavar="N", default=STARTER["seed"], help="(default: %(default)s)")
+    starter.add_argument("--epochs", type=int, metavar="N", default=STARTER["epochs"], help="(default: %(default)s)")
+    starter.add_argument("--folder", type=Path, metavar="FOLDER", default=starter_folder(), help="(default: checkpoints/starter)")
+    from mtl import cli_data
+
+    cli_data.add_parsers(commands)
     return parser
 
 
@@ -73,8 +84,11 @@ def _add_flag(parser: argparse.ArgumentParser, name: str) -> None:
         flag |= {"type": int, "metavar": "N"}
     elif kind is float or get_origin(kind) is UnionType:
         flag |= {"type": float, "metavar": "X"}
+    elif name.endswith("_files"):
+        flag |= {"nargs": "+", "metavar": "FILE"}
     else:
-        flag["metavar"] = {"weights": "TASK=X,...", "tasks": "TASK,..."}.get(name, "FILE" if name.endswith("_file") else "TEXT")
+        special = {"weights": "TASK=X,...", "tasks": "TASK,...", "hub": "ID[:CONFIG],...", "columns": "COLUMN=ROLE,..."}
+        flag["metavar"] = special.get(name, "TEXT")
     parser.add_argument("--" + name.replace("_", "-"), **flag)
 
 
@@ -89,10 +103,11 @@ def _train(options: argparse.Namespace) -> int:
     flags = {name: value for name, value in vars(options).items() if name in RunConfig.model_fields}
     if options.resume and (flags or options.config):
         raise MtlError("--resume goes on with the settings that the run began with. Leave the other flags out, or start a new run.")
-    config = None if options.resume else _config(options.config, flags)
+    names = [name.strip() for name in flags.pop("tasks", "").split(",") if name.strip()]
+    config = None if options.resume else _config(options.config, flags, options.preset)
     world = join_processes(config.device if config else "auto")
     is_first = world is None or world.process_index == 0
-    run = _same_for_all(world, lambda: _find_run(options.resume) if config is None else create_run(default_root(), config))
+    run = _same_for_all(world, lambda: _find_run(options.resume) if config is None else _new_run(config, names))
     stop = _StopSignal()
     with run.hold() if is_first else nullcontext():
         if is_first:
@@ -104,21 +119,29 @@ def _train(options: argparse.Namespace) -> int:
     return {"finished": 0, "stopped": STOPPED}.get(status, 1)
 
 
-def _config(file: Path | None, flags: dict[str, Any]) -> RunConfig:
-    """The settings of the file, if any, with the flags over them."""
-    values = read_config(file).model_dump() if file else {}
-    names = [name.strip() for name in flags.pop("tasks", "").split(",") if name.strip()]
-    values |= flags
+def _new_run(config: RunConfig, names: list[str]) -> Run:
+    """A run of `config` with the tasks `names` (none: all), its data fetched and understood first."""
+    from mtl.data.settle import settle
+
+    root = default_root()
+    return create_run(root, settle(config, root / "hub", names, _Terminal().progress))
+
+
+def _config(file: Path | None, flags: dict[str, Any], preset: str = "") -> RunConfig:
+    """The settings of the file or the preset, if any, with the flags over them."""
+    from mtl.data.settle import preset_config
+
+    values = (read_config(file).model_dump() if file else {}) | (preset_config(preset) if preset else {})
+    values |= {name: tuple(value) if isinstance(value, list) else value for name, value in flags.items()}
     if isinstance(values.get("weights"), str):
         values["weights"] = parse_weights(values["weights"])
-    if values.get("train_file") and "source" not in flags:
-        values["source"] = "files"
-    config = make_config(values)
-    if names:
-        from mtl.data import pick_tasks, read_table
-
-        config = make_config(config.model_dump() | {"tasks": pick_tasks(read_table(config, Path()).tasks, names)})
-    return config
+    if isinstance(values.get("columns"), str):
+        values["columns"] = parse_columns(values["columns"])
+    if isinstance(values.get("hub"), str):
+        values["hub"] = parse_hub(values["hub"])
+    if "source" not in flags and (values.get("train_files") or values.get("hub")):
+        values["source"] = "files" if values.get("train_files") else "hub"
+    return make_config(values)
 
 
 def _find_run(name: str) -> Run:
@@ -181,7 +204,7 @@ class _Terminal:
     """Tells events as lines; steps only now and then."""
 
     def __init__(self) -> None:
-        self._total = self._last = 0
+        self._total, self._last = 0, time.monotonic()
 
     def show(self, event: Event) -> None:
         if isinstance(event, RunStarted):
@@ -190,6 +213,12 @@ class _Terminal:
         if text:
             failed = isinstance(event, StatusChanged) and event.status == "failed"
             print(f"{time.strftime('%H:%M:%S')}  {text}", file=sys.stderr if failed else sys.stdout, flush=True)
+
+    def progress(self, what: str, share: float) -> None:
+        """Tell now and then how far something is that takes long."""
+        if time.monotonic() - self._last > PROGRESS_EVERY:
+            self._last = time.monotonic()
+            print(f"{time.strftime('%H:%M:%S')}  {what}: {share:.0%}", flush=True)
 
     def _step(self, event: StepDone) -> str | None:
         if time.monotonic() - self._last < PROGRESS_EVERY:
@@ -200,14 +229,14 @@ class _Terminal:
         return f"step {event.step} of {self._total}, loss: {losses}; {event.sentences_per_second:.0f} sentences/s, {left / 60:.1f} min left"
 
 
-# predict and runs
+# predict, runs, starter
 
 
 def _predict(options: argparse.Namespace) -> int:
     from mtl.prediction import Predictor
 
-    run = _find_run(options.run)
-    predictor = Predictor.load(run.checkpoint(options.checkpoint), options.device)
+    checkpoint = open_starter() if options.run == STARTER_NAME else _find_run(options.run).checkpoint(options.checkpoint)
+    predictor = Predictor.load(checkpoint, options.device)
     tasks = [name.strip() for name in options.tasks.split(",") if name.strip()]
     texts = options.text or [line for line in sys.stdin.read().splitlines() if line.strip()]
     for predicted in predictor.predict(texts, tasks):
@@ -237,6 +266,13 @@ def _runs(options: argparse.Namespace) -> int:
         for row in rows:
             best = "" if row["best_score"] is None else f"best dev score {row['best_score']:.1%}"
             print(f"{row['id']}  {row['status']:<11}  step {row['step']}/{row['total_steps']}  {best}  {row['name']}".rstrip())
+    return 0
+
+
+def _starter(options: argparse.Namespace) -> int:
+    config, stop = make_config(STARTER | {"seed": options.seed, "epochs": options.epochs}), _StopSignal()
+    make_starter(config, options.folder, between_steps=lambda training: stop.asked, show=_Terminal().show)
+    print(f"The starter model is in {options.folder}; its scores are in the README.md there.")
     return 0
 
 

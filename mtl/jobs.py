@@ -67,9 +67,10 @@ class Control:
 
     def _serve(self, learner: Learner) -> None:
         if self._copy_wanted:
+            from mtl.model import at_rest
             from mtl.prediction import Predictor
 
-            model = copy.deepcopy(learner.model).eval().requires_grad_(False)
+            model = at_rest(copy.deepcopy(learner.model))
             self._snapshot = Snapshot(learner.progress.step, time.time(), Predictor(model, learner.tokenizer, learner.machine))
             self._copy_wanted = False
             self._changed.notify_all()

@@ -13,13 +13,18 @@ from transformers.utils import ModelOutput, logging
 
 from mtl.config import TaskSpec
 from mtl.errors import MtlError
+from mtl.lora import add_adapters, frozen_sha256, merge_adapters
 from mtl.tasks import make_task
 
 logging.disable_progress_bar()  # its bars for every save would garble the log in the terminal
 
 
 class MultiTaskConfig(PreTrainedConfig):
-    """The encoder's own config, the tasks (TaskSpecs as plain values), and how the heads are fed."""
+    """The encoder's own config, the tasks (TaskSpecs as plain values), and how the heads are fed.
+
+    `base` is the encoder's name. With a `lora_rank` above 0 a checkpoint has no weights of it, only adapters and heads; `base_sha256`
+    tells whether what is found under that name later is still the same.
+    """
 
     model_type = "mtl-studio"
     sub_configs_defaults = {"encoder": SubConfigSpec(config_class=AutoConfig, model_type="bert")}
@@ -30,6 +35,9 @@ class MultiTaskConfig(PreTrainedConfig):
     normalize: bool = False
     dropout: float = 0.1
     max_length: int = 128
+    base: str = ""
+    base_sha256: str = ""
+    lora_rank: int = 0
 
     def specs(self) -> list[TaskSpec]:
         """The tasks as TaskSpecs."""
@@ -54,6 +62,9 @@ class MultiTaskModel(PreTrainedModel):
 
     def __init__(self, config: MultiTaskConfig) -> None:
         super().__init__(config)
+        if config.lora_rank and torch.get_default_device().type == "meta":  # from_pretrained; it would make up the frozen weights
+            raise MtlError("This checkpoint has adapters and heads, but not the encoder that they belong to. Load it with "
+                           "mtl.evaluation.load_weights.")
         self.encoder = AutoModel.from_config(config.encoder)
         if config.pooling != "pooler" and getattr(self.encoder, "pooler", None) is not None:
             self.encoder.pooler = None  # nothing unused is trained, saved, or waited for by several processes
@@ -96,18 +107,36 @@ AutoModel.register(MultiTaskConfig, MultiTaskModel)
 
 
 def build_model(encoder: PreTrainedModel, specs: Sequence[TaskSpec], *, pooling: str, normalize: bool, dropout: float,
-                encoder_dropout: float | None, max_length: int) -> MultiTaskModel:
-    """A model with the weights of `encoder` and new heads (drawn from torch's global generator) for the tasks `specs`."""
+                encoder_dropout: float | None, max_length: int, base: str = "", lora_rank: int = 0) -> MultiTaskModel:
+    """A model with the weights of `encoder`, which is called `base`, and new heads for the tasks `specs`; with a `lora_rank`, these weights
+    are frozen and have new adapters of that rank beside them. What is new is drawn from torch's global generator."""
     if encoder_dropout is not None:
         for name in vars(encoder.config):
             if name.endswith(("dropout", "dropout_prob")) and "classifier" not in name:
                 setattr(encoder.config, name, encoder_dropout)
     config = MultiTaskConfig(encoder=encoder.config, tasks=[spec.model_dump(mode="json") for spec in specs], pooling=pooling,
-                             normalize=normalize, dropout=dropout, max_length=max_length)
+                             normalize=normalize, dropout=dropout, max_length=max_length, base=base, lora_rank=lora_rank)
     model = MultiTaskModel(config)
     weights = {name: weight for name, weight in encoder.state_dict().items() if name in model.encoder.state_dict()}
     model.encoder.load_state_dict(weights)
+    if lora_rank:
+        add_adapters(model.encoder, lora_rank, encoder_dropout or 0.0)
+        config.base_sha256 = frozen_sha256(model)
     return model
+
+
+def learned_weights(model: MultiTaskModel) -> dict[str, Tensor]:
+    """What a checkpoint of `model` has to hold: everything but the frozen weights."""
+    frozen = {name for name, weight in model.named_parameters() if not weight.requires_grad}
+    return {name: weight for name, weight in model.state_dict().items() if name not in frozen}
+
+
+def at_rest(model: MultiTaskModel) -> MultiTaskModel:
+    """`model` itself, from now on only to answer: in eval mode, without gradients, its adapters merged into the encoder's weights."""
+    if model.config.lora_rank:
+        merge_adapters(model.encoder)
+        model.config.lora_rank, model.config.base_sha256 = 0, ""
+    return model.eval().requires_grad_(False)
 
 
 def parameter_groups(model: MultiTaskModel, learning_rate: float, head_learning_rate: float, weight_decay: float) -> list[dict]:
@@ -121,7 +150,6 @@ def parameter_groups(model: MultiTaskModel, learning_rate: float, head_learning_
     return [group for group in groups if group["params"]]
 
 
-@torch.no_grad()
-def count_parameters(model: nn.Module) -> int:
-    """How many numbers the model holds."""
-    return sum(weight.numel() for weight in model.parameters())
+def count_parameters(model: nn.Module, *, only_trainable: bool = False) -> int:
+    """How many numbers the model holds, or how many of them are trained."""
+    return sum(weight.numel() for weight in model.parameters() if weight.requires_grad or not only_trainable)

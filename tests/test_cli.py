@@ -57,7 +57,9 @@ def test_a_run_is_trained_listed_and_asked(mtl):
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
     (["train", "--train-file", "nowhere.csv"], "nowhere.csv: there is no such file"),
-    (["train", "--tasks", "class,colour"], "There is no task 'colour' in the data. The tasks found are: class, sentiment, entities"),
+    (["train", "--tasks", "topic,colour"], "There is no task 'colour' in the data. The tasks found are: topic, sentiment, entities"),
+    (["train", "--preset", "list"], "The presets are: snips, atis"), (["train", "--columns", "x"], "is not of the form column=role"),
+    (["data", "nowhere.csv"], "nowhere.csv: there is no such file"),
     (["train", "--learning-rate", "-1"], "learning_rate: found -1.0, but it should be greater than 0"),
     (["train", "--weights", "class"], "'class' is not of the form task=number"),
     (["train", "--resume", "last"], "There is no run yet"),
@@ -128,3 +130,32 @@ def test_the_settings_of_a_run_can_be_used_for_another(mtl, tmp_path):
     again = mtl("train", "--config", str(settings), "--train-file", str(data), "--epochs", "2")
     assert again.returncode == 0, again.stderr
     assert list_runs(mtl.root)[0].config.epochs == 2 and list_runs(mtl.root)[0].config.weights == {"mood": 2.0}
+
+
+def test_data_are_looked_at_and_converted_without_training(tmp_path, capsys):
+    (tmp_path / "odd.csv").write_text("Nr,Review,Stars\n" + "".join(
+        f'{index},"A {("good", "bad")[index % 2]} meal in Rome, the {index}th",{index % 2 + 1}\n' for index in range(40)))
+    columns = ["--columns", "Review=text,Stars=class:mood"]
+    with pytest.raises(SystemExit, match="0"):
+        main(["data", str(tmp_path / "odd.csv"), *columns])
+    told = capsys.readouterr().out
+    assert "odd.csv: 40 rows." in told and "Stars: class, task 'mood'" in told and "Nr: ignore" in told
+    assert re.search(r"train\s+36\s+36", told) and "WARNING" in told
+    with pytest.raises(SystemExit, match="0"):
+        main(["convert", str(tmp_path / "odd.csv"), "--to", str(tmp_path / "new.jsonl"), *columns])
+    assert "new.jsonl: 40 rows, mood (classification)." in capsys.readouterr().out
+    first = json.loads((tmp_path / "new.jsonl").read_text().splitlines()[0])
+    assert first == {"text": "A good meal in Rome, the 0th", "mood": "1"}
+
+
+def test_one_file_per_task_is_trained_with_the_mapping_in_the_config(mtl, tmp_path):
+    (tmp_path / "topic.csv").write_text("sentence,label\n" + "".join(f"it is {index} {'ab'[index % 2]},{'ab'[index % 2]}\n"
+                                                                     for index in range(40)))
+    (tmp_path / "ner.conll").write_text("".join(f"Rome\tS-LOC\nis\tO\n{index}\tO\n\n" for index in range(40)))
+    done = mtl("train", "--train-files", str(tmp_path / "topic.csv"), str(tmp_path / "ner.conll"), "--encoder", "tiny", "--epochs", "1",
+               "--learning-rate", "2e-3", "--threads", "1", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    config = list_runs(mtl.root)[0].config
+    assert [(spec.group, spec.column, spec.role, spec.task) for spec in config.columns] == [
+        ("topic", "sentence", "text", ""), ("topic", "label", "class", "topic"),
+        ("ner", "tokens", "tokens", ""), ("ner", "tags", "tags", "ner")]

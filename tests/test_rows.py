@@ -5,9 +5,9 @@ from collections import Counter
 
 import pytest
 
-from mtl.config import MAX_LABELS, TaskSpec, make_config
+from mtl.config import MAX_LABELS, TaskSpec, make_config, parse_columns
 from mtl.data import choose_tasks, load
-from mtl.data.rows import Row, Table, learn_labels, split_rows
+from mtl.data.rows import Row, Table, count_all, count_labels, learn_labels, split_rows
 from mtl.data.words import Span
 from mtl.errors import MtlError
 
@@ -26,7 +26,7 @@ def many_rows(count: int, seed: int = 0) -> list[Row]:
 def ask(tmp_path, write_rows):
     """A function that writes the files' rows and loads them with the settings."""
     def load_files(train, dev=None, test=None, **settings):
-        files = {f"{name}_file": write_rows(tmp_path / f"{name}.jsonl", rows)
+        files = {f"{name}_files": (write_rows(tmp_path / f"{name}.jsonl", rows),)
                  for name, rows in (("train", train), ("dev", dev), ("test", test)) if rows}
         return load(make_config({"source": "files", **files, **settings}), tmp_path)
 
@@ -81,8 +81,10 @@ def test_a_tiny_share_of_a_few_rows_is_still_one_row():
 
 def test_labels_are_learned_sorted():
     rows = [Row("a", {"intent": "fly", "slots": (Span(0, 1, "PER"), Span(2, 3, "LOC"))}), Row("b", {"intent": "book", "slots": None})]
-    assert learn_labels(rows, INTENT, "x").labels == ("book", "fly")
-    assert learn_labels(rows, SLOTS, "x").labels == ("LOC", "PER")
+    counts = count_all(rows, ["intent", "slots"])
+    assert counts == {"intent": {"fly": 1, "book": 1}, "slots": {"PER": 1, "LOC": 1}}
+    assert learn_labels(counts["intent"], INTENT, "x").labels == ("book", "fly")
+    assert learn_labels(counts["slots"], SLOTS, "x").labels == ("LOC", "PER")
 
 
 @pytest.mark.parametrize(("spec", "values", "message"), [
@@ -93,12 +95,12 @@ def test_labels_are_learned_sorted():
 ])
 def test_labels_that_cannot_be_learned_from_are_an_error_with_the_file(spec, values, message):
     with pytest.raises(MtlError, match=message):
-        learn_labels([Row("a", {spec.name: value}) for value in values], spec, "x.csv")
+        learn_labels(count_labels([Row("a", {spec.name: value}) for value in values], spec.name), spec, "x.csv")
 
 
 def test_one_entity_label_is_enough_and_the_limit_itself_is_allowed():
-    assert learn_labels([Row("a", {"slots": (Span(0, 1, "X"),)})], SLOTS, "x").labels == ("X",)
-    assert len(learn_labels([Row("a", {"intent": str(number)}) for number in range(MAX_LABELS)], INTENT, "x").labels) == MAX_LABELS
+    assert learn_labels(Counter({"X": 1}), SLOTS, "x").labels == ("X",)
+    assert len(learn_labels(Counter(str(number) for number in range(MAX_LABELS)), INTENT, "x").labels) == MAX_LABELS
 
 
 # From settings to rows
@@ -133,6 +135,36 @@ def test_a_task_that_no_dev_row_is_labelled_for_is_told(ask):
 def test_a_dev_file_without_any_of_the_tasks_is_an_error(ask):
     with pytest.raises(MtlError, match="dev.jsonl: has none of the training file's tasks \\(intent\\)"):
         ask(plain_rows(), dev=[{"text": "a b", "mood": "good"}, {"text": "b c", "mood": "bad"}])
+
+
+def test_dev_and_test_are_read_with_the_columns_of_the_training_file(ask):
+    def rows(count):
+        return [{"title": f"news {index}", "stars": index % 2, "text": f"go {index} now"} for index in range(count)]
+
+    dataset = ask(rows(20), dev=rows(4), test=rows(3), columns=parse_columns("title=text,stars=class:score,text=ignore"))
+    assert [row.text for row in dataset.dev] == ["news 0", "news 1", "news 2", "news 3"]
+    assert dataset.test[1].values == {"score": "1"}
+    with pytest.raises(MtlError, match="dev.jsonl: there is no column 'title'. The columns are: text, stars"):
+        ask(rows(20), dev=[{"text": "a b", "stars": 1}], columns=parse_columns("title=text,stars=class:score,text=ignore"))
+
+
+def test_several_training_files_and_a_dev_file_for_one_of_them(tmp_path, write_rows):
+    slots = [{"start": 0, "end": 2, "label": "X"}]
+    intents = [{"text": f"go {index}", "label": ("in", "out")[index % 2]} for index in range(10)]
+    train = (write_rows(tmp_path / "intents.train.jsonl", intents),
+             write_rows(tmp_path / "slots.train.jsonl", [{"text": f"to {index}", "entities": slots} for index in range(10)]))
+    dev = (write_rows(tmp_path / "intents.dev.jsonl", [{"text": "go", "label": "in"}]),)
+    dataset = load(make_config({"source": "files", "train_files": train, "dev_files": dev}), tmp_path)
+    assert [(spec.name, spec.kind, spec.labels) for spec in dataset.tasks] == [
+        ("intents", "classification", ("in", "out")), ("slots", "tagging", ("X",))]
+    assert len(dataset.train) == 20 and dataset.train[0].values == {"intents": "in", "slots": None}
+    assert [row.values for row in dataset.dev] == [{"intents": "in", "slots": None}]
+    assert dataset.notices == ["Dev has no row labelled for 'slots': its score cannot be shown."]
+
+
+def test_labels_that_differ_only_by_case_are_told(ask):
+    dataset = ask([*plain_rows(10), {"text": "go", "intent": "Book"}], dev=plain_rows(4))
+    assert dataset.notices == ["train.jsonl: the labels 'book' and 'Book' of 'intent' differ only by case or accents; they are kept apart."]
 
 
 def test_only_the_tasks_asked_for_are_kept_and_rows_without_their_labels_left_out(ask):
@@ -177,6 +209,7 @@ def test_two_rows_are_one_to_learn_from_and_one_to_measure_on(ask):
 
 
 def test_hypothetical_data_follow_from_the_seed(tmp_path):
-    first, again, other = (load(make_config({"hypothetical_rows": 40, "seed": seed}), tmp_path) for seed in (1, 1, 2))
+    asked = {"source": "hypothetical", "hypothetical_rows": 40}
+    first, again, other = (load(make_config(asked | {"seed": seed}), tmp_path) for seed in (1, 1, 2))
     assert first == again and first.train != other.train
     assert [spec.name for spec in first.tasks] == ["class", "sentiment", "entities"]

@@ -17,7 +17,7 @@ from mtl.data.report import bundled_subwords, make_report
 from mtl.data.rows import Row
 from mtl.data.words import Span
 from mtl.errors import MtlError
-from mtl.events import Logged, RunStarted, StatusChanged, StepDone
+from mtl.events import Logged, Preparing, RunStarted, StatusChanged, StepDone
 from mtl.runs import ACTIVE, RESUMABLE, History
 from mtl.tasks.base import Tagged
 from mtl.ui import form
@@ -157,6 +157,8 @@ def test_the_status_escapes_what_a_user_wrote():
     ([], 2, ["mtl-queued", "2 runs ahead"], ["left"]),
     ([], 1, ["1 run ahead"], []),
     ([], 0, ["starting"], ["ahead"]),
+    ([StatusChanged("queued"), Preparing("Reading <x>.csv", 0.4)], 0, ["Reading &lt;x&gt;.csv: 40%", 'value="0.4" max="1"'], []),
+    ([Preparing("Tokenising", 0.9), STARTED, StatusChanged("running"), STEP], 0, ["step 300 of 1,200"], ["Tokenising"]),
     ([STARTED, StatusChanged("running")], 0, ["mtl-running", "step 0 of 1,200", "getting ready", "cpu, fp32, 2 threads"], ["left"]),
     ([STARTED, StatusChanged("running"), STEP], 0, ["step 300 of 1,200", "epoch 3.00", "1,234 sentences/s", "about 3 min 00 s left"],
      ["getting ready"]),

@@ -139,16 +139,18 @@ def _token_trouble(token: str) -> str:
     return f"{found}. A token is one word without blanks."
 
 
-def _check_label(key: str, value: object) -> str:
-    """The label, trimmed; whole numbers and true/false become the text that stands in the file."""
+def _check_label(key: str, value: object) -> str | None:
+    """The label, trimmed, None for an empty list; whole numbers and true/false become the text that stands in the file."""
     listed = as_list(value)
     if isinstance(listed, list):
-        if len(listed) != 1 or not isinstance(listed[0], str | int):
+        if len(listed) > 1:
             raise MtlError(f"'{show(key)}' has {len(listed)} labels at once. A text has one label per task; give each its own column, "
                            "or set the column to ignore.")
+        if not listed or is_blank(listed[0]):
+            return None
         value = listed[0]
-    if isinstance(value, dict):
-        raise MtlError(f"'{show(key)}' is an object, a label is needed. Set the column to ignore.")
+    if isinstance(value, dict | list):
+        raise MtlError(f"'{show(key)}' holds {a_kind(value)}, a label is needed. Set the column to ignore.")
     label = value.strip() if isinstance(value, str) else json.dumps(value)
     if len(label) > MAX_NAME:
         raise MtlError(f"'{show(key)}' has the label '{show(label)}' of {len(label):,} characters, the limit is {MAX_NAME}. "
@@ -163,7 +165,8 @@ def _check_tags(cell: Cell, tags: list, words: Sequence[Range], mended: list[str
         raise MtlError(f"{len(words):,} tokens but {len(tags):,} tags in '{show(key)}'. Give one tag per token.")
     if set(map(type, tags)) != {str}:
         tag = next(tag for tag in tags if not isinstance(tag, str))
-        raise MtlError(f"'{show(key)}' has the {KINDS[type(tag)]} '{show(tag)}' for a tag. Names such as O, B-PER and I-PER are needed.")
+        raise MtlError(f"'{show(key)}' has the {KINDS[type(tag)]} '{show(tag)}' for a tag. Names such as O, B-PER and I-PER are needed. "
+                       "Write them, or set the column to ignore.")
     different = dict.fromkeys(tags)  # few, also in a long sentence
     for tag in different:
         bare = tag.strip()

@@ -20,6 +20,7 @@ GENERIC = {"label", "labels", "class", "category", "target", "tags", "ner_tags",
 ALIASES = (("start", "start_offset"), ("end", "end_offset"), ("label", "labels", "entity", "type", "entity_type"))  # of an entity's parts
 IDS = {"id", "_id", "idx", "index", "guid", "uuid", "sent_id", "sentence_id", "doc_id", "row_id", "example_id", "inner_id"}
 TEXT_ROLES = ("text", "tokens", "marked")
+OTHER_TEXT = "the sentence is taken from another column"
 COUNTED = MAX_LABELS + 50  # different values of a column that are kept
 
 
@@ -194,7 +195,7 @@ def find_columns(source: Source, profiles: dict[str, Profile], told: Sequence[Co
         if all(name in words for name in holders):
             raise MtlError(f"{source.name}: {' and '.join(map(repr, holders))} are both said to hold the sentence. Choose one of them.")
         columns = [column if column.name == first or column.name not in holders else
-                   Column(column.name, "ignore", "", column.group, "the sentence is taken from another column", column.examples)
+                   Column(column.name, "ignore", "", column.group, OTHER_TEXT, column.examples)
                    for column in columns]
     return columns
 
@@ -248,15 +249,22 @@ def _guess(seen: Profile, text: Profile, wanted: bool) -> tuple[str, str]:
         return "ignore", "it is an id"
     if seen.kind == "list":
         return _guess_list(seen, text, wanted)
-    if text.kind == "list" and seen.name.casefold() in TEXT_NAMES and not wanted:
-        return "ignore", "the text is made of the tokens"
+    if seen.name.casefold() in TEXT_NAMES and not wanted:
+        return "ignore", OTHER_TEXT
     if seen.kind == "text" and seen.tag_lines and any(" " in value for value in seen.values):
         return "tags", ""
     if seen.fractions:
         return "ignore", "it holds numbers with a fraction"
+    return _guess_class(seen, wanted)
+
+
+def _guess_class(seen: Profile, wanted: bool) -> tuple[str, str]:
+    """Whether the values can be classes; for 'ignore' why not."""
     if wanted:
         return "class", ""
     different = len(seen.values)
+    if different == 1 and seen.filled >= 20 and seen.name.casefold() not in GENERIC:
+        return "ignore", "every row has the same value"
     if seen.is_open or different > MAX_LABELS or (seen.filled >= 20 and different > seen.filled / 2):
         return "ignore", f"{'over ' * seen.is_open}{different:,} different values in {seen.filled:,} rows look like free text or ids"
     if any(len(value) > 64 for value in seen.values) and different > seen.filled / 2:
@@ -272,9 +280,9 @@ def _guess_list(seen: Profile, text: Profile, wanted: bool) -> tuple[str, str]:
         return ("spans", "") if known else ("ignore", "its lists are empty")
     if "spans" in seen.lists:
         return "spans", ""
+    if seen.lists <= {"texts", "numbers"} and seen.singles and not seen.survey.prefixes and (fits < seen.filled or not tokenised):
+        return _guess_class(seen, wanted)
     if seen.lists == {"texts"}:
-        if seen.singles and not seen.survey.prefixes and (fits < seen.filled or not tokenised):
-            return "class", ""
         if seen.survey.marks_entities and (tokenised or fits * 2 > seen.filled or seen.survey.prefixed):
             return "tags", ""
         if fits == seen.filled:

@@ -3,9 +3,9 @@ layout in which a sentence is a line in each of three files: seq.in, seq.out and
 
 import re
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 
-from mtl.data.files import MAX_WORD, MAX_WORDS, PARTS, Record, Source, file_name, part_of, read_lines, show
+from mtl.data.files import MAX_WORD, MAX_WORDS, PARTS, Record, Source, at_line, file_name, part_of, read_lines, show
 from mtl.data.schemes import TAG
 from mtl.errors import MtlError
 
@@ -21,40 +21,27 @@ _BLANK = re.compile(r"[ \t]+")
 def read_conll(source: Source) -> Iterator[Record]:
     """The sentences of a file of columns: `tokens`, the last column as `tags`, those between as 'column 2' and so on, unless the file
     names them."""
-    name, width, tabs, found = source.name, 0, False, False
+    name, layout, found = source.name, _Layout(), False
     start, comments, words = 0, {}, []
-    names: list[str] = []
-    for number, line in enumerate(read_lines(source.path), 1):
+    for number, line in enumerate(chain(read_lines(source.path), [""]), 1):
         line = line.rstrip("\r\n")
-        fields = _fields(line, width if tabs else 0)
+        fields = layout.cut(line)
         if not fields or fields[0] == "-DOCSTART-":
             if words:
                 found = True
-                yield start, _sentence(words, names, comments)
+                yield start, layout.sentence(words, comments)
             comments, words = {}, []
             continue
-        if not words and line.startswith("#") and _is_comment(line, fields, width, tabs):
-            comment = COMMENT.fullmatch(line)
-            if comment and comment["key"] == NAMES:
-                tabs = "\t" in comment["value"]
-                names = comment["value"].strip().split("\t" if tabs else None)
-                width = len(names)
-            elif comment and not NO_LABELS.fullmatch(comment["key"]):
-                comments[comment["key"]] = comment["value"].strip()
+        if not words and line[0] == "#" and layout.is_comment(line, fields):
+            comments |= layout.read_comment(line)
             continue
-        if not width:
-            tabs = _has_tabs(line)
-            fields = _fields(line, -1 if tabs else 0)
-            names = list(UNIVERSAL) if len(fields) == 10 and re.fullmatch(r"1(-\d+)?", fields[0]) else []
-        if names and names[0].lower() == "id" and re.search("[-.]", fields[0]):
+        if not layout.width:
+            with at_line(name, number):
+                fields = layout.begin(line)
+        if layout.numbered and ("-" in fields[0] or "." in fields[0]):
             continue  # a range of words, or an empty node
-        width = width or len(fields)
-        if not (found or words) and (other := _other_format(line, fields)):
-            raise MtlError(f"{name}, line {number}: {other}")
-        if width == 1:
-            raise MtlError(f"{name}, line {number}: has 1 column. Write a word, a blank and its tag on each line.")
-        if len(fields) != width:
-            raise MtlError(f"{name}, line {number}: has {len(fields):,} column(s), the lines before have {width:,}. "
+        if len(fields) != layout.width:
+            raise MtlError(f"{name}, line {number}: has {len(fields):,} column(s), the lines before have {layout.width:,}. "
                            "Give every word the same columns, and no blanks inside them.")
         if len(fields[0]) > MAX_WORD:
             raise MtlError(f"{name}, line {number}: a word has {len(fields[0]):,} characters, the limit is {MAX_WORD:,}. "
@@ -64,59 +51,81 @@ def read_conll(source: Source) -> Iterator[Record]:
         if len(words) > MAX_WORDS:
             raise MtlError(f"{name}: the sentence from line {start} has over {MAX_WORDS:,} words. "
                            "Put a blank line after every sentence.")
-    if words:
-        found = True
-        yield start, _sentence(words, names, comments)
     if not found:
         raise MtlError(f"{name}: has no sentences. Write a word and its tag on each line, and a blank line after each sentence.")
 
 
-def _fields(line: str, tabs: int = 0) -> list[str]:
-    """The columns: split at TABs and blanks only, since a word may hold a no-break space; at TABs alone if that gives `tabs` columns (-1:
-    any number)."""
-    line = line.strip(" \t")
-    if tabs and "\t" in line:
-        fields = [field.strip(" ") for field in line.split("\t")]
-        if tabs in (-1, len(fields)):
-            return fields
+class _Layout:
+    """How the lines of one file are cut into columns, once its first word or a comment with their names has told it."""
+
+    def __init__(self) -> None:
+        self.width, self.tabs, self.numbered = 0, False, False
+        self.names: list[str] = []
+
+    def cut(self, line: str) -> list[str]:
+        """The columns of a line: cut at TABs and blanks only, since a word may hold a no-break space; at TABs alone in a file of TABs."""
+        if self.tabs and line.count("\t") == self.width - 1:
+            fields = line.split("\t") if " " not in line else _at_tabs(line)
+            return fields if any(fields) else []
+        return _at_blanks(line)
+
+    def begin(self, line: str) -> list[str]:
+        """The columns of the first word, like which all others must be."""
+        fields, tabs = self.cut(line), _at_tabs(line)
+        if _JSON.match(line):
+            raise MtlError("looks like JSON, not like columns. Rename the file to .jsonl, or to .json if it is one list.")
+        if re.search("[^,;][,;]", fields[-1]) and not TAG.fullmatch(fields[-1]):
+            raise MtlError("looks like CSV, not like columns. Rename the file to .csv.")
+        last = tabs[-1]  # labels between TABs may have blanks
+        self.tabs = len(tabs) > 1 and all(tabs) and " " not in tabs[0] and (
+            len(tabs) == len(UNIVERSAL) or " " not in line or last == NOT_LABELLED or TAG.fullmatch(last) is not None)
+        fields = tabs if self.tabs else fields
+        if len(fields) == 1:
+            raise MtlError("has 1 column. Write a word, a blank and its tag on each line.")
+        self._set(list(UNIVERSAL) if len(fields) == len(UNIVERSAL) and re.fullmatch(r"1(-\d+)?", fields[0])
+                  else ["FORM", *(f"column {index}" for index in range(2, len(fields))), "tags"])
+        return fields
+
+    def _set(self, names: list[str]) -> None:
+        self.names, self.width = names, len(names)
+        self.numbered = names[0].lower() == "id"
+        self.word = next((index for index, name in enumerate(names) if name.upper() == "FORM"), 0)
+
+    def is_comment(self, line: str, fields: list[str]) -> bool:
+        """Whether a line with a # in front, before a sentence's first word, tells something about it and is not its first word."""
+        if self.tabs:
+            return "\t" not in line or len(fields) != self.width
+        if self.width:
+            return len(fields) != self.width or not TAG.fullmatch(fields[-1])
+        return COMMENT.fullmatch(line) is not None or len(fields) == 1 or not TAG.fullmatch(fields[-1])
+
+    def read_comment(self, line: str) -> dict[str, str]:
+        """What a comment says of the sentence; the names of the columns are kept."""
+        comment = COMMENT.fullmatch(line)
+        if comment and comment["key"] == NAMES:
+            self.tabs = "\t" in comment["value"]
+            self._set(comment["value"].strip().split("\t" if self.tabs else None) or ["FORM"])
+        elif comment and not NO_LABELS.fullmatch(comment["key"]):
+            return {comment["key"]: comment["value"].strip()}
+        return {}
+
+    def sentence(self, words: list[list[str]], comments: dict[str, str]) -> dict[str, object]:
+        """The words of a sentence with its columns and what was said of it."""
+        columns = list(zip(*words, strict=True))
+        fields: dict[str, object] = {"tokens": list(columns[self.word])}
+        for index, (name, column) in enumerate(zip(self.names, columns, strict=True)):
+            if index != self.word and name.lower() != "id":
+                fields[name] = None if set(column) == {NOT_LABELLED} else list(column)
+        return fields | {key: value for key, value in comments.items() if key not in fields}
+
+
+def _at_tabs(line: str) -> list[str]:
+    return [field.strip(" ") for field in line.strip(" \t").split("\t")]
+
+
+def _at_blanks(line: str) -> list[str]:
+    line = line.strip(" \t\r\n")
     return _BLANK.split(line) if line else []
-
-
-def _has_tabs(line: str) -> bool:
-    """Whether the columns of the first word are cut by TABs, so that labels may have blanks in them."""
-    fields = _fields(line, -1)
-    last = fields[-1]
-    return ("\t" in line and all(fields) and " " not in fields[0]
-            and (len(fields) == len(UNIVERSAL) or " " not in line or last == NOT_LABELLED or TAG.fullmatch(last) is not None))
-
-
-def _is_comment(line: str, fields: list[str], width: int, tabs: bool) -> bool:
-    """Whether a line with a # in front, before a sentence's first word, tells something about the sentence and is not its first word."""
-    if tabs:
-        return "\t" not in line or len(fields) != width
-    if width:
-        return len(fields) != width or not TAG.fullmatch(fields[-1])
-    return COMMENT.fullmatch(line) is not None or len(fields) == 1 or not TAG.fullmatch(fields[-1])
-
-
-def _other_format(line: str, fields: list[str]) -> str:
-    """What the first word's line looks like if it is none; else ''."""
-    if _JSON.match(line):
-        return "looks like JSON, not like columns. Rename the file to .jsonl, or to .json if it is one list."
-    if re.search("[^,;][,;]", fields[-1]) and not TAG.fullmatch(fields[-1]):
-        return "looks like CSV, not like columns. Rename the file to .csv."
-    return ""
-
-
-def _sentence(words: list[list[str]], names: list[str], comments: dict[str, str]) -> dict[str, object]:
-    columns = list(zip(*words, strict=True))
-    names = names or ["FORM", *(f"column {index}" for index in range(2, len(columns))), "tags"]
-    word = next((index for index, name in enumerate(names) if name.upper() == "FORM"), 0)
-    fields: dict[str, object] = {"tokens": list(columns[word])}
-    for index, (name, column) in enumerate(zip(names, columns, strict=True)):
-        if index != word and name.lower() != "id":
-            fields[name] = None if set(column) == {NOT_LABELLED} else list(column)
-    return fields | {key: value for key, value in comments.items() if key not in fields}
 
 
 def read_parts(source: Source) -> Iterator[Record]:
@@ -130,7 +139,7 @@ def read_parts(source: Source) -> Iterator[Record]:
     files = [read_lines(parts[part]) for part in PARTS]
     found = False
     for number, (words, tags, label) in enumerate(_together(source, files), 1):
-        tokens, of_words = _fields(words.rstrip("\r\n")), _fields(tags.rstrip("\r\n"))
+        tokens, of_words = _at_blanks(words), _at_blanks(tags)
         if len(tokens) != len(of_words):
             raise MtlError(f"{names['seq.out']}, line {number}: {len(of_words):,} tags, but {names['seq.in']} has "
                            f"{len(tokens):,} words there. Give one tag per word.")
@@ -164,7 +173,7 @@ def looks_like_columns(lines: Iterator[str]) -> bool:
     width = words = 0
     ended = False  # whether there is a blank line between two words
     for line in islice(lines, 200):
-        fields = _fields(line.rstrip("\r\n"))
+        fields = _at_blanks(line)
         if fields and not fields[0].startswith(("#", "-DOCSTART-")):
             width = width or len(fields)
             if width == 1 or len(fields) != width or not (TAG.fullmatch(fields[-1]) or fields[-1] == NOT_LABELLED):

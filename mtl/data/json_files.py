@@ -27,6 +27,8 @@ def read_json(source: Source) -> Iterator[Record]:
         except MtlError as error:
             raise MtlError(f"{name}, line {line}: {error}") from error
         empty = False
+        if isinstance(fields, Annotated) and isinstance(done := value.get("annotations"), list) and len(done) > 1:
+            source.notice("where a text was annotated more than once, the first annotation is taken.")
         if fields is not None:
             yield line, fields
         else:
@@ -189,6 +191,8 @@ def _label_studio(sample: dict[str, Any]) -> dict[str, object] | None:
             raise MtlError("an annotation has no 'from_name' or no 'value'. Export from Label Studio as JSON.")
         if isinstance(choices := value.get("choices"), list) and choices:
             found[name] = _only(name, choices)
+        elif type(value.get("rating")) is int:
+            found[name] = value["rating"]
         elif isinstance(labels := value.get("labels"), list) and labels:
             if not isinstance(found.setdefault(name, []), list):
                 raise MtlError(f"'{show(name)}' has both choices and labels. Give each its own name in the labelling config.")

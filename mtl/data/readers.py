@@ -176,7 +176,7 @@ def _name_by_file(column: Column, plain: str, source: Source, profiles: dict[str
         tasks = sum(other.role in KINDS_OF for other in columns)
         if twin is None:
             strangers = strangers or tasks > 0
-        elif each is source or len(mine & others[twin.name].labels()) * 2 >= len(mine | others[twin.name].labels()):
+        elif each is source or _are_same(mine, others[twin.name].labels()):
             same.append((each.group, tasks))
         else:
             differs = True
@@ -186,6 +186,11 @@ def _name_by_file(column: Column, plain: str, source: Source, profiles: dict[str
             source.notice(f"'{show(column.name)}' has the labels that it has in other files too, and is taken for the same task.")
         return plain
     return groups[0] if same[0][1] == 1 else f"{groups[0]} {plain}"
+
+
+def _are_same(labels: set[str], others: set[str]) -> bool:
+    """Whether the labels in two files are those of one task: half of them in both, or one in each, as in a file for every class."""
+    return len(labels & others) * 2 >= len(labels | others) or len(labels) == len(others) == 1
 
 
 def _understood(source: Source, profiles: dict[str, Profile], columns: list[Column], records: int) -> Understood:

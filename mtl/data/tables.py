@@ -1,4 +1,5 @@
-"""CSV, TSV and Parquet into records. Guesses the delimiter and whether there is a header, and no types."""
+"""CSV, TSV and Parquet into records. Guesses the delimiter and whether there is a header, and no types; but lists that were written into
+cells as text can be had as lists."""
 
 import ast
 import csv

@@ -49,7 +49,7 @@ class DataPanel:
         self.run_tasks = gr.Textbox(visible="hidden")  # the tasks of the run that the form was filled from, as JSON
         self.understood = gr.Textbox(label="What was understood", lines=2, max_lines=8, interactive=False, elem_id="findings")
         self._column_widgets()
-        self.task_table = gr.Dataframe(label="Tasks found", interactive=False, wrap=True, max_height=260, elem_id="task-table",
+        self.task_table = gr.Dataframe(label="Tasks found", interactive=False, wrap=True, max_height=340, elem_id="task-table",
                                        column_widths=["90px", "115px", "95px", "170px"])
         self.findings = gr.HTML(elem_id="short-findings")
         self.report, self.examples = gr.HTML(elem_id="report", render=False), gr.HTML(elem_id="examples", render=False)

@@ -98,7 +98,8 @@ def _labels(spec: TaskSpec, report: Report) -> str:
     rows = [[label.label, f"{label.train:,}", f"{label.dev:,}", f"{label.test:,}", label.example] for label in counts[:SHOWN_LABELS]]
     more = f"<p>and {len(counts) - SHOWN_LABELS} more.</p>" if len(counts) > SHOWN_LABELS else ""
     what = "label" if spec.kind == "classification" else "entity type"
-    return f"<details><summary>{html.escape(spec.name)}: {len(counts)} {what}{'s' * (len(counts) != 1)}</summary>" + _table(
+    is_open = " open" * (len(counts) <= 10)
+    return f"<details{is_open}><summary>{html.escape(spec.name)}: {len(counts)} {what}{'s' * (len(counts) != 1)}</summary>" + _table(
         [what, "train", "dev", "test", "for example"], rows) + more + "</details>"
 
 
