@@ -124,10 +124,10 @@ def test_the_settings_of_a_run_can_be_used_for_another(mtl, tmp_path):
     rows = [{"text": f"{word} {number}", "mood": word} for number in range(20) for word in ("good", "bad")]
     data = tmp_path / "moods.jsonl"
     data.write_text("\n".join(map(json.dumps, rows)))
-    assert mtl("train", *QUICK[:2], *QUICK[4:], "--train-file", str(data)).returncode == 0
+    assert mtl("train", *QUICK[2:4], *QUICK[6:], "--train-files", str(data)).returncode == 0
     settings = tmp_path / "settings.json"
     settings.write_text(json.dumps({"encoder": "tiny", "epochs": 1, "weights": {"mood": 2.0}, "threads": 1}))
-    again = mtl("train", "--config", str(settings), "--train-file", str(data), "--epochs", "2")
+    again = mtl("train", "--config", str(settings), "--train-files", str(data), "--epochs", "2")
     assert again.returncode == 0, again.stderr
     assert list_runs(mtl.root)[0].config.epochs == 2 and list_runs(mtl.root)[0].config.weights == {"mood": 2.0}
 

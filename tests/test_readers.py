@@ -474,6 +474,9 @@ def test_a_tag_for_each_word_between_blanks_of_a_text(tmp_path):
 
 
 def test_a_text_that_looks_like_a_list_is_a_text(tmp_path):
+    for text in ("[]", "[1]"):
+        table = read(tmp_path, "x.jsonl", jsonl({"text": text, "tags": ["B-X"]}))
+        assert [(row.text, row.values) for row in table.rows] == [(text, {"tags": (Span(0, len(text), "X"),)})]
     for texts in (["[1]", "hello"], ["hello", "[]"], ['["a"]', "[2]"]):
         for name, content in (("x.jsonl", jsonl(*({"text": text, "label": "x"} for text in texts))),
                               ("x.csv", "text,label\n" + "".join('"{}",x\n'.format(text.replace('"', '""')) for text in texts))):

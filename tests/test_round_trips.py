@@ -269,6 +269,8 @@ def test_tags_survive_every_scheme(pairs, scheme):
 
 
 @EXAMPLES
+@example("[]", [], True)
+@example("[1]", [], True)
 @given(TEXT | st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30).filter(str.strip),
        st.lists(st.tuples(st.integers(-3, 40), st.integers(-3, 40), st.sampled_from(["A", "B c"])), max_size=6), st.booleans())
 def test_every_span_that_is_read_lies_on_word_edges_of_its_text(tmp_path, text, spans, tagged):

@@ -176,7 +176,7 @@ def find_columns(source: Source, profiles: dict[str, Profile], told: Sequence[Co
     words = {spec.column: spec for spec in sorted(meant, key=lambda spec: spec.group)}  # what is said of this file holds before all
     first = min((seen for seen in profiles.values() if seen.name.casefold() in TEXT_NAMES),
                 key=lambda seen: TEXT_NAMES.index(seen.name.casefold()), default=None)
-    if first and first.kind == "list" and first.written and not _has_tags(first, profiles):
+    if first and first.kind == "list" and first.written and not (first.lists == {"texts"} and _has_tags(first, profiles)):
         first.kind = "text"  # texts such as "[1]", and no lists of words
     text = _text_column(source, profiles, words)
     columns = []
