@@ -2,9 +2,11 @@
 page a Chromium, the app as a process of its own, people with browsers of their own."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
@@ -15,6 +17,10 @@ from mtl.model import build_model
 from mtl.training import train
 from tests import browser as web
 from tests.browser import App, text_of, wait_for
+
+# the same examples every time, so that what fails is what was changed; MTL_FUZZ=1 draws others
+hypothesis.settings.register_profile("same", derandomize=not os.environ.get("MTL_FUZZ"))
+hypothesis.settings.load_profile("same")
 
 TEXTS = ["Book a table in Rome for two.", "Fly from New York to Paris tomorrow!", "Play some jazz by Miles Davis",
          "It is far from good, Anna said."]
