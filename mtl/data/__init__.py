@@ -108,7 +108,8 @@ def _read_more(split: str, paths: list[Path], train: Table, specs: list[TaskSpec
     """The rows of the dev or test files for the tasks of the training files, with the columns read as there."""
     if not paths:
         return []
-    table = read_files(paths, train.columns, [spec.name for spec in specs], into and into / f"{split}.arrow", progress)
+    table = read_files(paths, [spec for spec in train.columns if spec.role != "ignore"], [spec.name for spec in specs],
+                       into and into / f"{split}.arrow", progress)
     where = paths[0].name if len(paths) == 1 else f"{split} files"
     if not {spec.name for spec in specs} & {spec.name for spec in table.tasks}:
         raise MtlError(f"{where}: has none of the training file's tasks ({', '.join(spec.name for spec in specs)}). "

@@ -93,7 +93,7 @@ class DataPanel:
     def wire(self, max_length: gr.components.Component, tasks: gr.CheckboxGroup) -> None:
         """Connect the widgets; `tasks` offers the tasks that are found, `max_length` is where a run would cut sentences."""
         quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-        self.look = {"fn": self.understand, "inputs": [*self.inputs, self.run_tasks, max_length],
+        self.look = {"fn": self.understand, "inputs": [*self.inputs, self.run_tasks, max_length, self.column_names],
                      "outputs": [self.understood, self.task_table, self.findings, self.report, self.examples, tasks, self.columns_box,
                                  self.column_names, *self.column_rows, *self.roles, *self.task_names],
                      "show_progress": "full", "show_progress_on": self.understood, "api_visibility": "private",
@@ -173,7 +173,7 @@ class DataPanel:
             name: tuple(str(run.folder / file) for file in getattr(run.config, name)) for name in FILES}
 
     def understand(self, source: str, labels: str, rows: int, files: list[str] | None, hub: str, told: str, data_run: str, run_tasks: str,
-                   max_length: float, progress: gr.Progress = gr.Progress()) -> list:  # noqa: B008
+                   max_length: float, names_before: str, progress: gr.Progress = gr.Progress()) -> list:  # noqa: B008
         """Read the data and show what is in it; a bad file is told where it is looked for."""
         def tell(what: str, share: float) -> None:
             progress(share, desc=what)
@@ -181,13 +181,15 @@ class DataPanel:
         try:
             with TemporaryDirectory() as folder:
                 config = form.make_run_config(self.values(source, labels, rows, files, hub, told, data_run))
-                return self._look(config, json.loads(run_tasks or "[]"), int(max_length or 128), Path(folder), tell)
+                return self._look(config, json.loads(run_tasks or "[]"), int(max_length or 128), Path(folder), tell,
+                                  names_before, told)
         except MtlError as error:
             # what was told of the columns may be what is wrong: then it stays where it can be changed
             return [str(error), None, "", "", "", gr.update(choices=[], value=[]), gr.skip() if told else gr.update(visible=False),
                     *[gr.skip()] * (1 + 3 * SHOWN_COLUMNS)]
 
-    def _look(self, config: RunConfig, before: list[str], max_length: int, folder: Path, tell: Callable[[str, float], None]) -> list:
+    def _look(self, config: RunConfig, before: list[str], max_length: int, folder: Path, tell: Callable[[str, float], None],
+              names_before: str, told: str) -> list:
         table, where = read_table(config, Path(), folder, tell), describe_source(config)
         specs = choose_tasks(table, table.tasks, where)
         parts = [f"{where}: {len(table.rows):,} rows."]
@@ -205,20 +207,24 @@ class DataPanel:
         names = [spec.name for spec in specs]
         chosen = [name for name in before if name in names] or names[:MAX_TASKS]
         return ["\n".join([" ".join(parts), *table.notices]), task_table(table, specs), *shown, gr.update(choices=names, value=chosen),
-                *self._show_columns(table, config.source in ("files", "hub"))]
+                *self._show_columns(table, config.source in ("files", "hub"), names_before, told)]
 
-    def _show_columns(self, table: Table, own: bool) -> list:
-        """A role, some values and, for tasks, a name for each column."""
+    def _show_columns(self, table: Table, own: bool, names_before: str, told: str) -> list:
+        """A role, some values and, for tasks, a name for each column. Where the columns are those of before and the user has spoken, the
+        widgets say it already, and what is being typed is left alone."""
         shown = table.columns[:SHOWN_COLUMNS] if own else ()
+        names = json.dumps([[spec.group, spec.column] for spec in shown])
+        said = {(spec["group"], spec["column"]): spec["task"] for spec in json.loads(told or "[]")} if names == names_before else {}
         roles, tasks = [], []
         for spec, values in zip(shown, table.values, strict=False):
             name = f"{spec.group}/{spec.column}".removeprefix("/")
-            roles.append(gr.update(label=name, value=spec.role, info=" | ".join(values)))
-            tasks.append(gr.update(visible=spec.role in ("class", "tags", "spans", "marked"), value=spec.task))
+            is_task = spec.role in ("class", "tags", "spans", "marked")
+            roles.append(gr.skip() if said else gr.update(label=name, value=spec.role, info=" | ".join(values)))
+            as_said = said.get((spec.group, spec.column)) == spec.task
+            tasks.append(gr.update(visible=is_task) if as_said else gr.update(visible=is_task, value=spec.task))
         rest = SHOWN_COLUMNS - len(shown)
         return [gr.update(visible=bool(shown), label=f"Columns: what each of the {len(table.columns)} is for"),
-                json.dumps([[spec.group, spec.column] for spec in shown]),
-                *[gr.update(visible=True)] * len(shown), *[gr.update(visible=False)] * rest, *roles, *[gr.skip()] * rest, *tasks,
+                names, *[gr.update(visible=True)] * len(shown), *[gr.update(visible=False)] * rest, *roles, *[gr.skip()] * rest, *tasks,
                 *[gr.skip()] * rest]
 
     def tell(self, told: str, column_names: str, *widgets: str) -> str:
@@ -234,12 +240,12 @@ class DataPanel:
         """The data of a run back in the panel, in the order of `outputs`."""
         own = config.source in ("files", "hub")
         return [config.source, config.hypothetical_labels, config.hypothetical_rows, None, "", _as_json(config.columns),
-                run_id if own else "", json.dumps([spec.name for spec in config.tasks])]
+                run_id if own else "", json.dumps([spec.name for spec in config.tasks]), ""]
 
     @property
     def outputs(self) -> list:
         """The widgets that `fill` sets."""
-        return [*self.inputs, self.run_tasks]
+        return [*self.inputs, self.run_tasks, self.column_names]
 
 
 def _as_json(specs: Sequence[ColumnSpec]) -> str:
