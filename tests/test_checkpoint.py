@@ -285,7 +285,7 @@ def change(**values):
     cut, zeros, empty, Path.unlink, change(files=3), change(files={"model.safetensors": {}}), change(facts=None), change(facts={}),
     change(files={"model.safetensors": {"sha256": "0" * 64, "bytes": 509016}}), lambda path: path.write_text("[]"),
     lambda path: path.write_bytes(b"\xff\xfe"), lambda path: path.write_text("[" * 100_000),
-], ids=str)
+], ids=[f"damage {number}" for number in range(12)])
 def test_damage_to_the_manifest_is_seen_and_the_previous_checkpoint_is_used(trained, tmp_path, damage):
     run = shutil.copytree(trained, tmp_path / "run")
     damage(run / LAST / MANIFEST)
@@ -306,3 +306,10 @@ def test_a_run_without_checkpoints_has_none_and_nothing_to_complain_of(tmp_path)
     assert newest_checkpoint(tmp_path) == (None, {}, [])
     with pytest.raises(MtlError, match=f"{MANIFEST} is missing"):
         read_facts(tmp_path / LAST)
+
+
+def test_runs_killed_with_sigkill_at_random_moments_end_bit_for_bit_like_unbroken_ones():
+    script = REPO / "tests" / "bench" / "kill_and_resume.py"
+    result = subprocess.run([sys.executable, script, "--kills", "4"], capture_output=True, text=True, cwd=REPO)
+    summary = json.loads(result.stdout.strip().splitlines()[-1])
+    assert summary["runs"] == summary["identical"] == 4, result.stdout + result.stderr[-2000:]
