@@ -116,6 +116,7 @@ class Jobs:
         self._jobs: list[Job] = []  # the first one is in work
         self._changed = threading.Condition()
         self._worker: threading.Thread | None = None
+        self._loaded = threading.Event()
         self._closed = False
         self._readers: OrderedDict[str, RunReader] = OrderedDict()
         self._reading = threading.Lock()
@@ -138,6 +139,11 @@ class Jobs:
         """Somebody is here: load what a training needs, in the worker, before it is asked for."""
         with self._changed:
             self._start_worker()
+
+    def loaded(self) -> None:
+        """Return when the worker has loaded torch and transformers: their imports fail if two threads are at them at once."""
+        self.prepare()
+        self._loaded.wait(300)
 
     def delete(self, run_id: str, key: str) -> None:
         """Remove a run that is over; raises MtlError if it is not, or is somebody else's."""
@@ -267,7 +273,11 @@ class Jobs:
             atexit.register(self.close)
 
     def _work(self) -> None:
-        from mtl.runner import carry_out  # some seconds: torch and transformers
+        try:
+            from mtl import prediction  # noqa: F401 - for those who wait in `loaded`
+            from mtl.runner import carry_out  # some seconds: torch and transformers
+        finally:
+            self._loaded.set()
 
         while True:
             with self._changed:

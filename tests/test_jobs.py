@@ -1,6 +1,9 @@
 """The worker thread and the hand on it: queue, pause, resume, stop, owners, and predictions that leave the training as it was."""
 
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -229,3 +232,11 @@ def test_a_run_whose_settings_were_spoilt_on_disk_fails_and_the_next_one_is_trai
     assert wait(jobs, good, "failed") == "failed" and "config.json" in jobs.history(good.id).message
     assert wait(jobs, last, "finished") == "finished"
     assert "cannot be read" in run_name(good) and "hypothetical data" in run_name(last)  # and the page's menu still opens
+
+
+def test_who_asks_a_model_while_the_worker_still_loads_its_libraries_waits_for_them(tmp_path):
+    code = ("import sys\nfrom pathlib import Path\nfrom mtl.jobs import Jobs\njobs = Jobs(Path(sys.argv[1]))\njobs.prepare()\n"
+            "assert 'mtl.prediction' not in sys.modules\njobs.loaded()\nfrom mtl.prediction import Predictor\n"
+            "assert 'mtl.runner' in sys.modules\njobs.close()")
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    assert done.returncode == 0, done.stderr

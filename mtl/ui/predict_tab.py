@@ -143,6 +143,7 @@ class PredictTab:
 
     def list_devices(self) -> dict:
         """With the GPU, if there is one."""
+        self.jobs.loaded()
         from mtl.machine import has_gpu
 
         return gr.update(choices=["auto", "cpu"] + ["cuda"] * has_gpu())
@@ -163,6 +164,7 @@ class PredictTab:
             return self._say(str(error))
 
     def _ask(self, choice: str, device: str, text: str) -> list:
+        self.jobs.loaded()
         from mtl.prediction import timed
 
         predictor, source = find_predictor(self.jobs, choice, device)
