@@ -114,6 +114,7 @@ def build_model(encoder: PreTrainedModel, specs: Sequence[TaskSpec], *, pooling:
         for name in vars(encoder.config):
             if name.endswith(("dropout", "dropout_prob")) and "classifier" not in name:
                 setattr(encoder.config, name, encoder_dropout)
+    encoder.config._name_or_path = ""  # a folder of this machine, which no checkpoint should name
     config = MultiTaskConfig(encoder=encoder.config, tasks=[spec.model_dump(mode="json") for spec in specs], pooling=pooling,
                              normalize=normalize, dropout=dropout, max_length=max_length, base=base, lora_rank=lora_rank)
     model = MultiTaskModel(config)
