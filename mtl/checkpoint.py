@@ -8,11 +8,15 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
 
 from mtl.errors import MtlError, is_disk_full
 
 LAST, PREVIOUS, BEST = "last", "previous", "best"
 MANIFEST = "manifest.json"
+TALLIES = "tallies.npz"
 CARD = "README.md"  # for people; who edits it damages nothing
 
 
@@ -78,6 +82,21 @@ def read_facts(checkpoint: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise MtlError(f"{damaged}: its {MANIFEST} cannot be read.") from error
     return facts
+
+
+def write_tallies(checkpoint: Path, tallies: dict[str, np.ndarray]) -> None:
+    """Keep with a checkpoint what its model scored on every dev row: for each task hits and items (N, 2), see Task.tally."""
+    names = np.array(list(tallies), dtype=np.str_)
+    np.savez_compressed(checkpoint / TALLIES, tasks=names, **{f"task{index}": tally for index, tally in enumerate(tallies.values())})
+
+
+def read_tallies(checkpoint: Path) -> dict[str, np.ndarray]:
+    """What `write_tallies` wrote; raises MtlError if it is not there or cannot be read."""
+    try:
+        with np.load(checkpoint / TALLIES, allow_pickle=False) as stored:
+            return {str(task): stored[f"task{index}"] for index, task in enumerate(stored["tasks"])}
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise MtlError(f"Checkpoint '{checkpoint.name}' does not say how its model did on every dev row ({error}). Train again.") from error
 
 
 def newest_checkpoint(run: Path) -> tuple[Path | None, dict[str, Any], list[str]]:

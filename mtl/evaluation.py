@@ -18,19 +18,22 @@ from mtl.encoder import load_encoder
 from mtl.errors import MtlError
 from mtl.machine import Machine
 from mtl.model import MultiTaskConfig, MultiTaskModel, at_rest, build_model, learned_weights
+from mtl.states import States
 from mtl.tasks.base import Encoding, Prediction, Task
 
 
 @dataclass(frozen=True)
 class Split:
     """Rows ready for the model: their texts tokenised and their labels as ids, perhaps in a file; and what is asked of all of them at
-    once: `lengths` in subwords (N), for each task how many label ids each row has (N), and how many texts were `cut`."""
+    once: `lengths` in subwords (N), for each task how many label ids each row has (N), and how many texts were `cut`. With `states`, what
+    a frozen encoder says about them is known already."""
 
     rows: Sequence[Row]
     examples: Sequence[Example]
     lengths: np.ndarray
     targets: dict[str, np.ndarray]
     cut: int
+    states: States | None = None
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,14 @@ class Answers:
 
 @dataclass(frozen=True)
 class Scores:
-    """Mean loss and scores per task, the share of rows with everything right, and the mean of the tasks' main scores."""
+    """Mean loss and scores per task, the share of rows with everything right, and the mean of the tasks' main scores; `tallies`: for each
+    task, hits and items of every row (N, 2)."""
 
     losses: dict[str, float]
     scores: dict[str, dict[str, float]]
     everything_right: float
     score: float
+    tallies: dict[str, np.ndarray]
 
 
 def make_split(tokenizer: PreTrainedTokenizerBase, tasks: Sequence[Task], rows: Sequence[Row], max_length: int, file: Path,
@@ -75,8 +80,9 @@ def make_split(tokenizer: PreTrainedTokenizerBase, tasks: Sequence[Task], rows: 
 
 @torch.inference_mode()
 def answer(model: MultiTaskModel, examples: Sequence[tuple[Encoding, LabelIds | None]], batches: Sequence[Sequence[int]], machine: Machine,
-           tasks: Sequence[str]) -> Answers:
-    """Run the texts of `batches` (lists of indices into `examples`) through a model that is in eval mode."""
+           tasks: Sequence[str], states: States | None = None) -> Answers:
+    """Run the texts of `batches` (lists of indices into `examples`) through a model that is in eval mode; its encoder's `states` for them,
+    if they are known, are not made again."""
     predictions: dict[int, dict[str, Prediction]] = {}
     losses: dict[str, float] = {}
     pad_id = model.config.encoder.pad_token_id or 0
@@ -86,7 +92,8 @@ def answer(model: MultiTaskModel, examples: Sequence[tuple[Encoding, LabelIds | 
         batch = collate(chosen, pad_id, labels if has_labels else None, tasks if has_labels else ())
         with machine.autocast():
             out = model(batch["input_ids"].to(machine.device), batch["attention_mask"].to(machine.device),
-                        labels={task: ids.to(machine.device) for task, ids in batch["labels"].items()}, tasks=tasks)
+                        labels={task: ids.to(machine.device) for task, ids in batch["labels"].items()}, tasks=tasks,
+                        states=states and states.batch(indices).to(machine.device))
         for task, loss in out.losses.items():
             losses[task] = losses.get(task, 0.0) + loss.item()
         decoded = {task: model.tasks[task].decode(out.logits[task], chosen) for task in tasks}
@@ -108,7 +115,15 @@ def score(tasks: Sequence[Task], split: Split, answers: Answers) -> Scores:
     right = [all(task.is_right(row.values[task.name], guess[task.name]) for task in tasks if row.values.get(task.name) is not None)
              for row, guess in zip(split.rows, made, strict=True)]
     main = [scores[task.name][task.main_score] for task in tasks if scores[task.name]]
-    return Scores(losses, scores, sum(right) / len(right), sum(main) / len(main) if main else 0.0)
+    tallies = {task.name: tally_rows(task, split.rows, [row[task.name] for row in made]) for task in tasks}
+    return Scores(losses, scores, sum(right) / len(right), sum(main) / len(main) if main else 0.0, tallies)
+
+
+def tally_rows(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -> np.ndarray:
+    """Hits and items (see Task.tally) of every row (N, 2); zeros where it has no label."""
+    golds = [row.values.get(task.name) for row in rows]
+    return np.array([(0, 0) if gold is None else task.tally(gold, made) for gold, made in zip(golds, predictions, strict=True)],
+                    np.int32).reshape(-1, 2)
 
 
 def batches_for(split: Split, batch_size: int = 64) -> list[list[int]]:
@@ -119,16 +134,17 @@ def batches_for(split: Split, batch_size: int = 64) -> list[list[int]]:
 def load_weights(checkpoint: Path, device: str) -> MultiTaskModel:
     """The model in `checkpoint`, checked against its manifest, ready to answer; draws no random numbers.
 
-    One of adapters is put together from its encoder, as `load_encoder` finds it, and what the checkpoint has.
+    One of adapters or heads is put together from its encoder, as `load_encoder` finds it, and what the checkpoint has.
     """
     read_facts(checkpoint)
     config = MultiTaskConfig.from_pretrained(checkpoint, local_files_only=True)
-    if config.lora_rank:
+    if config.needs_base:
         with torch.random.fork_rng(devices=[]):
             model = build_model(load_encoder(config.base)[0], config.specs(), pooling=config.pooling, normalize=config.normalize,
                                 dropout=config.dropout, encoder_dropout=None, max_length=config.max_length, base=config.base,
-                                lora_rank=config.lora_rank)
+                                lora_rank=config.lora_rank, only_heads=config.only_heads)
         put_weights(model, checkpoint)
+        model.config.hints = config.hints
     else:
         model = MultiTaskModel.from_pretrained(checkpoint, local_files_only=True, use_safetensors=True)
     return at_rest(model.to(device))

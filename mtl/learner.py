@@ -19,7 +19,7 @@ from accelerate.utils import gather_object
 from torch import Tensor, nn
 
 from mtl.batching import collate
-from mtl.checkpoint import LAST, read_facts, save_checkpoint
+from mtl.checkpoint import LAST, read_facts, save_checkpoint, write_tallies
 from mtl.config import RunConfig
 from mtl.data.rows import Dataset
 from mtl.data.store import take
@@ -27,6 +27,7 @@ from mtl.encoder import load_encoder, longest_input
 from mtl.errors import MtlError
 from mtl.evaluation import Answers, Split, answer, batches_for, make_split, put_weights, score
 from mtl.events import CheckpointSaved, Evaluated, Event, Notice, RunStarted, StepDone
+from mtl.hints import find_hints
 from mtl.machine import Machine
 from mtl.model import MultiTaskModel, build_model, count_parameters, learned_weights, parameter_groups
 from mtl.sampling import Pool, Step, plan_epoch, share
@@ -69,6 +70,7 @@ class Learner:
         self.model = build_model(encoder, dataset.tasks, pooling=config.pooling, normalize=config.normalize, dropout=config.dropout,
                                  encoder_dropout=config.encoder_dropout, max_length=longest, base=config.encoder,
                                  lora_rank=config.lora_rank if config.fine_tuning == "lora" else 0).to(machine.device)
+        self.model.config.hints = [asdict(hint) for hint in find_hints(dataset.train, dataset.tasks)]
         self.tasks = list(self.model.tasks.values())
         self.train_split, self.dev_split, self.test_split = (
             make_split(self.tokenizer, self.tasks, rows, longest, laid_out / f"{name}-examples.arrow", progress)
@@ -213,6 +215,7 @@ class Learner:
         whole = Answers({index: made for part in parts for index, made in part.predictions.items()},
                         {task: sum(part.losses.get(task, 0.0) for part in parts) for task in tasks})
         got = score(self.tasks, split, whole)
+        self.tallies = got.tallies
         return Evaluated(self.progress.step, self.epoch, name, got.losses, got.scores, got.everything_right, got.score,
                          is_best=name == "dev" and got.score > self.progress.best_score, seconds=time.perf_counter() - start)
 
@@ -238,6 +241,8 @@ class Learner:
         self.tokenizer.save_pretrained(folder)
         if resumable:
             torch.save(self.optimizer.state_dict(), folder / "optimizer.pt")
+        else:
+            write_tallies(folder, self.tallies)
 
     def _facts(self) -> dict[str, Any]:
         return {"step": self.progress.step, "progress": asdict(self.progress), "data": fingerprint(self.dataset),

@@ -80,3 +80,11 @@ class Task(ABC):
     @abstractmethod
     def is_right(self, gold: Value, prediction: Prediction) -> bool:
         """Whether nothing in `prediction` differs from `gold`."""
+
+    @abstractmethod
+    def tally(self, gold: Value, prediction: Prediction) -> tuple[int, int]:
+        """What one labelled row adds to the two counts that the main score follows from: hits, and items in gold plus items predicted.
+
+        The main score is 2 hits / items: F1, which is accuracy where gold and prediction have one item each. A row is right if its
+        hits are half of its items.
+        """

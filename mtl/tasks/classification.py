@@ -46,3 +46,6 @@ class Classification(Task):
 
     def is_right(self, gold: Value, prediction: Prediction) -> bool:
         return prediction.label == gold
+
+    def tally(self, gold: Value, prediction: Prediction) -> tuple[int, int]:
+        return int(self.is_right(gold, prediction)), 2

@@ -100,6 +100,9 @@ class Tagging(Task):
     def is_right(self, gold: Value, prediction: Prediction) -> bool:
         return set(prediction.spans) == set(gold)
 
+    def tally(self, gold: Value, prediction: Prediction) -> tuple[int, int]:
+        return len(set(gold) & set(prediction.spans)), len(gold) + len(prediction.spans)
+
 
 def _best_paths(log_probs: Tensor, lengths: Tensor, labels: int) -> Tensor:
     """Viterbi (1967) over legal BIO sequences: I-x may follow only B-x or I-x.
