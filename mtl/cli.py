@@ -245,8 +245,8 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _plain(predicted: "Predicted") -> dict[str, Any]:
-    """A prediction as a JSON object: entities as in our own data files, with their text and probability."""
-    values: dict[str, Any] = {"text": predicted.text}
+    """A prediction as a JSON object: entities as in our own data files, with their text and probability; contradictions, if any."""
+    values: dict[str, Any] = {"text": predicted.text} | ({"contradictions": predicted.contradictions} if predicted.contradictions else {})
     for task, answer in predicted.predictions.items():
         if hasattr(answer, "spans"):
             values[task] = [{"start": span.start, "end": span.end, "label": span.label, "text": predicted.text[span.start:span.end],

@@ -20,7 +20,8 @@ logging.disable_progress_bar()  # its bars for every save would garble the log i
 
 
 class MultiTaskConfig(PreTrainedConfig):
-    """The encoder's own config, the tasks (TaskSpecs as plain values), and how the heads are fed.
+    """The encoder's own config, the tasks (TaskSpecs as plain values), how the heads are fed, and what never stands together in the
+    training rows (Hints of hints.py as plain values, the surest first).
 
     `base` is the encoder's name. With a `lora_rank` above 0 a checkpoint has no weights of it, only adapters and heads; `base_sha256`
     tells whether what is found under that name later is still the same.
@@ -31,6 +32,7 @@ class MultiTaskConfig(PreTrainedConfig):
 
     encoder: dict | PreTrainedConfig | None = None
     tasks: list = field(default_factory=list)
+    hints: list = field(default_factory=list)
     pooling: str = "mean"
     normalize: bool = False
     dropout: float = 0.1

@@ -10,24 +10,28 @@ import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from mtl.batching import by_length, encode
+from mtl.data.rows import Value
 from mtl.data.words import find_words
 from mtl.encoder import plain_text_tokenizer
 from mtl.errors import MtlError
 from mtl.evaluation import answer, load_weights
+from mtl.hints import Hint, contradictions
 from mtl.machine import Machine, find_machine
 from mtl.model import MultiTaskModel
-from mtl.tasks.base import Encoding, Prediction
+from mtl.tasks.base import Encoding, Prediction, Tagged
 
 MAX_TEXT = 20_000
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """One text with the prediction of every task asked for; `cut_at` is the character from which on nothing was read, None if all was."""
+    """One text with the prediction of every task asked for; `cut_at` is the character from which on nothing was read, None if all was;
+    `contradictions` are sentences about predictions that never stood together in the training rows."""
 
     text: str
     predictions: dict[str, Prediction]
     cut_at: int | None
+    contradictions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,15 @@ class Predictor:
         names = list(tasks) or list(self.model.tasks)
         batches = by_length([len(encoding.ids) for encoding in encodings], batch_size)
         got = answer(self.model, [(encoding, None) for encoding in encodings], batches, self.machine, names).predictions
-        return [Predicted(text, got[index], _cut_at(encodings[index], self.model.config.max_length)) for index, text in enumerate(texts)]
+        hints = [Hint(**hint) for hint in self.model.config.hints]
+        return [Predicted(text, got[index], _cut_at(encodings[index], self.model.config.max_length),
+                          contradictions(hints, text, {task: _value(made) for task, made in got[index].items()}))
+                for index, text in enumerate(texts)]
+
+
+def _value(prediction: Prediction) -> Value:
+    """What is predicted, as it would stand in a row."""
+    return prediction.spans if isinstance(prediction, Tagged) else prediction.label
 
 
 def _cut_at(encoding: Encoding, max_length: int) -> int | None:

@@ -3,6 +3,7 @@ torch is imported when it is asked for, so that the page is there first."""
 
 from __future__ import annotations
 
+import html
 import time
 from contextlib import suppress
 from functools import lru_cache
@@ -96,6 +97,12 @@ def describe(predicted: Predicted, source: str, device: str, milliseconds: float
     return f"{source}; {device}; {milliseconds:.1f} ms for all tasks.{cut}"
 
 
+def contradictions_html(predicted: Predicted) -> str:
+    """What stands under the answer if parts of it never stood together in training, else nothing."""
+    told = "".join(f'<p class="mtl-finding mtl-warning">{html.escape(sentence)}</p>' for sentence in predicted.contradictions)
+    return told and f'<div class="mtl-report">{told}</div>'
+
+
 # Layout and wiring
 
 
@@ -119,11 +126,12 @@ class PredictTab:
         with gr.Row():
             self.classified = [gr.Label(visible=False, num_top_classes=5, min_width=260, elem_id=f"classified-{index}")
                                for index in range(MAX_TASKS)]
+        self.doubts = gr.HTML(visible=False, elem_id="contradictions")
         self.timer = gr.Timer(2.0, active=False)
         self._wire(tab)
 
     def _wire(self, tab: gr.Tab) -> None:
-        page, outputs = self.page, [self.about, *self.tagged, *self.classified]
+        page, outputs = self.page, [self.about, *self.tagged, *self.classified, self.doubts]
         ask = [self.model, self.device, self.text]
         hidden = {"show_progress": "hidden", "api_visibility": "private"}
         gr.on([tab.select, self.model.focus, page.run_id.change], self.list_models, [page.browser, page.run_id, self.model], self.model,
@@ -172,7 +180,7 @@ class PredictTab:
         return [describe(predicted, source, predictor.machine.device, milliseconds), *self._answers(predictor, predicted)]
 
     def _say(self, message: str) -> list:
-        return [message] + [gr.update(visible=False, value=None)] * (2 * MAX_TASKS)
+        return [message] + [gr.update(visible=False, value=None)] * (2 * MAX_TASKS + 1)
 
     def _answers(self, predictor: Predictor, predicted: Predicted) -> list:
         from mtl.tasks.base import Tagged
@@ -186,4 +194,5 @@ class PredictTab:
             else:
                 classified.append(gr.Label(value=answer.probabilities, label=name, visible=True))
         return [*tagged, *[gr.update(visible=False, value=None)] * (MAX_TASKS - len(tagged)),
-                *classified, *[gr.update(visible=False, value=None)] * (MAX_TASKS - len(classified))]
+                *classified, *[gr.update(visible=False, value=None)] * (MAX_TASKS - len(classified)),
+                gr.update(visible=bool(predicted.contradictions), value=contradictions_html(predicted))]
