@@ -2,7 +2,7 @@
 measure and by prediction to answer."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from mtl.encoder import load_encoder
 from mtl.errors import MtlError
 from mtl.machine import Machine
 from mtl.model import MultiTaskConfig, MultiTaskModel, at_rest, build_model, learned_weights
-from mtl.states import States
+from mtl.states import States, keep_states
 from mtl.tasks.base import Encoding, Prediction, Task
 
 
@@ -76,6 +76,11 @@ def make_split(tokenizer: PreTrainedTokenizerBase, tasks: Sequence[Task], rows: 
 
     examples = keep(look_at(make_examples(tokenizer, tasks, rows, max_length)), example_shape(tasks), file)
     return Split(rows, examples, lengths, targets, cut)
+
+
+def with_states(split: Split, model: MultiTaskModel, machine: Machine, file: Path, progress: Callable[[str, float], None]) -> Split:
+    """`split` with what the encoder of `model`, which is frozen, says about it; if it is much, in `file`."""
+    return replace(split, states=keep_states(model, split.examples, split.lengths, machine, file, progress))
 
 
 @torch.inference_mode()

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.configuration_utils import SubConfigSpec
+from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils import ModelOutput, logging
 
 from mtl.config import TaskSpec
@@ -23,8 +24,8 @@ class MultiTaskConfig(PreTrainedConfig):
     """The encoder's own config, the tasks (TaskSpecs as plain values), how the heads are fed, and what never stands together in the
     training rows (Hints of hints.py as plain values, the surest first).
 
-    `base` is the encoder's name. With a `lora_rank` above 0 a checkpoint has no weights of it, only adapters and heads; `base_sha256`
-    tells whether what is found under that name later is still the same.
+    `base` is the encoder's name. With `only_heads`, or a `lora_rank` above 0, a checkpoint has no weights of it, only heads and adapters;
+    `base_sha256` tells whether what is found under that name later is still the same.
     """
 
     model_type = "mtl-studio"
@@ -40,6 +41,12 @@ class MultiTaskConfig(PreTrainedConfig):
     base: str = ""
     base_sha256: str = ""
     lora_rank: int = 0
+    only_heads: bool = False
+
+    @property
+    def needs_base(self) -> bool:
+        """Whether a checkpoint has to be put together with its encoder."""
+        return self.only_heads or self.lora_rank > 0
 
     def specs(self) -> list[TaskSpec]:
         """The tasks as TaskSpecs."""
@@ -64,8 +71,9 @@ class MultiTaskModel(PreTrainedModel):
 
     def __init__(self, config: MultiTaskConfig) -> None:
         super().__init__(config)
-        if config.lora_rank and torch.get_default_device().type == "meta":  # from_pretrained; it would make up the frozen weights
-            raise MtlError("This checkpoint has adapters and heads, but not the encoder that they belong to. Load it with "
+        if config.needs_base and torch.get_default_device().type == "meta":  # from_pretrained; it would make up the frozen weights
+            what = "adapters and heads" if config.lora_rank else "heads"
+            raise MtlError(f"This checkpoint has {what}, but not the encoder that they belong to. Load it with "
                            "mtl.evaluation.load_weights.")
         self.encoder = AutoModel.from_config(config.encoder)
         if config.pooling != "pooler" and getattr(self.encoder, "pooler", None) is not None:
@@ -76,15 +84,25 @@ class MultiTaskModel(PreTrainedModel):
         self.dropout = nn.Dropout(config.dropout)
         # numbered, because a task's name may hold characters (a dot) that a module's may not
         self.heads = nn.ModuleList(nn.Linear(config.encoder.hidden_size, task.outputs) for task in self.tasks.values())
+        self.frozen: list[nn.Module] = [self.encoder] if config.only_heads else []  # in eval mode always: what never learns is not noisy
         self.post_init()
 
+    def train(self, mode: bool = True) -> "MultiTaskModel":
+        """As for any module, but frozen parts stay in eval mode."""
+        super().train(mode)
+        for part in self.frozen:
+            part.eval()
+        return self
+
     def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: dict[str, Tensor] | None = None,
-                tasks: Sequence[str] | None = None) -> MultiTaskOutput:
+                tasks: Sequence[str] | None = None, states: Tensor | None = None) -> MultiTaskOutput:
         """One encoder pass and the heads of `tasks` (default: those that `labels` are given for, else all).
 
-        input_ids, attention_mask (B, T); labels: for each task (B) or (B, T), -100 where there is none.
+        input_ids, attention_mask (B, T); labels: for each task (B) or (B, T), -100 where there is none; states (B, T, H): what the
+        encoder's last layer says, if it is known, so that it need not be asked.
         """
-        states = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
+        states = (self.encoder(input_ids=input_ids, attention_mask=attention_mask) if states is None
+                  else BaseModelOutput(last_hidden_state=states))
         tokens = self.dropout(states.last_hidden_state)  # (B, T, H)
         sentence = self.dropout(self._pool(states, attention_mask))  # (B, H)
         wanted = tasks or labels or self.tasks
@@ -109,27 +127,56 @@ AutoModel.register(MultiTaskConfig, MultiTaskModel)
 
 
 def build_model(encoder: PreTrainedModel, specs: Sequence[TaskSpec], *, pooling: str, normalize: bool, dropout: float,
-                encoder_dropout: float | None, max_length: int, base: str = "", lora_rank: int = 0) -> MultiTaskModel:
-    """A model with the weights of `encoder`, which is called `base`, and new heads for the tasks `specs`; with a `lora_rank`, these weights
-    are frozen and have new adapters of that rank beside them. What is new is drawn from torch's global generator."""
+                encoder_dropout: float | None, max_length: int, base: str = "", lora_rank: int = 0,
+                only_heads: bool = False) -> MultiTaskModel:
+    """A model with the weights of `encoder`, which is called `base`, and new heads for the tasks `specs`. With a `lora_rank`, these weights
+    are frozen and have new adapters of that rank beside them; with `only_heads`, they are frozen. What is new is drawn from torch's global
+    generator."""
     if encoder_dropout is not None:
         for name in vars(encoder.config):
             if name.endswith(("dropout", "dropout_prob")) and "classifier" not in name:
                 setattr(encoder.config, name, encoder_dropout)
     encoder.config._name_or_path = ""  # a folder of this machine, which no checkpoint should name
     config = MultiTaskConfig(encoder=encoder.config, tasks=[spec.model_dump(mode="json") for spec in specs], pooling=pooling,
-                             normalize=normalize, dropout=dropout, max_length=max_length, base=base, lora_rank=lora_rank)
+                             normalize=normalize, dropout=dropout, max_length=max_length, base=base, lora_rank=lora_rank,
+                             only_heads=only_heads)
     model = MultiTaskModel(config)
     weights = {name: weight for name, weight in encoder.state_dict().items() if name in model.encoder.state_dict()}
     model.encoder.load_state_dict(weights)
     if lora_rank:
         add_adapters(model.encoder, lora_rank, encoder_dropout or 0.0)
+    if only_heads:
+        model.encoder.requires_grad_(False)
+    if config.needs_base:
         config.base_sha256 = frozen_sha256(model)
     return model
 
 
+def freeze_lowest(model: MultiTaskModel, layers: int, embeddings: bool) -> None:
+    """From now on the lowest `layers` and, with them or with `embeddings`, what is before the first one keep their weights.
+
+    Raises MtlError if the encoder has fewer layers, or none that could be told apart.
+    """
+    encoder, count = model.encoder, model.config.encoder.num_hidden_layers
+    if model.config.needs_base or not (layers or embeddings):
+        return  # all of the encoder is frozen already, or nothing is to be
+    if layers > count:
+        raise MtlError(f"frozen_layers is {layers}, but the encoder '{model.config.base}' has {count} layers. Use 0 to {count}.")
+    # some encoders have several lists, each with its part of every layer; what is inside a layer has a number in its name
+    lists = [part for name, part in encoder.named_modules()
+             if isinstance(part, nn.ModuleList) and len(part) == count and not any(word.isdigit() for word in name.split("."))]
+    if layers and not lists:
+        raise MtlError(f"The layers of the encoder '{model.config.base}' cannot be told apart. Set frozen_layers to 0.")
+    before = [part for name, part in encoder.named_children() if "emb" in name] or [encoder.get_input_embeddings()]
+    model.frozen = before + [layer for parts in lists for layer in parts[:layers]]
+    for part in model.frozen:
+        part.requires_grad_(False)
+
+
 def learned_weights(model: MultiTaskModel) -> dict[str, Tensor]:
-    """What a checkpoint of `model` has to hold: everything but the frozen weights."""
+    """What a checkpoint of `model` has to hold: everything, or everything but the encoder's own weights if these are found by its name."""
+    if not model.config.needs_base:
+        return model.state_dict()
     frozen = {name for name, weight in model.named_parameters() if not weight.requires_grad}
     return {name: weight for name, weight in model.state_dict().items() if name not in frozen}
 
@@ -138,7 +185,8 @@ def at_rest(model: MultiTaskModel) -> MultiTaskModel:
     """`model` itself, from now on only to answer: in eval mode, without gradients, its adapters merged into the encoder's weights."""
     if model.config.lora_rank:
         merge_adapters(model.encoder)
-        model.config.lora_rank, model.config.base_sha256 = 0, ""
+    if model.config.needs_base:  # no more: it is whole
+        model.config.lora_rank, model.config.only_heads, model.config.base_sha256 = 0, False, ""
     return model.eval().requires_grad_(False)
 
 
