@@ -4,26 +4,21 @@ the page. torch is imported inside the commands, so that --help answers at once.
 import argparse
 import json
 import os
-import signal
 import sys
-import time
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from types import UnionType
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any
 
-from mtl.config import RunConfig, make_config, parse_columns, parse_hub, parse_weights, read_config
+from mtl import cli_compare, cli_data, cli_scores
+from mtl.config import RunConfig, make_config
 from mtl.errors import MtlError
-from mtl.events import Event, RunStarted, StatusChanged, StepDone, describe
-from mtl.runs import STARTER_NAME, Run, create_run, default_root, list_runs, open_run, open_starter, read_history, starter_folder
+from mtl.runs import STARTER_NAME, Run, create_run, default_root, list_runs, open_starter, read_history, starter_folder
 from mtl.starter import STARTER, make_starter
+from mtl.terminal import STOPPED, StopSignal, Terminal, add_settings, find_run, read_settings, settings_given, settled
 
 if TYPE_CHECKING:
     from mtl.prediction import Predicted
-
-STOPPED = 130  # the exit status after Ctrl-C or SIGTERM, as shells expect it; the run is saved and can be resumed
-PROGRESS_EVERY = 10.0  # seconds between two lines about the steps
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -42,10 +37,10 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="train a model, or go on with a run")
     train.set_defaults(act=_train)
     train.add_argument("--resume", metavar="RUN", help="go on with this run (its id, or 'last') from its newest checkpoint")
-    train.add_argument("--preset", default="", help="datasets of the Hub that go well together, such as snips ('list' lists them)")
-    train.add_argument("--config", metavar="FILE", type=Path, help="settings as JSON, such as a run's config.json; flags win over it")
-    for name in RunConfig.model_fields:
-        _add_flag(train, name)
+    train.add_argument("--compare", action="store_true", help="then train each task alone, and tell whether training together helped")
+    train.add_argument("--seeds", metavar="N", type=int, default=1, help="with --compare: so many of each (default: 1)")
+    train.add_argument("--test", action="store_true", help="when it is finished, measure its best checkpoint on the test rows")
+    add_settings(train)
 
     predict = commands.add_parser("predict", help="ask a trained model; prints a JSON object per text")
     predict.set_defaults(act=_predict)
@@ -64,94 +59,49 @@ def _parser() -> argparse.ArgumentParser:
     starter.add_argument("--seed", type=int, metavar="N", default=STARTER["seed"], help="(default: %(default)s)")
     starter.add_argument("--epochs", type=int, metavar="N", default=STARTER["epochs"], help="(default: %(default)s)")
     starter.add_argument("--folder", type=Path, metavar="FOLDER", default=starter_folder(), help="(default: checkpoints/starter)")
-    from mtl import cli_data
-
     cli_data.add_parsers(commands)
+    cli_compare.add_parsers(commands)
+    cli_scores.add_parsers(commands)
     return parser
-
-
-def _add_flag(parser: argparse.ArgumentParser, name: str) -> None:
-    """A flag for the field `name`. One that is not given is absent from the options, so that the field's own default holds."""
-    field = RunConfig.model_fields[name]
-    default, kind = field.get_default(call_default_factory=True), field.annotation
-    shown = "none" if default in ("", None, (), {}) else default
-    flag: dict[str, Any] = {"default": argparse.SUPPRESS, "help": f"{field.description} (default: {shown})".replace("%", "%%")}
-    if get_origin(kind) is Literal:
-        flag["choices"] = get_args(kind)
-    elif kind is bool:
-        flag["action"] = argparse.BooleanOptionalAction
-    elif kind is int:
-        flag |= {"type": int, "metavar": "N"}
-    elif kind is float or get_origin(kind) is UnionType:
-        flag |= {"type": float, "metavar": "X"}
-    elif name.endswith("_files"):
-        flag |= {"nargs": "+", "metavar": "FILE"}
-    else:
-        special = {"weights": "TASK=X,...", "tasks": "TASK,...", "hub": "ID[:CONFIG],...", "columns": "COLUMN=ROLE,..."}
-        flag["metavar"] = special.get(name, "TEXT")
-    parser.add_argument("--" + name.replace("_", "-"), **flag)
 
 
 # train
 
 
 def _train(options: argparse.Namespace) -> int:
+    if options.compare and options.test:
+        raise MtlError("--test is for one run. Compare first, then choose one and measure it: python -m mtl evaluate RUN --split test")
+    if options.compare and not options.resume:
+        return cli_compare.train_and_compare(options)
     _become_processes()
     from mtl.runner import carry_out
     from mtl.training import join_processes
 
-    flags = {name: value for name, value in vars(options).items() if name in RunConfig.model_fields}
-    if options.resume and (flags or options.config):
+    if options.resume and (settings_given(options) or options.config or options.preset or options.compare):
         raise MtlError("--resume goes on with the settings that the run began with. Leave the other flags out, or start a new run.")
-    names = [name.strip() for name in flags.pop("tasks", "").split(",") if name.strip()]
-    config = None if options.resume else _config(options.config, flags, options.preset)
+    config, names = (None, []) if options.resume else read_settings(options)
     world = join_processes(config.device if config else "auto")
     is_first = world is None or world.process_index == 0
-    run = _same_for_all(world, lambda: _find_run(options.resume) if config is None else _new_run(config, names))
-    stop = _StopSignal()
+    run = _same_for_all(world, lambda: find_run(options.resume) if config is None else _new_run(config, names, options.test))
+    stop = StopSignal()
     with run.hold() if is_first else nullcontext():
         if is_first:
             print(f"Run {run.id}\nTo watch it on the page: python app.py, then open /?run={run.id}", flush=True)
         status = carry_out(run, resume=bool(options.resume), between_steps=lambda training: stop.asked,
-                           show=_Terminal().show if is_first else lambda event: None, is_logging=is_first)
+                           show=Terminal().show if is_first else lambda event: None, is_logging=is_first)
     if is_first and status == "stopped":
         print(f"To go on: python -m mtl train --resume {run.id}")
+    if is_first and status == "finished":
+        cli_scores.finish_with_test(run) if options.test else cli_scores.offer_test(run)
     return {"finished": 0, "stopped": STOPPED}.get(status, 1)
 
 
-def _new_run(config: RunConfig, names: list[str]) -> Run:
+def _new_run(config: RunConfig, names: list[str], wants_test: bool) -> Run:
     """A run of `config` with the tasks `names` (none: all), its data fetched and understood first."""
-    from mtl.data.settle import settle
-
-    root = default_root()
-    return create_run(root, settle(config, root / "hub", names, _Terminal().progress))
-
-
-def _config(file: Path | None, flags: dict[str, Any], preset: str = "") -> RunConfig:
-    """The settings of the file or the preset, if any, with the flags over them."""
-    from mtl.data.settle import preset_config
-
-    values = (read_config(file).model_dump() if file else {}) | (preset_config(preset) if preset else {})
-    values |= {name: tuple(value) if isinstance(value, list) else value for name, value in flags.items()}
-    if isinstance(values.get("weights"), str):
-        values["weights"] = parse_weights(values["weights"])
-    if isinstance(values.get("columns"), str):
-        values["columns"] = parse_columns(values["columns"])
-    if isinstance(values.get("hub"), str):
-        values["hub"] = parse_hub(values["hub"])
-    if "source" not in flags and (values.get("train_files") or values.get("hub")):
-        values["source"] = "files" if values.get("train_files") else "hub"
-    return make_config(values)
-
-
-def _find_run(name: str) -> Run:
-    """The run called `name`; 'last' is the newest."""
-    if name != "last":
-        return open_run(default_root(), name)
-    runs = list_runs(default_root())
-    if not runs:
-        raise MtlError("There is no run yet. Start one: python -m mtl train")
-    return runs[0]
+    config = settled(config, names)
+    if wants_test:
+        cli_scores.refuse_without_test_rows(config)
+    return create_run(default_root(), config)
 
 
 def _same_for_all(world: Any, find: Any) -> Run:
@@ -187,55 +137,13 @@ def _become_processes() -> None:
     os.execv(sys.executable, command + sys.argv[1:])
 
 
-class _StopSignal:
-    """Ctrl-C and SIGTERM ask for a stop between two steps; a second Ctrl-C does not wait."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        signal.signal(signal.SIGTERM, self._ask)
-        signal.signal(signal.SIGINT, self._ask)
-
-    def _ask(self, number: int, frame: Any) -> None:
-        self.asked = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-class _Terminal:
-    """Tells events as lines; steps only now and then."""
-
-    def __init__(self) -> None:
-        self._total, self._last = 0, time.monotonic()
-
-    def show(self, event: Event) -> None:
-        if isinstance(event, RunStarted):
-            self._total = event.total_steps
-        text = self._step(event) if isinstance(event, StepDone) else describe(event)
-        if text:
-            failed = isinstance(event, StatusChanged) and event.status == "failed"
-            print(f"{time.strftime('%H:%M:%S')}  {text}", file=sys.stderr if failed else sys.stdout, flush=True)
-
-    def progress(self, what: str, share: float) -> None:
-        """Tell now and then how far something is that takes long."""
-        if time.monotonic() - self._last > PROGRESS_EVERY:
-            self._last = time.monotonic()
-            print(f"{time.strftime('%H:%M:%S')}  {what}: {share:.0%}", flush=True)
-
-    def _step(self, event: StepDone) -> str | None:
-        if time.monotonic() - self._last < PROGRESS_EVERY:
-            return None
-        self._last = time.monotonic()
-        losses = ", ".join(f"{task} {loss:.3f}" for task, loss in event.losses.items())
-        left = (self._total - event.step) * event.seconds / event.step
-        return f"step {event.step} of {self._total}, loss: {losses}; {event.sentences_per_second:.0f} sentences/s, {left / 60:.1f} min left"
-
-
 # predict, runs, starter
 
 
 def _predict(options: argparse.Namespace) -> int:
     from mtl.prediction import Predictor
 
-    checkpoint = open_starter() if options.run == STARTER_NAME else _find_run(options.run).checkpoint(options.checkpoint)
+    checkpoint = open_starter() if options.run == STARTER_NAME else find_run(options.run).checkpoint(options.checkpoint)
     predictor = Predictor.load(checkpoint, options.device)
     tasks = [name.strip() for name in options.tasks.split(",") if name.strip()]
     texts = options.text or [line for line in sys.stdin.read().splitlines() if line.strip()]
@@ -270,8 +178,8 @@ def _runs(options: argparse.Namespace) -> int:
 
 
 def _starter(options: argparse.Namespace) -> int:
-    config, stop = make_config(STARTER | {"seed": options.seed, "epochs": options.epochs}), _StopSignal()
-    make_starter(config, options.folder, between_steps=lambda training: stop.asked, show=_Terminal().show)
+    config, stop = make_config(STARTER | {"seed": options.seed, "epochs": options.epochs}), StopSignal()
+    make_starter(config, options.folder, between_steps=lambda training: stop.asked, show=Terminal().show)
     print(f"The starter model is in {options.folder}; its scores are in the README.md there.")
     return 0
 

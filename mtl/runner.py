@@ -47,7 +47,7 @@ def carry_out(run: Run, *, resume: bool, between_steps: BetweenSteps, show: Call
                     status = event.status
     except Exception as error:
         status = "failed"
-        message = _explain(error, run)
+        message = explain(error, run)
         try:
             record(StatusChanged("failed", message))
         except OSError:
@@ -60,7 +60,7 @@ def carry_out(run: Run, *, resume: bool, between_steps: BetweenSteps, show: Call
     return status
 
 
-def _explain(error: Exception, run: Run) -> str:
+def explain(error: Exception, run: Run) -> str:
     """What went wrong, for the user; what we did not foresee keeps its traceback in the run's folder and in the terminal."""
     if isinstance(error, MtlError):
         return str(error)

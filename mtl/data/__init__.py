@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mtl.config import MAX_TASKS, RunConfig, TaskSpec
+from mtl.config import MAX_TASKS, RunConfig, TaskSpec, read_config
 from mtl.data.hypothetical import make_rows
 from mtl.data.readers import Progress, label_twins, no_progress, read_files
 from mtl.data.rows import Dataset, Row, Table, count_all, learn_labels, split_rows
@@ -14,6 +14,7 @@ from mtl.errors import MtlError
 
 NEWSROOM = Path(__file__).parent / "newsroom"  # the bundled corpus, with its datasheet
 LAID_OUT = "rows"  # the folder within a run's, where rows lie that are too many for memory
+SPLIT = "split.json"  # in the folder of a run that is compared with others: the settings whose rows and split they all take
 
 
 def split_paths(config: RunConfig, folder: Path) -> dict[str, list[Path]]:
@@ -45,10 +46,18 @@ def read_table(config: RunConfig, folder: Path, into: Path | None = None, progre
 
 def load(config: RunConfig, folder: Path, into: Path | None = None, progress: Progress = no_progress,
          table: Table | None = None) -> Dataset:
-    """Read, check and split everything that `config` names; the training rows are `table`, if they were read already.
+    """Read, check and split everything that `config` names; the training rows are `table`, if they were read already. In a run that is
+    compared with others, they are what `load_shared` gives.
 
     Raises MtlError, naming file and line, if there is anything in it that cannot be learned from.
     """
+    if (folder / SPLIT).is_file():
+        return load_shared(read_config(folder / SPLIT), [spec.name for spec in config.tasks], folder, into, progress)
+    return _load(config, folder, into, progress, table)
+
+
+def _load(config: RunConfig, folder: Path, into: Path | None, progress: Progress, table: Table | None = None,
+          with_test: bool = True) -> Dataset:
     table, where = table or read_table(config, folder, into, progress), describe_source(config)
     wanted = choose_tasks(table, config.tasks, where)
     notices = list(table.notices)
@@ -61,7 +70,7 @@ def load(config: RunConfig, folder: Path, into: Path | None = None, progress: Pr
             raise MtlError(f"{where}: no row has any of the labels that task '{spec.name}' was given ({', '.join(spec.labels[:5])}). "
                            "Leave the labels out to take those of the data.")
     paths = split_paths(config, folder)
-    test = _read_more("test", paths["test"], table, specs, notices, into, progress)
+    test = _read_more("test", paths["test"] if with_test else [], table, specs, notices, into, progress)
     if paths["dev"]:
         dev = _read_more("dev", paths["dev"], table, specs, notices, into, progress)
     else:
@@ -72,6 +81,16 @@ def load(config: RunConfig, folder: Path, into: Path | None = None, progress: Pr
         if not any(row.values[spec.name] is not None for row in dev):
             notices.append(f"Dev has no row labelled for '{spec.name}': its score cannot be shown.")
     return Dataset(train, dev, test, specs, notices)
+
+
+def load_shared(config: RunConfig, names: Sequence[str], folder: Path, into: Path | None = None,
+                progress: Progress = no_progress) -> Dataset:
+    """The rows that a run of `config` learns from and is measured on, as far as they are labelled for the tasks `names` (none: all), with
+    the labels that they have there; never its test rows. How rows are split may depend on seed and tasks: here it depends on neither."""
+    base = _load(config, folder, into, progress, with_test=False)
+    names = names or [spec.name for spec in base.tasks]
+    train, dev = (_having(rows, names) for rows in (base.train, base.dev))
+    return Dataset(train, dev, [], [spec for spec in base.tasks if spec.name in names], base.notices)
 
 
 def choose_tasks(table: Table, wanted: Sequence[TaskSpec], where: str) -> list[TaskSpec]:
@@ -130,10 +149,15 @@ def _read_more(split: str, paths: list[Path], train: Table, specs: list[TaskSpec
 def _labelled(rows: Sequence[Row], specs: list[TaskSpec], where: str, notices: list[str]) -> Sequence[Row]:
     """The rows with a label for any of the tasks."""
     names = [spec.name for spec in specs]
-    has_label = np.fromiter((any(row.values.get(name) is not None for name in names) for row in rows), bool, len(rows))
-    if not has_label.any():
+    labelled = _having(rows, names)
+    if not labelled:
         raise MtlError(f"{where}: no row is labelled for any of the tasks {', '.join(names)}. Label some rows.")
-    if has_label.all():
-        return rows
-    notices.append(f"{where}: {int((~has_label).sum()):,} of {len(rows):,} rows have no label for any task and are left out.")
-    return pick(rows, np.flatnonzero(has_label))
+    if len(labelled) < len(rows):
+        notices.append(f"{where}: {len(rows) - len(labelled):,} of {len(rows):,} rows have no label for any task and are left out.")
+    return labelled
+
+
+def _having(rows: Sequence[Row], names: Sequence[str]) -> Sequence[Row]:
+    """Those of `rows` that have a value for any of the tasks `names`, in their order."""
+    has_label = np.fromiter((any(row.values.get(name) is not None for name in names) for row in rows), bool, len(rows))
+    return rows if has_label.all() else pick(rows, np.flatnonzero(has_label))

@@ -1,0 +1,88 @@
+"""`python -m mtl compare` and `train --compare`: several runs as one question, in the terminal. The page shows them too."""
+
+import argparse
+import os
+from typing import Any
+
+from mtl.comparing import conduct
+from mtl.comparison import Comparison, alone_plan, compare_with, create, list_comparisons, open_comparison
+from mtl.errors import MtlError
+from mtl.events import StatusChanged
+from mtl.runs import Run, default_root, read_history
+from mtl.terminal import STOPPED, StopSignal, Terminal, find_run, read_settings, settled
+from mtl.verdict import markdown, read_card
+
+
+def add_parsers(commands: argparse._SubParsersAction) -> None:
+    """The commands, for cli.py."""
+    compare = commands.add_parser("compare", help="did it help? train each task of a run alone too, and compare")
+    compare.set_defaults(act=compare_run)
+    compare.add_argument("run", nargs="?", help="a finished run (its id, or 'last')")
+    compare.add_argument("--seeds", metavar="N", type=int, default=1, help="so many of each run, with different seeds (default: 1)")
+    compare.add_argument("--resume", metavar="ID", help="go on with a comparison, a sweep or a search (its id, or 'last')")
+
+
+def train_and_compare(options: argparse.Namespace) -> int:
+    """`train --compare`: all tasks together, then each alone."""
+    _refuse_processes()
+    config = settled(*read_settings(options))
+    return go_on(create(default_root(), config, alone_plan(config, options.seeds)))
+
+
+def compare_run(options: argparse.Namespace) -> int:
+    """`compare RUN` or `compare --resume ID`."""
+    _refuse_processes()
+    if bool(options.run) == bool(options.resume):
+        raise MtlError("Name a finished run, such as: python -m mtl compare last. Or go on with a comparison: compare --resume ID.")
+    if options.resume:
+        return go_on(_find(options.resume))
+    return go_on(compare_with(find_run(options.run), options.seeds))
+
+
+def _find(name: str) -> Comparison:
+    if name != "last":
+        return open_comparison(default_root(), name)
+    found = list_comparisons(default_root())
+    if not found:
+        raise MtlError("There is no comparison yet. Start one: python -m mtl train --compare")
+    return found[0]
+
+
+def _refuse_processes() -> None:
+    if "MASTER_ADDR" in os.environ:
+        raise MtlError("A comparison runs in one process. Leave accelerate launch out: python -m mtl ...")
+
+
+def go_on(comparison: Comparison) -> int:
+    """Train what is left of `comparison` and print the result; the exit status."""
+    print(f"Comparison {comparison.id}: {len(comparison.plan.members)} runs", flush=True)
+    with comparison.hold():
+        status = conduct(comparison, _Hand(comparison), show=Terminal().show)
+    if status == "stopped":
+        print(f"To go on: python -m mtl compare --resume {comparison.id}")
+        return STOPPED
+    if status != "finished":
+        Terminal().show(StatusChanged(status, read_history(comparison).message))
+        return 1
+    if card := read_card(comparison.folder):
+        print(markdown(card))
+    return 0
+
+
+class _Hand:
+    """Ctrl-C stops the run in work, and with it the comparison."""
+
+    def __init__(self, comparison: Comparison) -> None:
+        self._comparison, self._signal = comparison, StopSignal()
+
+    @property
+    def stopped(self) -> bool:
+        return self._signal.asked
+
+    def turn_to(self, run: Run) -> None:
+        roles = [member.role for member in self._comparison.plan.members]
+        place = next(index for index, member in enumerate(self._comparison.plan.members) if member.run == run.id)
+        print(f"\n{place + 1} of {len(roles)}, {roles[place]}: run {run.id}", flush=True)
+
+    def between_steps(self, learner: Any) -> bool:
+        return self._signal.asked

@@ -1,0 +1,263 @@
+"""Did it help? Comparisons: which runs they are made of, that all are measured alike, that nothing is done twice, and the card."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mtl.cli import main
+from mtl.comparing import conduct
+from mtl.comparison import Comparison, alone_plan, compare_with, create, list_comparisons, open_comparison
+from mtl.data import load
+from mtl.errors import MtlError
+from mtl.events import CheckpointSaved, RunStarted, StatusChanged
+from mtl.runs import Run, create_run, list_runs, read_history
+from mtl.verdict import Card, Compared, compare_scores, markdown, read_card, write_card
+
+TASKS = ("class", "sentiment", "entities")
+
+
+@dataclass
+class Hand:
+    """Stops the comparison when it has come to as many runs as `runs`, after `steps` steps of it."""
+
+    runs: int = 99
+    steps: int = 0
+    stopped: bool = False
+    begun: list[str] = field(default_factory=list)
+
+    def turn_to(self, run: Run) -> None:
+        self.begun.append(run.id)
+
+    def between_steps(self, learner) -> bool:
+        self.stopped = self.stopped or len(self.begun) >= self.runs and learner.progress.step >= self.steps
+        return self.stopped
+
+
+def runs_of(comparison: Comparison) -> dict[str, Run]:
+    """The runs that were made, by role and seed."""
+    return {f"{member.role} {member.config.seed}": comparison.member_run(member) for member in comparison.plan.members if member.run}
+
+
+def accuracy(right: list[int]) -> np.ndarray:
+    return np.array([[hit, 2] for hit in right], np.int32)
+
+
+@pytest.fixture
+def small(tiny_config):
+    """Settings of which a run takes a few steps."""
+    return tiny_config(epochs=1, sampling="alternating", batch_size=8, diagnose_every=0)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, tiny_config) -> Comparison:
+    """A comparison that is over."""
+    root = tmp_path_factory.mktemp("runs")
+    config = tiny_config(epochs=2, sampling="alternating", weights={"class": 2.0}, diagnose_every=0)
+    comparison = create(root, config, alone_plan(config, 2))
+    assert conduct(comparison, Hand()) == "finished", read_history(comparison).message
+    return comparison
+
+
+# Which runs
+
+
+def test_each_task_alone_has_the_steps_looks_and_seeds_of_all_together(finished):
+    runs = runs_of(finished)
+    assert list(runs) == [f"{role} {seed}" for seed in (1, 2) for role in ("joint", *(f"alone: {task}" for task in TASKS))]
+    histories = {role: read_history(run) for role, run in runs.items()}
+    assert {history.step for history in histories.values()} == {histories["joint 1"].started.total_steps}
+    assert {tuple(seen.step for seen in history.evaluations if seen.split == "dev") for history in histories.values()} == {
+        tuple(seen.step for seen in histories["joint 1"].evaluations if seen.split == "dev")}
+    for role, run in runs.items():
+        assert run.config.learning_rate == 2e-3 and run.config.seed == int(role[-1])
+        if role.startswith("alone"):
+            assert (run.config.weights, run.config.balancing, run.config.sampling) == ({}, "equal", "joint")
+            assert list(histories[role].started.tasks) == [role.split()[1]]
+
+
+def test_all_runs_are_measured_on_the_same_dev_rows_in_the_same_order_whatever_their_seed_and_tasks(finished):
+    dev = [row.text for row in load(finished.config, finished.folder).dev]
+    for run in runs_of(finished).values():
+        assert [row.text for row in load(run.config, run.folder).dev] == dev
+    alone = runs_of(finished)["alone: class 1"].config
+    assert [row.text for row in load(alone, Path()).dev] != dev  # by itself it would have split otherwise
+
+
+def test_a_task_labelled_on_some_rows_only_is_measured_on_those_and_paired_row_by_row(tmp_path, tiny_config, write_rows, easy_rows):
+    rows = easy_rows(40)
+    for index, row in enumerate(rows):
+        row["text"] += f" {index}"
+        if index % 3 == 0:
+            del row["place"]
+    file = write_rows(tmp_path / "rows.jsonl", rows)
+    config = tiny_config(source="files", train_files=(file,), dev_share=0.3, epochs=1, diagnose_every=0)
+    comparison = create(tmp_path / "runs", config, alone_plan(config, 1))
+    assert conduct(comparison, Hand()) == "finished", read_history(comparison).message
+    joint, answer, place = (load(run.config, run.folder).dev for run in runs_of(comparison).values())
+    assert [row.text for row in answer] == [row.text for row in joint]
+    assert [row.text for row in place] == [row.text for row in joint if row.values["place"] is not None] and len(place) < len(joint)
+    card = read_card(comparison.folder)
+    assert card.dev_rows == len(joint) and [task.name for task in card.tasks] == ["answer", "place"]
+
+
+def test_a_finished_run_is_the_joint_one_and_is_not_trained_again(tmp_path, small):
+    run = create_run(tmp_path, small)
+    with pytest.raises(MtlError, match="a finished one can be compared"):
+        compare_with(run, 1)
+    hand = Hand()
+    from mtl.runner import carry_out
+
+    carry_out(run, resume=False, between_steps=hand.between_steps)
+    written = (run.folder / "events.jsonl").read_bytes()
+    comparison = compare_with(run, 1)
+    assert conduct(comparison, hand) == "finished"
+    assert run.id not in hand.begun and len(hand.begun) == 3 and (run.folder / "events.jsonl").read_bytes() == written
+    assert read_card(comparison.folder).steps == read_history(run).step
+
+
+@pytest.mark.parametrize(("changes", "seeds", "sentence"), [
+    ({"tasks": ("entities",)}, 1, "one task, 'entities'"), ({}, 0, "Seeds: found 0"), ({}, 99, "Seeds: found 99")], ids=str)
+def test_what_cannot_be_compared_is_refused(small, changes, seeds, sentence):
+    from mtl.data.hypothetical import TASKS as SPECS
+
+    config = small.model_copy(update={"tasks": tuple(spec for spec in SPECS if spec.name in changes.get("tasks", TASKS))})
+    with pytest.raises(MtlError, match=sentence):
+        alone_plan(config, seeds)
+
+
+# Stop, crash, failure
+
+
+def test_a_comparison_that_was_stopped_goes_on_where_it_was(tmp_path, small):
+    comparison = create(tmp_path, small, alone_plan(small, 1))
+    hand = Hand(runs=2, steps=3)
+    assert conduct(comparison, hand) == "stopped"
+    assert len(hand.begun) == 2 and read_history(comparison).message.startswith("Stopped in run 2 of 4")
+    joint, second = (comparison.member_run(member) for member in comparison.plan.members[:2])
+    assert read_history(second).status == "stopped" and read_history(second).checkpoints["last"] == 3
+    before = (joint.folder / "events.jsonl").read_bytes()
+    again = Hand()
+    assert conduct(open_comparison(tmp_path, comparison.id), again) == "finished"
+    assert again.begun[0] == second.id and len(again.begun) == 3 and (joint.folder / "events.jsonl").read_bytes() == before
+    assert read_history(second).started.step == 3
+    assert len(list_runs(tmp_path)) == 4
+
+
+def test_a_comparison_whose_process_died_redoes_nothing_that_is_finished(tmp_path, small):
+    comparison = create(tmp_path, small, alone_plan(small, 1))
+    calls = []
+
+    def train(run: Run, **how) -> str:
+        """A run in no time; the process dies in the third one."""
+        calls.append((run.id, how["resume"]))
+        run.log.append(RunStarted(0, 12, 4, {task: {"kind": "classification", "main_score": "accuracy"} for task in TASKS}, 50, 10, 1,
+                                  "cpu", "fp32", 1, 1, 1))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        run.log.append(CheckpointSaved(12, "best", 0.1))
+        run.log.append(StatusChanged("finished"))
+        return "finished"
+
+    with pytest.raises(KeyboardInterrupt):
+        conduct(comparison, Hand(), train=train)
+    assert read_history(comparison).status == "interrupted"
+    conduct(comparison, Hand(), train=train)
+    died = calls[2][0]
+    assert [run for run, _ in calls].count(died) == 2 and len(calls) == 5 and len({run for run, _ in calls}) == 4
+    assert calls[3] == (died, True)
+
+
+def test_a_run_that_fails_fails_the_comparison_with_its_message_and_the_others_stay(tmp_path, small):
+    config = small.model_copy(update={"max_length": 8})
+    comparison = create(tmp_path, config, alone_plan(config, 1))
+    assert conduct(comparison, Hand(runs=2, steps=0)) == "stopped"
+    second = comparison.member_run(comparison.plan.members[1])
+    (second.folder / "config.json").write_text("{")
+    assert conduct(comparison, Hand()) == "failed"
+    message = read_history(comparison).message
+    assert message.startswith("Run 2 of 4 (alone: class) failed: ") and "config.json" in message
+    assert read_history(comparison.member_run(comparison.plan.members[0])).status == "finished"
+
+
+def test_a_plan_is_there_whole_or_the_comparison_is_not(tmp_path, small):
+    comparison = create(tmp_path, small, alone_plan(small, 1), key="a key")
+    assert [found.id for found in list_comparisons(tmp_path, "a key")] == [comparison.id] and not list_comparisons(tmp_path, "another")
+    assert open_comparison(tmp_path, comparison.id).plan == comparison.plan
+    (comparison.folder / "plan.json").write_text('{"kind": "alone"')
+    with pytest.raises(MtlError, match="plan of this comparison cannot be read"):
+        open_comparison(tmp_path, comparison.id).plan.kind
+    (comparison.folder / "plan.json").unlink()
+    with pytest.raises(MtlError, match="no such comparison"):
+        open_comparison(tmp_path, comparison.id)
+    assert list_comparisons(tmp_path) == []
+
+
+# The card
+
+
+def test_the_card_has_the_numbers_that_follow_from_the_tallies():
+    joint = [{"topic": accuracy([1] * 8 + [0] * 2), "mood": accuracy([1] * 10)}]
+    alone = [{"topic": accuracy([1] * 4 + [0] * 6), "mood": accuracy([1, 1, 1, 0])}]
+    labelled = {"topic": np.ones(10, bool), "mood": np.arange(10) < 4}
+    joint[0]["mood"][4:] = 0  # those rows have no label
+    tasks, everything = compare_scores(joint, alone, labelled, {"topic": "accuracy", "mood": "accuracy"})
+    assert [(found.together, found.alone) for found in tasks] == [(0.8, 0.4), (1.0, 0.75)]
+    assert tasks[0].difference == pytest.approx(0.4) and tasks[0].verdict == "helped"
+    assert tasks[1].verdict == "no difference" and tasks[1].low == 0
+    assert (everything.together, everything.alone) == (0.8, 0.3)  # alone: right are the rows 0 to 2
+
+
+@pytest.mark.parametrize(("low", "high", "verdict"), [(0.01, 0.1, "helped"), (-0.1, -0.01, "hurt"), (-0.01, 0.01, "no difference"),
+                                                       (0.0, 0.1, "no difference"), (None, None, "unknown")])
+def test_a_verdict_needs_an_interval_that_leaves_out_nothing(low, high, verdict):
+    found = Compared("entities", "f1", 0.703, 0.689, None if low is None else 0.014, low, high)
+    assert found.verdict == verdict
+    if verdict == "no difference" and low < 0:
+        assert found.sentence == "entities: 70.3 together, 68.9 alone: +1.4 (-1.0 to +1.0): no difference shown."
+
+
+def test_a_task_without_a_dev_label_has_no_verdict():
+    tally = np.zeros((3, 2), np.int32)
+    tasks, _ = compare_scores([{"a": tally}], [{"a": tally[:0]}], {"a": np.zeros(3, bool)}, {"a": "f1"})
+    assert tasks[0].verdict == "unknown" and tasks[0].together is None and "no dev row is labelled" in tasks[0].sentence
+
+
+@pytest.mark.parametrize("rows", [3, 5])
+def test_runs_on_other_rows_are_not_compared(rows):
+    tally = accuracy([1, 0, 1, 1])
+    for joint, alone in ((accuracy([1] * rows), tally), (tally, accuracy([1] * rows))):
+        with pytest.raises(MtlError, match="same dev rows"):
+            compare_scores([{"a": joint}], [{"a": alone}], {"a": np.ones(4, bool)}, {"a": "accuracy"})
+
+
+def test_the_card_tells_size_and_time_and_comes_back_from_its_file(finished, tmp_path):
+    card = read_card(finished.folder)
+    assert isinstance(card, Card) and card.seeds == (1, 2) and len(card.tasks) == 3
+    joint, *alone = (read_history(run).started.parameters for run in list(runs_of(finished).values())[:4])
+    assert card.parameters == (joint, sum(alone)) and 0 < card.bytes[0] < card.bytes[1]
+    assert 0 < card.milliseconds[0] < card.milliseconds[1]
+    write_card(tmp_path, card)
+    assert read_card(tmp_path) == card and json.loads((tmp_path / "card.json").read_text())["dev_rows"] == card.dev_rows
+    text = markdown(card)
+    assert all(found.sentence in text for found in (*card.tasks, card.everything)) and "seeds 1, 2" in text
+    (tmp_path / "card.json").write_text("[]")
+    with pytest.raises(MtlError, match="card"):
+        read_card(tmp_path)
+
+
+def test_the_terminal_compares_a_finished_run_and_says_how_to_go_on(tmp_path, small, monkeypatch, capsys):
+    monkeypatch.setenv("MTL_RUNS", str(tmp_path))
+    monkeypatch.setattr("signal.signal", lambda *how: None)
+    with pytest.raises(SystemExit, match="Name a finished run"):
+        main(["compare"])
+    with pytest.raises(SystemExit, match="There is no comparison yet"):
+        main(["compare", "--resume", "last"])
+    comparison = create(tmp_path, small, alone_plan(small, 1))
+    conduct(comparison, Hand(runs=3))
+    with pytest.raises(SystemExit) as end:
+        main(["compare", "--resume", "last"])
+    told = capsys.readouterr().out
+    assert end.value.code == 0 and "| entities | f1 |" in told and "3 of 4, alone: sentiment" in told and "1 of 4" not in told
