@@ -6,11 +6,12 @@ from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mtl.config import make_config, parse_columns
+from mtl.config import make_config
 from mtl.data import describe_source, load, read_table
 from mtl.data.readers import read_files
 from mtl.data.report import bundled_subwords, make_report, report_lines
 from mtl.data.writers import write_rows
+from mtl.shorthand import parse_columns
 
 
 def add_parsers(commands: argparse._SubParsersAction) -> None:

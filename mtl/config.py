@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mtl.errors import MtlError
+from mtl.methods import refusal
 
 MAX_TASKS = 8
 MAX_LABELS = 200
@@ -102,18 +103,33 @@ class RunConfig(BaseModel):
         None, "Alpha", "With two tasks: the total loss is alpha x the first one's loss + (1 - alpha) x the second one's.", ge=0, le=1)
     weights: dict[str, float] = setting(
         {}, "Loss weights", "Weight of each task's loss in the sum, such as intent=1,tags=2. Not named: 1.")
-    sampling: Literal["joint", "alternating"] = setting(
-        "joint", "Sampling",
-        "'joint': every step mixes all rows and uses every label on them. 'alternating': the tasks take turns, one a step.", basic=True)
+    sampling: Literal["joint", "alternating", "proportional", "temperature", "annealed"] = setting(
+        "joint", "Sampling", "'joint': every step mixes all rows and uses every label on them. 'alternating': the tasks take turns, one a "
+        "step. The others draw each row for one task: 'proportional' to the labelled rows, 'temperature' to their root, 'annealed' from "
+        "the one to all tasks alike.", basic=True)
+    temperature: float = setting(
+        2.0, "Temperature", "T of 'temperature' sampling, which draws tasks in proportion to size^(1/T). 1: as 'proportional'; large: all "
+        "alike.", ge=1, le=1000)
+    balancing: Literal["equal", "fixed", "uncertainty", "random", "famo", "pcgrad", "upgrad"] = setting(
+        "equal", "Balancing", "How the tasks' losses become one gradient. 'equal' adds them; 'fixed' weighs them by Alpha or Loss weights; "
+        "the others find weights by themselves.", basic=True)
 
     # Model
     encoder: str = setting(
         "bundled", "Encoder", "'bundled' is all-MiniLM-L6-v2 (22M parameters, no download); 'tiny' starts from random weights and "
         "wants a learning rate of about 2e-3; or the id of a Hub encoder, such as distilbert-base-uncased.", basic=True, max_length=200)
-    fine_tuning: Literal["full", "lora"] = setting(
-        "full", "Fine-tuning", "'full' trains every weight; 'lora' trains small adapters beside the frozen encoder: a checkpoint of a few "
-        "MB, a little less accurate, and it wants a learning rate of 1e-3 to 2e-3.")
+    fine_tuning: Literal["full", "lora", "heads"] = setting(
+        "full", "Fine-tuning", "'full' trains every weight: the best scores. 'lora' trains small adapters beside the frozen encoder: a "
+        "checkpoint of a few MB, a little less accurate, and it wants a learning rate of 1e-3 to 2e-3. 'heads' trains only the heads on "
+        "the frozen encoder, which reads each sentence once: seconds an epoch, the least accurate, and it wants a head learning rate of "
+        "about 1e-2.")
     lora_rank: int = setting(16, "LoRA rank", "Size of the adapters: a higher rank learns more, and its files are larger.", ge=1, le=256)
+    freeze_embeddings: bool = setting(
+        False, "Freeze embeddings", "With 'full': keep the word embeddings as they came: faster steps and less memory, and words that the "
+        "training rows lack stay where they were. With 'lora' and 'heads' they are frozen anyway.")
+    frozen_layers: int = setting(
+        0, "Frozen layers", "With 'full': so many of the lowest layers, and the embeddings, keep the weights they came with: the more, the "
+        "faster a step, and the less can be learned. 0: none.", ge=0, le=1000)
     pooling: Literal["mean", "cls", "pooler"] = setting(
         "mean", "Pooling", "How a sentence becomes one vector: the mean over its tokens, its first token, or the encoder's own pooler.")
     normalize: bool = setting(False, "Normalise", "Scale the sentence vector to length 1 before the classification heads.")
@@ -135,6 +151,8 @@ class RunConfig(BaseModel):
     schedule: Literal["linear", "cosine", "constant"] = setting("linear", "Schedule", "How the learning rate falls after the warm-up.")
     warmup: float = setting(0.1, "Warm-up", "Share of the steps over which the learning rate rises from 0.", ge=0, le=1)
     max_grad_norm: float = setting(1.0, "Clip gradients at", "Longer gradients are scaled down to this norm. 0: never.", ge=0)
+    diagnose_every: int = setting(
+        10, "Diagnose every", "Steps between two looks at how the tasks' gradients agree. 0: never.", ge=0, le=10_000_000)
     eval_every: int = setting(0, "Evaluate every", "Steps between two evaluations on dev. 0: once an epoch.", ge=0, le=10_000_000)
     patience: int = setting(0, "Patience", "Stop after so many evaluations without a better score. 0: never.", ge=0, le=10_000)
 
@@ -173,11 +191,20 @@ class RunConfig(BaseModel):
             raise ValueError("hub: is empty; name a dataset of the Hub, such as fancyzhx/ag_news")
         if self.source not in ("files", "hub") and (self.train_files or self.dev_files or self.test_files):
             raise ValueError(f"source: is '{self.source}', but a file is given too; set it to 'files', or leave the files out")
-        if self.fine_tuning == "lora" and self.encoder == "tiny":
-            raise ValueError("fine_tuning: is 'lora', but the encoder 'tiny' has learned nothing that could be adapted; "
+        if self.fine_tuning != "full" and self.encoder == "tiny":
+            what = {"lora": "that could be adapted", "heads": "that heads could read"}[self.fine_tuning]
+            raise ValueError(f"fine_tuning: is '{self.fine_tuning}', but the encoder 'tiny' has learned nothing {what}; "
                              "use 'full', or another encoder")
+        if self.fine_tuning != "full" and self.frozen_layers:
+            raise ValueError(f"frozen_layers: is {self.frozen_layers}, but fine_tuning '{self.fine_tuning}' freezes every layer anyway; "
+                             "leave it at 0, or use 'full'")
+        if self.fine_tuning == "heads" and self.pooling == "pooler":
+            raise ValueError("pooling: is 'pooler', which may be new and would have to be trained, but fine_tuning 'heads' trains nothing "
+                             "of the encoder; use 'mean' or 'cls'")
         if self.alpha is not None and self.weights:
             raise ValueError("alpha: is given together with weights; use one of them")
+        if problem := refusal(self.balancing, self):
+            raise ValueError(f"balancing: is '{self.balancing}', {problem}")
         return self
 
     def loss_weights(self, tasks: list[str]) -> dict[str, float]:
@@ -200,7 +227,12 @@ class RunConfig(BaseModel):
 
 
 def make_config(values: dict[str, Any]) -> RunConfig:
-    """A checked RunConfig from plain values (a form, flags); raises MtlError in the user's words."""
+    """A checked RunConfig from plain values (a form, flags); raises MtlError in the user's words.
+
+    Who gives weights need not say that they are fixed.
+    """
+    if values.get("balancing", "equal") == "equal" and (values.get("weights") or values.get("alpha") is not None):
+        values = values | {"balancing": "fixed"}
     return _checked(lambda: RunConfig.model_validate(values))
 
 
@@ -212,48 +244,6 @@ def read_config(path: Path) -> RunConfig:
     except (OSError, ValueError) as error:
         raise MtlError(f"{path.name}: cannot be read as a run's settings ({error}).") from error
     return _checked(lambda: RunConfig.model_validate_json(text))
-
-
-def parse_weights(text: str) -> dict[str, float]:
-    """'intent=1, tags=2' -> {'intent': 1.0, 'tags': 2.0}; raises MtlError on anything else."""
-    weights = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        task, equals, number = part.rpartition("=")
-        task = task.strip()
-        if task in weights:
-            raise MtlError(f"Loss weights: '{task}' has two weights. Give it one.")
-        try:
-            weights[task] = float(number)
-        except ValueError:
-            equals = ""
-        if not equals:
-            raise MtlError(f"Loss weights: '{part}' is not of the form task=number. Write for example intent=1,tags=2.")
-    return weights
-
-
-def parse_columns(text: str) -> tuple[ColumnSpec, ...]:
-    """'Review=text, sst2/label=class:mood' -> ColumnSpecs; raises MtlError on anything else."""
-    specs = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        place, equals, what = part.rpartition("=")
-        group, _, column = place.strip().rpartition("/")
-        role, _, task = what.strip().partition(":")
-        if not equals or not column or role not in ROLES:
-            raise MtlError(f"Columns: '{part[:60]}' is not of the form column=role. The roles are: {', '.join(ROLES)}. "
-                           "Write for example Review=text,Stars=class:sentiment.")
-        specs.append(ColumnSpec(column=column, role=role, task=task.strip(), group=group))
-    return tuple(specs)
-
-
-def parse_hub(text: str) -> tuple[HubSpec, ...]:
-    """'fancyzhx/ag_news, nyu-mll/glue:sst2@<commit>' -> HubSpecs with the usual splits; raises MtlError on anything else."""
-    specs = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        found = re.fullmatch(r"([^\s:@]+)(?::([^\s:@]+))?(?:@([0-9a-f]{40}))?", part)
-        if not found:
-            raise MtlError(f"Hub datasets: '{part[:60]}' is not of the form owner/name:config@commit. Write for example nyu-mll/glue:sst2.")
-        specs.append(HubSpec(id=found[1], config=found[2] or "", revision=found[3] or ""))
-    return tuple(specs)
 
 
 def _checked(make: Any) -> RunConfig:

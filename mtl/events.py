@@ -57,6 +57,16 @@ class StepDone:
     grad_norm: float
     sentences_per_second: float
     seconds: float
+    weights: dict[str, float] = field(default_factory=dict)  # of each task's loss in the gradient, likewise the mean
+
+
+@dataclass(frozen=True)
+class Diagnosed:
+    """How the tasks' gradients compare on the encoder's last layer: the norm of each, and for every pair [task, task, cosine]."""
+
+    step: int
+    norms: dict[str, float]
+    cosines: list[list[Any]]
 
 
 @dataclass(frozen=True)
@@ -91,8 +101,9 @@ class Notice:
     level: str = "info"
 
 
-Event = StatusChanged | Preparing | RunStarted | StepDone | Evaluated | CheckpointSaved | Notice
-_KINDS = {kind.__name__: kind for kind in (StatusChanged, Preparing, RunStarted, StepDone, Evaluated, CheckpointSaved, Notice)}
+Event = StatusChanged | Preparing | RunStarted | StepDone | Diagnosed | Evaluated | CheckpointSaved | Notice
+_KINDS = {kind.__name__: kind for kind in (StatusChanged, Preparing, RunStarted, StepDone, Diagnosed, Evaluated, CheckpointSaved,
+                                         Notice)}
 
 
 @dataclass(frozen=True)
@@ -161,6 +172,8 @@ def _finite(value: Any) -> Any:
     """`value` with null for numbers that JSON does not have."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
@@ -192,7 +205,8 @@ def describe(event: Event) -> str | None:
 def describe_size(started: RunStarted) -> str:
     """The model's parameters, and how many of them are trained if not all are."""
     frozen = started.trainable is not None and started.trainable != started.parameters
-    return f"{started.parameters / 1e6:.1f}M parameters" + (f", of which {started.trainable / 1e6:.2f}M are trained" if frozen else "")
+    trained = "" if not frozen else f"{started.trainable:,}" if started.trainable < 1e5 else f"{started.trainable / 1e6:.2f}M"
+    return f"{started.parameters / 1e6:.1f}M parameters" + (f", of which {trained} are trained" if frozen else "")
 
 
 def _measures(loss: float | None, scores: dict[str, float]) -> str:

@@ -7,8 +7,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +17,21 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 from torch import Tensor, nn
 
-from mtl.batching import collate
 from mtl.checkpoint import LAST, read_facts, save_checkpoint, write_tallies
 from mtl.config import RunConfig
 from mtl.data.rows import Dataset
-from mtl.data.store import take
 from mtl.encoder import load_encoder, longest_input
 from mtl.errors import MtlError
 from mtl.evaluation import Answers, Split, answer, batches_for, make_split, put_weights, score
 from mtl.events import CheckpointSaved, Evaluated, Event, Notice, RunStarted, StepDone
 from mtl.hints import find_hints
 from mtl.machine import Machine
-from mtl.model import MultiTaskModel, build_model, count_parameters, learned_weights, parameter_groups
-from mtl.sampling import Pool, Step, plan_epoch, share
-from mtl.tasks.base import IGNORED
+from mtl.methods import refusal_of_processes
+from mtl.model import MultiTaskModel, build_model, count_parameters, learned_weights
+from mtl.sampling import Draw, Pool, Step, plan_epoch
+from mtl.stepping import Stepper, rate_factor
+
+OPTIMIZER, BALANCER = "optimizer.pt", "balancer.pt"
 
 
 @dataclass
@@ -46,16 +46,6 @@ class Progress:
     seconds: float = 0.0
 
 
-@dataclass
-class Window:
-    """Sums since the last StepDone event; tensors, so that a GPU is not waited for at every step."""
-
-    losses: dict[str, Tensor] = field(default_factory=dict)
-    targets: dict[str, int] = field(default_factory=dict)
-    rows: int = 0
-    seconds: float = 0.0
-
-
 class Learner:
     """Everything that one run holds in memory; the methods are the verbs of the story that training.py tells."""
 
@@ -64,6 +54,8 @@ class Learner:
         self.config, self.run, self.dataset, self.machine = config, run, dataset, machine
         self.rank, self.processes = (world.process_index, world.num_processes) if world else (0, 1)
         self.weights = config.loss_weights([spec.name for spec in dataset.tasks])
+        if problem := refusal_of_processes(config.balancing, self.processes):
+            raise MtlError(problem)
         torch.manual_seed(config.seed)
         encoder, self.tokenizer = load_encoder(config.encoder, [row.text for row in dataset.train], config.seed)
         longest = min(config.max_length, longest_input(encoder))
@@ -75,15 +67,16 @@ class Learner:
         self.train_split, self.dev_split, self.test_split = (
             make_split(self.tokenizer, self.tasks, rows, longest, laid_out / f"{name}-examples.arrow", progress)
             for name, rows in (("train", dataset.train), ("dev", dataset.dev), ("test", dataset.test)))
-        self.optimizer = torch.optim.AdamW(
-            parameter_groups(self.model, config.learning_rate, config.head_learning_rate, config.weight_decay), fused=True)
         self.pool = Pool(self.train_split.lengths, self._labelled(), config.batch_size * config.accumulation * self.processes)
         self.parallel = self.model
         if world:
             self.parallel = nn.parallel.DistributedDataParallel(self.model, find_unused_parameters=self._leaves_heads_out())
-        self.steps_per_epoch = len(self.plan(0))
+        weights = {task: self.weights[task] for task in self.pool.labelled}
+        self.stepper = Stepper(config, self.model, self.parallel, self.train_split, weights, self.tokenizer.pad_token_id, machine,
+                               self.rank, self.processes)
+        self.steps_per_epoch = len(plan_epoch(config.sampling, self.pool, config.seed, Draw(0, 1, config.temperature)))
         self.total_steps = min(config.epochs * self.steps_per_epoch, config.max_steps or math.inf)
-        self.progress, self.window = Progress(), Window()
+        self.progress = Progress()
 
     def _labelled(self) -> dict[str, np.ndarray]:
         """For each task with a weight above 0, which training rows have a target for it."""
@@ -98,79 +91,23 @@ class Learner:
 
     def plan(self, epoch: int) -> list[Step]:
         """The steps of `epoch`."""
-        return plan_epoch(self.config.sampling, self.pool, self.config.seed, epoch)
+        epochs = -(-self.total_steps // self.steps_per_epoch)
+        return plan_epoch(self.config.sampling, self.pool, self.config.seed, Draw(epoch, epochs, self.config.temperature))
 
     def optimize(self, step: Step) -> tuple[float, float]:
-        """One optimizer step; returns the learning rate and the gradient norm.
-
-        Every loss is a sum over this process's rows, divided by the number of labels in the whole step: however the step is cut into
-        batches and processes, the gradient is that of one large batch.
-        """
+        """One optimizer step; returns the learning rate and the gradient norm. Raises MtlError if that is not a number."""
+        factor = rate_factor(self.progress.step, self.total_steps, self.config.warmup, self.config.schedule)
         start = time.perf_counter()
-        rate = self._set_learning_rate()
-        torch.manual_seed(self._step_seed())
-        of_rows = self.train_split.targets
-        targets = {task: count for task in step.tasks if (count := int(of_rows[task][step.rows].sum()))}
-        batches = share(step, self.rank, self.processes, self.config.batch_size)
-        self.model.train()
-        sums = {task: torch.zeros((), device=self.machine.device) for task in targets}
-        for index, rows in enumerate(batches):
-            synchronise = self.processes == 1 or index == len(batches) - 1
-            with nullcontext() if synchronise else self.parallel.no_sync():
-                for task, loss in self._backward(rows, targets).items():
-                    sums[task] += loss
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm or math.inf).item()
+        norm, sums = self.stepper.optimize(step, factor)
         if not math.isfinite(norm):
             raise MtlError(self._diverged(sums))
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        self.progress.step += 1
-        self._count(sums, targets, len(step.rows), time.perf_counter() - start)
-        return rate, norm
-
-    def _backward(self, rows: np.ndarray, targets: dict[str, int]) -> dict[str, Tensor]:
-        """Add the gradient of these rows; returns each task's summed loss."""
-        # a process that a short step left without rows still takes part: with a row whose labels are all ignored
-        chosen = rows if len(rows) else [0]
-        device = self.machine.device
-        encodings, ids = zip(*take(self.train_split.examples, chosen), strict=True)
-        batch = collate(encodings, self.tokenizer.pad_token_id, ids, list(targets))
-        labels = {task: ids.to(device) for task, ids in batch["labels"].items()}
-        if not len(rows):
-            labels = {task: torch.full_like(ids, IGNORED) for task, ids in labels.items()}
-        with self.machine.autocast():
-            out = self.parallel(batch["input_ids"].to(device), batch["attention_mask"].to(device), labels=labels)
-        # several processes average their gradients, where the sum is wanted
-        total = sum(self.weights[task] * self.processes * loss / targets[task] for task, loss in out.losses.items())
-        total.backward()
-        return {task: loss.detach() for task, loss in out.losses.items()}
-
-    def _set_learning_rate(self) -> float:
-        factor = rate_factor(self.progress.step, self.total_steps, self.config.warmup, self.config.schedule)
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["base_lr"] * factor
-        return self.config.learning_rate * factor
-
-    def _step_seed(self) -> int:
-        """Dropout's randomness, a function of seed, step and process: nothing has to be saved for exact resume, and nothing that
-        happened between two steps can disturb it."""
-        return int(np.random.SeedSequence([self.config.seed, self.progress.step, self.rank]).generate_state(1, np.uint64)[0] >> 1)
-
-    def _count(self, sums: dict[str, Tensor], targets: dict[str, int], rows: int, seconds: float) -> None:
-        window = self.window
-        for task, loss in sums.items():
-            window.losses[task] = window.losses.get(task, 0) + loss
-            window.targets[task] = window.targets.get(task, 0) + targets[task]
-        window.rows += rows
-        window.seconds += seconds
-        self.progress.seconds += seconds
+        self.progress.step = self.stepper.step
+        self.progress.seconds += time.perf_counter() - start
+        return self.config.learning_rate * factor, norm
 
     def step_done(self, rate: float, norm: float) -> StepDone:
         """The event for the steps since the last one."""
-        window, self.window = self.window, Window()
-        sums = self._gather([{task: loss.item() for task, loss in window.losses.items()}])
-        losses = {task: sum(part[task] for part in sums) / count for task, count in window.targets.items()}
-        return StepDone(self.progress.step, self.epoch, losses, rate, norm, window.rows / window.seconds, self.progress.seconds)
+        return self.stepper.told(self.epoch, rate, norm, self.progress.seconds, self._gather)
 
     @property
     def patience_is_over(self) -> bool:
@@ -240,7 +177,8 @@ class Learner:
         self.model.save_pretrained(folder, state_dict=learned_weights(self.model))
         self.tokenizer.save_pretrained(folder)
         if resumable:
-            torch.save(self.optimizer.state_dict(), folder / "optimizer.pt")
+            torch.save(self.stepper.optimizer.state_dict(), folder / OPTIMIZER)
+            torch.save(self.stepper.balancer.state(), folder / BALANCER)
         else:
             write_tallies(folder, self.tallies)
 
@@ -258,8 +196,12 @@ class Learner:
             raise MtlError(f"The settings {', '.join(changed)} are not the ones that this run began with, so it cannot be resumed. "
                            "Start a new run.")
         put_weights(self.model, checkpoint)
-        self.optimizer.load_state_dict(torch.load(checkpoint / "optimizer.pt", map_location=self.machine.device, weights_only=True))
+        optimizer, balancer = (torch.load(checkpoint / name, map_location=self.machine.device, weights_only=True)
+                               for name in (OPTIMIZER, BALANCER))
+        self.stepper.optimizer.load_state_dict(optimizer)
+        self.stepper.balancer.restore(balancer)
         self.progress = Progress(**facts["progress"])
+        self.stepper.step = self.progress.step
         now = {"machine": asdict(self.machine), "processes": self.processes, "torch": torch.__version__}
         if any(facts[key] != value for key, value in now.items()):
             yield Notice("Resumed on another machine, number of processes or torch version: the result will be close to that of an "
@@ -277,15 +219,6 @@ class Learner:
         return RunStarted(self.progress.step, self.total_steps, self.steps_per_epoch, tasks, len(self.train_split.rows),
                           len(self.dev_split.rows), count_parameters(self.model), self.machine.device, self.machine.precision,
                           self.machine.threads, self.processes, os.getpid(), count_parameters(self.model, only_trainable=True))
-
-
-def rate_factor(step: int, total: int, warmup: float, schedule: str) -> float:
-    """What the base learning rate is multiplied with at `step` (from 0): a linear rise over `warmup` x `total` steps, then the schedule."""
-    rise = round(warmup * total)
-    if step < rise:
-        return (step + 1) / rise
-    left = (total - step) / max(1, total - rise)  # 1 at the end of the rise, 0 after the last step
-    return {"linear": left, "cosine": (1 - math.cos(math.pi * left)) / 2, "constant": 1.0}[schedule]
 
 
 def fingerprint(dataset: Dataset) -> str:

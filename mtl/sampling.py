@@ -1,7 +1,7 @@
 """Which rows make up each step. A plan is a pure function of the seed and the epoch: a resumed run and every process of a distributed
 one compute the same plan and just look up their place in it. Knows no tensors of the model."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
@@ -12,10 +12,21 @@ POOL = 50  # steps whose rows are sorted by length together: enough to leave lit
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The rows of one optimizer step, and the tasks whose labels on them are used."""
+    """The rows (R) of one optimizer step and the tasks whose labels are used. With `owners` (R), each row is there for one task, given by
+    its place in `tasks`; without, for all of them."""
 
     rows: np.ndarray
     tasks: tuple[str, ...]
+    owners: np.ndarray | None = None
+
+    def rows_of(self, task: str) -> np.ndarray:
+        """The rows whose labels for `task` are used."""
+        return self.rows if self.owners is None else self.rows[self.owners == self.tasks.index(task)]
+
+    def share_of(self, task: str) -> float:
+        """What the mean loss of `task` counts in this step: where rows were drawn for tasks, its share of the rows, so that a task that is
+        drawn twice as often weighs twice as much; else 1."""
+        return 1.0 if self.owners is None else len(self.rows_of(task)) / len(self.rows)
 
 
 @dataclass(frozen=True)
@@ -27,14 +38,23 @@ class Pool:
     step_rows: int
 
 
-def joint(pool: Pool, random: np.random.Generator) -> list[Step]:
+@dataclass(frozen=True)
+class Draw:
+    """Where in a run a plan is made: its `epoch` of `epochs`, and the `temperature` asked for."""
+
+    epoch: int
+    epochs: int
+    temperature: float
+
+
+def joint(pool: Pool, draw: Draw, random: np.random.Generator) -> list[Step]:
     """Every row once an epoch, all mixed; a step uses every label on its rows."""
     tasks = tuple(pool.labelled)
     rows = np.flatnonzero(np.logical_or.reduce(list(pool.labelled.values())))
-    return [Step(chunk, tasks) for chunk in _chunks(rows, pool, random)]
+    return [Step(rows[chunk], tasks) for chunk in _chunks(pool.lengths[rows], pool, random)]
 
 
-def alternating(pool: Pool, random: np.random.Generator) -> list[Step]:
+def alternating(pool: Pool, draw: Draw, random: np.random.Generator) -> list[Step]:
     """The tasks take turns, one a step, until each of their labelled rows was used once; smaller tasks start over meanwhile."""
     rows = {task: np.flatnonzero(mask) for task, mask in pool.labelled.items() if mask.any()}
     rounds = max(-(-len(of_task) // pool.step_rows) for of_task in rows.values())
@@ -42,35 +62,109 @@ def alternating(pool: Pool, random: np.random.Generator) -> list[Step]:
     return [step for turn in zip(*turns, strict=True) for step in turn]
 
 
-SAMPLINGS: dict[str, Callable[[Pool, np.random.Generator], list[Step]]] = {"joint": joint, "alternating": alternating}
+def proportional(pool: Pool, draw: Draw, random: np.random.Generator) -> list[Step]:
+    """Each row is drawn for one task, tasks in proportion to their labelled rows: every label once an epoch."""
+    return _drawn(pool, 1.0, random)
 
 
-def plan_epoch(sampling: str, pool: Pool, seed: int, epoch: int) -> list[Step]:
+def temperature(pool: Pool, draw: Draw, random: np.random.Generator) -> list[Step]:
+    """Tasks in proportion to size^(1/T): between proportional (T = 1) and uniform (a large T)."""
+    return _drawn(pool, 1 / draw.temperature, random)
+
+
+def annealed(pool: Pool, draw: Draw, random: np.random.Generator) -> list[Step]:
+    """From proportional in the first epoch to uniform in the last (Stickland and Murray, 2019, https://arxiv.org/abs/1902.02671: the
+    exponent 1/T falls linearly; there it ends at 0.2, here at 0)."""
+    return _drawn(pool, annealed_exponent(draw.epoch, draw.epochs), random)
+
+
+SAMPLINGS: dict[str, Callable[[Pool, Draw, np.random.Generator], list[Step]]] = {
+    "joint": joint, "alternating": alternating, "proportional": proportional, "temperature": temperature, "annealed": annealed}
+
+
+def annealed_exponent(epoch: int, epochs: int) -> float:
+    """1/T in `epoch`: 1 in the first of several, 0 in the last."""
+    return 1 - epoch / (epochs - 1) if epochs > 1 else 1.0
+
+
+def plan_epoch(sampling: str, pool: Pool, seed: int, draw: Draw) -> list[Step]:
     """The steps of one epoch, in order."""
-    return SAMPLINGS[sampling](pool, np.random.default_rng([seed, epoch]))
+    return SAMPLINGS[sampling](pool, draw, np.random.default_rng([seed, draw.epoch]))
+
+
+def quotas(sizes: Mapping[str, int], exponent: float) -> dict[str, int]:
+    """How many rows of each task an epoch draws: as many in all as there are labels, as size^exponent, but at least one a task."""
+    total = sum(sizes.values())
+    weights = np.array([float(size) ** exponent for size in sizes.values()])
+    exact = total * weights / weights.sum()
+    whole = np.maximum(np.floor(exact), 1).astype(int)
+    while (left := total - whole.sum()) != 0:  # what rounding left over, to those that lost most; or too much, from the largest
+        whole[np.argmax(exact - whole) if left > 0 else np.argmax(whole)] += np.sign(left)
+    return dict(zip(sizes, whole.tolist(), strict=True))
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a run will see: how many steps an epoch has, and how many rows of each task, in the first epoch and in the last."""
+
+    steps: int
+    first: dict[str, int]
+    last: dict[str, int]
+
+
+def outlook(sampling: str, sizes: Mapping[str, int], rows: int, step_rows: int, epochs: int, temperature: float) -> Outlook:
+    """What to expect of `sampling`, given the labelled rows of each task (`sizes`) and in how many `rows` they stand."""
+    sizes = {task: size for task, size in sizes.items() if size}
+    if not sizes:
+        return Outlook(0, {}, {})
+    if sampling == "joint":
+        return Outlook(-(-rows // step_rows), dict(sizes), dict(sizes))
+    if sampling == "alternating":
+        largest = max(sizes.values())
+        rounds = -(-largest // step_rows)
+        seen = dict.fromkeys(sizes, largest)
+        return Outlook(rounds * len(sizes), seen, seen)
+    first, last = {"proportional": (1.0, 1.0), "temperature": (1 / temperature, 1 / temperature),
+                   "annealed": (annealed_exponent(0, epochs), annealed_exponent(max(epochs, 1) - 1, epochs))}[sampling]
+    return Outlook(-(-sum(sizes.values()) // step_rows), quotas(sizes, first), quotas(sizes, last))
 
 
 def share(step: Step, rank: int, processes: int, batch_size: int) -> list[np.ndarray]:
-    """The rows of `step` that process `rank` works on, in batches. Every process gets the same number of batches; some may be empty
-    when a step is short."""
-    mine = step.rows[rank::processes]
-    count = -(-len(step.rows[::processes]) // batch_size)
+    """The places in `step.rows` that process `rank` works on, in batches. Every process gets the same number of batches; some may be
+    empty when a step is short."""
+    places = np.arange(len(step.rows))
+    mine = places[rank::processes]
+    count = -(-len(places[::processes]) // batch_size)
     return [mine[index * batch_size:(index + 1) * batch_size] for index in range(count)]
 
 
-def _chunks(rows: np.ndarray, pool: Pool, random: np.random.Generator) -> list[np.ndarray]:
-    """`rows` shuffled and cut into steps. Rows of about one length go together: within a pool of POOL steps the rows are sorted by length,
-    cut, and the cuts shuffled, so that what is padded is little and what is learned first is still random."""
-    rows = random.permutation(rows)
+def _drawn(pool: Pool, exponent: float, random: np.random.Generator) -> list[Step]:
+    """Steps of rows drawn for one task each, all tasks mixed; a task's rows are all used before one is used again."""
+    tasks = tuple(task for task, mask in pool.labelled.items() if mask.any())
+    drawn = quotas({task: int(pool.labelled[task].sum()) for task in tasks}, exponent)
+    parts = [_some(np.flatnonzero(pool.labelled[task]), drawn[task], random) for task in tasks]
+    rows, owners = np.concatenate(parts), np.repeat(np.arange(len(tasks)), [len(part) for part in parts])
+    return [Step(rows[chunk], tasks, owners[chunk]) for chunk in _chunks(pool.lengths[rows], pool, random)]
+
+
+def _some(rows: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """`count` of `rows`, each as often as any other, or once more."""
+    return np.concatenate([random.permutation(rows) for _ in range(-(-count // len(rows)))])[:count]
+
+
+def _chunks(lengths: np.ndarray, pool: Pool, random: np.random.Generator) -> list[np.ndarray]:
+    """The places of `lengths`, shuffled and cut into steps. Rows of about one length go together: within a pool of POOL steps they are
+    sorted by length, cut, and the cuts shuffled, so that what is padded is little and what is learned first is still random."""
+    places = random.permutation(len(lengths))
     chunks: list[np.ndarray] = []
-    for start in range(0, len(rows), POOL * pool.step_rows):
-        part = rows[start:start + POOL * pool.step_rows]
-        part = part[np.argsort(pool.lengths[part], kind="stable")]
-        cuts: Sequence[np.ndarray] = [part[at:at + pool.step_rows] for at in range(0, len(part), pool.step_rows)]
+    for start in range(0, len(places), POOL * pool.step_rows):
+        part = places[start:start + POOL * pool.step_rows]
+        part = part[np.argsort(lengths[part], kind="stable")]
+        cuts = [part[at:at + pool.step_rows] for at in range(0, len(part), pool.step_rows)]
         chunks += [cuts[index] for index in random.permutation(len(cuts))]
     return chunks
 
 
 def _endless(rows: np.ndarray, pool: Pool, random: np.random.Generator) -> Iterator[np.ndarray]:
     while True:
-        yield from _chunks(rows, pool, random)
+        yield from (rows[chunk] for chunk in _chunks(pool.lengths[rows], pool, random))

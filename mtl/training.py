@@ -14,8 +14,6 @@ from accelerate import PartialState
 from mtl import data
 from mtl.checkpoint import BEST, LAST, PREVIOUS, drop_damaged_last, newest_checkpoint, sweep
 from mtl.config import RunConfig
-from mtl.errors import MtlError
-from mtl.evaluation import load_weights
 from mtl.events import Event, Notice, StatusChanged
 from mtl.learner import Learner
 from mtl.machine import Machine, find_machine
@@ -58,7 +56,7 @@ def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: 
         epoch, done = divmod(learner.progress.step, learner.steps_per_epoch)
         for step in learner.plan(epoch)[done:]:
             if learner.agreed(between_steps(learner)):
-                if learner.window.rows:
+                if learner.stepper.window.rows:
                     yield learner.step_done(rate, norm)
                 yield from learner.save(LAST, resumable=True)
                 yield StatusChanged("stopped", f"Stopped at step {learner.progress.step}. Resume goes on from step {learner.kept_step()}.")
@@ -68,6 +66,8 @@ def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: 
             last = now == learner.total_steps
             if now % log_every == 0 or last:
                 yield learner.step_done(rate, norm)
+            if found := learner.stepper.diagnoser.told(now):
+                yield found
             if last or now % (config.eval_every or learner.steps_per_epoch) == 0:
                 yield from _evaluate_and_save(learner, now)
             elif config.checkpoint_every and now % config.checkpoint_every == 0:
@@ -97,14 +97,7 @@ def _evaluate_and_save(learner: Learner, step: int) -> Iterator[Event]:
 
 
 def _finish(learner: Learner) -> Iterator[Event]:
-    """The one look at the test rows, with the best weights, and the end."""
-    if learner.test_split.rows:
-        try:
-            best = load_weights(learner.run / BEST, learner.machine.device)
-        except MtlError as error:
-            best = learner.model
-            yield Notice(f"{error} The test rows are answered with the last weights instead.", "warning")
-        yield learner.evaluate(learner.test_split, "test", best)
+    """The end, in words. The test rows are left alone: measuring.py measures them, once, when somebody asks."""
     at, config = learner.progress, learner.config
     early = f" early, after {config.patience} evaluations without a better score," if at.step < learner.total_steps else ""
     message = f"Finished{early} at step {at.step}. The best dev score, {at.best_score:.1%}, was at step {at.best_step}."

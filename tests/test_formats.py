@@ -7,11 +7,11 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from mtl.config import parse_columns
 from mtl.data.readers import read_files, understand
 from mtl.data.rows import Table
 from mtl.data.words import Span
 from mtl.errors import MtlError
+from mtl.shorthand import parse_columns
 
 SNIPS = Path(__file__).parents[2] / "shared/data/snips"
 

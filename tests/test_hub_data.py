@@ -14,12 +14,13 @@ from types import SimpleNamespace
 import pytest
 from huggingface_hub import close_session, constants, file_download
 
-from mtl.config import ROLES, HubSpec, make_config, parse_columns, parse_hub
+from mtl.config import ROLES, HubSpec, make_config
 from mtl.data import load
 from mtl.data.hub import PRESETS, HubDataset, HubFile, check_dataset_name, download, look_up
 from mtl.data.settle import _folder, hub_group, local_files, preset_config, settle
 from mtl.errors import MtlError
 from mtl.runs import create_run
+from mtl.shorthand import parse_columns, parse_hub
 from tests.fake_hub import FakeHub
 
 REPO = Path(__file__).parents[1]

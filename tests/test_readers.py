@@ -16,13 +16,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mtl.config import parse_columns
 from mtl.data.files import MAX_BYTES
 from mtl.data.json_files import MAX_ARRAY
 from mtl.data.readers import READERS, label_twins, read_files, understand
 from mtl.data.rows import Table, count_all
 from mtl.data.words import Span, find_words, spans_to_tags, tags_to_spans
 from mtl.errors import MtlError
+from mtl.shorthand import parse_columns
 
 SNIPS = Path(__file__).parents[2] / "shared/data/snips"
 EXAMPLES = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -5,11 +5,12 @@ from collections import Counter
 
 import pytest
 
-from mtl.config import MAX_LABELS, TaskSpec, make_config, parse_columns
+from mtl.config import MAX_LABELS, TaskSpec, make_config
 from mtl.data import choose_tasks, load
 from mtl.data.rows import Row, Table, count_all, count_labels, learn_labels, split_rows
 from mtl.data.words import Span
 from mtl.errors import MtlError
+from mtl.shorthand import parse_columns
 
 INTENT, SLOTS = TaskSpec(name="intent", kind="classification"), TaskSpec(name="slots", kind="tagging")
 

@@ -13,9 +13,9 @@ from mtl import training as training_module
 from mtl.checkpoint import BEST, LAST, newest_checkpoint, read_facts
 from mtl.config import TaskSpec
 from mtl.errors import MtlError
-from mtl.events import CheckpointSaved, Evaluated, Notice, RunStarted, StatusChanged, StepDone
-from mtl.learner import rate_factor
+from mtl.events import CheckpointSaved, Diagnosed, Evaluated, Notice, RunStarted, StatusChanged, StepDone
 from mtl.prediction import Predictor
+from mtl.stepping import rate_factor
 from mtl.training import train
 
 TWO_TASKS = (TaskSpec(name="class", kind="classification"), TaskSpec(name="entities", kind="tagging"))
@@ -231,7 +231,7 @@ def test_every_epoch_is_kept_where_asked(tiny_config, finish, tmp_path):
     assert {path.name for path in (tmp_path / "last").iterdir()} - {path.name for path in (tmp_path / "best").iterdir()} == {"optimizer.pt"}
 
 
-def test_the_test_rows_are_measured_once_with_the_best_weights(tiny_config, finish, write_rows, easy_rows, tmp_path):
+def test_the_best_weights_are_kept_and_the_test_rows_are_left_alone(tiny_config, finish, write_rows, easy_rows, tmp_path):
     def spoil(training):
         if training.progress.step == 48:
             with torch.no_grad():
@@ -243,20 +243,19 @@ def test_the_test_rows_are_measured_once_with_the_best_weights(tiny_config, fini
     files = {"train_files": (write_rows(tmp_path / "train.jsonl", rows[:48]),),
              "test_files": (write_rows(tmp_path / "test.jsonl", rows[48:]),)}
     events = finish(tiny_config(source="files", epochs=10, batch_size=8, dev_share=0.2, **files), tmp_path / "run", between_steps=spoil)
-    tests = [event for event in of(Evaluated, events) if event.split == "test"]
     best = max(dev(events), key=lambda seen: seen.score)
-    assert len(tests) == 1 and events.index(tests[0]) == len(events) - 2 and not tests[0].is_best
+    assert {seen.split for seen in of(Evaluated, events)} == {"dev"}
     assert best.step <= 48 and best.score > 0.8 > dev(events)[-1].score
     predictor = Predictor.load(tmp_path / "run" / BEST, "cpu")
     assert read_facts(tmp_path / "run" / BEST)["step"] == next(seen for seen in dev(events) if seen.score == best.score).step
     made = [predicted.predictions["answer"].label for predicted in predictor.predict([row["text"] for row in rows[48:]])]
     right = sum(label == row["answer"] for label, row in zip(made, rows[48:], strict=True)) / 12
-    assert tests[0].scores["answer"]["accuracy"] == pytest.approx(right) and right > 0.8
+    assert right > 0.8
 
 
 def test_a_run_is_told_in_order(tiny_config, finish, tmp_path):
     events = finish(tiny_config(epochs=1), tmp_path)
-    kinds = [type(event) for event in events]
+    kinds = [type(event) for event in events if not isinstance(event, Diagnosed)]
     assert kinds == [RunStarted, StatusChanged, Evaluated, *[StepDone] * 4, Evaluated, CheckpointSaved, CheckpointSaved, StatusChanged]
     assert events[1].status == "running" and events[-1].status == "finished"
     started = events[0]

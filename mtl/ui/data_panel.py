@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from mtl.config import MAX_TASKS, ROLES, ColumnSpec, HubSpec, RunConfig, parse_hub
+from mtl.config import MAX_TASKS, ROLES, ColumnSpec, HubSpec, RunConfig
 from mtl.data import choose_tasks, describe_source, load, read_table, settle
 from mtl.data.hub import PRESETS
 from mtl.data.report import bundled_subwords, make_report
@@ -17,6 +17,7 @@ from mtl.data.rows import Table
 from mtl.errors import MtlError
 from mtl.jobs import Jobs
 from mtl.runs import open_run
+from mtl.shorthand import parse_hub
 from mtl.ui import form
 from mtl.ui.data_view import FILES, assign_files, examples_html, problem_html, report_html, short_findings_html, task_table
 

@@ -62,7 +62,7 @@ def measure(file: Path, folder: Path) -> dict[str, float]:
     from mtl.data.store import take
     from mtl.encoder import load_encoder
     from mtl.evaluation import make_split
-    from mtl.sampling import Pool, plan_epoch
+    from mtl.sampling import Draw, Pool, plan_epoch
     from mtl.tasks import make_task
 
     _, tokenizer = load_encoder("bundled")
@@ -74,7 +74,7 @@ def measure(file: Path, folder: Path) -> dict[str, float]:
     seconds["tokenise"] = time.perf_counter() - start - seconds["read"]
     pool = Pool(split.lengths, {name: counts > 0 for name, counts in split.targets.items()}, 32)
     tokens = 0
-    for step in plan_epoch("joint", pool, 1, 0):
+    for step in plan_epoch("joint", pool, 1, Draw(0, 1, 1.0)):
         encodings, labels = zip(*take(split.examples, step.rows), strict=True)
         tokens += collate(encodings, 0, labels, list(step.tasks))["input_ids"].numel()
     seconds["iterate"] = time.perf_counter() - start - seconds["read"] - seconds["tokenise"]

@@ -1,0 +1,53 @@
+"""How the tasks get along in the shared encoder: how long each task's gradient is there, and how far two of them point the same way
+(their cosine). Looked at now and then, on the encoder's last layer, where the heads' gradients first meet: the rest of the way down would
+cost as much as a step for every task. Elich et al. (2024, https://arxiv.org/abs/2311.04698) on why the lengths come first."""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import torch
+from torch import Tensor, nn
+
+from mtl.balancing import inner_products
+from mtl.events import Diagnosed
+
+
+class Diagnoser:
+    """Collects a gradient of every task, from one step or, where a step has one task, from several in a row; then tells."""
+
+    def __init__(self, tasks: Sequence[str], watched: Sequence[nn.Parameter], every: int) -> None:
+        self.tasks, self.watched = list(tasks), list(watched)
+        self.every = every if watched and len(self.tasks) > 1 else 0
+        self._found: dict[str, list[Tensor]] = {}
+        self._looking = False
+
+    def wants(self, step: int) -> bool:
+        """Whether to `look` at `step` (from 0): at every `every`-th, and from there until each task was seen."""
+        self._looking = self._looking or (self.every > 0 and step % self.every == 0)
+        return self._looking
+
+    def look(self, losses: dict[str, Tensor]) -> None:
+        """Note the gradients of these mean losses; their graph is kept for the step itself."""
+        for task, loss in losses.items():
+            found = torch.autograd.grad(loss, self.watched, retain_graph=True, allow_unused=True)
+            self._found[task] = [torch.zeros_like(weight) if gradient is None else gradient
+                                 for weight, gradient in zip(self.watched, found, strict=True)]
+
+    def told(self, step: int) -> Diagnosed | None:
+        """What was found, once every task was seen; `step` is the number of steps done."""
+        if not self._looking or self._found.keys() < set(self.tasks):
+            return None
+        gramian = inner_products([self._found[task] for task in self.tasks])
+        self._found, self._looking = {}, False
+        norms = gramian.diagonal().sqrt()
+        cosines = (gramian / (norms[:, None] * norms)).clamp(-1, 1)
+        pairs = combinations(range(len(self.tasks)), 2)
+        return Diagnosed(step, dict(zip(self.tasks, norms.tolist(), strict=True)),
+                         [[self.tasks[one], self.tasks[other], cosines[one, other].item()] for one, other in pairs])
+
+
+def last_layer(encoder: nn.Module) -> list[nn.Parameter]:
+    """The trainable parameters of the encoder's last layer; of the whole encoder if its layers cannot be told apart."""
+    layers = [part for part in encoder.modules() if isinstance(part, nn.ModuleList)
+              and len(part) == getattr(encoder.config, "num_hidden_layers", 0)]
+    return [weight for weight in (layers[0][-1] if layers else encoder).parameters() if weight.requires_grad]
