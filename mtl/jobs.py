@@ -1,111 +1,50 @@
-"""One worker thread that trains the queued runs one after another, and the hand on it: pause, resume, stop, and a copy of the model
-to predict with meanwhile. The only file that knows threads. What needs torch is imported by the worker, so that the page is there first."""
+"""One worker thread that trains the queued runs and comparisons one after another, and who may do what with them. With control.py the only
+file that knows threads. What needs torch is imported by the worker, so that the page is there first."""
 
 from __future__ import annotations
 
 import atexit
-import copy
 import shutil
 import threading
-import time
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from mtl.comparing import conduct
+from mtl.comparison import Comparison, Plan, create, open_comparison
 from mtl.config import RunConfig
+from mtl.control import Control, Snapshot
 from mtl.errors import MtlError
-from mtl.events import Evaluated, Event, Notice, StatusChanged, describe
+from mtl.events import Evaluated, Event, StatusChanged, describe
 from mtl.runs import RESUMABLE, History, Limits, Run, RunReader, create_run, delete_run, host_limits, open_run, read_history
-
-if TYPE_CHECKING:
-    from mtl.learner import Learner
-    from mtl.prediction import Predictor
 
 MAX_WAITING = 8
 MAX_READERS = 32  # runs whose histories are kept in memory because some page looks at them
 CLOSING = 30.0  # seconds that the end of the app waits for the last checkpoint
-PATIENCE = 30.0  # seconds to wait for a copy of a model that trains; a step on a slow machine may take some
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A copy of a live run's model, as it was after `step`."""
-
-    step: int
-    time: float
-    predictor: Predictor
-
-
-class Control:
-    """What others want of a running training; asked by the trainer between two steps, so that nobody ever touches its model."""
-
-    def __init__(self, run: Run, minutes: float) -> None:
-        self._run, self._minutes = run, minutes
-        self._changed = threading.Condition()
-        self._paused = self._stopped = self._copy_wanted = False
-        self._snapshot: Snapshot | None = None
-
-    def between_steps(self, learner: Learner) -> bool:
-        """For the trainer: hand out a copy if one is wanted, wait while paused; whether to stop."""
-        with self._changed:
-            self._serve(learner)
-            if learner.progress.seconds > 60 * self._minutes and not self._stopped:
-                self._run.log.append(Notice(f"On this public page a run may train for {self._minutes:g} minutes. Duplicate the Space, or "
-                                            "run MTL Studio on your own machine, to train longer.", "warning"))
-                self._stopped = True
-            if self._paused and not self._stopped:
-                self._run.log.append(StatusChanged("paused"))
-                while self._paused and not self._stopped:
-                    self._changed.wait()
-                    self._serve(learner)
-                if not self._stopped:
-                    self._run.log.append(StatusChanged("running"))
-            return self._stopped
-
-    def _serve(self, learner: Learner) -> None:
-        if self._copy_wanted:
-            from mtl.model import at_rest
-            from mtl.prediction import Predictor
-
-            model = at_rest(copy.deepcopy(learner.model))
-            self._snapshot = Snapshot(learner.progress.step, time.time(), Predictor(model, learner.tokenizer, learner.machine))
-            self._copy_wanted = False
-            self._changed.notify_all()
-
-    def set_paused(self, paused: bool) -> None:
-        """Wait before the next step, or go on."""
-        with self._changed:
-            self._paused = paused
-            self._changed.notify_all()
-
-    def stop(self) -> None:
-        """End before the next step, with a checkpoint."""
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
-
-    def snapshot(self) -> Snapshot | None:
-        """A fresh copy of the model; the last one if the trainer is busy with something long; None if it is still getting ready."""
-        with self._changed:
-            self._copy_wanted = True
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._copy_wanted, timeout=PATIENCE if self._snapshot is None else 3.0)
-            return self._snapshot
 
 
 @dataclass(frozen=True)
 class Job:
-    """A run in the queue or in work, held by its lock."""
+    """A run, or a comparison with all its runs, in the queue or in work, held by its lock."""
 
-    run: Run
+    run: Run | Comparison
     config: RunConfig
     owner: str
     resume: bool
     control: Control
     lock: FileLock
+
+    def has(self, run_id: str) -> bool:
+        """Whether it is the one with that id, or has it in work."""
+        return run_id in (self.run.id, self.control.run.id)
+
+    def tell(self, status: str, message: str = "") -> None:
+        """Log it where it will be looked for."""
+        for run in {self.run.id: self.run, self.control.run.id: self.control.run}.values():
+            run.log.append(StatusChanged(status, message))
 
 
 class Jobs:
@@ -122,14 +61,14 @@ class Jobs:
         self._reading = threading.Lock()
 
     def history(self, run_id: str) -> History:
-        """What happened in a run so far, whoever trains it; a copy, so that it stands still while it is shown.
+        """What happened in a run so far, or in a comparison, whoever trains it; a copy, so that it stands still while it is shown.
 
         Only what was logged since the last question is read. Raises MtlError if there is no such run.
         """
         with self._reading:
             reader = self._readers.pop(run_id, None)
             if reader is None or not reader.run.folder.is_dir():
-                reader = RunReader(open_run(self.root, run_id))
+                reader = RunReader(self._open(run_id))
             self._readers[run_id] = reader
             while len(self._readers) > MAX_READERS:
                 self._readers.popitem(last=False)
@@ -156,10 +95,26 @@ class Jobs:
         """
         with self._changed:
             for job in self._jobs:
-                if job.owner == key and job.config == config:
+                if job.owner == key and job.config == config and not isinstance(job.run, Comparison):
                     return job.run
             self._check_room(key)
             return self._queue(create_run(self.root, config, key), config, key, resume=False)
+
+    def start_comparison(self, config: RunConfig, plan: Plan, key: str) -> Run:
+        """Queue a comparison of runs of `config`; asked twice for the same, it gives the same.
+
+        Raises MtlError if the queue is full, the host has not the time for it, or it cannot be made.
+        """
+        with self._changed:
+            for job in self._jobs:
+                if job.owner == key and job.config == config and isinstance(job.run, Comparison) and job.run.plan.kind == plan.kind:
+                    return job.run
+            self._check_room(key)
+            if len(plan.members) > self.limits.members or plan.minutes > self.limits.minutes:
+                raise MtlError(f"On this public page a comparison may have {self.limits.members} runs, and a search "
+                               f"{self.limits.minutes:g} minutes. Choose fewer tasks or seeds, duplicate the Space, or run MTL Studio on "
+                               "your own machine.")
+            return self._queue(create(self.root, config, plan, key), config, key, resume=False)
 
     def resume(self, run_id: str, key: str) -> Run:
         """Go on with a paused run, or queue one that was stopped, failed or interrupted; raises MtlError if it cannot be."""
@@ -185,21 +140,21 @@ class Jobs:
         with self._changed:
             if job in self._jobs[1:]:
                 self._jobs.remove(job)
-                job.run.log.append(StatusChanged("stopped", "Stopped before it began."))
+                job.tell("stopped", "Stopped before it began.")
                 job.lock.release()
                 return
-            job.run.log.append(StatusChanged("stopping"))
+            job.tell("stopping")
         job.control.stop()
 
     def ahead(self, run_id: str) -> int:
         """How many runs are before this one; 0 if it is in work or not here."""
         with self._changed:
-            return next((place for place, job in enumerate(self._jobs) if job.run.id == run_id), 0)
+            return next((place for place, job in enumerate(self._jobs) if job.has(run_id)), 0)
 
     def snapshot(self, run_id: str) -> Snapshot:
         """A copy of the live model of a run; raises MtlError if it is not in work here or has no model yet."""
         with self._changed:
-            job = self._jobs[0] if self._jobs and self._jobs[0].run.id == run_id else None
+            job = self._jobs[0] if self._jobs and self._jobs[0].control.run.id == run_id else None
         if job is None:
             raise MtlError("This run is not training in this app now. Choose its best or last checkpoint.")
         snapshot = job.control.snapshot()
@@ -215,7 +170,7 @@ class Jobs:
     def is_live(self, run_id: str) -> bool:
         """Whether the run is in work in this process."""
         with self._changed:
-            return bool(self._jobs) and self._jobs[0].run.id == run_id
+            return bool(self._jobs) and self._jobs[0].control.run.id == run_id
 
     def close(self) -> None:
         """The app ends: the run in work is stopped, with a checkpoint, and the waiting ones stay to be resumed."""
@@ -230,8 +185,17 @@ class Jobs:
         if self._worker is not None:
             self._worker.join(CLOSING)
 
+    def _open(self, run_id: str) -> Run:
+        """The run, or the comparison, of that id; raises MtlError if there is neither."""
+        try:
+            return open_run(self.root, run_id)
+        except MtlError:
+            with suppress(MtlError):
+                return open_comparison(self.root, run_id)
+            raise
+
     def _owned(self, run_id: str, key: str) -> Run:
-        run = open_run(self.root, run_id)
+        run = self._open(run_id)
         if not run.belongs_to(key):
             raise MtlError("This run was started in another browser; only there it can be changed. Here you can watch it.")
         return run
@@ -244,7 +208,7 @@ class Jobs:
         raise MtlError("This run is not in work in this app. One from the terminal is stopped there, with Ctrl-C.")
 
     def _find(self, run_id: str) -> Job | None:
-        return next((job for job in self._jobs if job.run.id == run_id), None)
+        return next((job for job in self._jobs if job.has(run_id)), None)
 
     def _check_room(self, key: str) -> None:
         if sum(job.owner == key for job in self._jobs) >= self.limits.runs:
@@ -286,7 +250,10 @@ class Jobs:
                     return
                 job = self._jobs[0]
             try:
-                carry_out(job.run, resume=job.resume, between_steps=job.control.between_steps, show=_print_evaluated)
+                if isinstance(job.run, Comparison):
+                    conduct(job.run, job.control, show=_print_evaluated)
+                else:
+                    carry_out(job.run, resume=job.resume, between_steps=job.control.between_steps, show=_print_evaluated)
             finally:
                 with self._changed:
                     self._jobs.remove(job)

@@ -100,16 +100,18 @@ class Run:
 
 @dataclass(frozen=True)
 class Limits:
-    """What one visitor may take: minutes of training per run, runs at a time, and the free disk (GB) without which none begins."""
+    """What one visitor may take: minutes of training per run, runs at a time, the free disk (GB) without which none begins, and runs in a
+    comparison."""
 
     minutes: float = math.inf
     runs: int = 100
     free_disk: float = 0.0
+    members: int = 1000
 
 
 def host_limits() -> Limits:
     """On a public Space, that many may share; on one's own machine, none."""
-    return Limits(minutes=15, runs=2, free_disk=2) if os.environ.get("SPACE_ID") else Limits()
+    return Limits(minutes=15, runs=2, free_disk=2, members=6) if os.environ.get("SPACE_ID") else Limits()
 
 
 def hash_key(key: str) -> str:

@@ -1,6 +1,7 @@
 """Did it help? Comparisons: which runs they are made of, that all are measured alike, that nothing is done twice, and the card."""
 
 import json
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from mtl.comparison import Comparison, alone_plan, compare_with, create, list_co
 from mtl.data import load
 from mtl.errors import MtlError
 from mtl.events import CheckpointSaved, RunStarted, StatusChanged
-from mtl.runs import Run, create_run, list_runs, read_history
+from mtl.jobs import Jobs
+from mtl.runs import Limits, Run, create_run, list_runs, open_run, read_history
 from mtl.verdict import Card, Compared, compare_scores, markdown, read_card, write_card
 
+KEY = "the owner's key"
 TASKS = ("class", "sentiment", "entities")
 
 
@@ -188,10 +191,71 @@ def test_a_plan_is_there_whole_or_the_comparison_is_not(tmp_path, small):
     assert open_comparison(tmp_path, comparison.id).plan == comparison.plan
     (comparison.folder / "plan.json").write_text('{"kind": "alone"')
     with pytest.raises(MtlError, match="plan of this comparison cannot be read"):
-        open_comparison(tmp_path, comparison.id).plan.kind
+        assert open_comparison(tmp_path, comparison.id).plan
     (comparison.folder / "plan.json").unlink()
     with pytest.raises(MtlError, match="no such comparison"):
         open_comparison(tmp_path, comparison.id)
+    assert list_comparisons(tmp_path) == []
+
+
+# In the queue of the app
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    """Jobs over an empty folder; whatever still runs at the end is stopped."""
+    made = Jobs(tmp_path / "runs")
+    yield made
+    made.close()
+
+
+def wait(jobs: Jobs, run_id: str, *statuses: str) -> None:
+    """Wait until the run or the comparison is over, in one of these states."""
+    end = time.monotonic() + 60
+    while (status := jobs.history(run_id).status) not in statuses or jobs.has(run_id):
+        assert time.monotonic() < end, f"still {status}: {jobs.history(run_id).message}"
+        time.sleep(0.02)
+
+
+def test_a_comparison_is_one_job_whose_runs_are_ordinary_runs_of_its_owner(jobs, small):
+    long = small.model_copy(update={"epochs": 400})
+    run = jobs.start_comparison(long, alone_plan(long, 1), KEY)
+    assert jobs.start_comparison(long, alone_plan(long, 1), KEY) == run, "the second click started another one"
+    after = jobs.start(small, KEY)
+    assert jobs.ahead(after.id) == 1
+    comparison = open_comparison(jobs.root, run.id)
+    end = time.monotonic() + 60
+    while not (first := comparison.plan.members[0].run) or jobs.history(first).step < 3:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert jobs.has(first) and jobs.is_live(first) and open_run(jobs.root, first).belongs_to(KEY)
+    assert jobs.snapshot(first).predictor.predict(["Anna left Oslo."])
+    with pytest.raises(MtlError, match="another browser"):
+        jobs.stop(run.id, "a guess")
+    jobs.stop(first, KEY)  # to stop the run is to stop the comparison
+    wait(jobs, run.id, "stopped")
+    assert jobs.history(first).status == "stopped"
+    wait(jobs, after.id, "finished")
+
+
+def test_a_stopped_comparison_is_resumed_in_the_queue_and_tells_its_card(jobs, small):
+    run = jobs.start_comparison(small, alone_plan(small, 1), KEY)
+    jobs.stop(run.id, KEY)
+    wait(jobs, run.id, "stopped", "finished")
+    if jobs.history(run.id).status == "stopped":
+        jobs.resume(run.id, KEY)
+    wait(jobs, run.id, "finished")
+    assert read_card(run.folder).dev_rows > 0
+    with pytest.raises(MtlError, match="nothing to resume"):
+        jobs.resume(run.id, KEY)
+    jobs.delete(run.id, KEY)
+    assert list_comparisons(jobs.root) == [] and len(list_runs(jobs.root)) == 4  # its runs stay
+
+
+def test_a_public_host_refuses_a_comparison_that_it_has_no_time_for(tmp_path, small):
+    jobs = Jobs(tmp_path, Limits(minutes=15, members=3))
+    with pytest.raises(MtlError, match="a comparison may have 3 runs"):
+        jobs.start_comparison(small, alone_plan(small, 1), KEY)
     assert list_comparisons(tmp_path) == []
 
 
