@@ -195,9 +195,10 @@ def inner_products(gradients: Sequence[Sequence[Tensor]]) -> Tensor:
 def make_balancer(balancing: str, weights: dict[str, float], shared: Sequence[nn.Parameter], heads: Sequence[nn.Parameter],
                   device: str) -> Balancer:
     """The balancer called `balancing` for the tasks of `weights` (in training order, each above 0), the encoder's trainable parameters
-    `shared` and those of the `heads`. With one task there is nothing to balance, and every method is the plain gradient."""
+    `shared` and those of the `heads`. With one task there is nothing to balance, and every method is the plain gradient; so are those
+    that look at gradients where nothing is shared, because every layer is frozen."""
     tasks = list(weights)
-    if len(tasks) == 1 or balancing in ("equal", "fixed"):
+    if len(tasks) == 1 or balancing in ("equal", "fixed") or (METHODS[balancing].is_gradient and not shared):
         return Fixed(weights)
     if METHODS[balancing].is_gradient:
         return Surgery({"pcgrad": PCGradWeighting, "upgrad": UPGradWeighting}[balancing], shared, heads)

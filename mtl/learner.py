@@ -22,12 +22,12 @@ from mtl.config import RunConfig
 from mtl.data.rows import Dataset
 from mtl.encoder import load_encoder, longest_input
 from mtl.errors import MtlError
-from mtl.evaluation import Answers, Split, answer, batches_for, make_split, put_weights, score
+from mtl.evaluation import Answers, Split, answer, batches_for, make_split, put_weights, score, with_states
 from mtl.events import CheckpointSaved, Evaluated, Event, Notice, RunStarted, StepDone
 from mtl.hints import find_hints
 from mtl.machine import Machine
 from mtl.methods import refusal_of_processes
-from mtl.model import MultiTaskModel, build_model, count_parameters, learned_weights
+from mtl.model import MultiTaskModel, build_model, count_parameters, freeze_lowest, learned_weights
 from mtl.sampling import Draw, Pool, Step, plan_epoch
 from mtl.stepping import Stepper, rate_factor
 
@@ -61,12 +61,17 @@ class Learner:
         longest = min(config.max_length, longest_input(encoder))
         self.model = build_model(encoder, dataset.tasks, pooling=config.pooling, normalize=config.normalize, dropout=config.dropout,
                                  encoder_dropout=config.encoder_dropout, max_length=longest, base=config.encoder,
-                                 lora_rank=config.lora_rank if config.fine_tuning == "lora" else 0).to(machine.device)
+                                 lora_rank=config.lora_rank if config.fine_tuning == "lora" else 0,
+                                 only_heads=config.fine_tuning == "heads").to(machine.device)
+        freeze_lowest(self.model, config.frozen_layers, config.freeze_embeddings)
         self.model.config.hints = [asdict(hint) for hint in find_hints(dataset.train, dataset.tasks)]
         self.tasks = list(self.model.tasks.values())
         self.train_split, self.dev_split, self.test_split = (
             make_split(self.tokenizer, self.tasks, rows, longest, laid_out / f"{name}-examples.arrow", progress)
             for name, rows in (("train", dataset.train), ("dev", dataset.dev), ("test", dataset.test)))
+        if config.fine_tuning == "heads":  # not for the test rows: they are looked at once
+            self.train_split = with_states(self.train_split, self.model, machine, laid_out / "train-states", progress)
+            self.dev_split = with_states(self.dev_split, self.model, machine, laid_out / "dev-states", progress)
         self.pool = Pool(self.train_split.lengths, self._labelled(), config.batch_size * config.accumulation * self.processes)
         self.parallel = self.model
         if world:
@@ -103,7 +108,7 @@ class Learner:
             raise MtlError(self._diverged(sums))
         self.progress.step = self.stepper.step
         self.progress.seconds += time.perf_counter() - start
-        return self.config.learning_rate * factor, norm
+        return self.stepper.optimizer.param_groups[0]["lr"], norm
 
     def step_done(self, rate: float, norm: float) -> StepDone:
         """The event for the steps since the last one."""
@@ -148,7 +153,7 @@ class Learner:
         model.eval()
         tasks = [task.name for task in self.tasks]
         mine = batches_for(split)[self.rank::self.processes]
-        parts = self._gather([answer(model, split.examples, mine, self.machine, tasks)])
+        parts = self._gather([answer(model, split.examples, mine, self.machine, tasks, split.states)])
         whole = Answers({index: made for part in parts for index, made in part.predictions.items()},
                         {task: sum(part.losses.get(task, 0.0) for part in parts) for task in tasks})
         got = score(self.tasks, split, whole)
