@@ -60,12 +60,13 @@ def _measure(counts: np.ndarray) -> np.ndarray:
 def _resampled(tallies: np.ndarray, seed: int) -> Iterator[np.ndarray]:
     """For DRAWS resamples of the rows of all `tallies` (M, rows, 2) at once, the summed counts: arrays (M, some draws, 2)."""
     models, rows, counts = tallies.shape
-    flat = tallies.transpose(1, 0, 2).reshape(rows, models * counts).astype(np.float64)
+    # rows with the same counts are told apart by nothing: drawing their kinds is the same, and takes milliseconds where rows take seconds
+    kinds, sizes = np.unique(tallies.transpose(1, 0, 2).reshape(rows, models * counts), axis=0, return_counts=True)
     random, left = np.random.default_rng([seed, 0]), DRAWS
     while left:
-        draws = min(left, max(1, TOGETHER // rows))
-        times = random.multinomial(rows, np.full(rows, 1 / rows), size=draws)  # how often each row is drawn
-        yield (times @ flat).reshape(draws, models, counts).transpose(1, 0, 2)
+        draws = min(left, max(1, TOGETHER // len(kinds)))
+        times = random.multinomial(rows, sizes / rows, size=draws)  # how often a row of each kind is drawn
+        yield (times @ kinds.astype(np.float64)).reshape(draws, models, counts).transpose(1, 0, 2)
         left -= draws
 
 

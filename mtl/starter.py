@@ -7,11 +7,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mtl.checkpoint import BEST, CARD, MANIFEST, read_facts, save_checkpoint
+from mtl.checkpoint import BEST, CARD, MANIFEST, TALLIES, read_facts, save_checkpoint
 from mtl.config import RunConfig
 from mtl.errors import MtlError
 from mtl.events import Evaluated, Event, RunStarted, describe_size
-from mtl.runs import create_run, read_history
+from mtl.measuring import evaluated, has_test_rows, measure_test
+from mtl.runs import Run, create_run, read_history
 
 STARTER: dict[str, Any] = {"name": "starter", "source": "newsroom", "fine_tuning": "lora", "lora_rank": 16, "learning_rate": 2e-3,
                            "epochs": 15, "device": "cpu", "precision": "fp32", "seed": 1}
@@ -37,16 +38,26 @@ def make_starter(config: RunConfig, folder: Path, *, between_steps: Callable[[An
         best = run.checkpoint(BEST)
         facts = read_facts(best)
         dev = next(seen for seen in history.evaluations if (seen.split, seen.step) == ("dev", facts["step"]))
-        test = next((seen for seen in history.evaluations if seen.split == "test"), None)
+        test = _measure_test(run, config, show)
 
         def write(building: Path) -> None:
             for file in best.iterdir():
-                if file.name != MANIFEST:
+                if file.name not in (MANIFEST, TALLIES):  # what it scored on each dev row is for comparing runs
                     shutil.copyfile(file, building / file.name)
             (building / CARD).write_text(model_card(config, history.started, dev, test), encoding="utf-8")
 
         folder.parent.mkdir(parents=True, exist_ok=True)
         save_checkpoint(folder.parent, folder.name, write, facts)
+
+
+def _measure_test(run: Run, config: RunConfig, show: Callable[[Event], None]) -> Evaluated | None:
+    """The one look at the test rows, if there are any."""
+    if not has_test_rows(config):
+        return None
+    measured, _ = measure_test(run, device=config.device)
+    test = evaluated(run, measured)
+    show(test)
+    return test
 
 
 def model_card(config: RunConfig, started: RunStarted, dev: Evaluated, test: Evaluated | None) -> str:
