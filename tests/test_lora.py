@@ -94,7 +94,7 @@ def test_the_loss_falls_while_the_encoder_s_own_weights_stay_as_they_were_bit_fo
 def test_only_what_is_trained_is_in_the_optimizer_and_the_log_tells_how_much_that_is(lora_run):
     _, events, learner = lora_run
     started = next(event for event in events if isinstance(event, RunStarted))
-    in_optimizer = sum(weight.numel() for group in learner.optimizer.param_groups for weight in group["params"])
+    in_optimizer = sum(weight.numel() for group in learner.stepper.optimizer.param_groups for weight in group["params"])
     assert started.trainable == in_optimizer == count_parameters(learner.model, only_trainable=True) < 0.05 * started.parameters
     assert "23.2M parameters, of which 0.67M are trained" in describe(started)
 
