@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 from mtl.comparing import conduct
-from mtl.comparison import Comparison, alone_plan, compare_with, create, list_comparisons, open_comparison
+from mtl.comparison import Comparison, alone_plan, create, list_comparisons, open_comparison, plan_for_run
 from mtl.errors import MtlError
 from mtl.events import StatusChanged
 from mtl.runs import Run, default_root, read_history
@@ -36,7 +36,7 @@ def compare_run(options: argparse.Namespace) -> int:
         raise MtlError("Name a finished run, such as: python -m mtl compare last. Or go on with a comparison: compare --resume ID.")
     if options.resume:
         return go_on(_find(options.resume))
-    return go_on(compare_with(find_run(options.run), options.seeds))
+    return go_on(create(default_root(), *plan_for_run(find_run(options.run), options.seeds)))
 
 
 def _find(name: str) -> Comparison:

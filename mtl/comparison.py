@@ -136,7 +136,7 @@ def alone_plan(config: RunConfig, seeds: int, joint: Run | None = None, tasks: S
     already. Raises MtlError if there is nothing to compare."""
     if not 1 <= seeds <= MAX_SEEDS:
         raise MtlError(f"Seeds: found {seeds}, wanted 1 to {MAX_SEEDS}.")
-    specs = tasks or find_tasks(config)
+    specs = tasks or config.tasks or find_tasks(config)
     if len(specs) < 2:
         raise MtlError(f"Together and alone are the same here: there is one task, '{specs[0].name}'. Choose two or more.")
     members = []
@@ -149,19 +149,19 @@ def alone_plan(config: RunConfig, seeds: int, joint: Run | None = None, tasks: S
     return Plan(kind="alone", members=tuple(members))
 
 
-def compare_with(run: Run, seeds: int, key: str = "") -> Comparison:
-    """A comparison of the finished `run` with runs of each of its tasks; raises MtlError if it is not finished."""
+def plan_for_run(run: Run, seeds: int) -> tuple[RunConfig, Plan]:
+    """`alone_plan` with the finished `run` as the joint one, and the settings it is made from; raises MtlError if it is not finished."""
     history = read_history(run)
     if history.status != "finished" or not history.started:
         raise MtlError(f"This run is {history.status}; a finished one can be compared. Wait for it, or resume it.")
     config = with_files_of(run)
     tasks = [TaskSpec(name=name, kind=facts["kind"]) for name, facts in history.started.tasks.items()]
-    return create(run.folder.parent, config, alone_plan(config, seeds, run, tasks), key)
+    return config, alone_plan(config, seeds, run, tasks)
 
 
 def sweep_plan(config: RunConfig, alphas: Sequence[float], tasks: Sequence[TaskSpec] = ()) -> Plan:
     """A run of `config` for each of `alphas`; raises MtlError if there are not two tasks, or an alpha is none."""
-    specs = tasks or find_tasks(config)
+    specs = tasks or config.tasks or find_tasks(config)
     if len(specs) != 2:
         raise MtlError(f"A weight sweep weighs two tasks against each other, but there are {len(specs)} "
                        f"({', '.join(spec.name for spec in specs)}). Choose two.")

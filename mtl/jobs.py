@@ -22,7 +22,7 @@ from mtl.events import Evaluated, Event, StatusChanged, describe
 from mtl.runs import RESUMABLE, History, Limits, Run, RunReader, create_run, delete_run, host_limits, open_run, read_history
 
 MAX_WAITING = 8
-MAX_READERS = 32  # runs whose histories are kept in memory because some page looks at them
+MAX_READERS = 64  # runs whose histories are kept in memory because some page looks at them
 CLOSING = 30.0  # seconds that the end of the app waits for the last checkpoint
 
 

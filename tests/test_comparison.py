@@ -10,7 +10,7 @@ import pytest
 
 from mtl.cli import main
 from mtl.comparing import conduct
-from mtl.comparison import Comparison, alone_plan, compare_with, create, list_comparisons, open_comparison
+from mtl.comparison import Comparison, alone_plan, create, list_comparisons, open_comparison, plan_for_run
 from mtl.data import load
 from mtl.errors import MtlError
 from mtl.events import CheckpointSaved, RunStarted, StatusChanged
@@ -109,13 +109,13 @@ def test_a_task_labelled_on_some_rows_only_is_measured_on_those_and_paired_row_b
 def test_a_finished_run_is_the_joint_one_and_is_not_trained_again(tmp_path, small):
     run = create_run(tmp_path, small)
     with pytest.raises(MtlError, match="a finished one can be compared"):
-        compare_with(run, 1)
+        plan_for_run(run, 1)
     hand = Hand()
     from mtl.runner import carry_out
 
     carry_out(run, resume=False, between_steps=hand.between_steps)
     written = (run.folder / "events.jsonl").read_bytes()
-    comparison = compare_with(run, 1)
+    comparison = create(tmp_path, *plan_for_run(run, 1))
     assert conduct(comparison, hand) == "finished"
     assert run.id not in hand.begun and len(hand.begun) == 3 and (run.folder / "events.jsonl").read_bytes() == written
     assert read_card(comparison.folder).steps == read_history(run).step

@@ -9,7 +9,9 @@ import gradio as gr
 from mtl.errors import MtlError
 from mtl.jobs import Jobs
 from mtl.runs import open_run
+from mtl.ui.compare_tab import CompareTab
 from mtl.ui.predict_tab import PredictTab
+from mtl.ui.scores_tab import ScoresTab
 from mtl.ui.train_tab import Page, TrainTab
 
 THEME = gr.themes.Default(primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
@@ -29,12 +31,31 @@ CSS = """
 .mtl-report tbody tr { border-top: 1px solid var(--border-color-primary); } .mtl-scroll { overflow-x: auto; }
 .mtl-report summary { cursor: pointer; margin-top: 8px; font-weight: 600; }
 .mtl-finding { border-left: 4px solid #64748b; padding-left: 8px; } .mtl-finding b { text-transform: uppercase; font-size: 0.8em; }
+.mtl-interval { position: relative; display: block; height: 8px; margin: 4px 0; max-width: 420px; background: linear-gradient(to right,
+  transparent calc(50% - 1px), currentColor calc(50% - 1px), currentColor calc(50% + 1px), transparent calc(50% + 1px)); }
+.mtl-interval i { position: absolute; top: 2px; height: 4px; background: #2563eb; opacity: 0.6; }
+.mtl-interval u { position: absolute; top: 0; width: 3px; height: 8px; background: #2563eb; }
 .mtl-problem { border-color: #b91c1c; } .mtl-warning { border-color: #a16207; } .mtl-fine { border-color: #15803d; }
+.mtl-heat { display: grid; grid-template-columns: max-content 1fr max-content; gap: 3px 8px; align-items: center; font-size: 0.9em; }
+.mtl-heat b { font-weight: 400; } .mtl-heat span { display: flex; min-width: 80px; } .mtl-heat small { opacity: 0.75; }
+.mtl-heat i { flex: 1; height: 18px; min-width: 1px; }
+.mtl-agree, .mtl-disagree { border-left: 12px solid #2563eb; padding-left: 5px; margin-left: 6px; } .mtl-disagree { border-color: #dc2626; }
+@media (max-width: 700px) { .mtl-heat { grid-template-columns: 1fr max-content; } .mtl-heat b { grid-column: 1 / -1; } }
 .mtl-bars { display: flex; align-items: flex-end; gap: 2px; height: 60px; } .mtl-bars i { flex: 1; background: #2563eb; min-height: 1px; }
 .mtl-row { border-top: 1px solid var(--border-color-primary); padding: 6px 0; overflow-wrap: anywhere; }
 .mtl-row div { opacity: 0.8; font-size: 0.9em; display: flex; flex-wrap: wrap; gap: 2px 12px; }
 .mtl-row mark { background: color-mix(in srgb, var(--c) 22%, transparent); color: inherit; border-radius: 3px; padding: 0 2px; }
 .mtl-row sub { font-size: 0.7em; margin-left: 3px; opacity: 0.8; }
+.mtl-scores > summary { font-size: 1.2em; } .mtl-scores td { white-space: nowrap; }
+.mtl-interval { position: relative; width: 120px; height: 8px; border-radius: 4px; background: var(--border-color-primary); }
+.mtl-interval i { position: absolute; height: 8px; min-width: 2px; border-radius: 4px; background: #6fa8ff; }
+.mtl-interval b { position: absolute; width: 2px; height: 12px; top: -2px; background: currentColor; }
+.mtl-report .mtl-confusion { width: auto; } .mtl-report .mtl-confusion td { padding: 2px 6px; text-align: right; min-width: 28px; }
+.mtl-confusion thead th span { writing-mode: vertical-rl; max-height: 140px; overflow: hidden; }
+.mtl-confusion thead { vertical-align: bottom; }
+.mtl-hit { background: color-mix(in srgb, #2563eb var(--s), transparent); }
+.mtl-miss { background: color-mix(in srgb, #dc2626 var(--s), transparent); }
+.mtl-stack { display: flex; height: 14px; border-radius: 4px; overflow: hidden; margin: 6px 0; } .mtl-stack i { min-width: 2px; }
 #task-table, #last-values { font-family: system-ui, sans-serif; --font-mono: system-ui, sans-serif; }
 footer { display: none !important; }
 """
@@ -45,14 +66,19 @@ def build_app(jobs: Jobs) -> gr.Blocks:
     with gr.Blocks(title="MTL Studio", delete_cache=(3600, 86400)) as demo:
         gr.Markdown("# MTL Studio\nOne encoder, one head per task: train them together on your text, watch, and predict while it learns.")
         # key and secret are fixed, or every restart of the app would forget whose runs are whose; what it holds is not trusted
-        browser = gr.BrowserState({"key": "", "run": ""}, storage_key="mtl-studio", secret=os.environ.get("MTL_SECRET", "mtl-studio"))
+        browser = gr.BrowserState({"key": "", "run": "", "comparison": ""}, storage_key="mtl-studio",
+                                  secret=os.environ.get("MTL_SECRET", "mtl-studio"))
         page = Page(jobs, browser, gr.Textbox(visible="hidden", elem_id="run-id"))
         with gr.Tab("Train", id="train"):
             train = TrainTab(page)
         with gr.Tab("Data", id="data"):
             train.data.show_report()
+        with gr.Tab("Scores", id="scores") as tab:
+            ScoresTab(page, tab)
         with gr.Tab("Predict", id="predict") as tab:
             PredictTab(page, tab)
+        with gr.Tab("Compare", id="compare") as tab:
+            compare = CompareTab(page, train, tab)
 
         def restore(memory: Any, request: gr.Request) -> list:
             """Who this browser is and what it looked at: the run in the address, else the one it saw last."""
@@ -66,12 +92,13 @@ def build_app(jobs: Jobs) -> gr.Blocks:
                 if request.query_params.get("run"):
                     gr.Warning(str(error))
                 run_id = ""
-            browser = {"key": key, "run": run_id}
-            return [browser, run_id, gr.update(choices=train.choices(browser), value=run_id or None), *train.fill_form(run_id)]
+            browser = {"key": key, "run": run_id, "comparison": compare.remembered(memory)}
+            return [browser, run_id, gr.update(choices=train.choices(browser), value=run_id or None), *compare.restore(browser),
+                    *train.fill_form(run_id)]
 
         hidden = {"show_progress": "hidden", "api_visibility": "private"}
-        demo.load(restore, browser, [browser, page.run_id, train.menu, *train.form_outputs()], queue=False,
-                  **hidden).then(**train.data.look)
+        demo.load(restore, browser, [browser, page.run_id, train.menu, compare.comparison_id, compare.menu, *train.form_outputs()],
+                  queue=False, **hidden).then(**train.data.look)
     demo.queue(max_size=64, default_concurrency_limit=4)
     return demo
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from mtl.config import RunConfig
 from mtl.data import read_table
 from mtl.data.settle import settle
 from mtl.errors import MtlError
@@ -15,6 +16,7 @@ from mtl.jobs import Jobs
 from mtl.runs import History, open_run
 from mtl.ui import charts, form
 from mtl.ui.data_panel import DataPanel
+from mtl.ui.insight_panel import InsightPanel, SettingsPanel
 from mtl.ui.status import Buttons, legend_html, run_choices, run_name, status_html
 
 BASIC, MORE = form.fields(basic=True), form.fields(basic=False)
@@ -51,6 +53,7 @@ class TrainTab:
         with gr.Accordion("More settings", open=False), gr.Row():
             more = {name: form.make_widget(name) for name in MORE}
         self.settings = basic | more
+        self.told = SettingsPanel()
 
     def _run_widgets(self) -> None:
         with gr.Row():
@@ -69,6 +72,7 @@ class TrainTab:
                                    info="0 shows it as it is; dev losses and scores are never smoothed.")
         self.table = gr.Dataframe(label="Last values", headers=charts.LAST_COLUMNS, interactive=False, wrap=True, elem_id="last-values",
                                   column_widths=["100px", "115px", "95px", "95px", "300px"])
+        self.insight = InsightPanel(self.page)
         self.log = gr.Textbox(label="Log, newest first", lines=8, max_lines=8, interactive=False, elem_id="log", autoscroll=False)
         self.link = gr.Textbox(label="Link to this run", interactive=False, buttons=["copy"], elem_id="link",
                                info="Whoever has it can watch; only this browser can pause, stop or delete.")
@@ -83,8 +87,9 @@ class TrainTab:
         page, quiet = self.page, {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         self.data.wire(self.settings["max_length"], self.tasks)
         self.tasks.change(self.show_alpha, self.tasks, self.alpha, **quiet)
-        self.start_button.click(self.start, [page.browser, self.tasks, self.alpha, *self.data.inputs, *self.settings.values()],
-                                [page.run_id, page.browser, self.menu], api_visibility="private")
+        self.told.wire(self.settings, self.tasks, self.data.patterns)
+        self.insight.wire(self.timer)
+        self.start_button.click(self.start, self.form_inputs(), [page.run_id, page.browser, self.menu], api_visibility="private")
         buttons = {self.pause_button: self.jobs.pause, self.resume_button: self.jobs.resume, self.stop_button: self.jobs.stop}
         shown = [self.status, *buttons, self.delete_button, self.loss_legend, self.score_legend, self.loss_plot, self.score_plot,
                  self.table, self.log, self.cursor]
@@ -111,23 +116,27 @@ class TrainTab:
 
     def start(self, browser: dict, names: list[str], alpha: float, *inputs: Any) -> list:
         """Queue the run that the form describes."""
-        data, settings = inputs[:len(self.data.inputs)], inputs[len(self.data.inputs):]
         try:
-            if not browser["key"]:  # a run without an owner would be nobody's
-                raise MtlError("The page is still getting ready. Press Start again.")
-            values = dict(zip(self.settings, settings, strict=True)) | self.data.values(*data)
-            if len(names) == 2 and alpha != 0.5 and not values["weights"]:
-                values["alpha"] = alpha
-            config = form.make_run_config(values)
-            if not names:
-                read_table(config, Path())  # perhaps there are none because of what is wrong with the data
-                raise MtlError("No task is chosen. Choose at least one.")
-            config = settle(config, self.jobs.root / "hub", names)
-            config.loss_weights([spec.name for spec in config.tasks])
-            run = self.jobs.start(config, browser["key"])
+            run = self.jobs.start(self.config(browser, names, alpha, *inputs), browser["key"])
         except MtlError as error:
             raise gr.Error(str(error), duration=None, print_exception=False) from error
         return [run.id, browser | {"run": run.id}, gr.update(choices=self.choices(browser), value=run.id)]
+
+    def config(self, browser: dict, names: list[str], alpha: float, *inputs: Any) -> RunConfig:
+        """The run that the form describes, its data fetched and understood; raises MtlError if it is none."""
+        data, settings = inputs[:len(self.data.inputs)], inputs[len(self.data.inputs):]
+        if not browser["key"]:  # a run without an owner would be nobody's
+            raise MtlError("The page is still getting ready. Press Start again.")
+        values = dict(zip(self.settings, settings, strict=True)) | self.data.values(*data)
+        if len(names) == 2 and alpha != 0.5 and not values["weights"]:
+            values["alpha"] = alpha
+        config = form.make_run_config(values)
+        if not names:
+            read_table(config, Path())  # perhaps there are none because of what is wrong with the data
+            raise MtlError("No task is chosen. Choose at least one.")
+        config = settle(config, self.jobs.root / "hub", names)
+        config.loss_weights([spec.name for spec in config.tasks])
+        return config
 
     def poll(self, run_id: str, browser: dict, cursor: str, smoothing: float) -> list:
         """All that the page shows of the run; what has not changed since `cursor` is left alone."""
@@ -183,6 +192,10 @@ class TrainTab:
         self.command(self.jobs.delete)(run_id, browser)
         browser = browser | {"run": ""}
         return ["", browser, gr.update(choices=self.choices(browser), value=None)]
+
+    def form_inputs(self) -> list:
+        """What `config` is made from: who asks, and all widgets of the form."""
+        return [self.page.browser, self.tasks, self.alpha, *self.data.inputs, *self.settings.values()]
 
     def form_outputs(self) -> list:
         """The widgets that `fill_form` sets."""

@@ -1,0 +1,153 @@
+"""The Compare tab: questions that take several runs. The layout, then the wiring, then the handlers; nothing here computes, and no page is
+needed for a comparison to go on."""
+
+import html
+from typing import Any
+
+import gradio as gr
+
+from mtl.comparison import MAX_SEEDS, Plan, alone_plan, open_comparison, plan_for_run
+from mtl.config import RunConfig
+from mtl.errors import MtlError
+from mtl.runs import open_run
+from mtl.ui import compare_view as view
+from mtl.ui.status import legend_html
+from mtl.ui.train_tab import Page, TrainTab
+
+
+class CompareTab:
+    """The widgets of the tab, made once, and the handlers that they call."""
+
+    def __init__(self, page: Page, train: TrainTab, tab: gr.Tab) -> None:
+        self.page, self.jobs, self.train = page, page.jobs, train
+        with gr.Row():
+            with gr.Column(scale=2, min_width=320):
+                self._question_widgets()
+            with gr.Column(scale=3, min_width=320):
+                self._answer_widgets()
+        self._wire(tab)
+
+    def _question_widgets(self) -> None:
+        gr.Markdown("**Did it help?** Every task is trained alone too: the same steps, seed and settings, measured on the same dev rows. "
+                    "Then a card tells what training together gave and cost.")
+        self.seeds = gr.Number(1, label="Seeds", precision=0, minimum=1, maximum=MAX_SEEDS, elem_id="compare-seeds",
+                               info="So many of each run: more tell a difference from the luck of one training.")
+        self.run_button = gr.Button("Train each task of the run shown alone too", elem_id="compare-run")
+        self.form_button = gr.Button("Train together and alone, with the settings of the Train tab", elem_id="compare-form")
+
+    def _answer_widgets(self) -> None:
+        self.comparison_id = gr.Textbox(visible="hidden", elem_id="comparison-id")
+        with gr.Row():
+            self.menu = gr.Dropdown([], label="Comparisons", info="Those of this browser, and those from the terminal.",
+                                    elem_id="comparison-menu", scale=3)
+            self.resume_button = gr.Button("Resume", interactive=False, elem_id="compare-resume", min_width=90)
+            self.stop_button = gr.Button("Stop", variant="stop", interactive=False, elem_id="compare-stop", min_width=90)
+        self.state = gr.HTML(view.state_html(None, 0), elem_id="compare-state")
+        self.result = gr.HTML(elem_id="compare-result")
+        self.task = gr.Dropdown([], label="Task", elem_id="compare-task", visible=False)
+        self.legend = gr.HTML(elem_id="compare-legend")
+        self.plot = gr.LinePlot(x="step", y="score", color="series", y_lim=[0, 1], title="Score on dev", colors_in_legend=[],
+                                show_label=False, height=280, visible=False, elem_id="compare-plot")
+        self.members = gr.HTML(elem_id="compare-members")
+        self.cursor = gr.Textbox(visible="hidden")
+        self.timer = gr.Timer(2.0)
+
+    def _wire(self, tab: gr.Tab) -> None:
+        page, quiet = self.page, {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        begun = [self.comparison_id, page.browser, self.menu]
+        self.run_button.click(self.compare_run, [page.run_id, page.browser, self.seeds], begun, api_visibility="private")
+        self.form_button.click(self.compare_form, [self.seeds, *self.train.form_inputs()], begun, api_visibility="private")
+        shown = [self.state, self.resume_button, self.stop_button, self.result, self.task, self.legend, self.plot, self.members,
+                 self.cursor]
+        look = [self.comparison_id, page.browser, self.cursor, self.task]
+        gr.on([self.timer.tick, tab.select, self.comparison_id.change, self.task.input], self.poll, look, shown, **quiet)
+        for button, act in {self.resume_button: self.jobs.resume, self.stop_button: self.jobs.stop}.items():
+            button.click(self.train.command(act), [self.comparison_id, page.browser], None, **quiet).then(self.poll, look, shown, **quiet)
+        self.menu.focus(lambda browser: gr.update(choices=self.choices(browser)), page.browser, self.menu, **quiet)
+        self.menu.input(lambda chosen, browser: (chosen, browser | {"comparison": chosen}), [self.menu, page.browser],
+                        [self.comparison_id, page.browser], **quiet)
+
+    # Handlers: gather, call, return
+
+    def compare_run(self, run_id: str, browser: dict, seeds: int) -> list:
+        """Train each task of the run that is shown alone too."""
+        def plan() -> tuple[RunConfig, Plan]:
+            if not run_id:
+                raise MtlError("No run is shown. Train one first, or choose one in the Train tab.")
+            run = open_run(self.jobs.root, run_id)
+            if not run.belongs_to(browser["key"]):
+                raise MtlError("This run was started in another browser; only there it can be compared.")
+            return plan_for_run(run, _whole(seeds))
+        return self._begin(plan, browser)
+
+    def compare_form(self, seeds: int, browser: dict, *inputs: Any) -> list:
+        """Train what the form describes, and each of its tasks alone."""
+        def plan() -> tuple[RunConfig, Plan]:
+            config = self.train.config(browser, *inputs)
+            return config, alone_plan(config, _whole(seeds))
+        return self._begin(plan, browser)
+
+    def _begin(self, plan: Any, browser: dict) -> list:
+        """Queue the comparison that `plan()` gives, and show it."""
+        try:
+            comparison = self.jobs.start_comparison(*plan(), browser["key"])
+        except MtlError as error:
+            raise gr.Error(str(error), duration=None, print_exception=False) from error
+        browser = browser | {"comparison": comparison.id}
+        return [comparison.id, browser, gr.update(choices=self.choices(browser), value=comparison.id)]
+
+    def choices(self, browser: dict) -> list[tuple[str, str]]:
+        """The comparisons that this browser may list, and the one it looks at."""
+        return view.comparison_choices(self.jobs.root, browser["key"], browser.get("comparison", ""))
+
+    def remembered(self, memory: dict) -> str:
+        """The comparison that the browser remembers, if it is still there."""
+        try:
+            return open_comparison(self.jobs.root, str(memory.get("comparison") or "")).id
+        except MtlError:
+            return ""
+
+    def restore(self, browser: dict) -> list:
+        """After a reload: the comparison that this browser looked at, and the menu."""
+        shown = browser["comparison"]
+        return [shown, gr.update(choices=self.choices(browser), value=shown or None)]
+
+    def poll(self, comparison_id: str, browser: dict, cursor: str | None, task: str | None) -> list:
+        """All that the page shows of the comparison; what has not changed since `cursor` is left alone."""
+        off = gr.update(interactive=False)
+        try:
+            seen = view.look(self.jobs, comparison_id) if comparison_id else None
+        except MtlError as error:
+            return [f'<div class="mtl-status">{html.escape(str(error))}</div>', off, off, "", *_hidden(), "", ""]
+        if seen is None:
+            return [view.state_html(None, 0), off, off, "", *_hidden(), "", ""]
+        is_owner, is_here = seen.comparison.belongs_to(browser["key"]), self.jobs.has(comparison_id)
+        head = [view.state_html(seen, self.jobs.ahead(comparison_id)), gr.update(interactive=view.can_resume(seen, is_owner, is_here)),
+                gr.update(interactive=view.can_stop(seen, is_owner, is_here))]
+        names = view.task_names(seen)
+        task = task if task in names else names[0] if names else ""
+        now, cursor = f"{seen.cursor}/{task}", cursor or ""
+        if now == cursor:
+            return head + [gr.skip()] * 6
+        return head + [view.result_html(seen), *self._curves(seen, names, task, cursor), view.members_html(seen), now]
+
+    def _curves(self, seen: view.Seen, names: list[str], task: str, cursor: str) -> list:
+        """Menu, legend and plot: only a frame for a plot that is there already; a whole one, with its colours, for a new one."""
+        if not task or seen.plan.kind == "search":
+            return _hidden()
+        frame = view.curve_frame(seen, task)
+        if cursor.startswith(seen.comparison.id) and cursor.endswith(f"/{task}"):
+            return [gr.skip(), gr.skip(), frame]
+        colours = view.curve_colours(seen, task)
+        return [gr.update(choices=names, value=task, visible=True), legend_html(colours),
+                gr.LinePlot(value=frame, color_map=colours, visible=True)]
+
+
+def _hidden() -> list:
+    """No menu, no legend, no plot."""
+    return [gr.update(visible=False), "", gr.update(visible=False)]
+
+
+def _whole(number: float | None) -> int:
+    """What stands in a field for a count."""
+    return int(number or 0)

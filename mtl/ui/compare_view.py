@@ -1,0 +1,220 @@
+"""A comparison as the page shows it: its state, its runs, their curves in one plot, the card. Pure functions of plan and logs; everything
+that a user wrote is escaped."""
+
+import html
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from mtl.comparison import ALONE, Comparison, Member, Plan, list_comparisons, open_comparison
+from mtl.data import describe_source
+from mtl.errors import MtlError
+from mtl.events import Evaluated
+from mtl.jobs import Jobs
+from mtl.runs import ACTIVE, RESUMABLE, History
+from mtl.ui.charts import HUES, plain, thin
+from mtl.ui.status import duration
+from mtl.verdict import Card, Compared, read_card
+
+TITLES = {"alone": "Did it help?", "sweep": "Weight sweep", "search": "Good settings"}
+CURVES = ["step", "score", "series"]
+POINTS = ["first", "second", "alpha"]
+COLOURS = {"helped": "fine", "hurt": "problem", "no difference": "", "unknown": "warning"}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A comparison as it is now: its plan, what happened in it and in each of its runs (None: not made yet, or deleted)."""
+
+    comparison: Comparison
+    plan: Plan
+    history: History
+    runs: tuple[History | None, ...]
+
+    @property
+    def status(self) -> str:
+        """Of the comparison; 'paused' if the run in work is."""
+        paused = any(run and run.status == "paused" for run in self.runs)
+        return "paused" if paused and self.history.status == "running" else self.history.status
+
+    @property
+    def cursor(self) -> str:
+        """Differs if anything does that is shown."""
+        told = [f"{run.status}{run.step}.{len(run.evaluations)}" if run else "-" for run in self.runs]
+        return f"{self.comparison.id}/{self.status}/{len(self.history.told)}/{','.join(told)}"
+
+
+def look(jobs: Jobs, comparison_id: str) -> Seen:
+    """The comparison of that id; raises MtlError if there is none."""
+    comparison = open_comparison(jobs.root, comparison_id)
+    plan = comparison.plan
+
+    def of(member: Member) -> History | None:
+        with suppress(MtlError):
+            return jobs.history(member.run) if member.run else None
+
+    return Seen(comparison, plan, jobs.history(comparison_id), tuple(map(of, plan.members)))
+
+
+def comparison_choices(root: Path, key: str, shown: str) -> list[tuple[str, str]]:
+    """The owner's comparisons for a menu, newest first, and the one that is shown, whoever's it is."""
+    found = {comparison.id: comparison for comparison in list_comparisons(root, key)[:50]}
+    with suppress(MtlError):
+        found.setdefault(shown, open_comparison(root, shown))
+    return [(comparison_name(comparison), comparison.id) for comparison in found.values()]
+
+
+def comparison_name(comparison: Comparison) -> str:
+    """What was asked, of what, and when."""
+    when = time.strftime("%d %b %H:%M", time.strptime(comparison.id[:15], "%Y%m%d-%H%M%S"))
+    try:
+        config = comparison.config
+        return f"{TITLES[comparison.plan.kind]} {config.name or describe_source(config)}, {when}"
+    except MtlError:
+        return f"{when} (its plan cannot be read)"
+
+
+# State and runs
+
+
+def state_html(seen: Seen | None, ahead: int) -> str:
+    """State, how far it is, and what there is to say."""
+    if seen is None:
+        return '<div class="mtl-status"><b>No comparison yet.</b> Choose a question above.</div>'
+    shares = [_share(run) for run in seen.runs]
+    done, count = sum(run is not None and run.status == "finished" for run in seen.runs), len(seen.runs)
+    left = [run.seconds_left for run in seen.runs if run and run.status == "running" and run.seconds_left is not None]
+    facts = [f"{done} of {count} runs finished", f"about {duration(left[0])} left of the one in work" if left else "",
+             f"{ahead} ahead in the queue" if seen.history.status == "queued" and ahead else ""]
+    return (f'<div class="mtl-status"><span class="mtl-badge mtl-{seen.status}">{seen.status}</span> '
+            f'<b>{html.escape(comparison_name(seen.comparison))}</b>'
+            f'<progress value="{sum(shares):.3f}" max="{count or 1}" aria-label="progress"></progress>'
+            f"<div>{' · '.join(filter(None, facts))}</div><div>{html.escape(seen.history.message)}</div></div>")
+
+
+def _share(run: History | None) -> float:
+    if run is None or not run.started:
+        return 0.0
+    return 1.0 if run.status == "finished" else run.step / max(1, run.started.total_steps)
+
+
+def can_stop(seen: Seen, is_owner: bool, is_here: bool) -> bool:
+    """Whether the comparison can be stopped from this page."""
+    return is_owner and is_here and seen.history.status in ACTIVE and seen.history.status != "stopping"
+
+
+def can_resume(seen: Seen, is_owner: bool, is_here: bool) -> bool:
+    """Whether the comparison can go on."""
+    return is_owner and (seen.history.status in RESUMABLE or (is_here and seen.status == "paused"))
+
+
+def members_html(seen: Seen) -> str:
+    """A line for each run: what it is there for, where it stands, its best dev scores; a click leads to it."""
+    rows = []
+    for member, run in zip(seen.plan.members, seen.runs, strict=True):
+        name = html.escape(series(member, seen.plan))
+        name = f'<a href="?run={member.run}">{name}</a>' if run else name
+        total = run.started.total_steps if run and run.started else 0
+        rows.append([name, "not begun" if run is None else run.status, f"{run.step:,} of {total:,}" if total else "-",
+                     html.escape(_scores(run))])
+    return '<div class="mtl-report">' + table_html(["run", "state", "steps", "best on dev"], rows) + "</div>"
+
+
+def _scores(run: History | None) -> str:
+    best = best_look(run)
+    if best is None or not run or not run.started:
+        return "-"
+    return ", ".join(f"{task} {best.scores[task][facts['main_score']]:.1%}" for task, facts in run.started.tasks.items()
+                     if best.scores.get(task))
+
+
+def best_look(run: History | None) -> Evaluated | None:
+    """The look at dev by which the best checkpoint was chosen."""
+    return next((seen for seen in reversed(run.evaluations) if seen.is_best), None) if run else None
+
+
+def table_html(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of cells that are HTML already; scrolls sideways by itself on a phone."""
+    top = "".join(f"<th>{name}</th>" for name in head)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="mtl-scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+# Curves
+
+
+def series(member: Member, plan: Plan) -> str:
+    """What a run is called in plots and tables: its seed is told if there are several."""
+    seeds = {other.config.seed for other in plan.members}
+    return plain(member.role) + (f", seed {member.config.seed}" if len(seeds) > 1 else "")
+
+
+def task_names(seen: Seen) -> list[str]:
+    """The tasks whose curves can be looked at."""
+    if seen.plan.kind == "alone":
+        return list(dict.fromkeys(member.config.tasks[0].name for member in seen.plan.members if member.role.startswith(ALONE)))
+    started = next((run.started for run in seen.runs if run and run.started), None)
+    return list(started.tasks) if started else [spec.name for spec in seen.comparison.config.tasks]
+
+
+def drawn_members(seen: Seen, task: str) -> list[tuple[Member, History | None]]:
+    """The runs that have the task."""
+    return [(member, run) for member, run in zip(seen.plan.members, seen.runs, strict=True)
+            if not member.role.startswith(ALONE) or member.config.tasks[0].name == task]
+
+
+def curve_colours(seen: Seen, task: str) -> dict[str, str]:
+    """A colour for each run that has the task: strong ones first, then their lighter twins."""
+    palette = [dark for dark, _ in HUES] + [light for _, light in HUES]
+    return {series(member, seen.plan): palette[index % len(palette)] for index, (member, _) in enumerate(drawn_members(seen, task))}
+
+
+def curve_frame(seen: Seen, task: str) -> pd.DataFrame:
+    """The dev score of the task over the steps of every run that has it; each has a first row, so that its colour and its place in the
+    legend are there before its first point."""
+    rows: list[tuple[int, float | None, str]] = [(0, None, name) for name in curve_colours(seen, task)]
+    for member, run in drawn_members(seen, task):
+        if run and run.started and task in run.started.tasks:
+            measure = run.started.tasks[task]["main_score"]
+            rows += [(at.step, at.scores[task][measure], series(member, seen.plan)) for at in thin(run.evaluations)
+                     if at.split == "dev" and at.scores.get(task)]
+    return pd.DataFrame(rows, columns=CURVES).astype({"step": "int64", "score": "float64", "series": "str"})
+
+
+# What came out
+
+
+def result_html(seen: Seen) -> str:
+    """The answer, as far as there is one."""
+    if seen.plan.kind != "alone" or seen.history.status != "finished":
+        return ""
+    try:
+        card = read_card(seen.comparison.folder)
+    except MtlError as error:
+        return f'<div class="mtl-report"><p class="mtl-finding mtl-problem">{html.escape(str(error))}</p></div>'
+    return card_html(card) if card else ""
+
+
+def card_html(card: Card) -> str:
+    """Did it help? A sentence a task, then what one model costs against several."""
+    rest = "".join(f"<p>{html.escape(line)}</p>" for line in (card.size_sentence, card.time_sentence, card.note))
+    return ('<div class="mtl-report mtl-card"><h4>Did training together help?</h4>' + "".join(map(_verdict, (*card.tasks, card.everything)))
+            + rest + "</div>")
+
+
+def _verdict(found: Compared) -> str:
+    return (f'<p class="mtl-finding mtl-{COLOURS[found.verdict] or "open"}"><b>{found.verdict}</b> {html.escape(found.sentence)}'
+            f"{_interval_html(found)}</p>")
+
+
+def _interval_html(found: Compared) -> str:
+    """The interval on a line from -20 to +20 points, 0 in the middle."""
+    if found.low is None or found.high is None or found.difference is None:
+        return ""
+    low, high, at = (50 + 250 * min(0.2, max(-0.2, value)) for value in (found.low, found.high, found.difference))
+    return (f'<span class="mtl-interval" aria-hidden="true"><i style="left:{low:.1f}%;width:{max(0.5, high - low):.1f}%"></i>'
+            f'<u style="left:{at:.1f}%"></u></span>')
