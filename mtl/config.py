@@ -104,9 +104,8 @@ class RunConfig(BaseModel):
     weights: dict[str, float] = setting(
         {}, "Loss weights", "Weight of each task's loss in the sum, such as intent=1,tags=2. Not named: 1.")
     sampling: Literal["joint", "alternating", "proportional", "temperature", "annealed"] = setting(
-        "joint", "Sampling", "'joint': every step mixes all rows and uses every label on them. 'alternating': the tasks take turns, one a "
-        "step. The others draw each row for one task: 'proportional' to the labelled rows, 'temperature' to their root, 'annealed' from "
-        "the one to all tasks alike.", basic=True)
+        "joint", "Sampling", "Which rows make up a step. 'joint': all mixed, with every label on them; 'alternating': the tasks take turns; "
+        "the others draw each row for one task.", basic=True)
     temperature: float = setting(
         2.0, "Temperature", "T of 'temperature' sampling, which draws tasks in proportion to size^(1/T). 1: as 'proportional'; large: all "
         "alike.", ge=1, le=1000)

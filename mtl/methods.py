@@ -1,4 +1,4 @@
-"""What the ways of balancing are for: when to use each, where it is from, what it costs, and what it cannot be used with. For people and
+"""What the ways of balancing and of sampling are for: when to use each, where it is from, what it costs, and what it cannot be used with. For people and
 for the check of a run's settings; how they work is in balancing.py. Knows no torch."""
 
 from dataclasses import dataclass
@@ -35,11 +35,22 @@ METHODS: dict[str, Method] = {
                      "Quinton and Rey, 2024, https://arxiv.org/abs/2406.16232", 1.0, is_gradient=True),
 }
 
+SAMPLINGS_FOR: dict[str, str] = {
+    "joint": "One pass of the encoder teaches every task that a row is labelled for: the most labels per second.",
+    "alternating": "The tasks take turns, one a step: all count alike, and none is mixed with another.",
+    "proportional": "Every label once an epoch, and a task weighs as much as it has labels: a large one may drown a small one.",
+    "temperature": "Between proportional and all alike: a small task is seen more often than it is large, but not without end.",
+    "annealed": "Proportional at first, all alike at the end (Stickland and Murray, 2019, https://arxiv.org/abs/1902.02671): large tasks "
+                "lay the ground, and none is forgotten.",
+}
+
 
 def refusal(balancing: str, config: Any) -> str:
     """Why `balancing` cannot be used with the other settings of `config` (a RunConfig), as the end of a sentence; '' if it can."""
     method = METHODS[balancing]
     given = "alpha is" if config.alpha is not None else "loss weights are" if config.weights else ""
+    if given and balancing == "equal":
+        return f"but {given} given; leave them out, or use 'fixed'"
     if given and balancing != "fixed":
         return f"which finds weights by itself, but {given} given too; leave them out, or use 'fixed'"
     if balancing == "fixed" and not given:

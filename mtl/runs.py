@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from mtl.config import RunConfig, read_config
 from mtl.errors import MtlError
-from mtl.events import CheckpointSaved, Evaluated, EventLog, Logged, LogReader, Preparing, RunStarted, StatusChanged, StepDone
+from mtl.events import CheckpointSaved, Diagnosed, Evaluated, EventLog, Logged, LogReader, Preparing, RunStarted, StatusChanged, StepDone
 
 ACTIVE = ("queued", "running", "paused", "stopping")
 ENDED = ("finished", "stopped", "failed")
@@ -187,6 +187,7 @@ class History:
     started: RunStarted | None = None
     steps: list[StepDone] = field(default_factory=list)
     evaluations: list[Evaluated] = field(default_factory=list)
+    diagnoses: list[Diagnosed] = field(default_factory=list)
     checkpoints: dict[str, int] = field(default_factory=dict)
     told: list[Logged] = field(default_factory=list)  # what a log for people tells
     last_time: float = 0.0
@@ -195,7 +196,7 @@ class History:
         """Take in one more event."""
         self.created = self.created or logged.time
         self.last_time = logged.time
-        if not isinstance(logged.event, (StepDone, CheckpointSaved, Preparing)):
+        if not isinstance(logged.event, (StepDone, Diagnosed, CheckpointSaved, Preparing)):
             self.told.append(logged)
         match event := logged.event:
             case StatusChanged() if event.status == "stopping" and self.status in ENDED:
@@ -207,23 +208,32 @@ class History:
             case RunStarted():
                 self.started, self.preparing = event, None
                 self.steps = [step for step in self.steps if step.step <= event.step]
+                self.diagnoses = [look for look in self.diagnoses if look.step <= event.step]
                 self.evaluations = [seen for seen in self.evaluations if 0 < event.step >= seen.step and seen.split == "dev"]
             case StepDone():
                 self.steps.append(event)
             case Evaluated():
                 self.evaluations.append(event)
+            case Diagnosed():
+                self.diagnoses.append(event)
             case CheckpointSaved():
                 self.checkpoints[event.name] = event.step
 
     def copy(self) -> "History":
         """The same history in lists of its own; the events in them never change."""
-        return replace(self, steps=list(self.steps), evaluations=list(self.evaluations), checkpoints=dict(self.checkpoints),
+        return replace(self, steps=list(self.steps), evaluations=list(self.evaluations), diagnoses=list(self.diagnoses),
+                       checkpoints=dict(self.checkpoints),
                        told=list(self.told))
 
     @property
     def step(self) -> int:
         """The last step known to be done."""
         return self.steps[-1].step if self.steps else self.started.step if self.started else 0
+
+    @property
+    def best(self) -> Evaluated | None:
+        """The look at dev by which the best checkpoint was chosen."""
+        return next((seen for seen in reversed(self.evaluations) if seen.is_best), None)
 
     @property
     def seconds_left(self) -> float | None:

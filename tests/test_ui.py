@@ -211,7 +211,7 @@ def test_an_untouched_form_is_the_default_settings():
     ({"epochs": 7.0, "seed": 3}, {"epochs": 7, "seed": 3}),
     ({"dropout": 0, "encoder_dropout": 0}, {"dropout": 0.0, "encoder_dropout": 0.0}),
     ({"encoder": " tiny \n", "name": " A run "}, {"encoder": "tiny", "name": "A run"}),
-    ({"weights": ""}, {}), ({"weights": " intent = 2 , tags=0.5,"}, {"weights": {"intent": 2.0, "tags": 0.5}})])
+    ({"weights": ""}, {}), ({"weights": " intent = 2 , tags=0.5,"}, {"weights": {"intent": 2.0, "tags": 0.5}, "balancing": "fixed"})])
 def test_what_stands_in_the_form_becomes_settings(values, expected):
     assert form.make_run_config(values) == RunConfig(**expected)
 

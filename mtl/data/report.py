@@ -32,12 +32,14 @@ Subwords = Callable[[Sequence[str]], Sequence[Sequence[Range]]]
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many rows a split has, how many are labelled for each task, and how many for each combination of tasks."""
+    """How many rows a split has, how many are labelled for each task, and how many for each combination of tasks (named for people, and
+    as `patterns`)."""
 
     split: str
     rows: int
     labelled: dict[str, int]
     combinations: dict[str, int]
+    patterns: dict[tuple[str, ...], int]
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def make_report(dataset: Dataset, max_length: int, subwords: Subwords | None = N
 def _coverage(split: str, scan: Scan) -> Coverage:
     return Coverage(split, len(scan.rows), {task: int(np.count_nonzero(codes)) for task, codes in scan.codes.items()},
                     {" + ".join(labelled) + " only" * (len(labelled) == 1 < len(scan.codes)) or "no task": count
-                     for labelled, count in scan.combinations.most_common()})
+                     for labelled, count in scan.combinations.most_common()}, dict(scan.combinations))
 
 
 def _label_counts(task: str, scans: dict[str, Scan]) -> tuple[LabelCount, ...]:

@@ -47,6 +47,7 @@ CSS = """
 .mtl-row mark { background: color-mix(in srgb, var(--c) 22%, transparent); color: inherit; border-radius: 3px; padding: 0 2px; }
 .mtl-row sub { font-size: 0.7em; margin-left: 3px; opacity: 0.8; }
 .mtl-scores > summary { font-size: 1.2em; } .mtl-scores td { white-space: nowrap; }
+.mtl-scores td, .mtl-scores th { border-color: var(--border-color-primary) !important; padding: 2px 6px !important; }
 .mtl-interval { position: relative; width: 120px; height: 8px; border-radius: 4px; background: var(--border-color-primary); }
 .mtl-interval i { position: absolute; height: 8px; min-width: 2px; border-radius: 4px; background: #6fa8ff; }
 .mtl-interval b { position: absolute; width: 2px; height: 12px; top: -2px; background: currentColor; }

@@ -46,7 +46,7 @@ def loss_frame(history: History, smoothing: float) -> pd.DataFrame:
         rows += [(step, loss, f"{plain(task)} train") for step, loss in thin(smooth(points, smoothing))]
         rows += [(seen.step, seen.losses[task], f"{plain(task)} dev") for seen in thin(history.evaluations)
                  if seen.split == "dev" and task in seen.losses]
-    return _frame(rows, LOSS_COLUMNS)
+    return frame(rows, LOSS_COLUMNS)
 
 
 def score_frame(history: History) -> pd.DataFrame:
@@ -56,7 +56,7 @@ def score_frame(history: History) -> pd.DataFrame:
         rows += [(seen.step, seen.scores[task][facts["main_score"]], _main_series(task, facts))
                  for task, facts in history.started.tasks.items() if seen.scores.get(task)]
         rows.append((seen.step, seen.everything_right, EVERYTHING))
-    return _frame(rows, SCORE_COLUMNS)
+    return frame(rows, SCORE_COLUMNS)
 
 
 def smooth(points: Sequence[tuple[int, float]], factor: float) -> list[tuple[int, float]]:
@@ -112,6 +112,6 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def _frame(rows: list[tuple], columns: list[str]) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=columns)
-    return frame.astype({columns[0]: "int64", columns[1]: "float64", columns[2]: "str"})
+def frame(rows: list[tuple], columns: list[str]) -> pd.DataFrame:
+    """A frame for a line plot: step, value, series, of which an empty one has the same types."""
+    return pd.DataFrame(rows, columns=columns).astype({columns[0]: "int64", columns[1]: "float64", columns[2]: "str"})

@@ -53,6 +53,7 @@ class DataPanel:
         self.task_table = gr.Dataframe(label="Tasks found", interactive=False, wrap=True, max_height=340, elem_id="task-table",
                                        column_widths=["90px", "115px", "95px", "170px"])
         self.findings = gr.HTML(elem_id="short-findings")
+        self.patterns = gr.Textbox(visible="hidden")  # which tasks are labelled together on how many training rows, as JSON
         self.report, self.examples = gr.HTML(elem_id="report", render=False), gr.HTML(elem_id="examples", render=False)
         self.inputs = [self.source, self.labels, self.rows, self.files, self.hub, self.told, self.data_run]
 
@@ -95,8 +96,8 @@ class DataPanel:
         """Connect the widgets; `tasks` offers the tasks that are found, `max_length` is where a run would cut sentences."""
         quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         self.look = {"fn": self.understand, "inputs": [*self.inputs, self.run_tasks, max_length, self.column_names],
-                     "outputs": [self.understood, self.task_table, self.findings, self.report, self.examples, tasks, self.columns_box,
-                                 self.column_names, *self.column_rows, *self.roles, *self.task_names],
+                     "outputs": [self.understood, self.task_table, self.patterns, self.findings, self.report, self.examples, tasks,
+                                 self.columns_box, self.column_names, *self.column_rows, *self.roles, *self.task_names],
                      "show_progress": "full", "show_progress_on": self.understood, "api_visibility": "private",
                      "trigger_mode": "always_last"}
         self.source.change(self.show_source, self.source, [self.source, self.labels, self.rows, self.files, self.hub_column], **quiet)
@@ -186,7 +187,7 @@ class DataPanel:
                                   names_before, told)
         except MtlError as error:
             # what was told of the columns may be what is wrong: then it stays where it can be changed
-            return [str(error), None, "", "", "", gr.update(choices=[], value=[]), gr.skip() if told else gr.update(visible=False),
+            return [str(error), None, "", "", "", "", gr.update(choices=[], value=[]), gr.skip() if told else gr.update(visible=False),
                     *[gr.skip()] * (1 + 3 * SHOWN_COLUMNS)]
 
     def _look(self, config: RunConfig, before: list[str], max_length: int, folder: Path, tell: Callable[[str, float], None],
@@ -201,14 +202,16 @@ class DataPanel:
         try:
             dataset = load(config.model_copy(update={"tasks": tuple(specs[:MAX_TASKS])}), Path(), folder, tell, table)
             report = make_report(dataset, max_length, bundled_subwords(), tell)
+            patterns = json.dumps([[tasks, count] for tasks, count in report.coverage[0].patterns.items()])
             labels = {spec.name: spec.labels for spec in dataset.tasks}
             shown = [short_findings_html(report), report_html(report, dataset.tasks), examples_html(report.examples, dataset.tasks, labels)]
         except MtlError as error:
+            patterns = ""
             shown = [problem_html(str(error)), problem_html(str(error)), examples_html(table.rows[:6], specs, {})]
         names = [spec.name for spec in specs]
         chosen = [name for name in before if name in names] or names[:MAX_TASKS]
-        return ["\n".join([" ".join(parts), *table.notices]), task_table(table, specs), *shown, gr.update(choices=names, value=chosen),
-                *self._show_columns(table, config.source in ("files", "hub"), names_before, told)]
+        return ["\n".join([" ".join(parts), *table.notices]), task_table(table, specs), patterns, *shown,
+                gr.update(choices=names, value=chosen), *self._show_columns(table, config.source in ("files", "hub"), names_before, told)]
 
     def _show_columns(self, table: Table, own: bool, names_before: str, told: str) -> list:
         """A role, some values and, for tasks, a name for each column. Where the columns are those of before and the user has spoken, the

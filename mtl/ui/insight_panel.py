@@ -1,0 +1,80 @@
+"""Beside the curves of the Train tab: how the tasks get along and what the loss weights do; and beside its settings, what the chosen way
+of balancing is for and how many rows of each task a step will see. The layout, the wiring, the handlers."""
+
+import json
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from mtl.errors import MtlError
+from mtl.runs import open_run
+from mtl.ui import insight
+from mtl.ui.status import legend_html
+
+if TYPE_CHECKING:
+    from mtl.ui.train_tab import Page
+
+PLAN = ("sampling", "temperature", "batch_size", "accumulation", "epochs")
+
+
+class SettingsPanel:
+    """What the settings will do, in words."""
+
+    def __init__(self) -> None:
+        self.method, self.plan = gr.HTML(insight.method_html("joint", "equal"), elem_id="method"), gr.HTML(elem_id="plan")
+
+    def wire(self, settings: dict[str, gr.components.Component], tasks: gr.CheckboxGroup, patterns: gr.Textbox) -> None:
+        """Connect with the widgets of the form, the chosen tasks, and what is labelled together in the data."""
+        quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        methods = [settings["sampling"], settings["balancing"]]
+        gr.on([widget.change for widget in methods], insight.method_html, methods, self.method, **quiet)
+        plan = [settings[name] for name in PLAN]
+        gr.on([patterns.change, tasks.change, *(widget.change for widget in plan)], self.show_plan, [patterns, tasks, *plan], self.plan,
+              trigger_mode="always_last", **quiet)
+
+    def show_plan(self, patterns: str, tasks: list[str], sampling: str, temperature: float, *numbers: float) -> str:
+        """How many rows of each task a step and an epoch will see; nothing while a field is empty or wrong."""
+        with suppress(TypeError, ValueError):
+            batch, accumulation, epochs = (int(number) for number in numbers)
+            if patterns and min(batch, accumulation, epochs, temperature) >= 1:
+                return insight.outlook_html(json.loads(patterns), tasks, sampling, float(temperature), batch * accumulation, epochs)
+        return ""
+
+
+class InsightPanel:
+    """How the tasks of the shown run get along."""
+
+    def __init__(self, page: "Page") -> None:
+        self.page = page
+        with gr.Accordion("How the tasks get along", open=False, elem_id="insight"):
+            self.reading = gr.HTML(elem_id="reading")
+            self.legend = gr.HTML()
+            plot = {"x": "step", "color": "series", "colors_in_legend": [], "show_label": False, "height": 200}
+            self.norms = gr.LinePlot(y="norm", title="Length of each task's gradient", elem_id="norm-plot", **plot)
+            self.weights = gr.LinePlot(y="weight", title="Weight of each task's loss", elem_id="weight-plot", **plot)
+        self.cursor = gr.Textbox(visible="hidden")
+
+    def wire(self, timer: gr.Timer) -> None:
+        """Follow the run that is shown."""
+        gr.on([timer.tick, self.page.run_id.change], self.poll, [self.page.run_id, self.cursor],
+              [self.reading, self.legend, self.norms, self.weights, self.cursor], queue=False, show_progress="hidden",
+              api_visibility="private")
+
+    def poll(self, run_id: str, cursor: str) -> list[Any]:
+        """All that is shown; what has not changed since `cursor` is left alone. New points come with every look, not with every step."""
+        try:
+            history = self.page.jobs.history(run_id) if run_id else None
+            balancing = open_run(self.page.jobs.root, run_id).config.balancing if history else ""
+        except MtlError:
+            history = None
+        if history is None or history.started is None:
+            return [gr.skip()] * 5 if cursor == "" else ["", "", None, None, ""]
+        now = f"{run_id}/{len(history.diagnoses)}/{len(history.steps) // 10}/{history.status == 'running'}"
+        if now == cursor:
+            return [gr.skip()] * 5
+        frames = [insight.norm_frame(history), insight.weight_frame(history)]
+        colours = insight.task_colours(history)
+        if not cursor.startswith(run_id):
+            frames = [gr.LinePlot(value=frame, color_map=colours) for frame in frames]
+        return [insight.insight_html(history, balancing), legend_html(colours), *frames, now]

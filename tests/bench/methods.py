@@ -1,0 +1,130 @@
+"""The README's table of methods: newsroom, every balancing and every sampling, several seeds; and what a step of each costs.
+
+    python tests/bench/methods.py scores --folder FOLDER      # dev scores; what is in FOLDER already is not trained again
+    python tests/bench/methods.py cost                        # alternating steps in one process, medians
+    python tests/bench/methods.py table --folder FOLDER       # the table of what `scores` left in FOLDER
+
+Every run has one thread, and as many run beside each other as there are cores: that is faster than one run on all of them.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from mtl.config import make_config
+from mtl.machine import Machine, cores
+from mtl.methods import METHODS
+from mtl.sampling import SAMPLINGS
+
+TASKS = ("topic", "tone", "entities")
+VARIANTS = {f"joint, {balancing}": {"balancing": balancing} | ({"weights": {"entities": 3.0}} if balancing == "fixed" else {})
+            for balancing in METHODS}
+VARIANTS |= {f"{sampling}, equal": {"sampling": sampling} for sampling in SAMPLINGS if sampling != "joint"}
+
+
+def train(values: dict, file: Path) -> None:
+    """One run; its best dev scores go into `file`."""
+    from mtl import training
+    from mtl.events import Evaluated, RunStarted
+
+    with tempfile.TemporaryDirectory() as folder:
+        start, seen = time.perf_counter(), []
+        for event in training.train(make_config(values), Path(folder)):
+            if isinstance(event, RunStarted):
+                steps = event.total_steps
+            if isinstance(event, Evaluated) and event.split == "dev":
+                seen.append(event)
+        best = max(seen, key=lambda event: event.score)
+    scores = {task: scores.get("f1", scores.get("accuracy")) for task, scores in best.scores.items()}
+    file.write_text(json.dumps({"scores": scores, "everything right": best.everything_right, "steps": steps,
+                                "seconds": time.perf_counter() - start}))
+
+
+def scores(options: argparse.Namespace) -> None:
+    """Every variant with every seed, each in a process of its own."""
+    options.folder.mkdir(parents=True, exist_ok=True)
+    wanted = [(name, settings, seed) for seed in range(1, options.seeds + 1) for name, settings in VARIANTS.items()]
+
+    def run(job: tuple[str, dict, int]) -> None:
+        name, settings, seed = job
+        file = options.folder / f"{name.replace(', ', '-')}-{seed}.json"
+        if not file.exists():
+            values = {"epochs": options.epochs, "frozen_layers": options.frozen_layers, "seed": seed, "threads": 1,
+                      "diagnose_every": 0} | settings
+            values |= {} if settings.get("sampling", "joint") == "joint" else {"max_steps": options.epochs * 59, "eval_every": 59}
+            code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from pathlib import Path; import methods; " \
+                   f"methods.train({values!r}, Path({str(file)!r}))"
+            subprocess.run([sys.executable, "-c", code], check=True)
+            print(f"{name}, seed {seed}: {file.read_text()}", flush=True)
+
+    with ThreadPoolExecutor(options.jobs or cores()) as pool:
+        list(pool.map(run, wanted))
+    table(options)
+
+
+def table(options: argparse.Namespace) -> None:
+    """Mean and standard deviation over seeds, as Markdown."""
+    print("| sampling, balancing | " + " | ".join(TASKS) + " | mean | everything right | seeds |\n|---" + "|---" * 6 + "|")
+    for name in VARIANTS:
+        found = [json.loads(file.read_text()) for file in sorted(options.folder.glob(f"{name.replace(', ', '-')}-?.json"))]
+        if found:
+            columns = [[run["scores"][task] for run in found] for task in TASKS]
+            columns += [[statistics.mean(run["scores"].values()) for run in found], [run["everything right"] for run in found]]
+            print(f"| {name} | " + " | ".join(_spread(values) for values in columns) + f" | {len(found)} |")
+
+
+def _spread(values: list[float]) -> str:
+    return f"{100 * statistics.mean(values):.1f}" + (f" ({100 * statistics.stdev(values):.1f})" if len(values) > 1 else "")
+
+
+def cost(options: argparse.Namespace) -> None:
+    """Time of a step relative to the plain sum, on newsroom's jointly labelled rows and on rows of one task each; and of a look at how the
+    tasks get along."""
+    from mtl import data
+    from mtl.learner import Learner
+
+    variants = {name: {"balancing": name} | ({"weights": {"entities": 3.0}} if name == "fixed" else {}) for name in METHODS}
+    for sampling in ("joint", "proportional"):
+        with tempfile.TemporaryDirectory() as folder:
+            learners = {}
+            for name, settings in (variants | {"looking": {"diagnose_every": 1}}).items():
+                config = make_config({"diagnose_every": 0, "sampling": sampling} | settings)
+                dataset = data.load(config, Path(folder))
+                learners[name] = Learner(config, Path(folder), dataset, Machine("cpu", "fp32", cores()), None, Path(folder))
+            times = {name: [] for name in learners}
+            plans = learners["equal"].plan(0)
+            for step in plans[:options.rounds + 1]:
+                for name, learner in learners.items():
+                    start = time.perf_counter()
+                    learner.optimize(step)
+                    times[name].append(time.perf_counter() - start)
+        ratios = {name: statistics.median(took / plain for took, plain in zip(of[1:], times["equal"][1:], strict=True))
+                  for name, of in times.items()}
+        print(f"{sampling}, median of {options.rounds} steps, the plain sum {1000 * statistics.median(times['equal'][1:]):.0f} ms a step")
+        for name, ratio in ratios.items():
+            print(f"  {name:<12} x {ratio:.2f}" + (f": every 10 steps, {100 * (ratio - 1) / 10:.1f} %" if name == "looking" else ""))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["scores", "cost", "table"])
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "mtl-methods")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--frozen-layers", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=0)
+    parser.add_argument("--rounds", type=int, default=15)
+    options = parser.parse_args()
+    {"scores": scores, "cost": cost, "table": table}[options.what](options)
+
+
+if __name__ == "__main__":
+    main()
