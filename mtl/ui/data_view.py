@@ -85,7 +85,7 @@ def problem_html(message: str) -> str:
 
 def _coverage(report: Report, specs: Sequence[TaskSpec]) -> str:
     names = [spec.name for spec in specs]
-    grid = _table(["split", "rows", *names], [[part.split, f"{part.rows:,}", *(f"{part.labelled.get(name, 0):,}" for name in names)]
+    grid = table_html(["split", "rows", *names], [[part.split, f"{part.rows:,}", *(f"{part.labelled.get(name, 0):,}" for name in names)]
                                               for part in report.coverage if part.rows])
     train = report.coverage[0]
     mixed = "" if len(train.combinations) < 2 else "<p>" + "; ".join(
@@ -99,7 +99,7 @@ def _labels(spec: TaskSpec, report: Report) -> str:
     more = f"<p>and {len(counts) - SHOWN_LABELS} more.</p>" if len(counts) > SHOWN_LABELS else ""
     what = "label" if spec.kind == "classification" else "entity type"
     is_open = " open" * (len(counts) <= 10)
-    return f"<details{is_open}><summary>{html.escape(spec.name)}: {len(counts)} {what}{'s' * (len(counts) != 1)}</summary>" + _table(
+    return f"<details{is_open}><summary>{html.escape(spec.name)}: {len(counts)} {what}{'s' * (len(counts) != 1)}</summary>" + table_html(
         [what, "train", "dev", "test", "for example"], rows) + more + "</details>"
 
 
@@ -114,7 +114,8 @@ def _lengths(lengths: Lengths) -> str:
             f"half have at most {lengths.median}, 95 % at most {lengths.percentile_95}; {cut}.</p>")
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table_html(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of plain cells that scrolls sideways where it is too wide."""
     top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
     body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f'<div class="mtl-scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -129,11 +130,12 @@ def _example(row: Row, specs: Sequence[TaskSpec], labels: dict[str, Sequence[str
     parts = [f"<span>{html.escape(spec.name)}: <b>{html.escape(show_value(row.values.get(spec.name)))}</b></span>" for spec in specs
              if spec.kind == "classification" or row.values.get(spec.name) is None]
     tagged = [(spec, row.values[spec.name]) for spec in specs if spec.kind == "tagging" and row.values.get(spec.name) is not None]
-    texts = [_marked(row.text, value, colours(labels.get(spec.name, ()))) for spec, value in tagged] or [html.escape(row.text)]
+    texts = [marked_html(row.text, value, colours(labels.get(spec.name, ()))) for spec, value in tagged] or [html.escape(row.text)]
     return f'<div class="mtl-row">{"<br>".join(texts)}<div>{" ".join(parts)}</div></div>'
 
 
-def _marked(text: str, spans: Value, colour: dict[str, str]) -> str:
+def marked_html(text: str, spans: Value, colour: dict[str, str]) -> str:
+    """`text` with its entities marked in the colours of their labels."""
     made, end = [], 0
     for span in spans or ():
         words, label, hue = html.escape(text[span.start:span.end]), html.escape(span.label), colour.get(span.label, "gray")

@@ -1,0 +1,115 @@
+"""The Scores tab: what the run that is shown gets right and wrong on dev, and, once, on its test rows. What needs torch is imported when it
+is asked for."""
+
+from typing import Any
+
+import gradio as gr
+
+from mtl.checkpoint import BEST
+from mtl.errors import MtlError
+from mtl.jobs import Jobs
+from mtl.measuring import DEV, TEST, Measured, measure_dev, measure_test, read_measured
+from mtl.runs import Run, open_run
+from mtl.ui.data_view import problem_html
+from mtl.ui.scores_view import NOT_YOURS, measured_html, why_not_dev, why_not_test
+from mtl.ui.train_tab import Page
+
+CONFIRM = ("The test rows are measured once. Choose the run by its dev scores first: whoever looks at test scores and then changes "
+           "something does not know any more how good the model is on new text. Measure now?")
+
+
+# Pure functions of what is on disk
+
+
+def scores_state(jobs: Jobs, run_id: str, key: str) -> tuple[str, str, str, str]:
+    """Why dev and why test cannot be measured now, the scores as HTML, and what tells whether any of it has changed."""
+    try:
+        run, history = open_run(jobs.root, run_id), jobs.history(run_id)
+    except MtlError:
+        return why_not_dev(None), why_not_dev(None), "", run_id
+    looks = [look for look in (_read(run, TEST), _read(run, DEV)) if look]
+    test = next((look for look in looks if look.split == TEST), None)
+    labels = {name: task["labels"] for name, task in history.started.tasks.items()} if history.started else {}
+    try:
+        why = why_not_dev(history), why_not_test(run, history, run.belongs_to(key), test)
+    except MtlError as error:  # its settings cannot be read
+        why = str(error), str(error)
+    now = repr([run_id, *why, *((look.time, look.is_of(run)) for look in looks)])
+    return *why, "".join(measured_html(run, look, labels) for look in looks), now
+
+
+def _read(run: Run, split: str) -> Measured | None:
+    """What was measured; a file that cannot be read is told about by whoever measures."""
+    try:
+        return read_measured(run, split)
+    except MtlError:
+        return None
+
+
+# Layout and wiring
+
+
+class ScoresTab:
+    """The widgets of the tab, made once, and the handlers that they call."""
+
+    def __init__(self, page: Page, tab: gr.Tab) -> None:
+        self.page, self.jobs = page, page.jobs
+        with gr.Row():
+            self.dev_button = gr.Button("Look at dev", variant="primary", interactive=False, elem_id="look-dev", min_width=140)
+            self.test_button = gr.Button("Measure on the test rows (once)", interactive=False, elem_id="measure-test", min_width=200)
+        self.note = gr.Markdown(elem_id="scores-note")
+        self.problem = gr.HTML(visible=False, elem_id="scores-problem")
+        self.scores = gr.HTML(elem_id="scores")
+        self.cursor = gr.Textbox(visible="hidden")
+        self.timer = gr.Timer(3.0)
+        self._wire(tab)
+
+    def _wire(self, tab: gr.Tab) -> None:
+        who = [self.page.run_id, self.page.browser]
+        shown = [self.dev_button, self.test_button, self.note, self.scores, self.cursor]
+        gr.on([tab.select, self.page.run_id.change, self.timer.tick], self.show, [*who, self.cursor], shown, queue=False,
+              show_progress="hidden", api_visibility="private")
+        self.page.run_id.change(lambda: gr.update(visible=False, value=""), None, self.problem, queue=False, show_progress="hidden",
+                                api_visibility="private")
+        slow: dict[str, Any] = {"concurrency_id": "scores", "concurrency_limit": 1, "api_visibility": "private"}
+        self.dev_button.click(self.look_at_dev, who, [self.problem, *shown], show_progress_on=self.scores, **slow)
+        self.test_button.click(self.measure_test, who, [self.problem, *shown], show_progress_on=self.scores,
+                               js=f"(run, browser) => confirm({CONFIRM!r}) ? [run, browser] : ['', browser]", **slow)
+
+    def show(self, run_id: str, browser: dict, cursor: str) -> list:
+        """Buttons and scores; what has not changed since `cursor` is left alone, so that what a person unfolded stays so."""
+        why_dev, why_test, scores, now = scores_state(self.jobs, run_id, browser["key"])
+        if now == cursor:
+            return [gr.skip()] * 5
+        return [gr.update(interactive=not why_dev), gr.update(interactive=not why_test), "  \n".join(dict.fromkeys([why_dev, why_test])),
+                scores, now]
+
+    def look_at_dev(self, run_id: str, browser: dict) -> list:
+        """Measure on dev, unless what is on disk is of this very checkpoint."""
+        def look() -> None:
+            run = open_run(self.jobs.root, run_id)
+            known = _read(run, DEV)
+            if known is None or known.checkpoint != BEST or not known.is_of(run):
+                measure_dev(run)
+
+        return self._do(look, run_id, browser)
+
+    def measure_test(self, run_id: str, browser: dict) -> list:
+        """The one look at the test rows; an empty id is a change of mind."""
+        def measure() -> None:
+            run = open_run(self.jobs.root, run_id)
+            if not run.belongs_to(browser["key"]):
+                raise MtlError(NOT_YOURS)
+            measure_test(run)
+
+        return self._do(measure, run_id, browser) if run_id else [gr.skip()] * 6
+
+    def _do(self, act: Any, run_id: str, browser: dict) -> list:
+        """What went wrong, if anything, and what is to be shown now."""
+        self.jobs.loaded()
+        try:
+            act()
+            problem = gr.update(visible=False, value="")
+        except MtlError as error:
+            problem = gr.update(visible=True, value=problem_html(str(error)))
+        return [problem, *self.show(run_id, browser, "")]

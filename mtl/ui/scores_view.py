@@ -1,0 +1,159 @@
+"""Scores as the page shows them: intervals, tables per label, confusions, sorts of errors, the worst mistakes. Pure functions of what was
+measured; everything that a user wrote is escaped."""
+
+import html
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from mtl.bootstrap import Interval
+from mtl.examine import Mistake, SpanErrors, TaskReport
+from mtl.measuring import DEV, TEST, Measured, has_test_rows
+from mtl.runs import ACTIVE, History, Run
+from mtl.ui.charts import colours
+from mtl.ui.data_view import marked_html, table_html
+
+CLASSES = 20  # of a confusion matrix that is shown
+SHORT = 30  # characters of a label in it
+SORTS = {"right": ("right", "#15803d"), "wrong_type": ("wrong type", "#a16207"), "wrong_boundary": ("wrong boundary", "#2563eb"),
+         "wrong_both": ("wrong type and boundary", "#7e22ce"), "missed": ("missed", "#b91c1c"), "invented": ("invented", "#64748b")}
+NOT_YOURS = "This run was started in another browser; only there its test rows can be measured."
+Labels = dict[str, Sequence[str]]  # of every task, in the order that gives them their colours
+
+
+def why_not_dev(history: History | None) -> str:
+    """Why the dev rows cannot be looked at now; empty if they can."""
+    if history is None:
+        return "Start a run, or choose one in the Train tab."
+    return "" if "best" in history.checkpoints else "There is no checkpoint yet: the first look at dev makes one."
+
+
+def why_not_test(run: Run | None, history: History | None, is_owner: bool, measured: Measured | None) -> str:
+    """Why the test rows cannot be measured now; empty if they can."""
+    if run is None or history is None:
+        return why_not_dev(history)
+    if measured:
+        went_on = ("" if measured.is_of(run) else " Since then the run went on, to another checkpoint: these scores are not its own. "
+                   f"python -m mtl evaluate {run.id} --split test --again measures once more.")
+        return f"The test rows were measured, on {measured.when}. They are not answered again.{went_on}"
+    if not has_test_rows(run.config):
+        return "This run has no test rows."
+    if history.status in ACTIVE:
+        return f"The run is {history.status}. The test rows are measured once, when it is over."
+    return why_not_dev(history) or ("" if is_owner else NOT_YOURS)
+
+
+def measured_html(run: Run, measured: Measured, labels: Labels) -> str:
+    """One look at a split, as a block that can be folded."""
+    report, name = measured.report, {DEV: "Dev rows", TEST: "Test rows"}[measured.split]
+    facts = (f"{report.rows:,} rows; checkpoint '{measured.checkpoint}' of step {measured.step:,}; {measured.when}, "
+             f"{measured.seconds:.1f} s. The bars are 95 % intervals: so much the scores would change with other rows of the same kind.")
+    warnings = [] if measured.is_of(run) else ["The run has gone on: its best checkpoint is another one now."]
+    if measured.split == TEST and measured.times > 1:
+        warnings.append(f"These rows have been measured {measured.times} times: the scores are better than new text will give.")
+    noted = "".join(f'<p class="mtl-finding mtl-warning">{html.escape(warning)}</p>' for warning in warnings)
+    return (f'<details open class="mtl-report mtl-scores"><summary>{name}</summary><p>{html.escape(facts)}</p>{noted}'
+            + _overview(measured) + "".join(_task(task, labels.get(task.name, ())) for task in report.tasks) + "</details>")
+
+
+def _overview(measured: Measured) -> str:
+    rows = [_score_row(task.name, task.main_score, task.main, task.scores) for task in measured.report.tasks]
+    rows.append(_score_row("all tasks", "everything right", measured.report.everything_right, {}))
+    return ('<div class="mtl-scroll"><table><thead><tr><th>task</th><th>score</th><th></th><th>95 % interval</th><th></th><th>others</th>'
+            f"</tr></thead><tbody>{''.join(rows)}</tbody></table></div>")
+
+
+def _score_row(name: str, measure: str, main: Interval | None, scores: dict[str, float]) -> str:
+    others = ", ".join(f"{other.replace('_', ' ')} {value:.1%}" for other, value in scores.items() if other != measure)
+    cells = [html.escape(name), measure.replace("_", " ")]
+    if main is None:
+        cells += ["-", "not labelled in these rows" if not scores else "-", ""]
+    else:
+        bar = (f'<div class="mtl-interval"><i style="left:{main.low:.1%};width:{main.high - main.low:.1%}"></i>'
+               f'<b style="left:{main.value:.1%}"></b></div>')
+        cells += [f"<b>{main.value:.1%}</b>", f"{100 * main.low:.1f} to {100 * main.high:.1f}", bar]
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in [*cells, others]) + "</tr>"
+
+
+def _task(task: TaskReport, labels: Sequence[str]) -> str:
+    if not task.rows:
+        return ""
+    what = "class" if task.kind == "classification" else "type"
+    table = table_html([what, "precision", "recall", "F1", "support"],
+                       [[line.label, f"{line.precision:.1%}", f"{line.recall:.1%}", f"{line.f1:.1%}", f"{line.support:,}"]
+                        for line in task.labels])
+    details = _errors(task.errors) if task.errors else _confusion(task)
+    return (f"<h4>{html.escape(task.name)}: {task.wrong:,} of {task.rows:,} rows not right</h4>{details}"
+            f"<details{' open' * (len(task.labels) <= CLASSES)}><summary>Every {what}</summary>{table}</details>"
+            + _mistakes(task, colours(labels or sorted(line.label for line in task.labels))))
+
+
+# Confusions and errors
+
+
+def _confusion(task: TaskReport) -> str:
+    """The matrix of the most confused classes, a row per gold label, shaded by the share of the row."""
+    shown = _most_confused(task)
+    head = "".join(f'<th title="{html.escape(label)}"><span>{html.escape(label[:SHORT])}</span></th>' for label in shown)
+    is_cut = len(shown) < len(task.labels)
+    rows = []
+    for gold in shown:
+        made = task.confusion.get(gold, {})
+        total = sum(made.values())
+        cells = "".join(_cell(gold, guess, made.get(guess, 0), total) for guess in shown)
+        other = f"<td>{total - sum(made.get(guess, 0) for guess in shown) or ''}</td>" * is_cut
+        rows.append(f"<tr><th>{html.escape(gold[:SHORT])}</th>{cells}{other}</tr>")
+    note = f"<p>The {len(shown)} most confused of {len(task.labels)} classes.</p>" * is_cut
+    return (f'{note}<div class="mtl-scroll"><table class="mtl-confusion"><thead><tr><th>gold (down), predicted (across)</th>{head}'
+            f"{'<th><span>others</span></th>' * is_cut}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>")
+
+
+def _most_confused(task: TaskReport) -> list[str]:
+    labels = [line.label for line in task.labels]
+    if len(labels) <= CLASSES:
+        return labels
+    wrong = dict.fromkeys(labels, 0)
+    for gold, made in task.confusion.items():
+        for guess, count in made.items():
+            if guess != gold:
+                wrong[gold] += count
+                wrong[guess] += count
+    most = set(sorted(labels, key=lambda label: -wrong[label])[:CLASSES])
+    return [label for label in labels if label in most]
+
+
+def _cell(gold: str, guess: str, count: int, total: int) -> str:
+    if not count:
+        return "<td></td>"
+    title = html.escape(f"{gold}, predicted {guess}: {count} of {total}")
+    return f'<td class="{"mtl-hit" if gold == guess else "mtl-miss"}" style="--s:{60 * count / total:.0f}%" title="{title}">{count:,}</td>'
+
+
+def _errors(errors: SpanErrors) -> str:
+    """Every entity once: a bar in the colours of the sorts, and their names with numbers."""
+    counts = {name: count for name, count in asdict(errors).items() if count}
+    bar = "".join(f'<i style="flex:{count};background:{SORTS[name][1]}" title="{SORTS[name][0]}: {count:,}"></i>'
+                  for name, count in counts.items())
+    legend = "".join(f'<span><i style="background:{colour}"></i>{name} {getattr(errors, field):,}</span>'
+                     for field, (name, colour) in SORTS.items())
+    return (f'<div class="mtl-stack">{bar}</div><div class="mtl-legend">{legend}</div>'
+            "<p>All but the invented are the entities of the data; all but the missed are those that the model predicted.</p>")
+
+
+# Mistakes
+
+
+def _mistakes(task: TaskReport, colour: dict[str, str]) -> str:
+    if not task.mistakes:
+        return ""
+    count = f"The {len(task.mistakes)} worst of {task.wrong:,} rows" if len(task.mistakes) < task.wrong else f"All {task.wrong:,} rows"
+    return (f"<details><summary>{count} that are not right, the surest mistakes first</summary>"
+            + "".join(_mistake(mistake, colour) for mistake in task.mistakes) + "</details>")
+
+
+def _mistake(mistake: Mistake, colour: dict[str, str]) -> str:
+    sure = f" ({mistake.sure:.0%} sure)" if mistake.sure else ""
+    if isinstance(mistake.gold, str):
+        return (f'<div class="mtl-row">{html.escape(mistake.text)}<div><span>gold: <b>{html.escape(mistake.gold)}</b></span>'
+                f"<span>predicted: <b>{html.escape(str(mistake.predicted))}</b>{sure}</span></div></div>")
+    return (f'<div class="mtl-row"><div>gold</div>{marked_html(mistake.text, mistake.gold, colour)}'
+            f"<div>predicted{sure}</div>{marked_html(mistake.text, mistake.predicted, colour)}</div>")
