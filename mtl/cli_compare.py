@@ -1,15 +1,26 @@
-"""`python -m mtl compare` and `train --compare`: several runs as one question, in the terminal. The page shows them too."""
+"""`python -m mtl compare | sweep | search` and `train --compare`: several runs as one question, in the terminal. Shown on the page too."""
 
 import argparse
 import os
 from typing import Any
 
 from mtl.comparing import conduct
-from mtl.comparison import Comparison, alone_plan, create, list_comparisons, open_comparison, plan_for_run
+from mtl.comparison import (
+    DEFAULT_ALPHAS,
+    Comparison,
+    alone_plan,
+    create,
+    list_comparisons,
+    open_comparison,
+    plan_for_run,
+    sweep_plan,
+)
 from mtl.errors import MtlError
 from mtl.events import StatusChanged
 from mtl.runs import Run, default_root, read_history
-from mtl.terminal import STOPPED, StopSignal, Terminal, find_run, read_settings, settled
+from mtl.search import search_markdown, search_plan
+from mtl.sweep import parse_numbers, sweep_markdown, sweep_points
+from mtl.terminal import STOPPED, StopSignal, Terminal, add_settings, find_run, read_settings, settled
 from mtl.verdict import markdown, read_card
 
 
@@ -20,6 +31,16 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     compare.add_argument("run", nargs="?", help="a finished run (its id, or 'last')")
     compare.add_argument("--seeds", metavar="N", type=int, default=1, help="so many of each run, with different seeds (default: 1)")
     compare.add_argument("--resume", metavar="ID", help="go on with a comparison, a sweep or a search (its id, or 'last')")
+
+    sweep = commands.add_parser("sweep", help="train two tasks with several weights: what each gains from the other's loss")
+    sweep.set_defaults(act=_sweep)
+    sweep.add_argument("--alphas", metavar="X,...", default=",".join(map(str, DEFAULT_ALPHAS)), help="(default: %(default)s)")
+    add_settings(sweep)
+
+    search = commands.add_parser("search", help="find good learning rates and task weights within some minutes; looks at dev only")
+    search.set_defaults(act=_search)
+    search.add_argument("--minutes", metavar="X", type=float, required=True, help="how long it may take")
+    add_settings(search)
 
 
 def train_and_compare(options: argparse.Namespace) -> int:
@@ -39,6 +60,18 @@ def compare_run(options: argparse.Namespace) -> int:
     return go_on(create(default_root(), *plan_for_run(find_run(options.run), options.seeds)))
 
 
+def _sweep(options: argparse.Namespace) -> int:
+    _refuse_processes()
+    config = settled(*read_settings(options))
+    return go_on(create(default_root(), config, sweep_plan(config, parse_numbers(options.alphas))))
+
+
+def _search(options: argparse.Namespace) -> int:
+    _refuse_processes()
+    config = settled(*read_settings(options))
+    return go_on(create(default_root(), config, search_plan(config, options.minutes)))
+
+
 def _find(name: str) -> Comparison:
     if name != "last":
         return open_comparison(default_root(), name)
@@ -55,7 +88,7 @@ def _refuse_processes() -> None:
 
 def go_on(comparison: Comparison) -> int:
     """Train what is left of `comparison` and print the result; the exit status."""
-    print(f"Comparison {comparison.id}: {len(comparison.plan.members)} runs", flush=True)
+    print(f"Comparison {comparison.id}", flush=True)
     with comparison.hold():
         status = conduct(comparison, _Hand(comparison), show=Terminal().show)
     if status == "stopped":
@@ -64,9 +97,19 @@ def go_on(comparison: Comparison) -> int:
     if status != "finished":
         Terminal().show(StatusChanged(status, read_history(comparison).message))
         return 1
-    if card := read_card(comparison.folder):
-        print(markdown(card))
+    print("\n" + _result(comparison))
     return 0
+
+
+def _result(comparison: Comparison) -> str:
+    """The answer, for the terminal."""
+    plan = comparison.plan
+    if plan.kind == "alone":
+        return markdown(read_card(comparison.folder))
+    histories = [read_history(comparison.member_run(member)) if member.run else None for member in plan.members]
+    if plan.kind == "sweep":
+        return sweep_markdown(*sweep_points(plan, histories))
+    return search_markdown(plan, histories) + "\n\n" + read_history(comparison).message
 
 
 class _Hand:
@@ -80,9 +123,10 @@ class _Hand:
         return self._signal.asked
 
     def turn_to(self, run: Run) -> None:
-        roles = [member.role for member in self._comparison.plan.members]
-        place = next(index for index, member in enumerate(self._comparison.plan.members) if member.run == run.id)
-        print(f"\n{place + 1} of {len(roles)}, {roles[place]}: run {run.id}", flush=True)
+        members = self._comparison.plan.members
+        place = next(index for index, member in enumerate(members) if member.run == run.id)
+        rung = f", round {members[place].rung}" * bool(members[place].rung)
+        print(f"\n{place + 1} of {len(members)}, {members[place].role}{rung}: run {run.id}", flush=True)
 
     def between_steps(self, learner: Any) -> bool:
         return self._signal.asked

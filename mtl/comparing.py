@@ -2,11 +2,14 @@
 the terminal alike; knows neither."""
 
 from collections.abc import Callable
+from time import monotonic as clock
 from typing import Any, Protocol
 
-from mtl.comparison import Comparison, make_member
+from mtl import search
+from mtl.comparison import Comparison, Plan, drop_weights, make_member
+from mtl.config import RunConfig
 from mtl.events import Event, StatusChanged
-from mtl.runs import Run, read_history
+from mtl.runs import History, Run, read_history
 from mtl.verdict import make_card, write_card
 
 Train = Callable[..., str]  # as runner.carry_out
@@ -34,8 +37,10 @@ def conduct(comparison: Comparison, hand: Hand, *, show: Callable[[Event], None]
 
     tell("running")
     try:
-        status, message = _in_turn(comparison, hand, train or _carry_out(), show)
-        if status == "finished":
+        kind = comparison.plan.kind
+        by_kind = _search if kind == "search" else _in_turn
+        status, message = by_kind(comparison, hand, train or _carry_out(), show)
+        if status == "finished" and kind == "alone":
             write_card(comparison.folder, make_card(comparison))
         return tell(status, message)
     except Exception as error:  # the worker must live, as with a run
@@ -75,3 +80,85 @@ def train_member(comparison: Comparison, index: int, hand: Hand, train: Train, s
         hand.turn_to(run)
         status = train(run, resume=not is_new, between_steps=hand.between_steps, show=show)
     return status, read_history(run).message
+
+
+# A search
+
+
+class _Until:
+    """A hand that also stops when the time is over."""
+
+    def __init__(self, hand: Hand, end: float) -> None:
+        self._hand, self._end = hand, end
+
+    @property
+    def stopped(self) -> bool:
+        return self._hand.stopped or clock() >= self._end
+
+    def turn_to(self, run: Run) -> None:
+        self._hand.turn_to(run)
+
+    def between_steps(self, learner: Any) -> bool:
+        return self._hand.between_steps(learner) or self.stopped
+
+
+def _search(comparison: Comparison, hand: Hand, train: Train, show: Callable[[Event], None]) -> tuple[str, str]:
+    """The pace, then round after round until the rounds or the minutes are over; the end status and what to say."""
+    base, end = comparison.config, clock() + 60 * comparison.plan.minutes - sum(member.seconds for member in comparison.plan.members)
+    until = _Until(hand, end)
+    while True:
+        plan = comparison.plan
+        index = next((index for index, member in enumerate(plan.members) if not member.seconds and not member.is_cut), None)
+        if index is None:
+            plan = _more(comparison, base, end)
+            if plan is None:
+                return "finished", _found(comparison)
+            comparison.write_plan(plan)
+            continue
+        if hand.stopped:
+            return "stopped", "Stopped. Resume goes on with the time that is left."
+        if plan.rungs and clock() + _foreseen(comparison, plan, index) > end:
+            comparison.write_plan(plan.with_member(index, is_cut=True))
+            continue
+        begun = clock()
+        status, message = train_member(comparison, index, until, train, show)
+        if status == "stopped" and hand.stopped:
+            return "stopped", "Stopped. Resume goes on with the time that is left."
+        if not index and status != "finished":
+            advice = " Give more minutes." if status == "stopped" else ""
+            return "failed", f"The first run, which measures the pace, was {status}: {message}{advice}"
+        # a candidate whose loss is no number any more has failed, not the search
+        comparison.write_plan(comparison.plan.with_member(index, seconds=max(clock() - begun, 0.001), is_cut=status == "stopped"))
+        drop_weights(comparison.member_run(comparison.plan.members[index]))
+
+
+def _histories(comparison: Comparison, plan: Plan) -> list[History | None]:
+    return [read_history(run) if (run := comparison.member_run(member)) else None for member in plan.members]
+
+
+def _more(comparison: Comparison, base: RunConfig, end: float) -> Plan | None:
+    """The plan with another round of runs; None if it was the last one."""
+    plan = comparison.plan
+    histories = _histories(comparison, plan)
+    if plan.rungs:
+        return search.next_rung(plan, histories, base)
+    rungs = search.plan_rungs(search.measure(histories[0], plan.members[0].seconds, base), end - clock())
+    drawn = search.draw(base, list(histories[0].started.tasks), rungs[0][0])
+    return search.with_rung(plan.model_copy(update={"rungs": rungs}), 1, base, dict(enumerate(drawn, 1)))
+
+
+def _foreseen(comparison: Comparison, plan: Plan, index: int) -> float:
+    """How long the run at `index` will take, at the pace of the first one."""
+    first = read_history(comparison.member_run(plan.members[0]))
+    return search.measure(first, plan.members[0].seconds, comparison.config).seconds(plan.members[index].config.max_steps)
+
+
+def _found(comparison: Comparison) -> str:
+    """The best settings, in a sentence."""
+    plan = comparison.plan
+    best = search.best(plan, _histories(comparison, plan))
+    if best is None:
+        return "No candidate came to its end in time. Give more minutes."
+    cut = sum(member.is_cut for member in plan.members)
+    return (f"Best: {best.member.role}, dev score {best.score:.1%} after {best.member.config.max_steps} steps: "
+            f"{search.flags(best.member.config)}." + (f" {cut} runs were left out, as there was no time." if cut else ""))

@@ -2,6 +2,7 @@
 their own logs. Makes the folder, the plan and the runs; knows no models, and trains nothing."""
 
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from mtl.checkpoint import BEST, LAST, PREVIOUS
 from mtl.config import RunConfig, TaskSpec, make_config
 from mtl.data import SPLIT, choose_tasks, describe_source, read_table
 from mtl.errors import MtlError
@@ -142,9 +144,9 @@ def alone_plan(config: RunConfig, seeds: int, joint: Run | None = None, tasks: S
     members = []
     for seed in range(config.seed, config.seed + seeds):
         first = seed == config.seed
-        varied = config if first else _vary(config, JOINT, seed=seed)
+        varied = config if first else vary(config, JOINT, seed=seed)
         members.append(Member(role=JOINT, config=varied, run=joint.id if joint and first else ""))
-        members += [Member(role=f"{ALONE}: {spec.name}", config=_vary(config, f"{spec.name} alone", seed=seed, **_only(spec)))
+        members += [Member(role=f"{ALONE}: {spec.name}", config=vary(config, f"{spec.name} alone", seed=seed, **_only(spec)))
                     for spec in specs]
     return Plan(kind="alone", members=tuple(members))
 
@@ -169,7 +171,7 @@ def sweep_plan(config: RunConfig, alphas: Sequence[float], tasks: Sequence[TaskS
     if not 2 <= len(wanted) <= MAX_ALPHAS:
         raise MtlError(f"Alphas: found {len(wanted)} different values, wanted 2 to {MAX_ALPHAS}, such as 0.1,0.5,0.9.")
     members = [Member(role=f"alpha = {alpha:g}",
-                      config=_vary(config, f"alpha {alpha:g}", alpha=alpha, weights={}, balancing="fixed")) for alpha in wanted]
+                      config=vary(config, f"alpha {alpha:g}", alpha=alpha, weights={}, balancing="fixed")) for alpha in wanted]
     return Plan(kind="sweep", members=tuple(members))
 
 
@@ -178,9 +180,9 @@ def _only(spec: TaskSpec) -> dict[str, object]:
     return {"tasks": (spec.model_copy(update={"labels": ()}),), "weights": {}, "alpha": None, "balancing": "equal", "sampling": "joint"}
 
 
-def _vary(config: RunConfig, what: str, **changes: object) -> RunConfig:
-    """`config` with `changes`, named after them."""
-    name = "".join(letter for letter in f"{config.name or describe_source(config)}: {what}" if letter.isprintable())
+def vary(config: RunConfig, what: str, **changes: object) -> RunConfig:
+    """`config` with `changes`, named after `what` they are."""
+    name = "".join(letter for letter in f"{config.name or describe_source(config)}: {what}".rstrip(": ") if letter.isprintable())
     values = {field: getattr(config, field) for field in RunConfig.model_fields}
     return make_config(values | {"name": name[:64], "keep_epochs": False} | changes)
 
@@ -219,3 +221,9 @@ def _joint_start(comparison: Comparison, plan: Plan, seed: int) -> RunStarted:
     if not started:
         raise MtlError("The run of all tasks together has not begun, so it is not known how long the others are to be. Resume.")
     return started
+
+
+def drop_weights(run: Run) -> None:
+    """Remove the checkpoints of a run that is over and of which only the scores are wanted: a search has dozens."""
+    for name in (BEST, LAST, PREVIOUS):
+        shutil.rmtree(run.folder / name, ignore_errors=True)

@@ -13,7 +13,6 @@ import pandas as pd
 from mtl.comparison import ALONE, Comparison, Member, Plan, list_comparisons, open_comparison
 from mtl.data import describe_source
 from mtl.errors import MtlError
-from mtl.events import Evaluated
 from mtl.jobs import Jobs
 from mtl.runs import ACTIVE, RESUMABLE, History
 from mtl.ui.charts import HUES, plain, thin
@@ -125,16 +124,10 @@ def members_html(seen: Seen) -> str:
 
 
 def _scores(run: History | None) -> str:
-    best = best_look(run)
-    if best is None or not run or not run.started:
+    if not run or not run.started or not run.best:
         return "-"
-    return ", ".join(f"{task} {best.scores[task][facts['main_score']]:.1%}" for task, facts in run.started.tasks.items()
-                     if best.scores.get(task))
-
-
-def best_look(run: History | None) -> Evaluated | None:
-    """The look at dev by which the best checkpoint was chosen."""
-    return next((seen for seen in reversed(run.evaluations) if seen.is_best), None) if run else None
+    return ", ".join(f"{task} {run.best.scores[task][facts['main_score']]:.1%}" for task, facts in run.started.tasks.items()
+                     if run.best.scores.get(task))
 
 
 def table_html(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
