@@ -12,7 +12,7 @@ from playwright.sync_api import Page
 
 from mtl.config import RunConfig
 from mtl.data.hypothetical import make_rows
-from mtl.events import Evaluated, StepDone, read_events
+from mtl.events import Diagnosed, Evaluated, StepDone, read_events
 from mtl.prediction import Predictor
 from mtl.runner import carry_out
 from mtl.runs import Run, create_run, list_runs, open_run
@@ -276,6 +276,13 @@ def test_the_plots_show_exactly_what_the_log_says(new_person, open_page, finishe
     assert scores["entities f1"] == pytest.approx({look.step: look.scores["entities"]["f1"] for look in looks})
     assert scores["class accuracy"] == pytest.approx({look.step: look.scores["class"]["accuracy"] for look in looks})
     assert scores["everything right"] == pytest.approx({look.step: look.everything_right for look in looks})
+    page.get_by_role("button", name="How the tasks get along").click()
+    compared = [event for event in seen if isinstance(event, Diagnosed)]
+    assert compared and page.locator("#reading .mtl-heat i").count() == 3 * len(compared)  # three pairs of tasks
+    norms = wait_for("the norms", lambda: web.points(page, "norm-plot"))
+    assert norms["class"] == pytest.approx({look.step: look.norms["class"] for look in compared})
+    weights = wait_for("the weights", lambda: web.points(page, "weight-plot"))
+    assert set(weights["entities"].values()) == {1.0}
 
 
 def test_a_run_whose_app_was_killed_is_interrupted_and_its_owner_goes_on_to_the_end(app, new_person, open_page, complaints):
