@@ -1,5 +1,5 @@
-"""The terminal's door: `python -m mtl train | predict | runs | starter`. Every field of RunConfig is a flag; the same run shows live on
-the page. torch is imported inside the commands, so that --help answers at once."""
+"""The terminal's door: `python -m mtl train | evaluate | predict | runs | ...`. Every field of RunConfig is a flag; the same run shows live
+on the page. torch is imported inside the commands, so that --help answers at once."""
 
 import argparse
 import json
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mtl", description="One shared encoder, one head per task, trained together on your text.")
-    commands = parser.add_subparsers(required=True, metavar="train | predict | runs | starter")
+    commands = parser.add_subparsers(required=True, metavar="train | evaluate | predict | runs | ...")
 
     train = commands.add_parser("train", help="train a model, or go on with a run")
     train.set_defaults(act=_train)

@@ -83,7 +83,7 @@ class RunConfig(BaseModel):
     dev_files: tuple[str, ...] = setting(
         (), "Dev files", "Sentences to measure on while training. Empty: a share of the training rows.", max_length=MAX_FILES)
     test_files: tuple[str, ...] = setting(
-        (), "Test files", "Sentences measured once, at the end, with the best checkpoint.", max_length=MAX_FILES)
+        (), "Test files", "Sentences measured once, after the run and when you ask for it, with the best checkpoint.", max_length=MAX_FILES)
     hub: tuple[HubSpec, ...] = setting(
         (), "Hub datasets", "Datasets of the Hub, such as fancyzhx/ag_news or nyu-mll/glue:sst2; several are trained together.",
         max_length=MAX_TASKS)
