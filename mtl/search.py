@@ -21,7 +21,7 @@ SAFETY = 0.9  # of the time is planned for
 COUNTS = (27, 18, 9, 6, 4, 3)  # candidates to begin with: as many as there is time for
 PACE, CANDIDATE = "pace", "candidate"
 MAX_MINUTES = 7 * 24 * 60
-NOTE = ("Candidate 1 is the settings that the search began with. Scores are means over the tasks, on dev; the test rows were not looked at. "
+NOTE = ("Candidate 1 is the settings that the search began with. Scores: dev, mean over the tasks; the test rows were not looked at. "
         "The best of many dev scores flatters a little: train with these settings, and see.")
 
 

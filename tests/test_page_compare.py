@@ -23,7 +23,10 @@ def form_page(new_person, open_page) -> Page:
     page = open_page(new_person())
     page.get_by_label("Hypothetical data").check()
     wait_for("the data to be understood", lambda: text_of(page, "findings").startswith("hypothetical data"))
-    for name, value in {"encoder": "tiny", "epochs": "1", "learning_rate": "0.002"}.items():
+    page.locator("#rows input").fill("100")
+    page.locator("#rows input").press("Enter")
+    wait_for("fewer sentences", lambda: "100 rows" in text_of(page, "findings"))
+    for name, value in {"encoder": "tiny", "epochs": "20", "learning_rate": "0.002"}.items():
         web.set_field(page, name, value)
     return page
 
@@ -36,11 +39,10 @@ def test_a_person_asks_whether_it_helped_sees_both_curves_in_one_plot_stops_resu
     page.locator("#compare-form").click(click_count=2)  # people double-click
     wait_for("the comparison", lambda: state(page) in ("queued", "running"))
     comparison, = list_comparisons(app.runs)
-    wait_for("the second run", lambda: comparison.plan.members[1].run)
     wait_for("the lines of both runs", lambda: set(drawn(page, "compare-plot")) == {"joint", "alone: class"})
     wait_for("its stop", lambda: page.locator("#compare-stop").is_enabled())
     page.locator("#compare-stop").click()
-    wait_for("the end", lambda: state(page) in ("stopped", "finished"))
+    wait_for("the end", lambda: state(page) == "stopped")
 
     page.reload()
     web.open_tab(page, "Compare")
@@ -62,8 +64,33 @@ def test_a_person_asks_whether_it_helped_sees_both_curves_in_one_plot_stops_resu
     wait_for("the run", lambda: web.status(page) == "finished")
     assert re.search(r"class alone", page.locator("#status").inner_text())
 
-    # on a phone, and to somebody else
-    page.set_viewport_size({"width": 390, "height": 800})
+    # on a phone
     web.open_tab(page, "Compare")
+    page.set_viewport_size({"width": 390, "height": 800})
     wait_for("the card on the phone", lambda: "Did training together help?" in page.locator("#compare-result").inner_text())
     assert not web.is_too_wide(page) and complaints == []
+
+
+def test_a_person_finds_good_settings_takes_them_over_and_sweeps_the_weight_of_two_tasks(app, form_page, complaints):
+    page = form_page
+    web.open_tab(page, "Compare")
+    page.locator("#compare-minutes input").fill("0.2")
+    page.locator("#compare-search").click()
+    wait_for("the table", lambda: page.locator("#compare-result tbody tr").count() >= 3)
+    wait_for("the best settings", lambda: state(page) == "finished" and page.locator("#compare-use").is_visible())
+    best = page.locator("#compare-result tbody tr").first.locator("td").all_inner_texts()
+    page.locator("#compare-use").click()
+    web.open_tab(page, "Train")
+    page.get_by_role("button", name="More settings").click()
+    wait_for("the best settings in the form", lambda: float(text_of(page, "field-learning_rate")) == float(best[4]))
+    assert float(text_of(page, "field-head_learning_rate")) == float(best[5])
+    assert text_of(page, "field-weights").replace("=", " ").replace(",", ", ") == best[6].replace("-", "")
+
+    page.get_by_label("sentiment", exact=True).uncheck()
+    web.set_field(page, "epochs", "1")
+    web.open_tab(page, "Compare")
+    page.locator("#compare-alphas input, #compare-alphas textarea").fill("0.2, 0.8")
+    page.locator("#compare-sweep").click()
+    wait_for("both points", lambda: page.locator("#compare-result tbody tr").count() == 2 and state(page) == "finished")
+    wait_for("the chart", lambda: page.locator("#compare-points svg path[aria-roledescription='point']").count() >= 2)
+    assert len(list_comparisons(app.runs)) == 3 and complaints == []

@@ -6,13 +6,18 @@ from typing import Any
 
 import gradio as gr
 
-from mtl.comparison import MAX_SEEDS, Plan, alone_plan, open_comparison, plan_for_run
+from mtl.comparison import DEFAULT_ALPHAS, MAX_SEEDS, Plan, alone_plan, open_comparison, plan_for_run, sweep_plan
 from mtl.config import RunConfig
 from mtl.errors import MtlError
 from mtl.runs import open_run
+from mtl.search import MAX_MINUTES, search_plan
+from mtl.sweep import parse_numbers
 from mtl.ui import compare_view as view
+from mtl.ui import form
 from mtl.ui.status import legend_html
 from mtl.ui.train_tab import Page, TrainTab
+
+USED = ("learning_rate", "head_learning_rate", "balancing", "weights")  # what a search looks for, beside alpha
 
 
 class CompareTab:
@@ -34,6 +39,15 @@ class CompareTab:
                                info="So many of each run: more tell a difference from the luck of one training.")
         self.run_button = gr.Button("Train each task of the run shown alone too", elem_id="compare-run")
         self.form_button = gr.Button("Train together and alone, with the settings of the Train tab", elem_id="compare-form")
+        gr.Markdown("**What does one task cost the other?** With two tasks chosen in the Train tab: a run for each alpha.")
+        self.alphas = gr.Textbox(", ".join(map(str, DEFAULT_ALPHAS)), label="Alphas", elem_id="compare-alphas", max_length=200,
+                                 info="The weight of the first task; the second has 1 - alpha.")
+        self.sweep_button = gr.Button("Weight sweep", elem_id="compare-sweep")
+        gr.Markdown("**Which settings are good?** Learning rates and task weights around those of the Train tab: many candidates train a "
+                    "little, the best of them longer. Dev scores decide; the test rows are not looked at.")
+        self.minutes = gr.Number(10, label="Minutes", minimum=0.1, maximum=MAX_MINUTES, elem_id="compare-minutes",
+                                 info="How long it may take. At least some times what one run takes.")
+        self.search_button = gr.Button("Find good settings", elem_id="compare-search")
 
     def _answer_widgets(self) -> None:
         self.comparison_id = gr.Textbox(visible="hidden", elem_id="comparison-id")
@@ -44,6 +58,9 @@ class CompareTab:
             self.stop_button = gr.Button("Stop", variant="stop", interactive=False, elem_id="compare-stop", min_width=90)
         self.state = gr.HTML(view.state_html(None, 0), elem_id="compare-state")
         self.result = gr.HTML(elem_id="compare-result")
+        self.use_button = gr.Button("Use these settings", visible=False, elem_id="compare-use")
+        self.points = gr.ScatterPlot(x="first", y="second", color="alpha", title="The trade-off, on dev", height=300, visible=False,
+                                     elem_id="compare-points")
         self.task = gr.Dropdown([], label="Task", elem_id="compare-task", visible=False)
         self.legend = gr.HTML(elem_id="compare-legend")
         self.plot = gr.LinePlot(x="step", y="score", color="series", y_lim=[0, 1], title="Score on dev", colors_in_legend=[],
@@ -57,12 +74,16 @@ class CompareTab:
         begun = [self.comparison_id, page.browser, self.menu]
         self.run_button.click(self.compare_run, [page.run_id, page.browser, self.seeds], begun, api_visibility="private")
         self.form_button.click(self.compare_form, [self.seeds, *self.train.form_inputs()], begun, api_visibility="private")
-        shown = [self.state, self.resume_button, self.stop_button, self.result, self.task, self.legend, self.plot, self.members,
-                 self.cursor]
+        self.sweep_button.click(self.sweep, [self.alphas, *self.train.form_inputs()], begun, api_visibility="private")
+        self.search_button.click(self.search, [self.minutes, *self.train.form_inputs()], begun, api_visibility="private")
+        shown = [self.state, self.resume_button, self.stop_button, self.result, self.use_button, self.points, self.task, self.legend,
+                 self.plot, self.members, self.cursor]
         look = [self.comparison_id, page.browser, self.cursor, self.task]
         gr.on([self.timer.tick, tab.select, self.comparison_id.change, self.task.input], self.poll, look, shown, **quiet)
         for button, act in {self.resume_button: self.jobs.resume, self.stop_button: self.jobs.stop}.items():
             button.click(self.train.command(act), [self.comparison_id, page.browser], None, **quiet).then(self.poll, look, shown, **quiet)
+        filled = [self.train.alpha, *(self.train.settings[name] for name in USED)]
+        self.use_button.click(self.use, self.comparison_id, filled, api_visibility="private")
         self.menu.focus(lambda browser: gr.update(choices=self.choices(browser)), page.browser, self.menu, **quiet)
         self.menu.input(lambda chosen, browser: (chosen, browser | {"comparison": chosen}), [self.menu, page.browser],
                         [self.comparison_id, page.browser], **quiet)
@@ -86,6 +107,33 @@ class CompareTab:
             config = self.train.config(browser, *inputs)
             return config, alone_plan(config, _whole(seeds))
         return self._begin(plan, browser)
+
+    def sweep(self, alphas: str, browser: dict, *inputs: Any) -> list:
+        """Train what the form describes once for each alpha."""
+        def plan() -> tuple[RunConfig, Plan]:
+            numbers = parse_numbers(alphas)
+            config = self.train.config(browser, *inputs)
+            return config, sweep_plan(config, numbers)
+        return self._begin(plan, browser)
+
+    def search(self, minutes: float | None, browser: dict, *inputs: Any) -> list:
+        """Try settings around those of the form."""
+        def plan() -> tuple[RunConfig, Plan]:
+            config = self.train.config(browser, *inputs)
+            return config, search_plan(config, minutes or 0)
+        return self._begin(plan, browser)
+
+    def use(self, comparison_id: str) -> list:
+        """The best settings of a search, in the form of the Train tab."""
+        try:
+            config = view.best_settings(view.look(self.jobs, comparison_id))
+        except MtlError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        if config is None:
+            raise gr.Error("Nothing was found yet. Wait for the first candidates.", print_exception=False)
+        gr.Info("The learning rates and weights stand in the form of the Train tab now.")
+        values = {name: getattr(config, name) for name in USED} | ({"balancing": "equal"} if config.balancing == "fixed" else {})
+        return [0.5 if config.alpha is None else config.alpha, *(form.shown(name, value) for name, value in values.items())]
 
     def _begin(self, plan: Any, browser: dict) -> list:
         """Queue the comparison that `plan()` gives, and show it."""
@@ -114,13 +162,13 @@ class CompareTab:
 
     def poll(self, comparison_id: str, browser: dict, cursor: str | None, task: str | None) -> list:
         """All that the page shows of the comparison; what has not changed since `cursor` is left alone."""
-        off = gr.update(interactive=False)
+        off, hide = gr.update(interactive=False), gr.update(visible=False)
         try:
             seen = view.look(self.jobs, comparison_id) if comparison_id else None
         except MtlError as error:
-            return [f'<div class="mtl-status">{html.escape(str(error))}</div>', off, off, "", *_hidden(), "", ""]
+            return [f'<div class="mtl-status">{html.escape(str(error))}</div>', off, off, "", hide, hide, *_hidden(), "", ""]
         if seen is None:
-            return [view.state_html(None, 0), off, off, "", *_hidden(), "", ""]
+            return [view.state_html(None, 0), off, off, "", hide, hide, *_hidden(), "", ""]
         is_owner, is_here = seen.comparison.belongs_to(browser["key"]), self.jobs.has(comparison_id)
         head = [view.state_html(seen, self.jobs.ahead(comparison_id)), gr.update(interactive=view.can_resume(seen, is_owner, is_here)),
                 gr.update(interactive=view.can_stop(seen, is_owner, is_here))]
@@ -128,8 +176,18 @@ class CompareTab:
         task = task if task in names else names[0] if names else ""
         now, cursor = f"{seen.cursor}/{task}", cursor or ""
         if now == cursor:
-            return head + [gr.skip()] * 6
-        return head + [view.result_html(seen), *self._curves(seen, names, task, cursor), view.members_html(seen), now]
+            return head + [gr.skip()] * 8
+        use = gr.update(visible=view.best_settings(seen) is not None)
+        return head + [view.result_html(seen), use, self._trade_off(seen), *self._curves(seen, names, task, cursor),
+                       view.members_html(seen), now]
+
+    def _trade_off(self, seen: view.Seen) -> Any:
+        """The plot of a sweep."""
+        found = view.trade_off(seen)
+        if found is None:
+            return gr.update(visible=False)
+        frame, (x, y), colours = found
+        return gr.ScatterPlot(value=frame, x_title=x, y_title=y, color_map=colours, visible=True)
 
     def _curves(self, seen: view.Seen, names: list[str], task: str, cursor: str) -> list:
         """Menu, legend and plot: only a frame for a plot that is there already; a whole one, with its colours, for a new one."""

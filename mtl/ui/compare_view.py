@@ -11,10 +11,13 @@ from pathlib import Path
 import pandas as pd
 
 from mtl.comparison import ALONE, Comparison, Member, Plan, list_comparisons, open_comparison
+from mtl.config import RunConfig
 from mtl.data import describe_source
 from mtl.errors import MtlError
 from mtl.jobs import Jobs
 from mtl.runs import ACTIVE, RESUMABLE, History
+from mtl.search import NOTE, best, percent, tried
+from mtl.sweep import sweep_points
 from mtl.ui.charts import HUES, plain, thin
 from mtl.ui.status import duration
 from mtl.verdict import Card, Compared, read_card
@@ -183,7 +186,11 @@ def curve_frame(seen: Seen, task: str) -> pd.DataFrame:
 
 def result_html(seen: Seen) -> str:
     """The answer, as far as there is one."""
-    if seen.plan.kind != "alone" or seen.history.status != "finished":
+    if seen.plan.kind == "sweep":
+        return sweep_html(seen)
+    if seen.plan.kind == "search":
+        return search_html(seen)
+    if seen.history.status != "finished":
         return ""
     try:
         card = read_card(seen.comparison.folder)
@@ -211,3 +218,55 @@ def _interval_html(found: Compared) -> str:
     low, high, at = (50 + 250 * min(0.2, max(-0.2, value)) for value in (found.low, found.high, found.difference))
     return (f'<span class="mtl-interval" aria-hidden="true"><i style="left:{low:.1f}%;width:{max(0.5, high - low):.1f}%"></i>'
             f'<u style="left:{at:.1f}%"></u></span>')
+
+
+def sweep_html(seen: Seen) -> str:
+    """What every weight gave, so far."""
+    names, points = sweep_points(seen.plan, seen.runs)
+    if not points:
+        return ""
+    rows = [[f"{point.alpha:g}", *(f"{100 * value:.1f}" for value in (point.first, point.second, point.everything_right))]
+            for point in points]
+    head = ["alpha", *map(html.escape, names), "everything right"]
+    return (f'<div class="mtl-report"><h4>The trade-off</h4>{table_html(head, rows)}<p>Alpha is the weight of '
+            f"{html.escape(names[0].rpartition(' ')[0])}, the other task has 1 - alpha. Dev scores of one run each: small differences are "
+            "within the luck of a training.</p></div>")
+
+
+def trade_off(seen: Seen) -> tuple[pd.DataFrame, tuple[str, str], dict[str, str]] | None:
+    """A sweep's points for a plot, what its axes are, and a colour for each alpha, whether it has its point yet or not; None if there is
+    nothing to draw."""
+    names, points = sweep_points(seen.plan, seen.runs) if seen.plan.kind == "sweep" else (("", ""), [])
+    if not points:
+        return None
+    alphas = [f"{member.config.alpha:g}" for member in seen.plan.members]
+    palette = [hue for hues in HUES for hue in hues]
+    rows = [(None, None, alpha) for alpha in alphas] + [(point.first, point.second, f"{point.alpha:g}") for point in points]
+    frame = pd.DataFrame(rows, columns=POINTS).astype({"first": "float64", "second": "float64", "alpha": "str"})
+    return frame, (plain(names[0]), plain(names[1])), {alpha: palette[index % len(palette)] for index, alpha in enumerate(alphas)}
+
+
+def search_html(seen: Seen) -> str:
+    """Every candidate's longest run so far, the best first."""
+    found = tried(seen.plan, seen.runs)
+    if not found:
+        return '<div class="mtl-report"><p>A short run measures how fast this machine is; then the candidates follow.</p></div>'
+    rows = [[str(one.number), str(one.member.rung), f"{one.member.config.max_steps:,}", percent(one),
+             f"{one.member.config.learning_rate:g}", f"{one.member.config.head_learning_rate:g}", html.escape(_weights(one.member.config))]
+            for one in found]
+    rounds = "; ".join(f"{count} candidates for {steps:,} steps" for count, steps in seen.plan.rungs)
+    head = ["candidate", "round", "steps", "dev score", "learning rate", "head learning rate", "weights"]
+    return (f'<div class="mtl-report"><h4>Settings tried</h4><p>{rounds}; each run has a warm-up and a decay of its own.</p>'
+            f"{table_html(head, rows)}<p>{NOTE}</p></div>")
+
+
+def _weights(config: RunConfig) -> str:
+    if config.alpha is not None:
+        return f"alpha {config.alpha:g}"
+    return ", ".join(f"{task} {weight:g}" for task, weight in config.weights.items()) or "-"
+
+
+def best_settings(seen: Seen) -> RunConfig | None:
+    """What a search has found so far."""
+    found = best(seen.plan, seen.runs) if seen.plan.kind == "search" else None
+    return found and found.member.config
