@@ -71,6 +71,8 @@ def _parser() -> argparse.ArgumentParser:
 def _train(options: argparse.Namespace) -> int:
     if options.compare and options.test:
         raise MtlError("--test is for one run. Compare first, then choose one and measure it: python -m mtl evaluate RUN --split test")
+    if options.seeds != 1 and not options.compare:
+        raise MtlError("--seeds says how many runs of each kind --compare makes. Add --compare, or say --seed N for another seed.")
     if options.compare and not options.resume:
         return cli_compare.train_and_compare(options)
     _become_processes()

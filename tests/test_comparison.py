@@ -58,7 +58,7 @@ def small(tiny_config):
 def finished(tmp_path_factory, tiny_config) -> Comparison:
     """A comparison that is over."""
     root = tmp_path_factory.mktemp("runs")
-    config = tiny_config(epochs=2, sampling="alternating", weights={"class": 2.0}, diagnose_every=0)
+    config = tiny_config(epochs=1, sampling="alternating", weights={"class": 2.0}, diagnose_every=0, batch_size=30)
     comparison = create(root, config, alone_plan(config, 2))
     assert conduct(comparison, Hand()) == "finished", read_history(comparison).message
     return comparison
