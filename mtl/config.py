@@ -104,8 +104,8 @@ class RunConfig(BaseModel):
     weights: dict[str, float] = setting(
         {}, "Loss weights", "Weight of each task's loss in the sum, such as intent=1,tags=2. Not named: 1.")
     sampling: Literal["joint", "alternating", "proportional", "temperature", "annealed"] = setting(
-        "joint", "Sampling", "Which rows make up a step. 'joint': all mixed, with every label on them; 'alternating': the tasks take turns; "
-        "the others draw each row for one task.", basic=True)
+        "joint", "Sampling", "Which rows make up a step. 'joint': all mixed, with every label on them; 'alternating': the tasks take "
+        "turns; the others draw each row for one task.", basic=True)
     temperature: float = setting(
         2.0, "Temperature", "T of 'temperature' sampling, which draws tasks in proportion to size^(1/T). 1: as 'proportional'; large: all "
         "alike.", ge=1, le=1000)
@@ -226,23 +226,24 @@ class RunConfig(BaseModel):
 
 
 def make_config(values: dict[str, Any]) -> RunConfig:
-    """A checked RunConfig from plain values (a form, flags); raises MtlError in the user's words.
-
-    Who gives weights need not say that they are fixed.
-    """
-    if values.get("balancing", "equal") == "equal" and (values.get("weights") or values.get("alpha") is not None):
-        values = values | {"balancing": "fixed"}
-    return _checked(lambda: RunConfig.model_validate(values))
+    """A checked RunConfig from plain values (a form, flags); raises MtlError in the user's words."""
+    return _checked(lambda: RunConfig.model_validate(_fixed(values)))
 
 
 def read_config(path: Path) -> RunConfig:
     """The RunConfig in the JSON file at `path`; raises MtlError if it is not one."""
     try:
-        text = path.read_text(encoding="utf-8")
-        json.loads(text)
+        values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise MtlError(f"{path.name}: cannot be read as a run's settings ({error}).") from error
-    return _checked(lambda: RunConfig.model_validate_json(text))
+    return _checked(lambda: RunConfig.model_validate_json(json.dumps(_fixed(values))))
+
+
+def _fixed(values: Any) -> Any:
+    """Who gives weights need not say that they are fixed."""
+    if not isinstance(values, dict) or values.get("balancing", "equal") != "equal":
+        return values
+    return values | {"balancing": "fixed"} if values.get("weights") or values.get("alpha") is not None else values
 
 
 def _checked(make: Any) -> RunConfig:

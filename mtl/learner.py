@@ -66,10 +66,10 @@ class Learner:
         freeze_lowest(self.model, config.frozen_layers, config.freeze_embeddings)
         self.model.config.hints = [asdict(hint) for hint in find_hints(dataset.train, dataset.tasks)]
         self.tasks = list(self.model.tasks.values())
-        self.train_split, self.dev_split, self.test_split = (
+        self.train_split, self.dev_split = (  # test rows are not looked at here
             make_split(self.tokenizer, self.tasks, rows, longest, laid_out / f"{name}-examples.arrow", progress)
-            for name, rows in (("train", dataset.train), ("dev", dataset.dev), ("test", dataset.test)))
-        if config.fine_tuning == "heads":  # not for the test rows: they are looked at once
+            for name, rows in (("train", dataset.train), ("dev", dataset.dev)))
+        if config.fine_tuning == "heads":
             self.train_split = with_states(self.train_split, self.model, machine, laid_out / "train-states", progress)
             self.dev_split = with_states(self.dev_split, self.model, machine, laid_out / "dev-states", progress)
         self.pool = Pool(self.train_split.lengths, self._labelled(), config.batch_size * config.accumulation * self.processes)
@@ -183,7 +183,8 @@ class Learner:
         self.tokenizer.save_pretrained(folder)
         if resumable:
             torch.save(self.stepper.optimizer.state_dict(), folder / OPTIMIZER)
-            torch.save(self.stepper.balancer.state(), folder / BALANCER)
+            if state := self.stepper.balancer.state():
+                torch.save(state, folder / BALANCER)
         else:
             write_tallies(folder, self.tallies)
 
@@ -201,16 +202,18 @@ class Learner:
             raise MtlError(f"The settings {', '.join(changed)} are not the ones that this run began with, so it cannot be resumed. "
                            "Start a new run.")
         put_weights(self.model, checkpoint)
-        optimizer, balancer = (torch.load(checkpoint / name, map_location=self.machine.device, weights_only=True)
-                               for name in (OPTIMIZER, BALANCER))
-        self.stepper.optimizer.load_state_dict(optimizer)
-        self.stepper.balancer.restore(balancer)
+        self.stepper.optimizer.load_state_dict(self._load(checkpoint / OPTIMIZER))
+        if (checkpoint / BALANCER).exists():
+            self.stepper.balancer.restore(self._load(checkpoint / BALANCER))
         self.progress = Progress(**facts["progress"])
         self.stepper.step = self.progress.step
         now = {"machine": asdict(self.machine), "processes": self.processes, "torch": torch.__version__}
         if any(facts[key] != value for key, value in now.items()):
             yield Notice("Resumed on another machine, number of processes or torch version: the result will be close to that of an "
                          "unbroken run, but not bit for bit the same.", "warning")
+
+    def _load(self, file: Path) -> Any:
+        return torch.load(file, map_location=self.machine.device, weights_only=True)
 
     def started(self) -> RunStarted:
         """The event that opens the log of a (resumed) training."""

@@ -1,5 +1,5 @@
-"""What the ways of balancing and of sampling are for: when to use each, where it is from, what it costs, and what it cannot be used with. For people and
-for the check of a run's settings; how they work is in balancing.py. Knows no torch."""
+"""What the ways of balancing and of sampling are for: when to use each, where it is from, what it costs, and what it cannot be used with.
+For people and for the check of a run's settings; how they work is in balancing.py and sampling.py. Knows no torch."""
 
 from dataclasses import dataclass
 from typing import Any
