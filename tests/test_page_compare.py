@@ -88,6 +88,7 @@ def test_a_person_finds_good_settings_takes_them_over_and_sweeps_the_weight_of_t
 
     page.get_by_label("sentiment", exact=True).uncheck()
     web.set_field(page, "epochs", "1")
+    web.set_field(page, "weights", "")  # of three tasks
     web.open_tab(page, "Compare")
     page.locator("#compare-alphas input, #compare-alphas textarea").fill("0.2, 0.8")
     page.locator("#compare-sweep").click()

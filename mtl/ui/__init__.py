@@ -31,10 +31,12 @@ CSS = """
 .mtl-report tbody tr { border-top: 1px solid var(--border-color-primary); } .mtl-scroll { overflow-x: auto; }
 .mtl-report summary { cursor: pointer; margin-top: 8px; font-weight: 600; }
 .mtl-finding { border-left: 4px solid #64748b; padding-left: 8px; } .mtl-finding b { text-transform: uppercase; font-size: 0.8em; }
-.mtl-interval { position: relative; display: block; height: 8px; margin: 4px 0; max-width: 420px; background: linear-gradient(to right,
+#compare-members td, #compare-members th, #compare-result td, #compare-result th { border: 0 !important; }
+#compare-result td { white-space: nowrap; }
+.mtl-difference { position: relative; display: block; height: 8px; margin: 4px 0; max-width: 420px; background: linear-gradient(to right,
   transparent calc(50% - 1px), currentColor calc(50% - 1px), currentColor calc(50% + 1px), transparent calc(50% + 1px)); }
-.mtl-interval i { position: absolute; top: 2px; height: 4px; background: #2563eb; opacity: 0.6; }
-.mtl-interval u { position: absolute; top: 0; width: 3px; height: 8px; background: #2563eb; }
+.mtl-difference i { position: absolute; top: 2px; height: 4px; background: #2563eb; opacity: 0.6; }
+.mtl-difference u { position: absolute; top: 0; width: 3px; height: 8px; background: #2563eb; }
 .mtl-problem { border-color: #b91c1c; } .mtl-warning { border-color: #a16207; } .mtl-fine { border-color: #15803d; }
 .mtl-heat { display: grid; grid-template-columns: max-content 1fr max-content; gap: 3px 8px; align-items: center; font-size: 0.9em; }
 .mtl-heat b { font-weight: 400; } .mtl-heat span { display: flex; min-width: 80px; } .mtl-heat small { opacity: 0.75; }

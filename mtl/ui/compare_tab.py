@@ -79,7 +79,8 @@ class CompareTab:
         shown = [self.state, self.resume_button, self.stop_button, self.result, self.use_button, self.points, self.task, self.legend,
                  self.plot, self.members, self.cursor]
         look = [self.comparison_id, page.browser, self.cursor, self.task]
-        gr.on([self.timer.tick, tab.select, self.comparison_id.change, self.task.input], self.poll, look, shown, **quiet)
+        gr.on([self.timer.tick, tab.select], self.poll, look, shown, **quiet)
+        gr.on([self.comparison_id.change, self.task.input], self.poll, look, shown, **quiet).then(self.poll, look, shown, **quiet)
         for button, act in {self.resume_button: self.jobs.resume, self.stop_button: self.jobs.stop}.items():
             button.click(self.train.command(act), [self.comparison_id, page.browser], None, **quiet).then(self.poll, look, shown, **quiet)
         filled = [self.train.alpha, *(self.train.settings[name] for name in USED)]
@@ -174,31 +175,40 @@ class CompareTab:
                 gr.update(interactive=view.can_stop(seen, is_owner, is_here))]
         names = view.task_names(seen)
         task = task if task in names else names[0] if names else ""
-        now, cursor = f"{seen.cursor}/{task}", cursor or ""
+        points = view.trade_off(seen)
+        # what the plots have: if that changes they are taken away and, at the next poll, put there anew, for a plot that gets other colours
+        # together with other values goes on drawing the old ones (gradio 6.31)
+        about = f"{comparison_id}/{names.index(task) if task else ''}/{points is not None}/"
+        now, cursor = about + seen.cursor, cursor or ""
         if now == cursor:
             return head + [gr.skip()] * 8
-        use = gr.update(visible=view.best_settings(seen) is not None)
-        return head + [view.result_html(seen), use, self._trade_off(seen), *self._curves(seen, names, task, cursor),
+        use, result = gr.update(visible=view.best_settings(seen) is not None), view.result_html(seen)
+        if not cursor.startswith(about):
+            return head + [result, use, hide, *self._menu(seen, names, task), hide, view.members_html(seen), about]
+        is_new = cursor == about
+        return head + [result, use, _scatter(points, is_new), gr.skip(), gr.skip(), self._curves(seen, task, is_new),
                        view.members_html(seen), now]
 
-    def _trade_off(self, seen: view.Seen) -> Any:
-        """The plot of a sweep."""
-        found = view.trade_off(seen)
-        if found is None:
-            return gr.update(visible=False)
-        frame, (x, y), colours = found
-        return gr.ScatterPlot(value=frame, x_title=x, y_title=y, color_map=colours, visible=True)
-
-    def _curves(self, seen: view.Seen, names: list[str], task: str, cursor: str) -> list:
-        """Menu, legend and plot: only a frame for a plot that is there already; a whole one, with its colours, for a new one."""
+    def _menu(self, seen: view.Seen, names: list[str], task: str) -> list:
+        """The tasks to choose from, and what the lines of the plot are."""
         if not task or seen.plan.kind == "search":
-            return _hidden()
+            return _hidden()[:2]
+        return [gr.update(choices=names, value=task, visible=True), legend_html(view.curve_colours(seen, task))]
+
+    def _curves(self, seen: view.Seen, task: str, is_new: bool) -> Any:
+        """A frame for a plot that is there already; a whole one, with its colours, for a new one."""
+        if not task or seen.plan.kind == "search":
+            return gr.update(visible=False)
         frame = view.curve_frame(seen, task)
-        if cursor.startswith(seen.comparison.id) and cursor.endswith(f"/{task}"):
-            return [gr.skip(), gr.skip(), frame]
-        colours = view.curve_colours(seen, task)
-        return [gr.update(choices=names, value=task, visible=True), legend_html(colours),
-                gr.LinePlot(value=frame, color_map=colours, visible=True)]
+        return gr.LinePlot(value=frame, color_map=view.curve_colours(seen, task), visible=True) if is_new else frame
+
+
+def _scatter(found: Any, is_new: bool) -> Any:
+    """The plot of a sweep, as `_curves`."""
+    if found is None:
+        return gr.update(visible=False)
+    frame, (x, y), colours = found
+    return gr.ScatterPlot(value=frame, x_title=x, y_title=y, color_map=colours, visible=True) if is_new else frame
 
 
 def _hidden() -> list:

@@ -164,9 +164,14 @@ def drawn_members(seen: Seen, task: str) -> list[tuple[Member, History | None]]:
 
 
 def curve_colours(seen: Seen, task: str) -> dict[str, str]:
-    """A colour for each run that has the task: strong ones first, then their lighter twins."""
+    """A colour for each run that has the task."""
+    return {series(member, seen.plan): _colour(index) for index, (member, _) in enumerate(drawn_members(seen, task))}
+
+
+def _colour(index: int) -> str:
+    """The strong colours first, then their lighter twins."""
     palette = [dark for dark, _ in HUES] + [light for _, light in HUES]
-    return {series(member, seen.plan): palette[index % len(palette)] for index, (member, _) in enumerate(drawn_members(seen, task))}
+    return palette[index % len(palette)]
 
 
 def curve_frame(seen: Seen, task: str) -> pd.DataFrame:
@@ -216,7 +221,7 @@ def _interval_html(found: Compared) -> str:
     if found.low is None or found.high is None or found.difference is None:
         return ""
     low, high, at = (50 + 250 * min(0.2, max(-0.2, value)) for value in (found.low, found.high, found.difference))
-    return (f'<span class="mtl-interval" aria-hidden="true"><i style="left:{low:.1f}%;width:{max(0.5, high - low):.1f}%"></i>'
+    return (f'<span class="mtl-difference" aria-hidden="true"><i style="left:{low:.1f}%;width:{max(0.5, high - low):.1f}%"></i>'
             f'<u style="left:{at:.1f}%"></u></span>')
 
 
@@ -240,10 +245,9 @@ def trade_off(seen: Seen) -> tuple[pd.DataFrame, tuple[str, str], dict[str, str]
     if not points:
         return None
     alphas = [f"{member.config.alpha:g}" for member in seen.plan.members]
-    palette = [hue for hues in HUES for hue in hues]
     rows = [(None, None, alpha) for alpha in alphas] + [(point.first, point.second, f"{point.alpha:g}") for point in points]
     frame = pd.DataFrame(rows, columns=POINTS).astype({"first": "float64", "second": "float64", "alpha": "str"})
-    return frame, (plain(names[0]), plain(names[1])), {alpha: palette[index % len(palette)] for index, alpha in enumerate(alphas)}
+    return frame, (plain(names[0]), plain(names[1])), {alpha: _colour(index) for index, alpha in enumerate(alphas)}
 
 
 def search_html(seen: Seen) -> str:
