@@ -134,7 +134,7 @@ def test_what_cannot_be_compared_is_refused(small, changes, seeds, sentence):
 # Stop, crash, failure
 
 
-def test_a_comparison_that_was_stopped_goes_on_where_it_was(tmp_path, small):
+def test_a_comparison_that_was_stopped_goes_on_where_it_was_from_the_terminal(tmp_path, small, monkeypatch, capsys):
     comparison = create(tmp_path, small, alone_plan(small, 1))
     hand = Hand(runs=2, steps=3)
     assert conduct(comparison, hand) == "stopped"
@@ -142,10 +142,14 @@ def test_a_comparison_that_was_stopped_goes_on_where_it_was(tmp_path, small):
     joint, second = (comparison.member_run(member) for member in comparison.plan.members[:2])
     assert read_history(second).status == "stopped" and read_history(second).checkpoints["last"] == 3
     before = (joint.folder / "events.jsonl").read_bytes()
-    again = Hand()
-    assert conduct(open_comparison(tmp_path, comparison.id), again) == "finished"
-    assert again.begun[0] == second.id and len(again.begun) == 3 and (joint.folder / "events.jsonl").read_bytes() == before
-    assert read_history(second).started.step == 3
+
+    monkeypatch.setenv("MTL_RUNS", str(tmp_path))
+    monkeypatch.setattr("signal.signal", lambda *how: None)
+    with pytest.raises(SystemExit) as end:
+        main(["compare", "--resume", "last"])
+    told = capsys.readouterr().out
+    assert end.value.code == 0 and "| entities | f1 |" in told and f"2 of 4, alone: class: run {second.id}" in told and "1 of 4" not in told
+    assert (joint.folder / "events.jsonl").read_bytes() == before and read_history(second).started.step == 3
     assert len(list_runs(tmp_path)) == 4
 
 
@@ -312,16 +316,9 @@ def test_the_card_tells_size_and_time_and_comes_back_from_its_file(finished, tmp
         read_card(tmp_path)
 
 
-def test_the_terminal_compares_a_finished_run_and_says_how_to_go_on(tmp_path, small, monkeypatch, capsys):
+def test_the_terminal_says_what_it_needs_to_compare(tmp_path, monkeypatch):
     monkeypatch.setenv("MTL_RUNS", str(tmp_path))
-    monkeypatch.setattr("signal.signal", lambda *how: None)
-    with pytest.raises(SystemExit, match="Name a finished run"):
-        main(["compare"])
-    with pytest.raises(SystemExit, match="There is no comparison yet"):
-        main(["compare", "--resume", "last"])
-    comparison = create(tmp_path, small, alone_plan(small, 1))
-    conduct(comparison, Hand(runs=3))
-    with pytest.raises(SystemExit) as end:
-        main(["compare", "--resume", "last"])
-    told = capsys.readouterr().out
-    assert end.value.code == 0 and "| entities | f1 |" in told and "3 of 4, alone: sentiment" in told and "1 of 4" not in told
+    for arguments, sentence in ((["compare"], "Name a finished run"), (["compare", "--resume", "last"], "There is no comparison yet"),
+                                (["train", "--seeds", "3"], "Add --compare"), (["sweep", "--alphas", "2"], "not a number from 0 to 1")):
+        with pytest.raises(SystemExit, match=sentence):
+            main(arguments)
