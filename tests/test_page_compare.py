@@ -64,6 +64,9 @@ def test_a_person_asks_whether_it_helped_sees_both_curves_in_one_plot_stops_resu
     wait_for("the run", lambda: web.status(page) == "finished")
     assert re.search(r"class alone", page.locator("#status").inner_text())
 
+    web.choose(page, "run-menu", "sentiment alone")
+    wait_for("another run's lines", lambda: set(drawn(page, "score-plot")) == {"sentiment accuracy", "everything right"})
+
     # on a phone
     web.open_tab(page, "Compare")
     page.set_viewport_size({"width": 390, "height": 800})

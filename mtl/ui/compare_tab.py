@@ -61,7 +61,7 @@ class CompareTab:
         self.use_button = gr.Button("Use these settings", visible=False, elem_id="compare-use")
         self.points = gr.ScatterPlot(x="first", y="second", color="alpha", title="The trade-off, on dev", height=300, visible=False,
                                      elem_id="compare-points")
-        self.task = gr.Dropdown([], label="Task", elem_id="compare-task", visible=False)
+        self.task = gr.Dropdown([], label="Task", elem_id="compare-task", visible=False, allow_custom_value=True)
         self.legend = gr.HTML(elem_id="compare-legend")
         self.plot = gr.LinePlot(x="step", y="score", color="series", y_lim=[0, 1], title="Score on dev", colors_in_legend=[],
                                 show_label=False, height=280, visible=False, elem_id="compare-plot")

@@ -94,7 +94,8 @@ class TrainTab:
         shown = [self.status, *buttons, self.delete_button, self.loss_legend, self.score_legend, self.loss_plot, self.score_plot,
                  self.table, self.log, self.cursor]
         look = [page.run_id, page.browser, self.cursor, self.smoothing]
-        gr.on([self.timer.tick, page.run_id.change, self.smoothing.release], self.poll, look, shown, **quiet)
+        gr.on([self.timer.tick, self.smoothing.release], self.poll, look, shown, **quiet)
+        page.run_id.change(self.poll, look, shown, **quiet).then(self.poll, look, shown, **quiet)
         for button, act in buttons.items():
             button.click(self.command(act), [page.run_id, page.browser], None, **quiet).then(self.poll, look, shown, **quiet)
         self.menu.focus(self.list_runs, page.browser, self.menu, **quiet)
@@ -150,16 +151,20 @@ class TrainTab:
         buttons = Buttons.of(history, run.belongs_to(browser["key"]), self.jobs.has(run_id))
         head = [status_html(history, self.jobs.ahead(run_id), run_name(run)), *self._buttons(buttons)]
         now = f"{run_id}/{history.step}/{len(history.evaluations)}/{len(history.told)}/{smoothing}/{bool(history.started)}"
+        cursor = cursor or ""
+        if not cursor.startswith(run_id):
+            # the plots of another run are emptied first: one that gets other colours and values at once draws the old ones (gradio 6.31)
+            now = f"{run_id}/"
         if now == cursor:
             return head + [gr.skip()] * 7
         return head + [*self._plots(history, cursor, run_id, smoothing), charts.last_values(history), charts.log_lines(history), now]
 
     def _plots(self, history: History, cursor: str, run_id: str, smoothing: float) -> list:
         """Legends and plots: frames for plots that are there already; whole ones, with colours, for a run shown for the first time."""
-        if history.started is None:
+        if history.started is None or not cursor.startswith(run_id):
             return ["", "", None, None]
         frames = [charts.loss_frame(history, smoothing), charts.score_frame(history)]
-        if cursor.startswith(run_id) and cursor.endswith("True"):
+        if cursor.endswith("True"):
             return [gr.skip(), gr.skip(), *frames]
         colours = [charts.loss_colours(history.started), charts.score_colours(history.started)]
         plots = [gr.LinePlot(value=frame, color_map=colour) for frame, colour in zip(frames, colours, strict=True)]
