@@ -23,6 +23,8 @@ class SettingsPanel:
 
     def __init__(self) -> None:
         self.method, self.plan = gr.HTML(insight.method_html("joint", "equal"), elem_id="method"), gr.HTML(elem_id="plan")
+        # the chosen tasks as JSON: the boxes themselves are refused as an input while they still show what other data had
+        self.chosen = gr.Textbox(visible="hidden")
 
     def wire(self, settings: dict[str, gr.components.Component], tasks: gr.CheckboxGroup, patterns: gr.Textbox) -> None:
         """Connect with the widgets of the form, the chosen tasks, and what is labelled together in the data."""
@@ -30,15 +32,17 @@ class SettingsPanel:
         methods = [settings["sampling"], settings["balancing"]]
         gr.on([widget.change for widget in methods], insight.method_html, methods, self.method, **quiet)
         plan = [settings[name] for name in PLAN]
-        gr.on([patterns.change, tasks.change, *(widget.change for widget in plan)], self.show_plan, [patterns, tasks, *plan], self.plan,
-              trigger_mode="always_last", **quiet)
+        tasks.change(json.dumps, tasks, self.chosen, **quiet)
+        gr.on([patterns.change, self.chosen.change, *(widget.change for widget in plan)], self.show_plan, [patterns, self.chosen, *plan],
+              self.plan, trigger_mode="always_last", **quiet)
 
-    def show_plan(self, patterns: str, tasks: list[str], sampling: str, temperature: float, *numbers: float) -> str:
+    def show_plan(self, patterns: str, chosen: str, sampling: str, temperature: float, *numbers: float) -> str:
         """How many rows of each task a step and an epoch will see; nothing while a field is empty or wrong."""
         with suppress(TypeError, ValueError):
             batch, accumulation, epochs = (int(number) for number in numbers)
-            if patterns and min(batch, accumulation, epochs, temperature) >= 1:
-                return insight.outlook_html(json.loads(patterns), tasks, sampling, float(temperature), batch * accumulation, epochs)
+            if patterns and chosen and min(batch, accumulation, epochs, temperature) >= 1:
+                return insight.outlook_html(json.loads(patterns), json.loads(chosen), sampling, float(temperature), batch * accumulation,
+                                            epochs)
         return ""
 
 

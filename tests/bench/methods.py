@@ -9,12 +9,11 @@ Every run has one thread, and as many run beside each other as there are cores: 
 
 import argparse
 import json
+import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -49,24 +48,35 @@ def train(values: dict, file: Path) -> None:
 
 
 def scores(options: argparse.Namespace) -> None:
-    """Every variant with every seed, each in a process of its own."""
+    """Every variant with every seed, each in a forked process, so that torch is imported once."""
+    import mtl.training  # noqa: F401 - before the forks
+
     options.folder.mkdir(parents=True, exist_ok=True)
-    wanted = [(name, settings, seed) for seed in range(1, options.seeds + 1) for name, settings in VARIANTS.items()]
-
-    def run(job: tuple[str, dict, int]) -> None:
-        name, settings, seed = job
-        file = options.folder / f"{name.replace(', ', '-')}-{seed}.json"
-        if not file.exists():
-            values = {"epochs": options.epochs, "frozen_layers": options.frozen_layers, "seed": seed, "threads": 1,
+    running = 0
+    for seed in range(1, options.seeds + 1):
+        for name, settings in VARIANTS.items():
+            file = options.folder / f"{name.replace(', ', '-')}-{seed}.json"
+            if file.exists():
+                continue
+            if running == (options.jobs or cores()):
+                os.wait()
+                running -= 1
+            # as many steps for all: where a row is there for one task, or a step, an epoch is longer
+            values = {"epochs": options.epochs if settings.get("sampling", "joint") == "joint" else 100, "seed": seed, "threads": 1,
+                      "max_steps": 59 * options.epochs, "eval_every": 59, "frozen_layers": options.frozen_layers,
                       "diagnose_every": 0} | settings
-            values |= {} if settings.get("sampling", "joint") == "joint" else {"max_steps": options.epochs * 59, "eval_every": 59}
-            code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from pathlib import Path; import methods; " \
-                   f"methods.train({values!r}, Path({str(file)!r}))"
-            subprocess.run([sys.executable, "-c", code], check=True)
-            print(f"{name}, seed {seed}: {file.read_text()}", flush=True)
-
-    with ThreadPoolExecutor(options.jobs or cores()) as pool:
-        list(pool.map(run, wanted))
+            if os.fork() == 0:
+                status = 1
+                try:
+                    train(values, file)
+                    print(f"{name}, seed {seed}: {file.read_text()}", flush=True)
+                    status = 0
+                finally:
+                    os._exit(status)
+            running += 1
+    while running:
+        os.wait()
+        running -= 1
     table(options)
 
 
