@@ -51,6 +51,14 @@ def make_model(tiny):
     return make
 
 
+LONGEST = ("test_page.py", "test_page_data.py", "test_page_compare.py", "test_cli.py", "test_page_scores.py", "test_checkpoint.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest come first, so that in the end no process is left alone with one of them."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
 @pytest.fixture(scope="session")
 def tiny_config() -> Callable[..., RunConfig]:
     """A function that makes settings for a run of a second or less."""

@@ -1,5 +1,6 @@
-"""The terminal's door, as a person uses it: in processes of its own."""
+"""The terminal's door, as a person uses it; in a process of its own where that matters."""
 
+import io
 import json
 import os
 import re
@@ -33,21 +34,41 @@ def mtl(tmp_path):
     return run
 
 
+@pytest.fixture
+def here(tmp_path, monkeypatch, capsys):
+    """As `mtl`, in this process: torch takes seconds to load."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.setenv("MTL_RUNS", str(tmp_path / "runs"))
+
+    def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess:
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        code, told = ended.value.code, capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, code if isinstance(code, int) else 1, told.out,
+                                           told.err + (code if isinstance(code, str) else ""))
+
+    run.root = tmp_path / "runs"
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
 def test_help_lists_every_setting(mtl):
     text = mtl("train", "--help").stdout
     for name in RunConfig.model_fields:
         assert "--" + name.replace("_", "-") in text
 
 
-def test_a_run_is_trained_listed_and_asked(mtl):
-    trained = mtl("train", *QUICK, "--name", "first try")
+def test_a_run_is_trained_listed_and_asked(here):
+    trained = here("train", *QUICK, "--name", "first try")
     assert trained.returncode == 0, trained.stderr
     looks = re.findall(r"Epoch (\d)\.00, step \d+, dev: .*class loss .*entities loss .*f1 ", trained.stdout)
     assert looks == ["0", "1", "2"]
-    listed = json.loads(mtl("runs", "--json").stdout)
+    listed = json.loads(here("runs", "--json").stdout)
     assert (listed["status"], listed["name"], listed["step"]) == ("finished", "first try", listed["total_steps"])
     texts = ["Anna left Oslo.", "Caf\u00e9 \U0001f44d\U0001f3fd in San Remo!"]
-    asked = mtl("predict", "last", "--tasks", "class,entities", stdin="\n".join(texts))
+    asked = here("predict", "last", "--tasks", "class,entities", stdin="\n".join(texts))
     answers = [json.loads(line) for line in asked.stdout.splitlines()]
     assert [answer["text"] for answer in answers] == texts
     for answer in answers:
@@ -78,38 +99,39 @@ def test_what_is_wrong_is_said_in_one_sentence(monkeypatch, tmp_path, arguments,
     (["--alpha", "0.3"], "alpha weighs two tasks against each other, but this run has 3"),
     (["--encoder", "../etc"], "'../etc' is not the id of a Hub model"),
 ])
-def test_a_run_that_cannot_begin_fails_with_a_sentence_and_no_traceback(mtl, flags, sentence):
-    result = mtl("train", *QUICK, *flags)
+def test_a_run_that_cannot_begin_fails_with_a_sentence_and_no_traceback(here, flags, sentence):
+    result = here("train", *QUICK, *flags)
     assert result.returncode == 1
     assert sentence in result.stderr and "Traceback" not in result.stderr + result.stdout
-    assert read_history(list_runs(mtl.root)[0]).status == "failed"
+    assert read_history(list_runs(here.root)[0]).status == "failed"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_run_that_is_told_to_stop_saves_exits_with_130_and_goes_on_where_it_was(mtl, number):
-    command = [sys.executable, "-m", "mtl", "train", *QUICK, "--epochs", "30"]
+def test_a_run_that_is_told_to_stop_saves_exits_with_130_and_goes_on_where_it_was(mtl, here, number):
+    command = [sys.executable, "-m", "mtl", "train", *QUICK, "--epochs", "15"]
     process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "MTL_RUNS": str(mtl.root)}, stdout=subprocess.PIPE, text=True)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while not (runs := list_runs(mtl.root)) or read_history(runs[0]).step < 5:
         assert process.poll() is None and time.monotonic() < end
         time.sleep(0.05)
     process.send_signal(number)
-    assert process.wait(30) == 130
+    assert process.wait(60) == 130
     stopped = read_history(runs[0])
     assert stopped.status == "stopped" and stopped.checkpoints["last"] == stopped.step
-    assert mtl("train", "--resume", runs[0].id).returncode == 0
-    untouched = mtl("train", *QUICK, "--epochs", "30")
-    assert untouched.returncode == 0
+    if number == signal.SIGINT:
+        return  # how it goes on is the same
+    assert here("train", "--resume", runs[0].id).returncode == 0
+    assert here("train", *QUICK, "--epochs", "15").returncode == 0
     one, other = (load_file(run.folder / "last/model.safetensors") for run in list_runs(mtl.root))
     assert all(torch.equal(value, other[name]) for name, value in one.items())
 
 
-def test_two_processes_of_accelerate_give_what_one_gives_with_twice_the_batch(mtl):
+def test_two_processes_of_accelerate_give_what_one_gives_with_twice_the_batch(mtl, here):
     settings = [*QUICK, "--dropout", "0", "--encoder-dropout", "0", "--accumulation", "2"]
     launch = (str(Path(sys.executable).parent / "accelerate"), "launch", "--cpu", "--num_processes", "2")
     two = mtl("train", *settings, "--batch-size", "5", launcher=launch)
     assert two.returncode == 0, two.stderr[-3000:]
-    one = mtl("train", *settings, "--batch-size", "10")
+    one = here("train", *settings, "--batch-size", "10")
     assert one.returncode == 0, one.stderr
     single, double = (read_history(run) for run in list_runs(mtl.root))
     assert (double.started.processes, single.started.processes) == (2, 1)
@@ -120,16 +142,16 @@ def test_two_processes_of_accelerate_give_what_one_gives_with_twice_the_batch(mt
         assert left.losses == pytest.approx(right.losses, abs=1e-4)
 
 
-def test_the_settings_of_a_run_can_be_used_for_another(mtl, tmp_path):
+def test_the_settings_of_a_run_can_be_used_for_another(here, tmp_path):
     rows = [{"text": f"{word} {number}", "mood": word} for number in range(20) for word in ("good", "bad")]
     data = tmp_path / "moods.jsonl"
     data.write_text("\n".join(map(json.dumps, rows)))
-    assert mtl("train", *QUICK[2:4], *QUICK[6:], "--train-files", str(data)).returncode == 0
+    assert here("train", *QUICK[2:4], *QUICK[6:], "--train-files", str(data)).returncode == 0
     settings = tmp_path / "settings.json"
     settings.write_text(json.dumps({"encoder": "tiny", "epochs": 1, "weights": {"mood": 2.0}, "threads": 1}))
-    again = mtl("train", "--config", str(settings), "--train-files", str(data), "--epochs", "2")
+    again = here("train", "--config", str(settings), "--train-files", str(data), "--epochs", "2")
     assert again.returncode == 0, again.stderr
-    assert list_runs(mtl.root)[0].config.epochs == 2 and list_runs(mtl.root)[0].config.weights == {"mood": 2.0}
+    assert list_runs(here.root)[0].config.epochs == 2 and list_runs(here.root)[0].config.weights == {"mood": 2.0}
 
 
 def test_data_are_looked_at_and_converted_without_training(tmp_path, capsys):
@@ -148,14 +170,14 @@ def test_data_are_looked_at_and_converted_without_training(tmp_path, capsys):
     assert first == {"text": "A good meal in Rome, the 0th", "mood": "1"}
 
 
-def test_one_file_per_task_is_trained_with_the_mapping_in_the_config(mtl, tmp_path):
+def test_one_file_per_task_is_trained_with_the_mapping_in_the_config(here, tmp_path):
     (tmp_path / "topic.csv").write_text("sentence,label\n" + "".join(f"it is {index} {'ab'[index % 2]},{'ab'[index % 2]}\n"
                                                                      for index in range(40)))
     (tmp_path / "ner.conll").write_text("".join(f"Rome\tS-LOC\nis\tO\n{index}\tO\n\n" for index in range(40)))
-    done = mtl("train", "--train-files", str(tmp_path / "topic.csv"), str(tmp_path / "ner.conll"), "--encoder", "tiny", "--epochs", "1",
+    done = here("train", "--train-files", str(tmp_path / "topic.csv"), str(tmp_path / "ner.conll"), "--encoder", "tiny", "--epochs", "1",
                "--learning-rate", "2e-3", "--threads", "1", "--device", "cpu")
     assert done.returncode == 0, done.stderr
-    config = list_runs(mtl.root)[0].config
+    config = list_runs(here.root)[0].config
     assert [(spec.group, spec.column, spec.role, spec.task) for spec in config.columns] == [
         ("topic", "sentence", "text", ""), ("topic", "label", "class", "topic"),
         ("ner", "tokens", "tokens", ""), ("ner", "tags", "tags", "ner")]

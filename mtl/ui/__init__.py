@@ -43,6 +43,7 @@ CSS = """
 .mtl-heat i { flex: 1; height: 18px; min-width: 1px; }
 .mtl-agree, .mtl-disagree { border-left: 12px solid #2563eb; padding-left: 5px; margin-left: 6px; } .mtl-disagree { border-color: #dc2626; }
 @media (max-width: 700px) { .mtl-heat { grid-template-columns: 1fr max-content; } .mtl-heat b { grid-column: 1 / -1; } }
+@media (max-width: 700px) { .tab-container button { padding: 0 7px; font-size: 0.9em; } }
 .mtl-bars { display: flex; align-items: flex-end; gap: 2px; height: 60px; } .mtl-bars i { flex: 1; background: #2563eb; min-height: 1px; }
 .mtl-row { border-top: 1px solid var(--border-color-primary); padding: 6px 0; overflow-wrap: anywhere; }
 .mtl-row div { opacity: 0.8; font-size: 0.9em; display: flex; flex-wrap: wrap; gap: 2px 12px; }

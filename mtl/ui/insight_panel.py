@@ -58,10 +58,11 @@ class InsightPanel:
             self.norms = gr.LinePlot(y="norm", title="Length of each task's gradient", elem_id="norm-plot", **plot)
             self.weights = gr.LinePlot(y="weight", title="Weight of each task's loss", elem_id="weight-plot", **plot)
         self.cursor = gr.Textbox(visible="hidden")
+        self.timer = gr.Timer(4.0)  # nothing here changes fast
 
-    def wire(self, timer: gr.Timer) -> None:
+    def wire(self) -> None:
         """Follow the run that is shown."""
-        gr.on([timer.tick, self.page.run_id.change], self.poll, [self.page.run_id, self.cursor],
+        gr.on([self.timer.tick, self.page.run_id.change], self.poll, [self.page.run_id, self.cursor],
               [self.reading, self.legend, self.norms, self.weights, self.cursor], queue=False, show_progress="hidden",
               api_visibility="private")
 
@@ -77,6 +78,8 @@ class InsightPanel:
         now = f"{run_id}/{len(history.diagnoses)}/{len(history.steps) // 10}/{history.status == 'running'}"
         if now == cursor:
             return [gr.skip()] * 5
+        if cursor and not cursor.startswith(run_id):  # a plot that gets other colours and values at once draws the old ones
+            return ["", "", None, None, ""]
         frames = [insight.norm_frame(history), insight.weight_frame(history)]
         colours = insight.task_colours(history)
         if not cursor.startswith(run_id):

@@ -88,7 +88,7 @@ class TrainTab:
         self.data.wire(self.settings["max_length"], self.tasks)
         self.tasks.change(self.show_alpha, self.tasks, self.alpha, **quiet)
         self.told.wire(self.settings, self.tasks, self.data.patterns)
-        self.insight.wire(self.timer)
+        self.insight.wire()
         self.start_button.click(self.start, self.form_inputs(), [page.run_id, page.browser, self.menu], api_visibility="private")
         buttons = {self.pause_button: self.jobs.pause, self.resume_button: self.jobs.resume, self.stop_button: self.jobs.stop}
         shown = [self.status, *buttons, self.delete_button, self.loss_legend, self.score_legend, self.loss_plot, self.score_plot,
