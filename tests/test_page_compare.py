@@ -98,3 +98,7 @@ def test_a_person_finds_good_settings_takes_them_over_and_sweeps_the_weight_of_t
     wait_for("both points", lambda: page.locator("#compare-result tbody tr").count() == 2 and state(page) == "finished")
     wait_for("the chart", lambda: page.locator("#compare-points svg path[aria-roledescription='point']").count() >= 2)
     assert [comparison.plan.kind for comparison in list_comparisons(app.runs)][:2] == ["sweep", "search"] and complaints == []
+
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.locator("#compare-delete").click()
+    wait_for("it to be gone", lambda: [comparison.plan.kind for comparison in list_comparisons(app.runs)][:1] == ["search"])

@@ -9,7 +9,7 @@ import gradio as gr
 from mtl.comparison import DEFAULT_ALPHAS, MAX_SEEDS, Plan, alone_plan, open_comparison, plan_for_run, sweep_plan
 from mtl.config import RunConfig
 from mtl.errors import MtlError
-from mtl.runs import open_run
+from mtl.runs import ACTIVE, open_run
 from mtl.search import MAX_MINUTES, search_plan
 from mtl.sweep import parse_numbers
 from mtl.ui import compare_view as view
@@ -17,6 +17,7 @@ from mtl.ui import form
 from mtl.ui.status import legend_html
 from mtl.ui.train_tab import Page, TrainTab
 
+CONFIRM = "(id, browser) => confirm('Delete this comparison with its card? Its runs stay.') ? [id, browser] : ['', browser]"
 USED = ("learning_rate", "head_learning_rate", "balancing", "weights")  # what a search looks for, beside alpha
 
 
@@ -56,6 +57,7 @@ class CompareTab:
                                     elem_id="comparison-menu", scale=3)
             self.resume_button = gr.Button("Resume", interactive=False, elem_id="compare-resume", min_width=90)
             self.stop_button = gr.Button("Stop", variant="stop", interactive=False, elem_id="compare-stop", min_width=90)
+            self.delete_button = gr.Button("Delete", interactive=False, elem_id="compare-delete", min_width=90)
         self.state = gr.HTML(view.state_html(None, 0), elem_id="compare-state")
         self.result = gr.HTML(elem_id="compare-result")
         self.use_button = gr.Button("Use these settings", visible=False, elem_id="compare-use")
@@ -76,13 +78,14 @@ class CompareTab:
         self.form_button.click(self.compare_form, [self.seeds, *self.train.form_inputs()], begun, api_visibility="private")
         self.sweep_button.click(self.sweep, [self.alphas, *self.train.form_inputs()], begun, api_visibility="private")
         self.search_button.click(self.search, [self.minutes, *self.train.form_inputs()], begun, api_visibility="private")
-        shown = [self.state, self.resume_button, self.stop_button, self.result, self.use_button, self.points, self.task, self.legend,
-                 self.plot, self.members, self.cursor]
+        shown = [self.state, self.resume_button, self.stop_button, self.delete_button, self.result, self.use_button, self.points, self.task,
+                 self.legend, self.plot, self.members, self.cursor]
         look = [self.comparison_id, page.browser, self.cursor, self.task]
         gr.on([self.timer.tick, tab.select], self.poll, look, shown, **quiet)
         gr.on([self.comparison_id.change, self.task.input], self.poll, look, shown, **quiet).then(self.poll, look, shown, **quiet)
         for button, act in {self.resume_button: self.jobs.resume, self.stop_button: self.jobs.stop}.items():
             button.click(self.train.command(act), [self.comparison_id, page.browser], None, **quiet).then(self.poll, look, shown, **quiet)
+        self.delete_button.click(self.delete, [self.comparison_id, page.browser], begun, js=CONFIRM, **quiet)
         filled = [self.train.alpha, *(self.train.settings[name] for name in USED)]
         self.use_button.click(self.use, self.comparison_id, filled, api_visibility="private")
         self.menu.focus(lambda browser: gr.update(choices=self.choices(browser)), page.browser, self.menu, **quiet)
@@ -145,6 +148,14 @@ class CompareTab:
         browser = browser | {"comparison": comparison.id}
         return [comparison.id, browser, gr.update(choices=self.choices(browser), value=comparison.id)]
 
+    def delete(self, comparison_id: str, browser: dict) -> list:
+        """Delete the comparison that is shown; its runs stay. An empty id is a change of mind."""
+        if not comparison_id:
+            return [gr.skip()] * 3
+        self.train.command(self.jobs.delete)(comparison_id, browser)
+        browser = browser | {"comparison": ""}
+        return ["", browser, gr.update(choices=self.choices(browser), value=None)]
+
     def choices(self, browser: dict) -> list[tuple[str, str]]:
         """The comparisons that this browser may list, and the one it looks at."""
         return view.comparison_choices(self.jobs.root, browser["key"], browser.get("comparison", ""))
@@ -167,12 +178,13 @@ class CompareTab:
         try:
             seen = view.look(self.jobs, comparison_id) if comparison_id else None
         except MtlError as error:
-            return [f'<div class="mtl-status">{html.escape(str(error))}</div>', off, off, "", hide, hide, *_hidden(), "", ""]
+            return [f'<div class="mtl-status">{html.escape(str(error))}</div>', off, off, off, "", hide, hide, *_hidden(), "", ""]
         if seen is None:
-            return [view.state_html(None, 0), off, off, "", hide, hide, *_hidden(), "", ""]
+            return [view.state_html(None, 0), off, off, off, "", hide, hide, *_hidden(), "", ""]
         is_owner, is_here = seen.comparison.belongs_to(browser["key"]), self.jobs.has(comparison_id)
         head = [view.state_html(seen, self.jobs.ahead(comparison_id)), gr.update(interactive=view.can_resume(seen, is_owner, is_here)),
-                gr.update(interactive=view.can_stop(seen, is_owner, is_here))]
+                gr.update(interactive=view.can_stop(seen, is_owner, is_here)),
+                gr.update(interactive=is_owner and seen.history.status not in ACTIVE)]
         names = view.task_names(seen)
         task = task if task in names else names[0] if names else ""
         points = view.trade_off(seen)
