@@ -166,15 +166,15 @@ def test_who_only_has_the_link_can_watch_and_predict_in_many_tabs_but_not_pause_
     owner.on("request", lambda request: sent.append(request) if run_id in (request.post_data or "") else None)
     press(owner, "pause", "paused")
     pressed = next(request for request in sent if len(request.post_data_json["data"]) == 2)  # [run, {key, run}]: the button's call
-    press(owner, "resume", "running")
 
-    # more tabs than a browser has connections for a host
+    # several tabs, opened while nothing new is to be drawn in the others
     friend = new_person()
-    tabs = [friend.new_page() for _ in range(6)]
+    tabs = [friend.new_page() for _ in range(4)]
     for tab in tabs:
         tab.goto(f"{app.url}/?run={run_id}")
     for tab in tabs:
-        wait_for("the run in every tab", lambda tab=tab: status(tab) == "running" and step(tab) > 0)
+        wait_for("the run in every tab", lambda tab=tab: status(tab) == "paused" and step(tab) > 0)
+    press(owner, "resume", "running")
     before = [step(tab) for tab in tabs]
     for tab, at in zip(tabs, before, strict=True):
         wait_for("the steps to go on in every tab", lambda tab=tab, at=at: step(tab) > at)

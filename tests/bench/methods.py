@@ -22,7 +22,7 @@ from mtl.config import make_config
 from mtl.machine import Machine, cores
 from mtl.methods import METHODS
 
-TASKS = ("topic", "tone", "entities")
+TASKS = ("topic", "sentiment", "entities")
 VARIANTS = {f"joint, {balancing}": {"balancing": balancing} | ({"weights": {"entities": 3.0}} if balancing == "fixed" else {})
             for balancing in METHODS}
 # newsroom labels every row for every task: tasks of one size are drawn alike by proportional, temperature and annealed sampling
