@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mtl.balancing import inner_products
 from mtl.events import Diagnosed
+from mtl.model import layer_lists
 
 
 class Diagnoser:
@@ -48,6 +49,5 @@ class Diagnoser:
 
 def last_layer(encoder: nn.Module) -> list[nn.Parameter]:
     """The trainable parameters of the encoder's last layer; of the whole encoder if its layers cannot be told apart."""
-    layers = [part for part in encoder.modules() if isinstance(part, nn.ModuleList)
-              and len(part) == getattr(encoder.config, "num_hidden_layers", 0)]
-    return [weight for weight in (layers[0][-1] if layers else encoder).parameters() if weight.requires_grad]
+    parts = [layers[-1] for layers in layer_lists(encoder)] or [encoder]
+    return [weight for part in parts for weight in part.parameters() if weight.requires_grad]

@@ -152,6 +152,13 @@ def build_model(encoder: PreTrainedModel, specs: Sequence[TaskSpec], *, pooling:
     return model
 
 
+def layer_lists(encoder: nn.Module) -> list[nn.ModuleList]:
+    """The encoder's layers: one list, in some encoders several, each with its part of every layer; none if they cannot be told apart."""
+    count = getattr(encoder.config, "num_hidden_layers", 0)
+    return [part for name, part in encoder.named_modules()  # what is inside a layer has a number in its name
+            if isinstance(part, nn.ModuleList) and len(part) == count and not any(word.isdigit() for word in name.split("."))]
+
+
 def freeze_lowest(model: MultiTaskModel, layers: int, embeddings: bool) -> None:
     """From now on the lowest `layers` and, with them or with `embeddings`, what is before the first one keep their weights.
 
@@ -162,9 +169,7 @@ def freeze_lowest(model: MultiTaskModel, layers: int, embeddings: bool) -> None:
         return  # all of the encoder is frozen already, or nothing is to be
     if layers > count:
         raise MtlError(f"frozen_layers is {layers}, but the encoder '{model.config.base}' has {count} layers. Use 0 to {count}.")
-    # some encoders have several lists, each with its part of every layer; what is inside a layer has a number in its name
-    lists = [part for name, part in encoder.named_modules()
-             if isinstance(part, nn.ModuleList) and len(part) == count and not any(word.isdigit() for word in name.split("."))]
+    lists = layer_lists(encoder)
     if layers and not lists:
         raise MtlError(f"The layers of the encoder '{model.config.base}' cannot be told apart. Set frozen_layers to 0.")
     before = [part for name, part in encoder.named_children() if "emb" in name] or [encoder.get_input_embeddings()]
