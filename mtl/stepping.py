@@ -17,6 +17,7 @@ from mtl.batching import collate
 from mtl.config import RunConfig
 from mtl.data.store import take
 from mtl.diagnosis import Diagnoser, last_layer
+from mtl.dropout import seeded_dropout
 from mtl.evaluation import Split
 from mtl.events import StepDone
 from mtl.machine import Machine
@@ -62,23 +63,23 @@ class Stepper:
         start = time.perf_counter()
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * rate_factor
-        torch.manual_seed(self._seed(self.rank))
         self.model.train()
         targets = {task: count for task in step.tasks if (count := int(self.split.targets[task][step.rows_of(task)].sum()))}
         batches = share(step, self.rank, self.processes, self.config.batch_size)
         looks = self.diagnoser.wants(self.step)
         self.balancer.begin(self._seed(), len(batches), self.processes)
         sums = {task: torch.zeros((), device=self.machine.device) for task in targets}
-        for index, places in enumerate(batches):
-            synchronise = self.processes == 1 or index == len(batches) - 1
-            for part, tasks in self._parts(step, places, list(targets)):
-                with nullcontext() if synchronise else self.parallel.no_sync():
-                    losses = self._losses(step, part, tasks)
-                    if looks and index == 0:
-                        self.diagnoser.look({task: loss / targets[task] for task, loss in losses.items()})
-                    self.balancer.backward({task: step.share_of(task) * loss / targets[task] for task, loss in losses.items()})
-                for task, loss in losses.items():
-                    sums[task] += loss.detach()
+        with seeded_dropout(self._seed(self.rank), self.machine.device):
+            for index, places in enumerate(batches):
+                synchronise = self.processes == 1 or index == len(batches) - 1
+                for part, tasks in self._parts(step, places, list(targets)):
+                    with nullcontext() if synchronise else self.parallel.no_sync():
+                        losses = self._losses(step, part, tasks)
+                        if looks and index == 0:
+                            self.diagnoser.look({task: loss / targets[task] for task, loss in losses.items()})
+                        self.balancer.backward({task: step.share_of(task) * loss / targets[task] for task, loss in losses.items()})
+                    for task, loss in losses.items():
+                        sums[task] += loss.detach()
         weights = self.balancer.finish()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm or math.inf).item()
         if math.isfinite(norm):
@@ -120,8 +121,7 @@ class Stepper:
 
     def _look_back(self, step: Step, places: np.ndarray, targets: dict[str, int]) -> None:
         """Tell the balancer the losses of the same rows, with the same features hidden, after the step."""
-        torch.manual_seed(self._seed(self.rank))
-        with torch.no_grad():
+        with torch.no_grad(), seeded_dropout(self._seed(self.rank), self.machine.device):
             losses = self._losses(step, places, list(targets))
             self.balancer.update({task: step.share_of(task) * loss / targets[task] for task, loss in losses.items()})
 

@@ -1,0 +1,231 @@
+"""Training beside what a user would otherwise run: real sentences per second, and how much of what the machine can do that is.
+
+    python tests/bench/training.py [--batch-size 32] [--rounds 5] [--steps 8]
+
+SNIPS (newsroom where it is absent), every task jointly, the bundled encoder, all cores. Contestants take turns, a few steps each round;
+medians, and ratios of medians:
+
+- ours: `mtl.training.train` with the defaults, and with the word embeddings trained too;
+- trainer: transformers' Trainer on the same model and rows, dynamic padding, fused AdamW, the best of fp32 and bf16, at the same batch
+  size; and the same with its batches grouped by length;
+- textbook: batch 16, every sentence padded to 128 subwords, fp32, plain AdamW.
+
+The roof is the rate of `torch.mm` at the encoder's own shapes, forward and backward. Useful work is 6 floating point operations per encoder
+parameter (without embeddings) and real subword.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import Trainer, TrainerCallback, TrainingArguments
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from mtl import data
+from mtl.batching import collate
+from mtl.config import RunConfig, make_config
+from mtl.events import StepDone
+from mtl.learner import Learner
+from mtl.machine import bf16_is_fast, cores, find_machine
+from mtl.model import MultiTaskModel
+from mtl.training import train
+
+SNIPS = Path(__file__).resolve().parents[3] / "shared" / "data" / "snips"
+
+
+def make_settings(batch_size: int, **more: object) -> RunConfig:
+    """Settings as a user would have them, apart from the data."""
+    files = {"source": "files", "train_files": (str(SNIPS / "train.jsonl"),), "dev_files": (str(SNIPS / "dev.jsonl"),)}
+    return make_config((files if SNIPS.is_dir() else {}) | {"batch_size": batch_size} | more)
+
+
+class Ours:
+    """Our own loop, as it is: planning, logging, diagnosis and all. It rests between two of its events."""
+
+    def __init__(self, config: RunConfig, folder: Path) -> None:
+        self.learner: Learner | None = None
+        folder.mkdir()
+        self.events = train(config, folder, between_steps=self._between)
+        self._wait(1)
+
+    def steps(self, count: int) -> tuple[int, int, float]:
+        """Sentences, real subwords and seconds of `count` steps, after one to warm up."""
+        torch.set_num_threads(self.learner.machine.threads)
+        self._wait(1)
+        done = self.learner.progress.step
+        start = time.perf_counter()
+        self._wait(count)
+        seconds = time.perf_counter() - start
+        rows = np.concatenate([step.rows for step in self.learner.plan(0)[done:done + count]])
+        return len(rows), int(self.learner.train_split.lengths[rows].sum()), seconds
+
+    def _between(self, learner: Learner) -> bool:
+        self.learner = learner
+        return False
+
+    def _wait(self, steps: int) -> None:
+        for event in self.events:  # a run this short logs every step
+            steps -= isinstance(event, StepDone)
+            if not steps:
+                return
+
+
+class OneLoss(nn.Module):
+    """Our model, as Trainer wants one: the losses as one mean."""
+
+    def __init__(self, model: MultiTaskModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, **labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        out = self.model(input_ids, attention_mask, labels)
+        return {"loss": sum(loss / (labels[task] >= 0).sum() for task, loss in out.losses.items())}
+
+
+class Clock(TrainerCallback):
+    """Notes when each step of a Trainer begins and ends."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def on_step_begin(self, *args: object, **kwargs: object) -> None:
+        self.times.append(time.perf_counter())
+
+    def on_train_end(self, *args: object, **kwargs: object) -> None:
+        self.times.append(time.perf_counter())
+
+
+class Theirs:
+    """transformers' Trainer."""
+
+    def __init__(self, learner: Learner, bf16: bool, grouped: bool, folder: Path) -> None:
+        self.learner, self.bf16, self.grouped, self.folder = learner, bf16, grouped, folder
+        self.seed = 0
+
+    def steps(self, count: int) -> tuple[int, int, float]:
+        """As for Ours; other rows each time."""
+        learner, size, clock = self.learner, self.learner.config.batch_size, Clock()
+        seen: list[int] = []
+        self.seed += 1
+
+        def gather(rows: list[dict]) -> dict[str, torch.Tensor]:
+            encodings, labels = zip(*(row["example"] for row in rows), strict=True)
+            seen.extend(len(encoding.ids) for encoding in encodings)
+            batch = collate(encodings, learner.tokenizer.pad_token_id, labels, [task.name for task in learner.tasks])
+            return {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"], **batch["labels"]}
+
+        rows = [{"input_ids": example[0].ids, "example": example} for example in learner.train_split.examples]
+        arguments = TrainingArguments(
+            output_dir=str(self.folder), per_device_train_batch_size=size, max_steps=count + 1, bf16=self.bf16, use_cpu=True, report_to=[],
+            save_strategy="no", logging_strategy="no", disable_tqdm=True, learning_rate=2e-4, optim="adamw_torch_fused", seed=self.seed,
+            remove_unused_columns=False, dataloader_num_workers=0,
+            **({"train_sampling_strategy": "group_by_length"} if self.grouped else {}))
+        Trainer(OneLoss(learner.model), arguments, train_dataset=rows, data_collator=gather, callbacks=[clock]).train()
+        used = seen[size:(count + 1) * size]
+        return len(used), sum(used), clock.times[-1] - clock.times[1]
+
+
+class Textbook:
+    """The loop of a tutorial: a fixed batch of 16, padded to 128, shuffled rows, plain AdamW on everything."""
+
+    def __init__(self, learner: Learner) -> None:
+        self.learner = learner
+        self.optimizer = torch.optim.AdamW(learner.model.parameters(), lr=2e-4)
+        self.order = cycle(np.random.default_rng(1).permutation(len(learner.train_split.rows)))
+
+    def steps(self, count: int) -> tuple[int, int, float]:
+        """As for Ours."""
+        self._step()
+        start = time.perf_counter()
+        used = [length for _ in range(count) for length in self._step()]
+        return len(used), sum(used), time.perf_counter() - start
+
+    def _step(self) -> list[int]:
+        learner = self.learner
+        encodings, labels = zip(*(learner.train_split.examples[next(self.order)] for _ in range(16)), strict=True)
+        batch = collate(encodings, learner.tokenizer.pad_token_id, labels, [task.name for task in learner.tasks])
+        more = 128 - batch["input_ids"].shape[1]
+        widen = nn.functional.pad
+        of_tasks = {task: ids if ids.ndim == 1 else widen(ids, (0, more), value=-100) for task, ids in batch["labels"].items()}
+        learner.model.train()
+        out = learner.model(widen(batch["input_ids"], (0, more)), widen(batch["attention_mask"], (0, more)), of_tasks)
+        loss = sum(loss / (of_tasks[task] >= 0).sum() for task, loss in out.losses.items())
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return [len(encoding.ids) for encoding in encodings]
+
+
+def roof(model: MultiTaskModel, tokens: int, precision: str) -> Iterator[float]:
+    """Floating point operations per second of the products that a step on `tokens` subwords consists of, endlessly, one trial each."""
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    shapes = [weight.shape for name, weight in model.encoder.named_parameters() if weight.ndim == 2 and "embeddings" not in name]
+    products = [pair for out, into in shapes for pair in (
+        (torch.ones(tokens, into, dtype=dtype), torch.ones(into, out, dtype=dtype)),  # forward
+        (torch.ones(tokens, out, dtype=dtype), torch.ones(out, into, dtype=dtype)),   # backward, to what came in
+        (torch.ones(out, tokens, dtype=dtype), torch.ones(tokens, into, dtype=dtype)))]  # backward, to the weights
+    work = sum(6 * tokens * out * into for out, into in shapes)
+    while True:
+        start = time.perf_counter()
+        for left, right in products:
+            left @ right
+        yield work / (time.perf_counter() - start)
+
+
+def main() -> None:
+    """Measure, and print a table and a line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=8, help="steps of a contestant in a round (the textbook takes a quarter)")
+    options = parser.parse_args()
+    torch.set_num_threads(cores())
+    machine = find_machine("cpu", "auto", 0)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        base = make_settings(options.batch_size, device="cpu", freeze_embeddings=False, max_steps=400)
+        learner = Learner(base, folder, data.load(base, folder, folder / "data"), machine, None, folder / "data")
+        size = sum(weight.numel() for name, weight in learner.model.encoder.named_parameters() if "embeddings" not in name)
+        contestants = {
+            "ours": Ours(make_settings(options.batch_size, device="cpu", max_steps=400), folder / "ours"),
+            "ours, embeddings trained": Ours(base, folder / "trained"),
+            "trainer": Theirs(learner, bf16_is_fast("cpu"), False, folder),
+            "trainer, by length": Theirs(learner, bf16_is_fast("cpu"), True, folder),
+            "textbook": Textbook(learner),
+        }
+        rates: dict[str, list[float]] = {name: [] for name in contestants}
+        shares: dict[str, list[float]] = {name: [] for name in contestants}
+        roofs: list[float] = []
+        products = roof(learner.model, options.batch_size * int(np.median(learner.train_split.lengths)), machine.precision)
+        next(products)
+        for _ in range(options.rounds):
+            for name, contestant in contestants.items():
+                sentences, tokens, seconds = contestant.steps(options.steps if name != "textbook" else max(2, options.steps // 4))
+                rates[name].append(sentences / seconds)
+                shares[name].append(6 * size * tokens / seconds)
+                torch.set_num_threads(cores())
+                roofs.append(max(next(products) for _ in range(3)))
+    top = statistics.median(roofs)
+    found = {name: {"sentences_per_second": round(statistics.median(of_name), 1),
+                    "roof_share": round(statistics.median(shares[name]) / top, 3),
+                    "ours_is_x": round(statistics.median(rates["ours"]) / statistics.median(of_name), 2)}
+             for name, of_name in rates.items()}
+    print(f"{cores()} cores, {machine.precision}, roof {top / 1e9:.0f} GFLOP/s, batch {options.batch_size}")
+    print("| loop | sentences/s | of the roof | ours is |\n|---|---|---|---|")
+    for name, of_name in found.items():
+        print(f"| {name} | {of_name['sentences_per_second']:.0f} | {of_name['roof_share']:.0%} | {of_name['ours_is_x']:.1f} x |")
+    print(json.dumps({"roof_gflops": round(top / 1e9), "batch_size": options.batch_size, "precision": machine.precision, "loops": found}))
+
+
+if __name__ == "__main__":
+    main()
