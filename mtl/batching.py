@@ -102,6 +102,18 @@ def by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
     return [order[start:start + batch_size] for start in range(0, len(order), batch_size)]
 
 
+def by_tokens(lengths: Sequence[int], tokens: int) -> list[list[int]]:
+    """As `by_length`, in batches of at most `tokens` subwords (or one text), and no padding where that leaves batches half full."""
+    batches: list[list[int]] = [[]]
+    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
+        batch, longest = batches[-1], lengths[batches[-1][0]] if batches[-1] else 0
+        full = (len(batch) + 1) * longest > tokens
+        if batch and (full or (lengths[index] < longest and 2 * len(batch) * longest >= tokens)):
+            batches.append(batch := [])
+        batch.append(index)
+    return batches if lengths else []
+
+
 def _pad(rows: list[list[int]], longest: int, filler: int) -> Tensor:
     return torch.tensor([row + [filler] * (longest - len(row)) for row in rows], dtype=torch.long)
 

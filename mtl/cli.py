@@ -49,6 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--checkpoint", default="best", help="best (default), last, or epoch-NNN")
     predict.add_argument("--tasks", default="", metavar="TASK,...", help="only these tasks (default: all)")
     predict.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    predict.add_argument("--engine", default="auto", choices=["auto", "plain", "fused", "int8"],
+                         help="how it is computed: plain and fused answer alike, int8 is faster and less exact; auto (default) is the "
+                              "faster of the first two")
 
     runs = commands.add_parser("runs", help="list the runs, newest first")
     runs.set_defaults(act=_runs)
@@ -146,7 +149,8 @@ def _predict(options: argparse.Namespace) -> int:
     from mtl.prediction import Predictor
 
     checkpoint = open_starter() if options.run == STARTER_NAME else find_run(options.run).checkpoint(options.checkpoint)
-    predictor = Predictor.load(checkpoint, options.device)
+    predictor = Predictor.load(checkpoint, options.device, options.engine)
+    print(f"Answered on {predictor.how}.", file=sys.stderr)
     tasks = [name.strip() for name in options.tasks.split(",") if name.strip()]
     texts = options.text or [line for line in sys.stdin.read().splitlines() if line.strip()]
     for predicted in predictor.predict(texts, tasks):

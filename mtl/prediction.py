@@ -3,24 +3,28 @@
 import copy
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from mtl.batching import by_length, encode
+from mtl.batching import by_tokens, encode
 from mtl.data.rows import Value
 from mtl.data.words import find_words
 from mtl.encoder import plain_text_tokenizer
 from mtl.errors import MtlError
 from mtl.evaluation import answer, load_weights
+from mtl.fast import accelerate
 from mtl.hints import Hint, contradictions
-from mtl.machine import Machine, find_machine
+from mtl.machine import Machine, find_machine, one_thread
 from mtl.model import MultiTaskModel
 from mtl.tasks.base import Encoding, Prediction, Tagged
 
 MAX_TEXT = 20_000
+BATCH_TOKENS = 256  # subwords a batch: more are no faster on a CPU, whose caches they no longer fit
 
 
 @dataclass(frozen=True)
@@ -36,21 +40,25 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A model at rest with its tokenizer. Never changed after it was made, so that any number of threads may ask it."""
+    """A model at rest with its tokenizer. Never changed after it was made, so that any number of threads may ask it.
+
+    `engine` is how the model is to be computed, see fast.py; what 'auto' came to is in `how`.
+    """
 
     model: MultiTaskModel
     tokenizer: PreTrainedTokenizerBase
     machine: Machine
+    engine: str = "auto"
 
     @classmethod
-    def load(cls, checkpoint: Path, device: str = "auto") -> "Predictor":
-        """From a checkpoint folder; raises MtlError if there is none, it is damaged, or the device is not there."""
+    def load(cls, checkpoint: Path, device: str = "auto", engine: str = "auto") -> "Predictor":
+        """From a checkpoint folder; raises MtlError if there is none, it is damaged, or the device or engine is not there."""
         if not checkpoint.is_dir():
             raise MtlError(f"There is no checkpoint '{checkpoint.name}' in this run yet. Wait for its first evaluation, or choose another.")
         machine = find_machine(device, "fp32", 0)
         model = load_weights(checkpoint, machine.device)
         tokenizer = plain_text_tokenizer(AutoTokenizer.from_pretrained(checkpoint, local_files_only=True))
-        predictor = cls(model, tokenizer, machine)
+        predictor = cls(model, tokenizer, machine, engine)
         predictor.predict(["Warm up."])  # the first call sets the tokenizer's cut; from then on it is only read, by any thread
         return predictor
 
@@ -59,9 +67,22 @@ class Predictor:
         if device == "auto" or device == torch.device(self.machine.device).type:
             return self
         machine = find_machine(device, "fp32", self.machine.threads)
-        return Predictor(copy.deepcopy(self.model).to(machine.device), self.tokenizer, machine)
+        return Predictor(copy.deepcopy(self.model).to(machine.device), self.tokenizer, machine, self.engine)
 
-    def predict(self, texts: Sequence[str], tasks: Sequence[str] = (), batch_size: int = 32) -> list[Predicted]:
+    @cached_property
+    def _fast(self) -> tuple[MultiTaskModel, str]:
+        return accelerate(self.model, self.engine)
+
+    @cached_property
+    def _hints(self) -> list[Hint]:
+        return [Hint(**hint) for hint in self.model.config.hints]
+
+    @property
+    def how(self) -> str:
+        """Where and how it is computed, for the user: 'cpu, fused'."""
+        return f"{self.machine.device}, {self._fast[1]}"
+
+    def predict(self, texts: Sequence[str], tasks: Sequence[str] = ()) -> list[Predicted]:
         """The predictions of `tasks` (default: all) for each text, in order; one encoder pass a batch serves all tasks.
 
         Raises MtlError on a text that is empty or too long, or a task that the model does not have.
@@ -78,12 +99,27 @@ class Predictor:
         texts = [text.encode("utf-8", "replace").decode() for text in texts]  # lone surrogates, which no tokenizer takes, become '?'
         encodings = encode(self.tokenizer, texts, [find_words(text) for text in texts], self.model.config.max_length)
         names = list(tasks) or list(self.model.tasks)
-        batches = by_length([len(encoding.ids) for encoding in encodings], batch_size)
-        got = answer(self.model, [(encoding, None) for encoding in encodings], batches, self.machine, names).predictions
-        hints = [Hint(**hint) for hint in self.model.config.hints]
+        with one_thread():
+            got = self._answer(encodings, names)
         return [Predicted(text, got[index], _cut_at(encodings[index], self.model.config.max_length),
-                          contradictions(hints, text, {task: _value(made) for task, made in got[index].items()}))
+                          contradictions(self._hints, text, {task: _value(made) for task, made in got[index].items()}))
                 for index, text in enumerate(texts)]
+
+    def _answer(self, encodings: Sequence[Encoding], tasks: Sequence[str]) -> dict[int, dict[str, Prediction]]:
+        """The predictions for each text by its index. On a CPU with many batches every core has its own share of them: that is faster than
+        all cores together at one batch, whose products are small, and does not wait for a core that a training has."""
+        batches = by_tokens([len(encoding.ids) for encoding in encodings], BATCH_TOKENS)
+        examples, (model, _) = [(encoding, None) for encoding in encodings], self._fast
+
+        def answer_part(part: list[list[int]]) -> dict[int, dict[str, Prediction]]:
+            return answer(model, examples, part, self.machine, tasks).predictions
+
+        workers = min(self.machine.threads, len(batches)) if self.machine.device == "cpu" else 1
+        if workers < 2:
+            return answer_part(batches)
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            parts = list(pool.map(answer_part, [batches[first::workers] for first in range(workers)]))
+        return {index: made for part in parts for index, made in part.items()}
 
 
 def _value(prediction: Prediction) -> Value:

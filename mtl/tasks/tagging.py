@@ -69,7 +69,10 @@ class Tagging(Task):
         rows = torch.arange(len(kept), device=logits.device)[:, None]
         log_probs = logits[rows, index].float().log_softmax(-1).cpu()  # (B, W, tags): words that have a subword, padded
         lengths = torch.tensor([len(firsts) for firsts in kept])
-        paths = _best_paths(log_probs, lengths, len(self.spec.labels))
+        paths = log_probs.argmax(-1)
+        illegal = _are_illegal(paths, lengths, len(self.spec.labels))
+        if illegal.any():  # where the most probable tags are legal, no path is better
+            paths[illegal] = _best_paths(log_probs[illegal], lengths[illegal], len(self.spec.labels))
         probabilities = log_probs.exp().gather(2, paths[..., None]).squeeze(2).tolist()
         return [self._spans(encoding, path, sure) for encoding, path, sure in zip(encodings, paths.tolist(), probabilities, strict=True)]
 
@@ -102,6 +105,13 @@ class Tagging(Task):
 
     def tally(self, gold: Value, prediction: Prediction) -> tuple[int, int]:
         return len(set(gold) & set(prediction.spans)), len(gold) + len(prediction.spans)
+
+
+def _are_illegal(paths: Tensor, lengths: Tensor, labels: int) -> Tensor:
+    """Which (B) of the tag ids (B, W), of which `lengths` (B) count, have an I-x after something else than B-x or I-x."""
+    before = F.pad(paths, (1, 0))[:, :-1]  # O stands before the first word
+    wrong = (paths > labels) & (before != paths) & (before != paths - labels)
+    return (wrong & (torch.arange(paths.shape[1]) < lengths[:, None])).any(1)
 
 
 def _best_paths(log_probs: Tensor, lengths: Tensor, labels: int) -> Tensor:

@@ -1,0 +1,105 @@
+"""mtl/fast.py: the faster ways give the same answers, know what they do not know, and leave the model as it was."""
+
+import copy
+
+import pytest
+import torch
+from transformers import DistilBertConfig, DistilBertModel
+
+from mtl.batching import by_tokens, collate, encode
+from mtl.data.words import find_words
+from mtl.encoder import load_encoder
+from mtl.errors import MtlError
+from mtl.fast import accelerate
+from mtl.machine import Machine
+from mtl.model import at_rest
+from mtl.prediction import Predictor
+from tests.conftest import TEXTS
+
+SAME_LENGTH = ["book a table", "fly to rome", "play some jazz"]  # all words are whole in both vocabularies
+
+
+@pytest.fixture(params=["tiny", "bundled"])
+def loaded(request, tiny, make_model):
+    """A model at rest on the tiny and on the bundled encoder, and its tokenizer."""
+    encoder, tokenizer = (copy.deepcopy(tiny[0]), tiny[1]) if request.param == "tiny" else load_encoder("bundled")
+    return at_rest(make_model(encoder)), tokenizer
+
+
+def batch_of(tokenizer, texts):
+    batch = collate(encode(tokenizer, texts, [find_words(text) for text in texts], 32), tokenizer.pad_token_id)
+    return batch["input_ids"], batch["attention_mask"]
+
+
+@pytest.mark.parametrize("texts", [TEXTS, SAME_LENGTH, TEXTS[:1]], ids=["padded", "of one length", "one"])
+@torch.inference_mode()
+def test_fused_gives_the_same_logits(loaded, texts):
+    model, tokenizer = loaded
+    ids, mask = batch_of(tokenizer, texts)
+    fused, how = accelerate(model, "fused")
+    wanted, got = model(ids, mask).logits, fused(ids, mask).logits
+    assert how == "fused" and fused.encoder is not model.encoder and got.keys() == wanted.keys()
+    for task, logits in wanted.items():
+        of_words = mask.bool() if logits.ndim == 3 else ...
+        assert (got[task] - logits)[of_words].abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("pooling", ["pooler", "cls"])
+@torch.inference_mode()
+def test_fused_pools_as_the_model_does(tiny, make_model, pooling):
+    model = at_rest(make_model(copy.deepcopy(load_encoder("tiny", TEXTS, seed=5)[0]), pooling=pooling))
+    batch = batch_of(tiny[1], TEXTS)
+    assert torch.allclose(accelerate(model, "fused")[0](*batch).logits["intent"], model(*batch).logits["intent"], atol=1e-5)
+
+
+@torch.inference_mode()
+def test_int8_is_close_and_leaves_the_model_as_it_was(loaded):
+    model, tokenizer = loaded
+    batch = batch_of(tokenizer, TEXTS)
+    before = model(*batch).logits["intent"]
+    small = accelerate(model, "int8")[0](*batch).logits["intent"]
+    assert 0 < (small - before).abs().max() < 0.3
+    assert torch.equal(model(*batch).logits["intent"], before)
+
+
+@pytest.mark.parametrize("engine", ["plain", "fused", "int8", "auto"])
+def test_a_predictor_says_how_it_computes_and_any_way_answers(loaded, engine):
+    predictor = Predictor(*loaded, Machine("cpu", "fp32", 1), engine)
+    [predicted] = predictor.predict(TEXTS[:1])
+    assert predicted.predictions.keys() == {"intent", "mood", "slots"}
+    assert predictor.how in (["cpu, plain", "cpu, fused"] if engine == "auto" else [f"cpu, {engine}"])
+
+
+def test_plain_and_fused_predict_the_same_labels_and_spans(loaded):
+    plain, fused = (Predictor(*loaded, Machine("cpu", "fp32", 1), engine).predict(TEXTS * 3) for engine in ("plain", "fused"))
+    for one, other in zip(plain, fused, strict=True):
+        assert one.predictions["slots"].spans == other.predictions["slots"].spans
+        assert list(one.predictions["intent"].probabilities) == list(other.predictions["intent"].probabilities)
+
+
+def test_what_is_fast_draws_no_random_numbers_and_needs_no_gradients(tiny, make_model):
+    model, state = at_rest(make_model(copy.deepcopy(tiny[0]))), torch.get_rng_state()
+    fused = accelerate(model, "fused")[0]
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not any(weight.requires_grad for weight in fused.parameters()) and not fused.training
+
+
+def test_other_encoders_answer_plainly_and_cannot_be_asked_for_more(make_model):
+    config = DistilBertConfig(vocab_size=50, dim=16, n_layers=1, n_heads=2, hidden_dim=16)
+    model = at_rest(make_model(DistilBertModel(config)))
+    assert accelerate(model)[0] is model and accelerate(model)[1] == "plain"
+    with pytest.raises(MtlError, match="for BERT only"):
+        accelerate(model, "fused")
+    with pytest.raises(MtlError, match="no engine 'warp'"):
+        accelerate(model, "warp")
+
+
+@pytest.mark.parametrize("lengths", [[], [3], [900], [5, 5, 5, 5], [9, 2, 7, 7, 7, 1, 30, 30, 4]], ids=str)
+def test_batches_by_tokens_hold_every_text_once_and_not_too_much(lengths):
+    batches = by_tokens(lengths, 32)
+    assert sorted(sum(batches, [])) == list(range(len(lengths)))
+    assert all(len(batch) == 1 or len(batch) * max(lengths[index] for index in batch) <= 32 for batch in batches)
+
+
+def test_batches_that_are_half_full_take_no_shorter_text():
+    assert by_tokens([4] * 4 + [3] * 4, 32) == [[0, 1, 2, 3], [4, 5, 6, 7]]
