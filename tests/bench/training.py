@@ -1,6 +1,7 @@
 """Training beside what a user would otherwise run: real sentences per second, and how much of what the machine can do that is.
 
     python tests/bench/training.py [--batch-size 32] [--rounds 5] [--steps 8]
+    python tests/bench/training.py --until 0.8     # seconds from the start to that share of dev rows with everything right, beside Trainer
 
 SNIPS (newsroom where it is absent), every task jointly, the bundled encoder, all cores. Contestants take turns, a few steps each round;
 medians, and ratios of medians:
@@ -20,24 +21,24 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mtl import data
 from mtl.batching import collate
 from mtl.config import RunConfig, make_config
-from mtl.events import StepDone
+from mtl.events import Evaluated, StepDone
 from mtl.learner import Learner
 from mtl.machine import bf16_is_fast, cores, find_machine
-from mtl.model import MultiTaskModel
+from mtl.model import MultiTaskModel, parameter_groups
 from mtl.training import train
 
 SNIPS = Path(__file__).resolve().parents[3] / "shared" / "data" / "snips"
@@ -93,13 +94,18 @@ class OneLoss(nn.Module):
 
 
 class Clock(TrainerCallback):
-    """Notes when each step of a Trainer begins and ends."""
+    """Notes when each step of a Trainer begins and ends; every so many steps asks `done` whether to stop."""
 
-    def __init__(self) -> None:
+    def __init__(self, every: int = 0, done: Callable[[], bool] = lambda: False) -> None:
         self.times: list[float] = []
+        self.every, self.done = every, done
 
     def on_step_begin(self, *args: object, **kwargs: object) -> None:
         self.times.append(time.perf_counter())
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object) -> None:
+        if self.every and state.global_step % self.every == 0:
+            control.should_training_stop = self.done()
 
     def on_train_end(self, *args: object, **kwargs: object) -> None:
         self.times.append(time.perf_counter())
@@ -111,28 +117,36 @@ class Theirs:
     def __init__(self, learner: Learner, bf16: bool, grouped: bool, folder: Path) -> None:
         self.learner, self.bf16, self.grouped, self.folder = learner, bf16, grouped, folder
         self.seed = 0
+        self.seen: list[int] = []
 
     def steps(self, count: int) -> tuple[int, int, float]:
         """As for Ours; other rows each time."""
-        learner, size, clock = self.learner, self.learner.config.batch_size, Clock()
-        seen: list[int] = []
+        size, clock = self.learner.config.batch_size, Clock()
         self.seed += 1
+        self.train(clock, max_steps=count + 1)
+        used = self.seen[size:(count + 1) * size]
+        return len(used), sum(used), clock.times[-1] - clock.times[1]
+
+    def train(self, clock: Clock, **settings: object) -> None:
+        """Train with the parameter groups that our loop has."""
+        learner, config = self.learner, self.learner.config
+        self.seen = []
 
         def gather(rows: list[dict]) -> dict[str, torch.Tensor]:
             encodings, labels = zip(*(row["example"] for row in rows), strict=True)
-            seen.extend(len(encoding.ids) for encoding in encodings)
+            self.seen.extend(len(encoding.ids) for encoding in encodings)
             batch = collate(encodings, learner.tokenizer.pad_token_id, labels, [task.name for task in learner.tasks])
             return {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"], **batch["labels"]}
 
         rows = [{"input_ids": example[0].ids, "example": example} for example in learner.train_split.examples]
         arguments = TrainingArguments(
-            output_dir=str(self.folder), per_device_train_batch_size=size, max_steps=count + 1, bf16=self.bf16, use_cpu=True, report_to=[],
-            save_strategy="no", logging_strategy="no", disable_tqdm=True, learning_rate=2e-4, optim="adamw_torch_fused", seed=self.seed,
-            remove_unused_columns=False, dataloader_num_workers=0,
-            **({"train_sampling_strategy": "group_by_length"} if self.grouped else {}))
-        Trainer(OneLoss(learner.model), arguments, train_dataset=rows, data_collator=gather, callbacks=[clock]).train()
-        used = seen[size:(count + 1) * size]
-        return len(used), sum(used), clock.times[-1] - clock.times[1]
+            output_dir=str(self.folder), per_device_train_batch_size=config.batch_size, bf16=self.bf16, use_cpu=True, report_to=[],
+            save_strategy="no", logging_strategy="no", disable_tqdm=True, seed=self.seed, remove_unused_columns=False,
+            warmup_steps=config.warmup, **({"train_sampling_strategy": "group_by_length"} if self.grouped else {}), **settings)
+        groups = parameter_groups(learner.model, config.learning_rate, config.head_learning_rate, config.weight_decay)
+        optimizer = torch.optim.AdamW(groups, fused=True)
+        Trainer(OneLoss(learner.model), arguments, train_dataset=rows, data_collator=gather, callbacks=[clock],
+                optimizers=(optimizer, None)).train()
 
 
 class Textbook:
@@ -182,14 +196,47 @@ def roof(model: MultiTaskModel, tokens: int, precision: str) -> Iterator[float]:
         yield work / (time.perf_counter() - start)
 
 
+def seconds_until(wanted: float, batch_size: int) -> None:
+    """Seconds from the start, data and looks at dev included, until a look at dev finds so many rows right; two epochs at most."""
+    every = 50
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        for name, settings in {"ours": {}, "ours, embeddings trained": {"freeze_embeddings": False}}.items():
+            config = make_settings(batch_size, device="cpu", epochs=2, eval_every=every, **settings)
+            (folder / name).mkdir()
+            start = time.perf_counter()
+            for event in train(config, folder / name):
+                if isinstance(event, Evaluated) and event.everything_right >= wanted:
+                    break
+            seconds = time.perf_counter() - start
+            print(f"{name}: {seconds:.0f} s, step {event.step}, everything right {event.everything_right:.1%}", flush=True)
+        for grouped in (False, True):
+            start = time.perf_counter()
+            laid_out = folder / f"data-{grouped}"
+            learner = Learner(config, folder, data.load(config, folder, laid_out), find_machine("cpu", "fp32", 0), None, laid_out)
+            looks = []
+
+            def is_enough(learner: Learner = learner, looks: list = looks) -> bool:
+                looks.append(learner.evaluate(learner.dev_split, "dev", learner.model).everything_right)
+                learner.model.train()
+                return looks[-1] >= wanted
+
+            Theirs(learner, bf16_is_fast("cpu"), grouped, folder).train(Clock(every, is_enough), num_train_epochs=2)
+            print(f"trainer{', by length' * grouped}: {time.perf_counter() - start:.0f} s, step {every * len(looks)}, everything right "
+                  f"{looks[-1]:.1%}", flush=True)
+
+
 def main() -> None:
     """Measure, and print a table and a line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=8, help="steps of a contestant in a round (the textbook takes a quarter)")
+    parser.add_argument("--until", type=float, help="measure seconds until this share of dev rows has everything right")
     options = parser.parse_args()
     torch.set_num_threads(cores())
+    if options.until:
+        return seconds_until(options.until, options.batch_size)
     machine = find_machine("cpu", "auto", 0)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
