@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -63,6 +64,13 @@ def sweep(run: Path) -> None:
 def drop_damaged_last(run: Path) -> None:
     """Remove a `last` that was passed over, so that the next save does not put it in the place of the whole `previous`."""
     shutil.rmtree(run / LAST, ignore_errors=True)
+
+
+def saved_step(checkpoint: Path) -> int | None:
+    """The step that `checkpoint` says it is of, None if it says nothing; for lists: whether it is whole, `read_facts` tells."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))["facts"]["step"]
+    return None
 
 
 def read_facts(checkpoint: Path) -> dict[str, Any]:

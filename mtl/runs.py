@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -162,11 +163,11 @@ def open_run(root: Path, run_id: str) -> Run:
     return run
 
 
-def list_runs(root: Path, key: str | None = None) -> list[Run]:
-    """The runs under `root`, newest first; with `key`, only those of its owner and those from the terminal."""
-    folders = sorted(root.iterdir(), reverse=True) if root.is_dir() else []
-    runs = [Run(folder) for folder in folders if _ID.fullmatch(folder.name) and (folder / "config.json").is_file()]
-    return [run for run in runs if key is None or run.belongs_to(key)]
+def list_runs(root: Path, key: str | None = None, most: int | None = None) -> list[Run]:
+    """The runs under `root`, newest first, all or the first `most`; with `key`, only those of its owner and those from the terminal."""
+    names = sorted(filter(_ID.fullmatch, os.listdir(root)), reverse=True) if root.is_dir() else []
+    runs = (Run(root / name) for name in names if (root / name / "config.json").is_file())
+    return list(islice((run for run in runs if key is None or run.belongs_to(key)), most))
 
 
 def delete_run(run: Run) -> None:

@@ -1,5 +1,6 @@
 """mtl/ui/charts.py: from a history to frames that a page can show."""
 
+import json
 import math
 
 import pytest
@@ -9,12 +10,16 @@ from mtl.events import Evaluated, Logged, Notice, RunStarted, StatusChanged, Ste
 from mtl.runs import History
 from mtl.ui.charts import (
     EVERYTHING,
+    LOG_BYTES,
+    LOSS_BYTES,
     MAX_POINTS,
+    SCORE_BYTES,
     last_values,
     log_lines,
     loss_colours,
     loss_frame,
     plain,
+    points_each,
     score_colours,
     score_frame,
     smooth,
@@ -48,7 +53,27 @@ def points(frame, series: str) -> list[tuple[int, float]]:
     return list(zip(of_series.iloc[:, 0].tolist(), of_series.iloc[:, 1].tolist(), strict=True))
 
 
-@pytest.mark.parametrize("count", [0, 1, MAX_POINTS - 1, MAX_POINTS, MAX_POINTS + 1, 5000])
+def sent(frame) -> int:
+    """Bytes of the frame as a page gets it."""
+    rows = frame.astype(object).where(frame.notna(), None).values.tolist()
+    return len(json.dumps(rows, separators=(",", ":"), ensure_ascii=False).encode())
+
+
+@pytest.mark.parametrize("tasks", [1, 3, MAX_TASKS])
+@pytest.mark.parametrize("name", ["t", "\u96ea" * 60], ids=["short", "long"])
+def test_a_plot_is_no_larger_for_a_long_run_of_many_tasks_with_long_names(tasks, name):
+    made = history(5000, 3000, tuple(f"{name}{number}" for number in range(tasks)), loss=lambda step: 1 / step)
+    assert LOSS_BYTES / 3 < sent(loss_frame(made, 0.6)) < 1.1 * LOSS_BYTES
+    assert SCORE_BYTES / 3 < sent(score_frame(made)) < 1.1 * SCORE_BYTES
+
+
+@pytest.mark.parametrize(("lengths", "room", "each"), [
+    ([5, 5], 10, 5), ([5, 5], 100, 95), ([9, 9], 10, 5), ([1, 100, 100], 41, 20), ([3, 4, 100], 27, 20), ([0, 0], 9, 9), ([50] * 9, 9, 2)])
+def test_short_series_leave_their_share_of_the_points_to_the_others(lengths, room, each):
+    assert points_each(lengths, room) == each
+
+
+@pytest.mark.parametrize("count", [0, 1, 70, 5000])
 def test_a_series_has_at_most_300_points_and_always_the_last_one(count):
     made = history(count, count)
     for frame, wanted in ((loss_frame(made, 0.0), {"intent train", "intent dev", "slots train", "slots dev"}),
@@ -56,7 +81,7 @@ def test_a_series_has_at_most_300_points_and_always_the_last_one(count):
         assert set(frame.series) == wanted
         for series in wanted:
             found = points(frame, series)
-            assert len(found) == min(count, MAX_POINTS)
+            assert len(found) == count if count < 90 else 90 < len(found) <= MAX_POINTS
             steps = [step for step, _ in found]
             assert steps == sorted(set(steps)) and steps[-1:] == ([count] if count else [])
 
@@ -149,6 +174,16 @@ def test_the_log_tells_the_last_lines_newest_first():
     made.add(Logged(0.0, StatusChanged("finished", "Done.")))
     lines = log_lines(made).splitlines()
     assert len(lines) == 200 and lines[0].endswith("  Done.") and lines[1].endswith("  number 299")
+
+
+def test_a_log_of_long_lines_is_cut_to_what_a_poll_may_carry_but_tells_at_least_the_last():
+    made = history()
+    for number in range(300):
+        made.add(Logged(0.0, Notice(f"number {number} " + 200 * "\u96ea")))
+    lines = log_lines(made)
+    assert LOG_BYTES / 2 < len(lines.encode()) <= LOG_BYTES and "number 299" in lines.splitlines()[0]
+    made.add(Logged(0.0, Notice("x" * 2 * LOG_BYTES)))
+    assert log_lines(made).endswith("x")
 
 
 def test_speed_is_the_mean_of_the_last_ten_events():

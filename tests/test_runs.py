@@ -91,6 +91,7 @@ def test_runs_are_listed_newest_first_and_nothing_else_is(tmp_path):
     (tmp_path / "starter").mkdir()
     (tmp_path / "20260101-000000-half").mkdir()
     assert [run.id for run in list_runs(tmp_path)] == sorted((run.id for run in runs), reverse=True)
+    assert list_runs(tmp_path, most=2) == list_runs(tmp_path)[:2] and list_runs(tmp_path, "anybody", 2) == list_runs(tmp_path)[:2]
     assert list_runs(tmp_path / "none") == []
 
 

@@ -1,14 +1,18 @@
 """From a run's history to the frames, tables and lines that the page shows. Knows pandas, not Gradio."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
-from mtl.events import RunStarted, StepDone, describe
+from mtl.events import Evaluated, RunStarted, StepDone, describe
 from mtl.runs import History
 
-MAX_POINTS = 300  # per series: what a page of plots can show, and a poll should carry
+MAX_POINTS = 300  # per series: more cannot be told apart
+# what a poll may carry, however long the run is and however many tasks it has
+LOSS_BYTES, SCORE_BYTES, LOG_BYTES = 20_000, 11_000, 12_000
+DIGITS = 5  # of a value in a plot
 # for each task: its training loss, and lighter its dev loss; both can be told from white and from near black
 HUES = [("#2563eb", "#6fa8ff"), ("#c2410c", "#fb9a5a"), ("#15803d", "#4fce7e"), ("#7e22ce", "#bd83f5"),
         ("#be123c", "#fb7f96"), ("#0f766e", "#3ac7b5"), ("#a16207", "#dfae2b"), ("#475569", "#94a3b8")]
@@ -38,25 +42,25 @@ def score_colours(started: RunStarted) -> dict[str, str]:
 
 
 def loss_frame(history: History, smoothing: float) -> pd.DataFrame:
-    """Training loss (smoothed) and dev loss (as measured) per task over steps; every series has a first row, so that its colour and its
-    place in the legend are there before its first point."""
-    rows: list[tuple[int, float | None, str]] = [(0, None, series) for series in loss_colours(history.started)]
+    """Training loss (smoothed) and dev loss (as measured) per task over steps."""
+    looks, series = _dev(history), {}
     for task in history.started.tasks:
         points = [(step.step, step.losses[task]) for step in history.steps if step.losses.get(task) is not None]
-        rows += [(step, loss, f"{plain(task)} train") for step, loss in thin(smooth(points, smoothing))]
-        rows += [(seen.step, seen.losses[task], f"{plain(task)} dev") for seen in thin(history.evaluations)
-                 if seen.split == "dev" and task in seen.losses]
-    return frame(rows, LOSS_COLUMNS)
+        series[f"{plain(task)} train"] = smooth(points, smoothing)
+        series[f"{plain(task)} dev"] = [(seen.step, seen.losses[task]) for seen in looks if task in seen.losses]
+    return line_frame(series, LOSS_COLUMNS, LOSS_BYTES)
 
 
 def score_frame(history: History) -> pd.DataFrame:
     """The main dev score of every task, and the share of rows with everything right, over steps."""
-    rows: list[tuple[int, float | None, str]] = [(0, None, series) for series in score_colours(history.started)]
-    for seen in thin([seen for seen in history.evaluations if seen.split == "dev"]):
-        rows += [(seen.step, seen.scores[task][facts["main_score"]], _main_series(task, facts))
-                 for task, facts in history.started.tasks.items() if seen.scores.get(task)]
-        rows.append((seen.step, seen.everything_right, EVERYTHING))
-    return frame(rows, SCORE_COLUMNS)
+    looks = _dev(history)
+    series = {_main_series(task, facts): [(seen.step, seen.scores[task][facts["main_score"]]) for seen in looks if seen.scores.get(task)]
+              for task, facts in history.started.tasks.items()}
+    return line_frame(series | {EVERYTHING: [(seen.step, seen.everything_right) for seen in looks]}, SCORE_COLUMNS, SCORE_BYTES)
+
+
+def _dev(history: History) -> list[Evaluated]:
+    return [seen for seen in history.evaluations if seen.split == "dev"]
 
 
 def smooth(points: Sequence[tuple[int, float]], factor: float) -> list[tuple[int, float]]:
@@ -88,9 +92,14 @@ def last_values(history: History) -> pd.DataFrame:
 
 
 def log_lines(history: History, most: int = 200) -> str:
-    """What happened, a line each, the newest first."""
-    told = reversed(history.told[-most:])
-    return "\n".join(f"{time.strftime('%H:%M:%S', time.localtime(at.time))}  {describe(at.event)}" for at in told)
+    """What happened, a line each, the newest first; as many lines as a poll may carry."""
+    lines, size = [], 0
+    for at in reversed(history.told[-most:]):
+        lines.append(f"{time.strftime('%H:%M:%S', time.localtime(at.time))}  {describe(at.event)}")
+        size += len(lines[-1].encode()) + 1
+        if size > LOG_BYTES:
+            return "\n".join(lines[:-1] or lines)
+    return "\n".join(lines)
 
 
 def plain(text: str) -> str:
@@ -112,6 +121,24 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def frame(rows: list[tuple], columns: list[str]) -> pd.DataFrame:
-    """A frame for a line plot: step, value, series, of which an empty one has the same types."""
-    return pd.DataFrame(rows, columns=columns).astype({columns[0]: "int64", columns[1]: "float64", columns[2]: "str"})
+def line_frame(series: Mapping[str, Sequence[tuple[int, float | None]]], columns: list[str], size: int,
+               most: int = MAX_POINTS) -> pd.DataFrame:
+    """A frame for a line plot: step, value, series; thinned so that it is about `size` bytes of JSON and no series has more than `most`
+    points. Every series has a first row, so that its colour and its place in the legend are there before its first point."""
+    room = size // (20 + max(len(name.encode()) for name in series)) - len(series)
+    most = min(most, points_each(map(len, series.values()), room))
+    rows = [(0, None, name) for name in series]
+    for name, points in series.items():
+        rows += [(step, value, name) for step, value in thin(points, most)]
+    steps, values, names = zip(*rows, strict=True)
+    rounded = [np.nan if value is None else float(f"{value:.{DIGITS}g}") for value in values]
+    return pd.DataFrame({columns[0]: np.array(steps, np.int64), columns[1]: np.array(rounded, np.float64),
+                         columns[2]: pd.array(names, dtype="str")})
+
+
+def points_each(lengths: Iterable[int], room: int) -> int:
+    """How many points each of several series may have, if short ones leave their share of the `room` to the others; at least 2."""
+    waiting, each = sorted(lengths), room
+    while waiting and waiting[0] <= (each := room // len(waiting)):
+        room -= waiting.pop(0)
+    return max(2, each)

@@ -10,10 +10,10 @@ from mtl.events import Diagnosed
 from mtl.methods import METHODS, SAMPLINGS_FOR
 from mtl.runs import History
 from mtl.sampling import outlook
-from mtl.ui.charts import HUES, frame, plain, smooth, thin
+from mtl.ui.charts import HUES, line_frame, plain, smooth
 
-COLUMNS = 60  # of the heat map
-MOST = 150  # points per series of these plots
+COLUMNS, CELLS = 60, 180  # of the heat map: at most so many columns, and about so many cells in all
+MOST, PLOT_BYTES = 150, 13_000  # points per series of these plots, and what each may carry
 AGAINST = -0.1  # a cosine from which on two gradients are said to disagree: near 0, chance decides the sign
 RARELY, OFTEN = 0.2, 0.5  # shares of the looks in which two tasks disagree
 LONGER = 4  # times as long as another's: a gradient that drowns it
@@ -68,7 +68,7 @@ def insight_html(history: History, balancing: str) -> str:
 
 def _heat_row(diagnoses: list[Diagnosed], place: int, name: str) -> str:
     """One pair; where there are more looks than columns, a cell is the mean of its neighbours."""
-    columns = min(COLUMNS, len(diagnoses))
+    columns = min(COLUMNS, max(1, CELLS // len(diagnoses[0].cosines)), len(diagnoses))
     cells = []
     for column in range(columns):
         part = diagnoses[column * len(diagnoses) // columns:(column + 1) * len(diagnoses) // columns]
@@ -87,19 +87,16 @@ def _heat_row(diagnoses: list[Diagnosed], place: int, name: str) -> str:
 
 def norm_frame(history: History) -> pd.DataFrame:
     """How long each task's gradient is, over steps."""
-    rows = [(0, None, plain(task)) for task in history.started.tasks]
-    for look in thin(history.diagnoses, MOST):
-        rows += [(look.step, norm, plain(task)) for task, norm in look.norms.items()]
-    return frame(rows, NORM_COLUMNS)
+    series = {plain(task): [(look.step, look.norms[task]) for look in history.diagnoses if task in look.norms]
+              for task in history.started.tasks}
+    return line_frame(series, NORM_COLUMNS, PLOT_BYTES, MOST)
 
 
 def weight_frame(history: History) -> pd.DataFrame:
     """The weight of each task's loss, over steps, a little smoothed: random ones would be a carpet."""
-    rows = [(0, None, plain(task)) for task in history.started.tasks]
-    for task in history.started.tasks:
-        points = [(step.step, step.weights[task]) for step in history.steps if task in step.weights]
-        rows += [(step, weight, plain(task)) for step, weight in thin(smooth(points, 0.6), MOST)]
-    return frame(rows, WEIGHT_COLUMNS)
+    series = {plain(task): smooth([(step.step, step.weights[task]) for step in history.steps if task in step.weights], 0.6)
+              for task in history.started.tasks}
+    return line_frame(series, WEIGHT_COLUMNS, PLOT_BYTES, MOST)
 
 
 def task_colours(history: History) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from mtl.checkpoint import BEST, LAST, MANIFEST
+from mtl.checkpoint import BEST, LAST, MANIFEST, saved_step
 from mtl.config import MAX_TASKS
 from mtl.errors import MtlError
 from mtl.jobs import Jobs
@@ -49,16 +49,16 @@ def highlighted(text: str, tagged: Tagged) -> list[tuple[str, str | None]]:
 def model_choices(jobs: Jobs, key: str, shown: str) -> list[tuple[str, str]]:
     """The models to predict with, as (label, 'run id/checkpoint'): those of the shown run first, then of the owner's other runs, and last
     the starter model, which is for everyone."""
-    runs = {run.id: run for run in list_runs(jobs.root, key)[:20]}
+    runs = {run.id: run for run in list_runs(jobs.root, key, 20)}
     with suppress(MtlError):  # no run is shown, or it was deleted
         runs = {shown: open_run(jobs.root, shown)} | runs
     choices = []
     for run_id, run in runs.items():
-        name, history = run_name(run), jobs.history(run_id)
+        name, saved = run_name(run), {checkpoint: saved_step(run.folder / checkpoint) for checkpoint in (BEST, LAST)}
         if jobs.is_live(run_id):
             choices.append((f"{name}: live weights", f"{run_id}/{LIVE}"))
-        choices += [(f"{name}: {checkpoint} (step {history.checkpoints[checkpoint]})", f"{run_id}/{checkpoint}")
-                    for checkpoint in (BEST, LAST) if checkpoint in history.checkpoints and (run.folder / checkpoint).is_dir()]
+        choices += [(f"{name}: {checkpoint} (step {step})", f"{run_id}/{checkpoint}") for checkpoint, step in saved.items()
+                    if step is not None]
     return choices + [("Starter model (newsroom)", STARTER_NAME)] * starter_folder().is_dir()
 
 

@@ -59,7 +59,7 @@ def run_name(run: Run) -> str:
 
 def run_choices(root: Path, key: str, shown: str) -> list[tuple[str, str]]:
     """The owner's runs for a menu, newest first, and the run that is shown, whoever's it is."""
-    runs = {run.id: run for run in list_runs(root, key)[:50]}
+    runs = {run.id: run for run in list_runs(root, key, 50)}
     with suppress(MtlError):  # none is shown, or it was deleted
         runs.setdefault(shown, open_run(root, shown))
     return [(run_name(run), run.id) for run in runs.values()]

@@ -150,22 +150,24 @@ class TrainTab:
         run = open_run(self.jobs.root, run_id)
         buttons = Buttons.of(history, run.belongs_to(browser["key"]), self.jobs.has(run_id))
         head = [status_html(history, self.jobs.ahead(run_id), run_name(run)), *self._buttons(buttons)]
-        now = f"{run_id}/{history.step}/{len(history.evaluations)}/{len(history.told)}/{smoothing}/{bool(history.started)}"
+        told = f"/told {len(history.told)}/"  # evaluations among it
+        now = f"{run_id}{told}{history.step}/{smoothing}/{bool(history.started)}"
         cursor = cursor or ""
         if not cursor.startswith(run_id):
             # the plots of another run are emptied first: one that gets other colours and values at once draws the old ones (gradio 6.31)
             now = f"{run_id}/"
         if now == cursor:
             return head + [gr.skip()] * 7
-        return head + [*self._plots(history, cursor, run_id, smoothing), charts.last_values(history), charts.log_lines(history), now]
+        log = gr.skip() if told in cursor else charts.log_lines(history)
+        return head + [*self._plots(history, cursor, run_id, smoothing, told in cursor), charts.last_values(history), log, now]
 
-    def _plots(self, history: History, cursor: str, run_id: str, smoothing: float) -> list:
+    def _plots(self, history: History, cursor: str, run_id: str, smoothing: float, scores_known: bool) -> list:
         """Legends and plots: frames for plots that are there already; whole ones, with colours, for a run shown for the first time."""
         if history.started is None or not cursor.startswith(run_id):
             return ["", "", None, None]
-        frames = [charts.loss_frame(history, smoothing), charts.score_frame(history)]
         if cursor.endswith("True"):
-            return [gr.skip(), gr.skip(), *frames]
+            return [gr.skip(), gr.skip(), charts.loss_frame(history, smoothing), gr.skip() if scores_known else charts.score_frame(history)]
+        frames = [charts.loss_frame(history, smoothing), charts.score_frame(history)]
         colours = [charts.loss_colours(history.started), charts.score_colours(history.started)]
         plots = [gr.LinePlot(value=frame, color_map=colour) for frame, colour in zip(frames, colours, strict=True)]
         return [*map(legend_html, colours), *plots]

@@ -1,0 +1,223 @@
+"""What grows with a run, with the data and with the runs, and what must not.
+
+    python tests/bench/growth.py [polls] [registry] [training] [--rows 1000 10000 100000]
+
+polls     a page's polls while a run of 100,000 steps goes on: their bytes and milliseconds
+registry  500 runs on disk: the menus and the opening of the page, first and again
+training  one epoch of the tiny encoder (what is measured is our part, not its products of matrices), a process per number of rows: time
+          per token, and the peak of the memory that belongs to the process alone
+"""
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+from statistics import median
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
+
+from mtl.config import make_config
+from mtl.events import CheckpointSaved, Diagnosed, Evaluated, Event, RunStarted, StatusChanged, StepDone
+from mtl.jobs import Jobs
+from mtl.runs import Run, create_run
+
+STEPS, LOGGED = 100_000, 2000
+RUNS = 500
+KEY = "an owner's key"
+POLL_KIB, POLL_MS, MENU_MS, GROWTH = 50, 20, 300, 1.1
+SCORES = {"classification": ["accuracy", "macro_f1"], "tagging": ["f1", "precision", "recall", "accuracy"]}
+
+
+def verdict(is_met: bool) -> str:
+    """For the end of a line."""
+    return "ok" if is_met else "missed"
+
+
+def told_by(tasks: int, labels: int, evaluations: int, steps: int = STEPS, logged: int = LOGGED) -> Iterator[Event]:
+    """The events of a run as the trainer logs them, to its last step but one."""
+    draws = random.Random(tasks)
+    names = {f"task {number}": "tagging" if number % 3 == 2 else "classification" for number in range(tasks)}
+    facts = {name: {"kind": kind, "labels": [f"label {label}" for label in range(labels)], "train_rows": 9000, "dev_rows": 1000,
+                    "weight": 1.0, "main_score": SCORES[kind][0]} for name, kind in names.items()}
+    yield RunStarted(0, steps + 1, steps // evaluations, facts, 9000, 1000, 22_000_000, "cpu", "fp32", 2, 1, 7)
+    yield StatusChanged("running")
+    every = max(1, steps // logged)
+    for step in range(every, steps + 1, every):
+        epoch = step * evaluations / steps
+        yield StepDone(step, epoch, {name: draws.random() for name in names}, draws.random() / 1e4, draws.random(), 300 * draws.random(),
+                       step / 10, {name: draws.random() for name in names})
+        yield Diagnosed(step, {name: draws.random() for name in names},
+                        [[one, other, draws.uniform(-1, 1)] for one in names for other in names if one < other])
+        if step % max(every, steps // evaluations) == 0:
+            yield Evaluated(step, epoch, "dev", {name: draws.random() for name in names},
+                            {name: {score: draws.random() for score in SCORES[kind]} for name, kind in names.items()}, draws.random(),
+                            draws.random(), draws.random() < 0.1, 1.0)
+            yield CheckpointSaved(step, "last", 0.1)
+
+
+def write(run: Run, events: Iterator[Event]) -> Run:
+    """Log them all at once."""
+    lines = [json.dumps({"event": type(event).__name__, "time": 1.8e9 + number, **vars(event)}) for number, event in enumerate(events)]
+    with open(run.log.path, "a", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+    return run
+
+
+class Server:
+    """The page's server in this process, asked over HTTP as a page asks it."""
+
+    def __init__(self, root: Path) -> None:
+        from mtl.ui import build_app, launch_options
+
+        jobs = Jobs(root)
+        self.demo = build_app(jobs)
+        self.demo.launch(prevent_thread_lock=True, quiet=True, **launch_options(jobs))
+        self._line = HTTPConnection("127.0.0.1", self.demo.server_port)
+
+    def call(self, handler: str, *data: object) -> tuple[list, int, float]:
+        """The answer of the handler called so, its bytes and its milliseconds."""
+        number = next(number for number, made in self.demo.fns.items() if made.fn and made.fn.__qualname__ == handler)
+        asked = json.dumps({"data": data, "fn_index": number, "session_hash": "growth"})
+        start = time.perf_counter()
+        self._line.request("POST", "/gradio_api/run/predict", asked, {"Content-Type": "application/json"})
+        answer = self._line.getresponse()
+        told = answer.read()
+        milliseconds = 1000 * (time.perf_counter() - start)
+        assert answer.status == 200, told
+        return json.loads(told)["data"], len(told), milliseconds
+
+
+def polls(folder: Path, times: int = 40) -> dict[str, float]:
+    """Two pages' worth of polls for an ordinary and for a large run."""
+    found = {}
+    for what, shape in {"3 tasks, 100 evaluations": (3, 6, 100), "8 tasks of 200 labels, 2,000 evaluations": (8, 200, 2000)}.items():
+        root = folder / f"runs {len(found)}"
+        run = write(create_run(root, make_config({}), KEY), told_by(*shape))
+        server, events = Server(root), list(told_by(*shape))[-4:]
+        nothing = median(server.call("TrainTab.show_alpha", ["one"])[2] for _ in range(times))
+        print(f"a handler that does nothing: {nothing:.1f} ms")
+        browser = {"key": KEY, "run": run.id}
+        looks: dict[str, Callable[[str], tuple[list, int, float]]] = {
+            "TrainTab.poll": lambda cursor, server=server, browser=browser: server.call(
+                "TrainTab.poll", browser["run"], browser, cursor, 0.6),
+            "InsightPanel.poll": lambda cursor, server=server, browser=browser: server.call("InsightPanel.poll", browser["run"], cursor)}
+        with run.lock():
+            for name, look in looks.items():
+                first, cursor = look("")[2], ""
+                for _ in range(3):  # the plots are emptied, then made, then filled
+                    cursor = look(cursor)[0][-1] if isinstance(look(cursor)[0][-1], str) else cursor
+                changed, still = [], []
+                for number in range(times):
+                    event = StepDone(**vars(events[0]) | {"step": STEPS + 1 + number}) if number % 4 else events[2]
+                    run.log.append(event)
+                    if name.startswith("Insight"):
+                        run.log.append(events[1])
+                    answer = look(cursor)
+                    changed.append(answer[1:])
+                    cursor = answer[0][-1] if isinstance(answer[0][-1], str) else cursor
+                    still.append(look(cursor)[1:])
+                size, took = max(size for size, _ in changed) / 1024, median(took for _, took in changed)
+                found |= {f"{what}: {name} KiB": size, f"{what}: {name} ms": took}
+                print(f"{what}, {name}: first {first:.0f} ms; something new {took:.1f} ms, at most {size:.1f} KiB: "
+                      f"{verdict(size <= POLL_KIB and took <= POLL_MS)}; nothing new {median(took for _, took in still):.1f} ms, "
+                      f"{max(size for size, _ in still) / 1024:.1f} KiB (bar {POLL_KIB} KiB, {POLL_MS} ms)", flush=True)
+    return found
+
+
+def registry(folder: Path) -> dict[str, float]:
+    """What lists runs on the page, with 500 of them."""
+    events = [*told_by(3, 6, 10, steps=500), StatusChanged("finished", "Finished.")]
+    for number in range(RUNS):
+        run = write(create_run(folder, make_config({"seed": number}), KEY), iter(events))
+        for name in ("best", "last"):
+            (run.folder / name).mkdir()
+            (run.folder / name / "manifest.json").write_text(json.dumps({"facts": {"step": 500}, "files": {}}))
+    server, browser = Server(folder), {"key": KEY, "run": run.id, "comparison": ""}
+    calls = {"the page is opened": ("build_app.<locals>.restore", browser), "the menu of runs": ("TrainTab.list_runs", browser),
+             "the menu of models": ("PredictTab.list_models", browser, run.id, "")}
+    found = {}
+    server.call("TrainTab.poll", "", browser, "", 0.6)  # what the first answer of any server waits for
+    for what, call in calls.items():
+        first, again = server.call(*call)[2], median(server.call(*call)[2] for _ in range(5))
+        found |= {f"{what}, first, ms": first, f"{what}, again, ms": again}
+        print(f"{RUNS} runs, {what}: first {first:.0f} ms, again {again:.0f} ms (bar {MENU_MS} ms): {verdict(first <= MENU_MS)}",
+              flush=True)
+    return found
+
+
+def train(rows: int, folder: Path) -> dict[str, float]:
+    """One epoch over so many rows, in this process."""
+    from data_size import Watch, write_file
+
+    from mtl import training
+    from mtl.events import Evaluated as Looked
+
+    write_file(folder / "rows.jsonl", rows)
+    config = make_config({"source": "files", "train_files": (str(folder / "rows.jsonl"),), "encoder": "tiny", "epochs": 1,
+                          "batch_size": 32, "max_length": 64, "device": "cpu", "threads": 1})
+    watch, tokens, seconds, prepared = Watch(), 0, 0.0, 0.0
+    begin = time.perf_counter()
+
+    def count(learner: training.Learner) -> bool:
+        nonlocal tokens, seconds
+        tokens, seconds = tokens or int(learner.train_split.lengths.sum()), learner.progress.seconds
+        return False
+
+    for event in training.train(config, folder, between_steps=count):
+        if isinstance(event, StepDone):
+            seconds = event.seconds
+        if isinstance(event, Looked):
+            prepared = prepared or time.perf_counter() - begin
+    watch.end()
+    return {"rows": rows, "tokens": tokens, "seconds": seconds, "own": watch.own, "prepared": prepared}
+
+
+def training_of(sizes: list[int]) -> dict[str, float]:
+    """Every size in a process of its own, compared with the smallest."""
+    found: dict[str, float] = {}
+    seen = []
+    for rows in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run([sys.executable, __file__, "--one", str(rows), folder], capture_output=True, text=True, check=True)
+        seen.append(json.loads(done.stdout.splitlines()[-1]))
+        pace, own = 1e6 * seen[-1]["seconds"] / seen[-1]["tokens"], seen[-1]["own"]
+        found |= {f"{rows} rows, us a token": pace, f"{rows} rows, MB": own}
+        print(f"{rows:>8,} rows, {seen[-1]['tokens']:>9,} tokens: prepared after {seen[-1]['prepared']:.1f} s, epoch "
+              f"{seen[-1]['seconds']:.2f} s ({pace:.2f} us a token), own memory {own:,.0f} MB", flush=True)
+    pace, own = (seen[-1][key] / seen[-1].get(per, 1) / (seen[0][key] / seen[0].get(per, 1)) for key, per in
+                 (("seconds", "tokens"), ("own", "")))
+    print(f"{sizes[0]:,} -> {sizes[-1]:,} rows: time per token x {pace:.2f} (bar {GROWTH}): {verdict(1 / GROWTH <= pace <= GROWTH)}; "
+          f"own memory x {own:.2f} (bar {GROWTH}): {verdict(own <= GROWTH)}")
+    return found | {"time per token": pace, "memory": own}
+
+
+def main() -> None:
+    """Measure what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", help="polls, registry, training (default: all)")
+    parser.add_argument("--rows", type=int, nargs="+", default=[1000, 10_000, 100_000])
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(train(int(options.one[0]), Path(options.one[1]))))
+        return
+    parts, found = options.parts or ["polls", "registry", "training"], {}
+    for part, measure in {"polls": polls, "registry": registry}.items():
+        if part in parts:
+            with tempfile.TemporaryDirectory() as folder:
+                found |= measure(Path(folder))
+    if "training" in parts:
+        found |= training_of(options.rows)
+    print(json.dumps({name: round(value, 2) for name, value in found.items()}))
+
+
+if __name__ == "__main__":
+    main()
