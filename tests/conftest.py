@@ -3,6 +3,9 @@ page a Chromium, the app as a process of its own, people with browsers of their 
 
 import json
 import os
+
+os.environ.setdefault("OMP_THREAD_LIMIT", "1")  # threads that wait for each other while the other tests have the cores; read by torch
+
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -111,21 +114,21 @@ def easy_rows():
 # The page
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    """A Chromium for all tests of this file."""
+    """A Chromium for all tests."""
     with sync_playwright() as playwright:
         program = web.find_chromium(playwright.chromium.executable_path)
         if not program:
-            pytest.skip("No Chromium: install Debian's package 'chromium', or run 'playwright install chromium'.")
+            pytest.skip("No Chromium: install Debian's package 'chromium-headless-shell', or run 'playwright install chromium'.")
         chromium = playwright.chromium.launch(executable_path=program, args=web.FLAGS)
         yield chromium
         chromium.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def app(chromium, tmp_path_factory) -> Iterator[App]:
-    """The app, with runs of its own."""
+    """The app, with runs of its own; one for all tests, as it takes long to start: what a test starts there it also ends."""
     app = App(tmp_path_factory.mktemp("app"))
     app.start()
     yield app
@@ -141,8 +144,8 @@ def complaints() -> list[str]:
 
 @pytest.fixture
 def new_person(chromium, app, complaints) -> Iterator[Callable[..., BrowserContext]]:
-    """A function that makes another person's browser. In the end no page may have had an error."""
-    contexts = []
+    """A function that makes another person's browser. In the end neither a page nor the app may have had an error."""
+    contexts, said = [], len(app.output)
 
     def make(**settings) -> BrowserContext:
         context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}} | settings)
@@ -156,6 +159,7 @@ def new_person(chromium, app, complaints) -> Iterator[Callable[..., BrowserConte
     for context in contexts:
         context.close()
     assert complaints == []
+    assert "Traceback" not in app.output[said:], app.output[said:]
 
 
 @pytest.fixture

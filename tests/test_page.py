@@ -43,6 +43,13 @@ def finished_run(app, tiny_config) -> Run:
     return run
 
 
+def bring(page: Page, file: Path) -> None:
+    """Choose one's own file in place of the data that are there, which are ten times as many."""
+    page.get_by_label("My own files").check()
+    web.upload(page, file)
+    wait_for("the file to be understood", lambda: text_of(page, "findings").startswith("own.jsonl: 200 rows."))
+
+
 def press(page: Page, button: str, until: str) -> None:
     """Press a button of the run and wait for the state that it leads to."""
     wait_for(f"{button} to be enabled", lambda: can_press(page)[button])
@@ -62,6 +69,30 @@ def wait_for_a_step(page: Page) -> None:
     wait_for(f"a step after {at}", lambda: status(page) == "running" and step(page) > at)
 
 
+def check_legends(page: Page) -> None:
+    """A legend names every line of the plots and is not cut off."""
+    tasks = ("class", "sentiment", "entities")
+    assert web.legend(page, "loss-plot") == [f"{task} {split}" for task in tasks for split in ("train", "dev")]
+    assert web.legend(page, "score-plot") == ["class accuracy", "sentiment accuracy", "entities f1", "everything right"]
+    for plot in ("loss-plot", "score-plot"):
+        box, frame = page.locator(f"#{plot.replace('plot', 'legend')} .mtl-legend").bounding_box(), page.locator(f"#{plot}").bounding_box()
+        assert box["x"] >= frame["x"] and box["x"] + box["width"] <= frame["x"] + frame["width"] + 1
+
+
+def form_and_defaults(page: Page) -> tuple[dict, dict]:
+    """The settings as they stand in the form, and the defaults that the terminal has too as they should stand there."""
+    page.get_by_role("button", name="More settings").click()
+    shown, wanted = {}, {}
+    for name in form.fields(basic=True) + form.fields(basic=False):
+        value = form.shown(name, getattr(RunConfig(), name))
+        field = page.locator(f"#field-{name} input, #field-{name} textarea").first
+        shown[name] = field.is_checked() if isinstance(value, bool) else field.input_value()
+        if isinstance(value, float):
+            value = f"{value:g}"
+        wanted[name] = value if isinstance(value, bool) else "" if value is None else str(value)
+    return shown, wanted
+
+
 def dev_scores(run: Run) -> list[Evaluated]:
     return [logged.event for logged in read_events(run.folder / "events.jsonl") if isinstance(logged.event, Evaluated)]
 
@@ -71,9 +102,7 @@ def test_a_person_trains_on_a_file_of_their_own_watches_pauses_reloads_resumes_s
     assert text_of(page, "findings").startswith("newsroom data: 1,867 rows.")
     assert "No run yet" in page.locator("#status").inner_text() and not any(can_press(page).values())
 
-    page.get_by_label("My own files").check()
-    web.upload(page, own_file)
-    wait_for("the file to be understood", lambda: text_of(page, "findings").startswith("own.jsonl: 200 rows."))
+    bring(page, own_file)
     wait_for("the tasks", lambda: all(word in page.locator("#task-table").inner_text() for word in ("topic", "entities", "tagging")))
     first = make_rows(1, 5, "learnable").rows[0]
     assert page.get_by_label("topic", exact=True).is_checked() and page.get_by_label("entities", exact=True).is_checked()
@@ -144,20 +173,6 @@ def test_a_person_trains_on_a_file_of_their_own_watches_pauses_reloads_resumes_s
     assert any(label for _, label in pieces(page)), "a model that finds entities found none"
 
 
-def test_the_form_opens_with_the_defaults_that_the_terminal_has_too(new_person, open_page):
-    page = open_page(new_person())
-    page.get_by_role("button", name="More settings").click()
-    shown, wanted = {}, {}
-    for name in form.fields(basic=True) + form.fields(basic=False):
-        value = form.shown(name, getattr(RunConfig(), name))
-        field = page.locator(f"#field-{name} input, #field-{name} textarea").first
-        shown[name] = field.is_checked() if isinstance(value, bool) else field.input_value()
-        if isinstance(value, float):
-            value = f"{value:g}"
-        wanted[name] = value if isinstance(value, bool) else "" if value is None else str(value)
-    assert shown == wanted
-
-
 def test_who_only_has_the_link_can_watch_and_predict_in_many_tabs_but_not_pause_or_stop(app, new_person, open_page):
     owner = open_page(new_person())
     run_id = start_tiny(owner, accumulation="4", eval_every="50")  # long steps: what is to be seen is the tabs, not their drawing
@@ -195,12 +210,15 @@ def test_who_only_has_the_link_can_watch_and_predict_in_many_tabs_but_not_pause_
     assert not any(can_press(tabs[0]).values())
 
 
-def test_a_broken_file_is_told_with_its_name_and_line_and_a_good_one_still_works_afterwards(new_person, open_page, own_file, tmp_path):
+def test_a_new_form_has_the_defaults_and_a_broken_file_is_told_with_its_name_and_line_before_a_good_one(new_person, open_page, own_file,
+                                                                                                       tmp_path):
     files = {"empty.jsonl": ("", "empty.jsonl: is empty."),
              "words.csv": ("Just one sentence\nand another one\n", "words.csv"),
              "lengths.jsonl": ('{"tokens": ["Anna", "came"], "tags": ["B-PER", "O"]}\n{"tokens": ["Anna", "left"], "tags": ["B-PER"]}\n',
                                "lengths.jsonl, line 2: 2 tokens but 1 tags")}
     page = open_page(new_person())
+    shown, wanted = form_and_defaults(page)
+    assert shown == wanted
     page.get_by_label("My own files").check()
     wait_for("the wish for a file", lambda: text_of(page, "findings").startswith("No file yet."))
     for name, (text, message) in files.items():
@@ -237,10 +255,11 @@ def test_a_run_from_the_terminal_is_in_the_menu_and_live_on_the_page(app, new_pe
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_phone_shows_everything_without_scrolling_sideways(theme, new_person, open_page, finished_run, tmp_path):
+def test_a_phone_shows_everything_with_whole_legends_and_without_scrolling_sideways(theme, new_person, open_page, finished_run, tmp_path):
     person = new_person(viewport={"width": 390, "height": 844}, color_scheme=theme)
     page = open_page(person, finished_run.id, f"__theme={theme}")
     wait_for("the plots", lambda: drawn(page, "loss-plot") and drawn(page, "score-plot"))
+    check_legends(page)
     page.get_by_role("button", name="More settings").click()
     page.screenshot(path=tmp_path / f"train-{theme}.png", full_page=True)
     assert not web.is_too_wide(page)
@@ -251,19 +270,7 @@ def test_a_phone_shows_everything_without_scrolling_sideways(theme, new_person, 
     assert not web.is_too_wide(page)
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-def test_a_legend_names_every_line_of_the_plots_and_is_not_cut_off(width, new_person, open_page, finished_run):
-    page = open_page(new_person(viewport={"width": width, "height": 900}), finished_run.id)
-    wait_for("the plots", lambda: drawn(page, "loss-plot") and drawn(page, "score-plot"))
-    tasks = ("class", "sentiment", "entities")
-    assert web.legend(page, "loss-plot") == [f"{task} {split}" for task in tasks for split in ("train", "dev")]
-    assert web.legend(page, "score-plot") == ["class accuracy", "sentiment accuracy", "entities f1", "everything right"]
-    for plot in ("loss-plot", "score-plot"):
-        box, frame = page.locator(f"#{plot.replace('plot', 'legend')} .mtl-legend").bounding_box(), page.locator(f"#{plot}").bounding_box()
-        assert box["x"] >= frame["x"] and box["x"] + box["width"] <= frame["x"] + frame["width"] + 1
-
-
-def test_the_plots_show_exactly_what_the_log_says(new_person, open_page, finished_run):
+def test_the_plots_show_exactly_what_the_log_says_and_their_legends_name_it(new_person, open_page, finished_run):
     page = open_page(new_person(), finished_run.id)
     seen = [logged.event for logged in read_events(finished_run.folder / "events.jsonl")]
     steps, looks = [event for event in seen if isinstance(event, StepDone)], [event for event in seen if isinstance(event, Evaluated)]
@@ -273,6 +280,7 @@ def test_the_plots_show_exactly_what_the_log_says(new_person, open_page, finishe
         # smoothed; test_charts.py has the values
         assert list(loss[f"{task} train"]) == [event.step for event in steps if task in event.losses]
     scores = wait_for("the score plot", lambda: web.points(page, "score-plot"))
+    check_legends(page)
     assert scores["entities f1"] == pytest.approx({look.step: look.scores["entities"]["f1"] for look in looks}, rel=1e-4)
     assert scores["class accuracy"] == pytest.approx({look.step: look.scores["class"]["accuracy"] for look in looks}, rel=1e-4)
     assert scores["everything right"] == pytest.approx({look.step: look.everything_right for look in looks}, rel=1e-4)
@@ -285,9 +293,10 @@ def test_the_plots_show_exactly_what_the_log_says(new_person, open_page, finishe
     assert set(weights["entities"].values()) == {1.0}
 
 
-def test_a_run_whose_app_was_killed_is_interrupted_and_its_owner_goes_on_to_the_end(app, new_person, open_page, complaints):
+def test_a_run_whose_app_was_killed_is_interrupted_and_its_owner_goes_on_to_the_end(app, new_person, open_page, complaints, own_file):
     page = open_page(new_person())
-    run = open_run(app.runs, start_tiny(page, eval_every="20", max_steps="160"))
+    bring(page, own_file)
+    run = open_run(app.runs, start_tiny(page, eval_every="20", max_steps="300"))
     wait_for("a checkpoint", lambda: (run.folder / "last").is_dir())
     app.kill()
     app.start()
@@ -298,6 +307,6 @@ def test_a_run_whose_app_was_killed_is_interrupted_and_its_owner_goes_on_to_the_
     wait_for("resume to be enabled", lambda: can_press(page) == {"pause": False, "resume": True, "stop": False})
     page.locator("#resume").click()
     wait_for("the end", lambda: status(page) == "finished")
-    assert step(page) == 160 and "Goes on from step" in text_of(page, "log")
+    assert step(page) == 300 and "Goes on from step" in text_of(page, "log")
     steps = [logged.event.step for logged in read_events(run.folder / "events.jsonl") if isinstance(logged.event, StepDone)]
-    assert steps[-1] == 160 and steps.count(160) == 1
+    assert steps[-1] == 300 and steps.count(300) == 1
