@@ -16,4 +16,6 @@ demo = build_app(jobs)
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that a host that stops the app leaves time to save the run
-    demo.launch(**launch_options(jobs))
+    demo.launch(prevent_thread_lock=True, **launch_options(jobs))
+    jobs.prepare()  # the page is served: what a training needs is loaded while the first visitor reads
+    demo.block_thread()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mtl.prediction import Predictor
 
 PATIENCE = 30.0  # seconds to wait for a copy of a model that trains; a step on a slow machine may take some
+FRESH = 3.0  # seconds for which a copy is new enough; the answer says how old it is
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,14 @@ class Control:
             self._changed.notify_all()
 
     def snapshot(self) -> Snapshot | None:
-        """A fresh copy of the model; the last one if the trainer is busy with something long; None if it is still getting ready."""
+        """A copy of the model, the last one if that is fresh; or if the trainer is busy with something long; None if it is getting ready.
+
+        Each question has the next copy made, so that who asks again and again need not wait for the end of a step.
+        """
         with self._changed:
             self._copy_wanted = True
             self._changed.notify_all()
+            if self._snapshot is not None and not self._paused and time.time() - self._snapshot.time < FRESH:
+                return self._snapshot
             self._changed.wait_for(lambda: not self._copy_wanted, timeout=PATIENCE if self._snapshot is None else 3.0)
             return self._snapshot

@@ -22,6 +22,10 @@ class Diagnoser:
         self._found: dict[str, list[Tensor]] = {}
         self._looking = False
 
+    def at_most_every(self, steps: int) -> None:
+        """Look less often than was asked if that would be more often than every so many steps."""
+        self.every = self.every and max(self.every, steps)
+
     def wants(self, step: int) -> bool:
         """Whether to `look` at `step` (from 0): at every `every`-th, and from there until each task was seen."""
         self._looking = self._looking or (self.every > 0 and step % self.every == 0)

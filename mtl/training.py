@@ -52,6 +52,7 @@ def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: 
         yield replace(learner.evaluate(learner.dev_split, "dev", learner.model), is_best=False)
     rate = norm = 0.0
     log_every = max(1, learner.total_steps // LOGGED_STEPS)
+    learner.stepper.diagnoser.at_most_every(log_every)
     while learner.progress.step < learner.total_steps and not learner.patience_is_over:
         epoch, done = divmod(learner.progress.step, learner.steps_per_epoch)
         for step in learner.plan(epoch)[done:]:

@@ -46,6 +46,13 @@ def test_the_heat_map_has_a_cell_a_look_up_to_what_fits_and_names_are_escaped():
     assert "#2563eb" in made and "#dc2626" in made and "&lt;tags&gt;" in made and "<tags>" not in made
 
 
+def test_the_heat_map_of_many_pairs_has_fewer_columns():
+    names = [f"t{number}" for number in range(8)]
+    pairs = [[one, other, 0.3] for one in names for other in names if one < other]
+    made = History(started=STARTED, diagnoses=[Diagnosed(10 * place, dict.fromkeys(names, 1.0), pairs) for place in range(1000)])
+    assert insight_html(made, "equal").count("<i style") == 28 * 6
+
+
 def test_norms_and_weights_are_thinned_and_have_every_series_from_the_start():
     made = History(started=STARTED, diagnoses=looks([0.1] * 1000))
     made.steps = [StepDone(step, 0.0, {}, 0.0, 0.0, 0.0, 0.0, {"topic": 1.0, "<tags>": 0.5}) for step in range(1, 1001)]

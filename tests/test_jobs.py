@@ -1,16 +1,22 @@
 """The worker thread and the hand on it: queue, pause, resume, stop, owners, and predictions that leave the training as it was."""
 
+import math
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from mtl.config import make_config
+from mtl.control import Control
 from mtl.errors import MtlError
 from mtl.jobs import Jobs
+from mtl.machine import Machine
 from mtl.runs import Limits, Run, create_run, read_history
 from mtl.ui.status import run_name
 
@@ -118,6 +124,20 @@ def test_a_snapshot_is_the_weights_of_the_step_that_it_names(jobs, tiny_config):
     saved = weights(run)
     assert snapshot.step == jobs.history(run.id).checkpoints["last"]
     assert all(torch.equal(value, saved[name]) for name, value in snapshot.predictor.model.state_dict().items())
+
+
+def test_a_fresh_snapshot_is_handed_out_at_once_and_the_next_one_is_made_meanwhile(make_model, tiny, tmp_path):
+    learner = SimpleNamespace(progress=SimpleNamespace(step=1, seconds=0.0), model=make_model(), tokenizer=tiny[1],
+                              machine=Machine("cpu", "fp32", 1))
+    control = Control(create_run(tmp_path, make_config({})), math.inf)
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(control.snapshot)
+        while not asked.done():
+            control.between_steps(learner)
+    learner.progress.step = 2
+    assert control.snapshot() is asked.result() and asked.result().step == 1  # no step ended meanwhile: nobody waited for one
+    control.between_steps(learner)
+    assert control.snapshot().step == 2
 
 
 def test_a_waiting_run_that_is_stopped_leaves_the_queue(jobs, tiny_config):

@@ -170,6 +170,20 @@ def test_one_task_or_a_frozen_encoder_gives_nothing_to_compare():
     assert not Diagnoser(["a", "b"], [], 1).wants(0)
 
 
+@pytest.mark.parametrize(("asked", "at_most", "looks"), [(10, 50, [0, 50, 100]), (10, 4, list(range(0, 101, 10))), (0, 50, [])])
+def test_a_long_run_looks_no_more_often_than_it_logs(asked, at_most, looks):
+    weight = torch.nn.Parameter(torch.ones(2))
+    diagnoser = Diagnoser(["a", "b"], [weight], asked)
+    diagnoser.at_most_every(at_most)
+    seen = []
+    for step in range(101):
+        if diagnoser.wants(step):
+            diagnoser.look({"a": weight.sum(), "b": (weight ** 2).sum()})
+            seen.append(step)
+        diagnoser.told(step)
+    assert seen == looks
+
+
 def test_what_is_watched_is_the_last_layer(tiny_config, tmp_path):
     model = learner_of(tiny_config(), tmp_path).model
     watched = {id(weight) for weight in last_layer(model.encoder)}
