@@ -103,3 +103,21 @@ def test_batches_by_tokens_hold_every_text_once_and_not_too_much(lengths):
 
 def test_batches_that_are_half_full_take_no_shorter_text():
     assert by_tokens([4] * 4 + [3] * 4, 32) == [[0, 1, 2, 3], [4, 5, 6, 7]]
+
+
+def test_many_texts_are_shared_among_threads_and_come_back_in_order(tiny, make_model):
+    model, texts = at_rest(make_model()), [f"Fly from {place} to Rome" for place in "ABCDEFGHIJ"] * 30
+    alone, shared = (Predictor(model, tiny[1], Machine("cpu", "fp32", threads), "plain").predict(texts) for threads in (1, 3))
+    for one, other, text in zip(alone, shared, texts, strict=True):
+        assert one.text == other.text == text and one.predictions["slots"].spans == other.predictions["slots"].spans
+        assert other.predictions["intent"].probabilities == pytest.approx(one.predictions["intent"].probabilities, abs=1e-5)
+
+
+def test_asking_leaves_the_threads_of_the_asker_as_they_were(tiny, make_model):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        Predictor(at_rest(make_model()), tiny[1], Machine("cpu", "fp32", 2)).predict(TEXTS * 40)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -90,11 +90,11 @@ def _stamp(checkpoint: Path) -> float:
     return manifest.stat().st_mtime if manifest.is_file() else 0.0
 
 
-def describe(predicted: Predicted, source: str, device: str, milliseconds: float) -> str:
+def describe(predicted: Predicted, source: str, how: str, milliseconds: float) -> str:
     """One line under the answer."""
     cut = "" if predicted.cut_at is None else (f" The text is longer than the model reads: from character {predicted.cut_at:,} on "
                                                "nothing was looked at.")
-    return f"{source}; {device}; {milliseconds:.1f} ms for all tasks.{cut}"
+    return f"{source}; {how}; {milliseconds:.1f} ms for all tasks.{cut}"
 
 
 def contradictions_html(predicted: Predicted) -> str:
@@ -177,7 +177,7 @@ class PredictTab:
 
         predictor, source = find_predictor(self.jobs, choice, device)
         predicted, milliseconds = timed(predictor, text)
-        return [describe(predicted, source, predictor.machine.device, milliseconds), *self._answers(predictor, predicted)]
+        return [describe(predicted, source, predictor.how, milliseconds), *self._answers(predictor, predicted)]
 
     def _say(self, message: str) -> list:
         return [message] + [gr.update(visible=False, value=None)] * (2 * MAX_TASKS + 1)
