@@ -63,7 +63,7 @@ class Learner:
                                  encoder_dropout=config.encoder_dropout, max_length=longest, base=config.encoder,
                                  lora_rank=config.lora_rank if config.fine_tuning == "lora" else 0,
                                  only_heads=config.fine_tuning == "heads").to(machine.device)
-        freeze_lowest(self.model, config.frozen_layers, config.freeze_embeddings)
+        freeze_lowest(self.model, config.frozen_layers, config.freeze_embeddings and config.encoder != "tiny")
         self.model.config.hints = [asdict(hint) for hint in find_hints(dataset.train, dataset.tasks)]
         self.tasks = list(self.model.tasks.values())
         self.train_split, self.dev_split = (  # test rows are not looked at here

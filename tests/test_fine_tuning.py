@@ -16,6 +16,7 @@ from transformers import AlbertConfig, AutoModel, XLMConfig
 
 from mtl.checkpoint import save_checkpoint
 from mtl.config import make_config
+from mtl.data import load
 from mtl.encoder import load_encoder
 from mtl.errors import MtlError
 from mtl.evaluation import load_weights, put_weights
@@ -318,6 +319,15 @@ def test_heads_are_not_put_on_another_encoder(make_model, tmp_path):
 def test_transformers_alone_does_not_make_up_the_encoder_of_the_heads(heads_run):
     with pytest.raises(MtlError, match="This checkpoint has heads, but not the encoder that they belong to"):
         MultiTaskModel.from_pretrained(heads_run[0] / "best")
+
+
+@pytest.mark.parametrize(("settings", "are_frozen"), [({"encoder": "bundled"}, True), ({"encoder": "tiny"}, False),
+                                                      ({"encoder": "bundled", "freeze_embeddings": False}, False)],
+                         ids=["as they came", "none came", "asked for"])
+def test_word_embeddings_stay_as_they_came_unless_there_are_none_or_they_are_to_learn(settings, are_frozen, tmp_path):
+    config = make_config({"source": "hypothetical", "hypothetical_rows": 20, "device": "cpu", "threads": 1} | settings)
+    learner = Learner(config, tmp_path, load(config, tmp_path), Machine("cpu", "fp32", 1), None, tmp_path)
+    assert learner.model.encoder.get_input_embeddings().weight.requires_grad is not are_frozen
 
 
 def test_a_run_with_frozen_parts_keeps_them_and_can_be_resumed(tiny_config, finish, tmp_path):
