@@ -4,8 +4,8 @@
 
 polls     a page's polls while a run of 100,000 steps goes on: their bytes and milliseconds
 registry  500 runs on disk: the menus and the opening of the page, first and again
-training  one epoch of the tiny encoder (what is measured is our part, not its products of matrices), a process per number of rows: time
-          per token, and the peak of the memory that belongs to the process alone
+training  an epoch of the tiny encoder (what is measured is our part, not its products of matrices), or the first 800 steps of it, which
+          are rows drawn at random; a process per number of rows: time per token, and the peak of the memory of the process alone
 """
 
 import argparse
@@ -30,7 +30,7 @@ from mtl.jobs import Jobs
 from mtl.runs import Run, create_run
 
 STEPS, LOGGED = 100_000, 2000
-RUNS = 500
+RUNS, TRAINED = 500, 800
 KEY = "an owner's key"
 POLL_KIB, POLL_MS, MENU_MS, GROWTH = 50, 20, 300, 1.1
 SCORES = {"classification": ["accuracy", "macro_f1"], "tagging": ["f1", "precision", "recall", "accuracy"]}
@@ -155,7 +155,7 @@ def registry(folder: Path) -> dict[str, float]:
 
 
 def train(rows: int, folder: Path) -> dict[str, float]:
-    """One epoch over so many rows, in this process."""
+    """The steps over so many rows, in this process."""
     from data_size import Watch, write_file
 
     from mtl import training
@@ -163,13 +163,13 @@ def train(rows: int, folder: Path) -> dict[str, float]:
 
     write_file(folder / "rows.jsonl", rows)
     config = make_config({"source": "files", "train_files": (str(folder / "rows.jsonl"),), "encoder": "tiny", "epochs": 1,
-                          "batch_size": 32, "max_length": 64, "device": "cpu", "threads": 1})
+                          "max_steps": TRAINED, "batch_size": 32, "max_length": 64, "device": "cpu", "threads": 1})
     watch, tokens, seconds, prepared = Watch(), 0, 0.0, 0.0
     begin = time.perf_counter()
 
     def count(learner: training.Learner) -> bool:
-        nonlocal tokens, seconds
-        tokens, seconds = tokens or int(learner.train_split.lengths.sum()), learner.progress.seconds
+        nonlocal tokens
+        tokens = int(learner.train_split.lengths.sum() * learner.total_steps / learner.steps_per_epoch)
         return False
 
     for event in training.train(config, folder, between_steps=count):
@@ -191,7 +191,7 @@ def training_of(sizes: list[int]) -> dict[str, float]:
         seen.append(json.loads(done.stdout.splitlines()[-1]))
         pace, own = 1e6 * seen[-1]["seconds"] / seen[-1]["tokens"], seen[-1]["own"]
         found |= {f"{rows} rows, us a token": pace, f"{rows} rows, MB": own}
-        print(f"{rows:>8,} rows, {seen[-1]['tokens']:>9,} tokens: prepared after {seen[-1]['prepared']:.1f} s, epoch "
+        print(f"{rows:>8,} rows, {seen[-1]['tokens']:>9,} tokens trained: prepared after {seen[-1]['prepared']:.1f} s, then "
               f"{seen[-1]['seconds']:.2f} s ({pace:.2f} us a token), own memory {own:,.0f} MB", flush=True)
     pace, own = (seen[-1][key] / seen[-1].get(per, 1) / (seen[0][key] / seen[0].get(per, 1)) for key, per in
                  (("seconds", "tokens"), ("own", "")))
