@@ -164,7 +164,7 @@ def test_a_person_trains_on_a_file_of_their_own_watches_pauses_reloads_resumes_s
     web.choose(page, "model", "best")
     predictor = Predictor.load(run.folder / "best", "cpu")
     for text in (first.text, "Stopped now: " + SENTENCE):
-        assert web.ask(page, text).startswith("checkpoint 'best'; cpu; ")
+        assert web.ask(page, text).startswith("checkpoint 'best'; cpu, ")
         expected = predictor.predict([text])[0].predictions
         assert pieces(page) == highlighted(text, expected["entities"])
         shown = web.probabilities(page)
