@@ -14,11 +14,13 @@ from accelerate import PartialState
 from mtl import data
 from mtl.checkpoint import BEST, LAST, PREVIOUS, drop_damaged_last, newest_checkpoint, sweep
 from mtl.config import RunConfig
+from mtl.evaluation import sample
 from mtl.events import Event, Notice, StatusChanged
 from mtl.learner import Learner
 from mtl.machine import Machine, find_machine
 
 LOGGED_STEPS = 2000  # a run logs its steps in at most so many events, each the mean over the steps since the last
+FIRST_LOOK = 64  # dev rows
 BetweenSteps = Callable[[Learner], bool]
 
 
@@ -48,8 +50,8 @@ def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: 
     yield from notices + [Notice(notice) for notice in [*dataset.notices, *_truncated(learner)]]
     yield StatusChanged("running")
 
-    if learner.progress.step == 0:  # where it starts from: what chance gives
-        yield replace(learner.evaluate(learner.dev_split, "dev", learner.model), is_best=False)
+    if learner.progress.step == 0:  # where it starts from: what chance gives, which a few rows can tell while somebody waits
+        yield replace(learner.evaluate(sample(learner.dev_split, FIRST_LOOK, config.seed), "dev", learner.model), is_best=False)
     rate = norm = 0.0
     log_every = max(1, learner.total_steps // LOGGED_STEPS)
     learner.stepper.diagnoser.at_most_every(log_every)

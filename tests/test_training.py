@@ -14,6 +14,7 @@ from mtl.checkpoint import BEST, LAST, newest_checkpoint, read_facts
 from mtl.config import TaskSpec
 from mtl.errors import MtlError
 from mtl.events import CheckpointSaved, Diagnosed, Evaluated, Notice, RunStarted, StatusChanged, StepDone
+from mtl.learner import Learner
 from mtl.prediction import Predictor
 from mtl.stepping import rate_factor
 from mtl.training import train
@@ -377,3 +378,12 @@ def test_other_settings_or_other_data_cannot_resume_a_run(tiny_config, finish, w
 def test_resuming_without_a_checkpoint_starts_at_the_beginning(tiny_config, finish, tmp_path):
     events = finish(tiny_config(epochs=1), tmp_path, resume=True)
     assert of(RunStarted, events)[0].step == 0 and events[-1].status == "finished"
+
+
+def test_the_first_look_at_dev_is_short_and_every_later_one_whole(tiny_config, finish, tmp_path, monkeypatch):
+    looked = []
+    real = Learner.evaluate
+    monkeypatch.setattr(Learner, "evaluate", lambda self, split, *rest: looked.append(len(split.rows)) or real(self, split, *rest))
+    monkeypatch.setattr(training_module, "FIRST_LOOK", 7)
+    finish(tiny_config(epochs=2), tmp_path)
+    assert looked[0] == 7 and len(looked) == 3 and looked[1] == looked[2] > 7
