@@ -384,6 +384,6 @@ def test_the_first_look_at_dev_is_short_and_every_later_one_whole(tiny_config, f
     looked = []
     real = Learner.evaluate
     monkeypatch.setattr(Learner, "evaluate", lambda self, split, *rest: looked.append(len(split.rows)) or real(self, split, *rest))
-    monkeypatch.setattr(training_module, "FIRST_LOOK", 7)
+    monkeypatch.setattr(training_module, "FIRST_LOOK", 3)
     finish(tiny_config(epochs=2), tmp_path)
-    assert looked[0] == 7 and len(looked) == 3 and looked[1] == looked[2] > 7
+    assert looked[0] == 3 and len(looked) == 3 and looked[1] == looked[2] > 3
