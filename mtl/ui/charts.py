@@ -65,11 +65,8 @@ def _dev(history: History) -> list[Evaluated]:
 
 def smooth(points: Sequence[tuple[int, float]], factor: float) -> list[tuple[int, float]]:
     """Exponential moving average, debiased (as in Adam) so that its beginning is not drawn to 0."""
-    average, weight, out = 0.0, 0.0, []
-    for step, value in points:
-        average, weight = factor * average + (1 - factor) * value, factor * weight + (1 - factor)
-        out.append((step, average / weight))
-    return out
+    means = pd.Series([value for _, value in points], dtype="float64").ewm(alpha=1 - factor).mean()
+    return [(step, mean) for (step, _), mean in zip(points, means.tolist(), strict=True)]
 
 
 def thin(points: Sequence, most: int = MAX_POINTS) -> list:
@@ -133,7 +130,7 @@ def line_frame(series: Mapping[str, Sequence[tuple[int, float | None]]], columns
     steps, values, names = zip(*rows, strict=True)
     rounded = [np.nan if value is None else float(f"{value:.{DIGITS}g}") for value in values]
     return pd.DataFrame({columns[0]: np.array(steps, np.int64), columns[1]: np.array(rounded, np.float64),
-                         columns[2]: pd.array(names, dtype="str")})
+                         columns[2]: pd.Series(names, dtype=object)})  # pandas' own strings take longer than all else
 
 
 def points_each(lengths: Iterable[int], room: int) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from mtl.errors import MtlError
-from mtl.runs import open_run
+from mtl.runs import History, open_run
 from mtl.ui import insight
 from mtl.ui.status import legend_html
 
@@ -57,31 +57,39 @@ class InsightPanel:
             plot = {"x": "step", "color": "series", "colors_in_legend": [], "show_label": False, "height": 200}
             self.norms = gr.LinePlot(y="norm", title="Length of each task's gradient", elem_id="norm-plot", **plot)
             self.weights = gr.LinePlot(y="weight", title="Weight of each task's loss", elem_id="weight-plot", **plot)
-        self.cursor = gr.Textbox(visible="hidden")
+        self.news, self.cursor = gr.Textbox(visible="hidden"), gr.Textbox(visible="hidden")  # what there is to show, and what is shown
         self.timer = gr.Timer(4.0)  # nothing here changes fast
 
     def wire(self) -> None:
         """Follow the run that is shown."""
-        gr.on([self.timer.tick, self.page.run_id.change], self.poll, [self.page.run_id, self.cursor],
-              [self.reading, self.legend, self.norms, self.weights, self.cursor], queue=False, show_progress="hidden",
-              api_visibility="private")
+        quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        who = [self.page.run_id, self.cursor]
+        gr.on([self.timer.tick, self.page.run_id.change], self.look, who, self.news, **quiet)
+        self.news.change(self.show, who, [self.reading, self.legend, self.norms, self.weights, self.cursor], **quiet)
 
-    def poll(self, run_id: str, cursor: str) -> list[Any]:
-        """All that is shown; what has not changed since `cursor` is left alone. New points come with every look, not with every step."""
-        try:
+    def look(self, run_id: str, cursor: str) -> str:
+        """A text that is another whenever there is something to do: with every look at the gradients, not with every step."""
+        history = self._history(run_id)
+        if cursor and not cursor.startswith(run_id):
+            return f"not {cursor}"  # is shown any more
+        return self._news(run_id, history) if history else ""
+
+    def _news(self, run_id: str, history: History) -> str:
+        return f"{run_id}/{len(history.diagnoses)}/{len(history.steps) // 10}/{history.status == 'running'}"
+
+    def _history(self, run_id: str) -> History | None:
+        with suppress(MtlError):
             history = self.page.jobs.history(run_id) if run_id else None
-            balancing = open_run(self.page.jobs.root, run_id).config.balancing if history else ""
-        except MtlError:
-            history = None
-        if history is None or history.started is None:
-            return [gr.skip()] * 5 if cursor == "" else ["", "", None, None, ""]
-        now = f"{run_id}/{len(history.diagnoses)}/{len(history.steps) // 10}/{history.status == 'running'}"
-        if now == cursor:
-            return [gr.skip()] * 5
-        if cursor and not cursor.startswith(run_id):  # a plot that gets other colours and values at once draws the old ones
-            return ["", "", None, None, ""]
+            return history if history and history.started else None
+
+    def show(self, run_id: str, cursor: str) -> list[Any]:
+        """All that is shown; plots keep their colours while the run of `cursor` is shown."""
+        history = self._history(run_id)
+        if history is None or (cursor and not cursor.startswith(run_id)):
+            return ["", "", None, None, ""]  # also before another run: a plot that gets other colours and values at once draws the old ones
         frames = [insight.norm_frame(history), insight.weight_frame(history)]
         colours = insight.task_colours(history)
         if not cursor.startswith(run_id):
             frames = [gr.LinePlot(value=frame, color_map=colours) for frame in frames]
-        return [insight.insight_html(history, balancing), legend_html(colours), *frames, now]
+        balancing = open_run(self.page.jobs.root, run_id).config.balancing
+        return [insight.insight_html(history, balancing), legend_html(colours), *frames, self._news(run_id, history)]

@@ -19,6 +19,7 @@ from mtl.ui.data_panel import DataPanel
 from mtl.ui.insight_panel import InsightPanel, SettingsPanel
 from mtl.ui.status import Buttons, legend_html, run_choices, run_name, status_html
 
+TOLD = "/told/"  # between what happened and the steps, in the news of a run
 BASIC, MORE = form.fields(basic=True), form.fields(basic=False)
 
 
@@ -80,7 +81,9 @@ class TrainTab:
             self.menu = gr.Dropdown([], label="Other runs", info="Those of this browser, and those from the terminal.", elem_id="run-menu",
                                     scale=3)
             self.delete_button = gr.Button("Delete the run shown", size="sm", scale=1, min_width=150, interactive=False, elem_id="delete")
-        self.cursor = gr.Textbox(visible="hidden")
+        # a look is taken often, and gradio takes milliseconds for each part that may change: these tell whether there is more to do
+        self.pressable, self.news = gr.Textbox(visible="hidden"), gr.Textbox(visible="hidden")
+        self.cursor = gr.Textbox(visible="hidden")  # the news that are shown
         self.timer = gr.Timer(1.0)
 
     def _wire(self) -> None:
@@ -91,13 +94,16 @@ class TrainTab:
         self.insight.wire()
         self.start_button.click(self.start, self.form_inputs(), [page.run_id, page.browser, self.menu], api_visibility="private")
         buttons = {self.pause_button: self.jobs.pause, self.resume_button: self.jobs.resume, self.stop_button: self.jobs.stop}
-        shown = [self.status, *buttons, self.delete_button, self.loss_legend, self.score_legend, self.loss_plot, self.score_plot,
-                 self.table, self.log, self.cursor]
-        look = [page.run_id, page.browser, self.cursor, self.smoothing]
-        gr.on([self.timer.tick, self.smoothing.release], self.poll, look, shown, **quiet)
-        page.run_id.change(self.poll, look, shown, **quiet).then(self.poll, look, shown, **quiet)
+        look = {"fn": self.look, "inputs": [page.run_id, page.browser], "outputs": [self.status, self.pressable, self.news], **quiet}
+        show = {"fn": self.show, "inputs": [page.run_id, self.cursor, self.smoothing],
+                "outputs": [self.loss_legend, self.score_legend, self.loss_plot, self.score_plot, self.table, self.log, self.cursor],
+                **quiet}
+        self.timer.tick(**look)
+        self.pressable.change(self.show_pressable, self.pressable, [*buttons, self.delete_button], **quiet)
+        gr.on([self.news.change, self.smoothing.release], **show)
+        page.run_id.change(**look).then(**show).then(**show)
         for button, act in buttons.items():
-            button.click(self.command(act), [page.run_id, page.browser], None, **quiet).then(self.poll, look, shown, **quiet)
+            button.click(self.command(act), [page.run_id, page.browser], None, **quiet).then(**look)
         self.menu.focus(self.list_runs, page.browser, self.menu, **quiet)
         self.menu.input(lambda run_id, browser: (run_id, browser | {"run": run_id}), [self.menu, page.browser], [page.run_id, page.browser],
                         **quiet).then(self.fill_form, page.run_id, self.form_outputs(), **quiet).then(**self.data.look)
@@ -139,41 +145,55 @@ class TrainTab:
         config.loss_weights([spec.name for spec in config.tasks])
         return config
 
-    def poll(self, run_id: str, browser: dict, cursor: str, smoothing: float) -> list:
-        """All that the page shows of the run; what has not changed since `cursor` is left alone."""
+    def look(self, run_id: str, browser: dict) -> list[str]:
+        """How the run stands; and two texts that change with it: which buttons can be pressed, and what there is to show."""
         try:
             history = self.jobs.history(run_id) if run_id else None
         except MtlError as error:
-            return [f'<div class="mtl-status">{html.escape(str(error))}</div>', *self._buttons(Buttons()), "", "", None, None, None, "", ""]
+            return [f'<div class="mtl-status">{html.escape(str(error))}</div>', "", "gone"]
         if history is None:
-            return [status_html(None, 0, ""), *self._buttons(Buttons()), "", "", None, None, None, "", ""]
+            return [status_html(None, 0, ""), "", ""]
         run = open_run(self.jobs.root, run_id)
         buttons = Buttons.of(history, run.belongs_to(browser["key"]), self.jobs.has(run_id))
-        head = [status_html(history, self.jobs.ahead(run_id), run_name(run)), *self._buttons(buttons)]
-        told = f"/told {len(history.told)}/"  # evaluations among it
-        now = f"{run_id}{told}{history.step}/{smoothing}/{bool(history.started)}"
-        cursor = cursor or ""
+        return [status_html(history, self.jobs.ahead(run_id), run_name(run)), " ".join(name for name, on in vars(buttons).items() if on),
+                self._news(run_id, history)]
+
+    def show_pressable(self, pressable: str) -> list[dict]:
+        """The buttons, of which those named can be pressed."""
+        return [gr.update(interactive=name in pressable.split()) for name in ("pause", "resume", "stop", "delete")]
+
+    def show(self, run_id: str, cursor: str, smoothing: float) -> list:
+        """All that the page shows of the run; what has not changed since `cursor` is left alone."""
+        try:
+            history = self.jobs.history(run_id) if run_id else None
+        except MtlError:
+            history = None
+        if history is None:
+            return ["", "", None, None, None, "", ""]
+        now, cursor = f"{self._news(run_id, history)}/{smoothing}", cursor or ""
         if not cursor.startswith(run_id):
             # the plots of another run are emptied first: one that gets other colours and values at once draws the old ones (gradio 6.31)
             now = f"{run_id}/"
         if now == cursor:
-            return head + [gr.skip()] * 7
-        log = gr.skip() if told in cursor else charts.log_lines(history)
-        return head + [*self._plots(history, cursor, run_id, smoothing, told in cursor), charts.last_values(history), log, now]
+            return [gr.skip()] * 7
+        scores_known = now.split(TOLD)[0] == cursor.split(TOLD)[0]
+        log = gr.skip() if scores_known else charts.log_lines(history)
+        return [*self._plots(history, cursor, run_id, smoothing, scores_known), charts.last_values(history), log, now]
+
+    def _news(self, run_id: str, history: History) -> str:
+        """A text that is another whenever there is more to show."""
+        return f"{run_id}/{history.started is not None}/{len(history.told)}{TOLD}{history.step}"  # evaluations are among what is told
 
     def _plots(self, history: History, cursor: str, run_id: str, smoothing: float, scores_known: bool) -> list:
         """Legends and plots: frames for plots that are there already; whole ones, with colours, for a run shown for the first time."""
         if history.started is None or not cursor.startswith(run_id):
             return ["", "", None, None]
-        if cursor.endswith("True"):
-            return [gr.skip(), gr.skip(), charts.loss_frame(history, smoothing), gr.skip() if scores_known else charts.score_frame(history)]
-        frames = [charts.loss_frame(history, smoothing), charts.score_frame(history)]
         colours = [charts.loss_colours(history.started), charts.score_colours(history.started)]
-        plots = [gr.LinePlot(value=frame, color_map=colour) for frame, colour in zip(frames, colours, strict=True)]
-        return [*map(legend_html, colours), *plots]
-
-    def _buttons(self, buttons: Buttons) -> list:
-        return [gr.update(interactive=on) for on in (buttons.pause, buttons.resume, buttons.stop, buttons.delete)]
+        legends = list(map(legend_html, colours))  # each time: to leave a part alone takes gradio longer
+        if cursor.startswith(f"{run_id}/True/"):  # the plots have their colours
+            return [*legends, charts.loss_frame(history, smoothing), gr.skip() if scores_known else charts.score_frame(history)]
+        frames = [charts.loss_frame(history, smoothing), charts.score_frame(history)]
+        return [*legends, *(gr.LinePlot(value=frame, color_map=colour) for frame, colour in zip(frames, colours, strict=True))]
 
     def command(self, act: Any) -> Any:
         """A handler that does `act(run id, owner's key)` and tells what went wrong."""
