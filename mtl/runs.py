@@ -125,7 +125,7 @@ def create_run(root: Path, config: RunConfig, key: str = "") -> Run:
 
     The copy makes the run its own: it can be resumed whatever becomes of the files. Raises MtlError if a file cannot be read.
     """
-    folder = root / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(16)}"
+    folder = root / _new_id()
     copies = {}
     try:
         folder.mkdir(parents=True)
@@ -144,6 +144,12 @@ def create_run(root: Path, config: RunConfig, key: str = "") -> Run:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return run
+
+
+def _new_id() -> str:
+    """A name that nobody can guess, and by which runs sort as they were made: the second, then 20 bits of its fraction, 108 of chance."""
+    now = time.time()
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{int(now % 1 * 2**20):05x}{secrets.token_hex(14)[1:]}"
 
 
 def _copy(file: Path, into: Path) -> Path:

@@ -179,8 +179,10 @@ def test_who_only_has_the_link_can_watch_and_predict_in_many_tabs_but_not_pause_
     wait_for_a_step(owner)
     sent = []
     owner.on("request", lambda request: sent.append(request) if run_id in (request.post_data or "") else None)
+    wait_for_a_step(owner)
+    looks = {request.post_data_json["fn_index"] for request in sent}
     press(owner, "pause", "paused")
-    pressed = next(request for request in sent if len(request.post_data_json["data"]) == 2)  # [run, {key, run}]: the button's call
+    pressed = next(request for request in sent if request.post_data_json["fn_index"] not in looks)  # with [run, {key, run}]
 
     # several tabs, opened while nothing new is to be drawn in the others
     friend = new_person()

@@ -208,3 +208,8 @@ def test_a_run_that_ended_while_it_was_asked_to_stop_has_ended(tmp_path):
     for status in ("running", "finished", "stopping"):
         run.log.append(StatusChanged(status))
     assert read_history(run).status == "finished"
+
+
+def test_runs_of_the_same_second_are_listed_in_the_order_in_which_they_were_made(tmp_path):
+    made = [create_run(tmp_path, make_config({"seed": seed})).id for seed in range(12)]
+    assert [run.id for run in list_runs(tmp_path)] == made[::-1]
