@@ -1,9 +1,9 @@
-"""Every benchmark of speed and memory, one after the other, and the table for the README.
+"""Every benchmark of speed and memory, one after the other, and a table with their bars.
 
-    python tests/bench/all.py [--write] [--results FILE]
+    python tests/bench/all.py [--results FILE]
 
-About 20 minutes on two cores, with nothing else running. `--write` puts the table into README.md; `--results` names a file in which what
-was measured is kept, and what it has already is not measured again."""
+About 20 minutes on two cores, with nothing else running. `--results` names a file in which what was measured is kept; what it has already
+is not measured again."""
 
 import argparse
 import json
@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-README = HERE.parents[1] / "README.md"
-BEGIN, END = "<!-- speed -->\n", "<!-- end of speed -->\n"
 COMMANDS = {"training": ["training.py"], "prediction": ["prediction.py", "--all"], "page": ["page.py"], "start": ["start.py"],
             "growth": ["growth.py"], "padding": ["padding.py", "share"]}
 
@@ -68,7 +66,6 @@ def rows(found: dict[str, dict[str, Any]]) -> list[tuple[str, str, str, bool]]:
 def main() -> None:
     """Run what is missing, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--write", action="store_true")
     parser.add_argument("--results", type=Path)
     options = parser.parse_args()
     found = json.loads(options.results.read_text()) if options.results and options.results.exists() else {}
@@ -82,10 +79,6 @@ def main() -> None:
     table = "| | measured | bar | |\n|---|---|---|---|\n" + "".join(
         f"| {what} | {value} | {bar} | {'met' if is_met else 'missed'} |\n" for what, value, bar, is_met in rows(found))
     print(table)
-    if options.write:
-        text = README.read_text(encoding="utf-8")
-        before, after = text.split(BEGIN)[0], text.split(END)[1]
-        README.write_text(before + BEGIN + table + END + after, encoding="utf-8")
 
 
 if __name__ == "__main__":
