@@ -256,7 +256,7 @@ def test_a_run_whose_settings_were_spoilt_on_disk_fails_and_the_next_one_is_trai
 
 def test_who_asks_a_model_while_the_worker_still_loads_its_libraries_waits_for_them(tmp_path):
     code = ("import sys\nfrom pathlib import Path\nfrom mtl.jobs import Jobs\njobs = Jobs(Path(sys.argv[1]))\njobs.prepare()\n"
-            "assert 'mtl.prediction' not in sys.modules\njobs.loaded()\nfrom mtl.prediction import Predictor\n"
+            "assert not jobs._loaded.is_set()\njobs.loaded()\nfrom mtl.prediction import Predictor\n"
             "assert 'mtl.runner' in sys.modules\njobs.close()")
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, cwd=Path(__file__).parents[1])
     assert done.returncode == 0, done.stderr
