@@ -157,7 +157,7 @@ def test_a_person_trains_on_a_file_of_their_own_watches_pauses_reloads_resumes_s
     wait_for("the step to move", lambda: step(page) > live)
     press(page, "stop", "stopped")
     wait_for("the message", lambda: re.search(r"Stopped at step [\d,]+\. Resume goes on", page.locator("#status").inner_text()))
-    assert can_press(page) == {"pause": False, "resume": True, "stop": False}
+    wait_for("the buttons of a stopped run", lambda: can_press(page) == {"pause": False, "resume": True, "stop": False})
 
     # the best checkpoint answers on the page as it does without a page
     web.open_tab(page, "Predict")
