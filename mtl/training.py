@@ -19,7 +19,8 @@ from mtl.events import Event, Notice, StatusChanged
 from mtl.learner import Learner
 from mtl.machine import Machine, find_machine
 
-LOGGED_STEPS = 2000  # a run logs its steps in at most so many events, each the mean over the steps since the last
+LOGGED_STEPS = 1000  # a run logs its steps in at most so many events, each the mean over the steps since the last
+LOOKS = 500  # likewise at most so many looks at the tasks' gradients
 FIRST_LOOK = 64  # dev rows
 BetweenSteps = Callable[[Learner], bool]
 
@@ -53,8 +54,8 @@ def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: 
     if learner.progress.step == 0:  # where it starts from: what chance gives, which a few rows can tell while somebody waits
         yield replace(learner.evaluate(sample(learner.dev_split, FIRST_LOOK, config.seed), "dev", learner.model), is_best=False)
     rate = norm = 0.0
-    log_every = max(1, learner.total_steps // LOGGED_STEPS)
-    learner.stepper.diagnoser.at_most_every(log_every)
+    log_every = -(-learner.total_steps // LOGGED_STEPS)
+    learner.stepper.diagnoser.at_most_every(-(-learner.total_steps // LOOKS))
     while learner.progress.step < learner.total_steps and not learner.patience_is_over:
         epoch, done = divmod(learner.progress.step, learner.steps_per_epoch)
         for step in learner.plan(epoch)[done:]:

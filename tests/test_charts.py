@@ -2,7 +2,11 @@
 
 import json
 import math
+from itertools import product
 
+import gradio as gr
+import numpy as np
+import pandas as pd
 import pytest
 
 from mtl.config import MAX_TASKS
@@ -17,11 +21,11 @@ from mtl.ui.charts import (
     last_values,
     log_lines,
     loss_colours,
-    loss_frame,
+    loss_lines,
     plain,
     points_each,
     score_colours,
-    score_frame,
+    score_lines,
     smooth,
     speed,
     thin,
@@ -48,23 +52,26 @@ def history(steps: int = 0, evaluations: int = 0, tasks: tuple[str, ...] = ("int
     return made
 
 
-def points(frame, series: str) -> list[tuple[int, float]]:
-    of_series = frame[(frame.series == series)].dropna()
-    return list(zip(of_series.iloc[:, 0].tolist(), of_series.iloc[:, 1].tolist(), strict=True))
+def points(data, series: str) -> list[tuple[int, float]]:
+    return [(step, value) for step, value, name in data["data"] if name == series and value is not None]
 
 
-def sent(frame) -> int:
-    """Bytes of the frame as a page gets it."""
-    rows = frame.astype(object).where(frame.notna(), None).values.tolist()
-    return len(json.dumps(rows, separators=(",", ":"), ensure_ascii=False).encode())
+def names(data) -> list[str]:
+    """The series in the order in which they come."""
+    return list(dict.fromkeys(name for _, _, name in data["data"]))
+
+
+def sent(data) -> int:
+    """Bytes of the plot's data as a page gets it."""
+    return len(json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode())
 
 
 @pytest.mark.parametrize("tasks", [1, 3, MAX_TASKS])
 @pytest.mark.parametrize("name", ["t", "\u96ea" * 60], ids=["short", "long"])
 def test_a_plot_is_no_larger_for_a_long_run_of_many_tasks_with_long_names(tasks, name):
     made = history(5000, 3000, tuple(f"{name}{number}" for number in range(tasks)), loss=lambda step: 1 / step)
-    assert LOSS_BYTES / 3 < sent(loss_frame(made, 0.6)) < 1.1 * LOSS_BYTES
-    assert SCORE_BYTES / 3 < sent(score_frame(made)) < 1.1 * SCORE_BYTES
+    assert LOSS_BYTES / 3 < sent(loss_lines(made, 0.6)) < 1.1 * LOSS_BYTES
+    assert SCORE_BYTES / 3 < sent(score_lines(made)) < 1.1 * SCORE_BYTES
 
 
 @pytest.mark.parametrize(("lengths", "room", "each"), [
@@ -76,11 +83,11 @@ def test_short_series_leave_their_share_of_the_points_to_the_others(lengths, roo
 @pytest.mark.parametrize("count", [0, 1, 70, 5000])
 def test_a_series_has_at_most_300_points_and_always_the_last_one(count):
     made = history(count, count)
-    for frame, wanted in ((loss_frame(made, 0.0), {"intent train", "intent dev", "slots train", "slots dev"}),
-                          (score_frame(made), {"intent accuracy", "slots f1", EVERYTHING})):
-        assert set(frame.series) == wanted
+    for data, wanted in ((loss_lines(made, 0.0), {"intent train", "intent dev", "slots train", "slots dev"}),
+                         (score_lines(made), {"intent accuracy", "slots f1", EVERYTHING})):
+        assert set(names(data)) == wanted
         for series in wanted:
-            found = points(frame, series)
+            found = points(data, series)
             assert len(found) == count if count < 90 else 90 < len(found) <= MAX_POINTS
             steps = [step for step, _ in found]
             assert steps == sorted(set(steps)) and steps[-1:] == ([count] if count else [])
@@ -94,34 +101,42 @@ def test_thinning_spreads_evenly_and_keeps_both_ends():
 
 
 def test_every_series_is_there_from_the_first_draw_in_the_order_of_its_colours():
-    for frame, colours in ((loss_frame(history(), 0.5), loss_colours(started("intent", "slots"))),
-                           (score_frame(history()), score_colours(started("intent", "slots")))):
-        assert frame.series.tolist() == list(colours)
-        assert frame.iloc[:, 1].isna().all()
-    later = loss_frame(history(5, 5), 0.5)
-    assert later.series.tolist()[:4] == list(loss_colours(started("intent", "slots")))
+    for data, colours in ((loss_lines(history(), 0.5), loss_colours(started("intent", "slots"))),
+                          (score_lines(history()), score_colours(started("intent", "slots")))):
+        assert data["data"] == [[0, None, name] for name in colours]
+    assert names(loss_lines(history(5, 5), 0.5)) == list(loss_colours(started("intent", "slots")))
 
 
-def test_a_frame_has_the_same_types_empty_and_full():
-    for make in (lambda made: loss_frame(made, 0.5), score_frame):
-        assert make(history()).dtypes.tolist() == make(history(5, 5)).dtypes.tolist()
+def test_a_plot_s_data_is_what_gradio_would_make_of_the_same_rows_in_a_frame():
+    for made, (plot, y) in product((history(), history(5, 5)), ((lambda made: loss_lines(made, 0.5), "loss"), (score_lines, "score"))):
+        data = plot(made)
+        frame = pd.DataFrame(data["data"], columns=data["columns"]).astype({"step": "int64", y: "float64", "series": "object"})
+        assert gr.LinePlot(x="step", y=y, color="series").postprocess(frame).model_dump() == data
+
+
+def smoothed(values: list[float], factor: float) -> list[float]:
+    return smooth(np.array(values)[:, None], factor)[:, 0].tolist()
 
 
 def test_smoothing_0_changes_nothing_and_more_of_it_draws_a_constant_as_a_constant():
-    noisy = [(step, (-1.0) ** step + step / 10) for step in range(1, 50)]
-    assert smooth(noisy, 0.0) == noisy
-    assert [value for _, value in smooth([(step, 3.0) for step in range(30)], 0.9)] == pytest.approx([3.0] * 30)
-    swings = [abs(later[1] - earlier[1]) for earlier, later in zip(smooth(noisy, 0.9), smooth(noisy, 0.9)[1:], strict=False)]
-    assert max(swings[10:]) < 0.5
-    assert smooth([], 0.9) == []
+    noisy = [(-1.0) ** step + step / 10 for step in range(1, 50)]
+    assert smoothed(noisy, 0.0) == pytest.approx(noisy)
+    assert smoothed([3.0] * 30, 0.9) == pytest.approx([3.0] * 30)
+    swings = np.abs(np.diff(smoothed(noisy, 0.9)))
+    assert swings[10:].max() < 0.5
+    assert smoothed([], 0.9) == []
+
+
+def test_smoothing_passes_over_what_is_not_there():
+    assert smoothed([1.0, math.nan, 2.0, math.nan, 3.0], 0.5)[::2] == pytest.approx(smoothed([1.0, 2.0, 3.0], 0.5))
 
 
 def test_only_the_training_loss_is_smoothed():
     made = history(40, 40, loss=lambda step: step % 2)
-    frame = loss_frame(made, 0.9)
-    assert [loss for _, loss in points(frame, "intent dev")] == [step % 2 for step in range(1, 41)]
-    assert 0.3 < points(frame, "intent train")[-1][1] < 0.7
-    assert [loss for _, loss in points(loss_frame(made, 0.0), "intent train")] == [step % 2 for step in range(1, 41)]
+    data = loss_lines(made, 0.9)
+    assert [loss for _, loss in points(data, "intent dev")] == [step % 2 for step in range(1, 41)]
+    assert 0.3 < points(data, "intent train")[-1][1] < 0.7
+    assert [loss for _, loss in points(loss_lines(made, 0.0), "intent train")] == [step % 2 for step in range(1, 41)]
 
 
 def test_a_loss_that_was_no_number_or_a_task_left_out_of_a_step_leaves_a_gap():
@@ -130,10 +145,10 @@ def test_a_loss_that_was_no_number_or_a_task_left_out_of_a_step_leaves_a_gap():
     for step, losses in enumerate([{"intent": 1.0}, {"slots": 2.0}, {"intent": None, "slots": 4.0}], 1):
         made.add(Logged(0.0, StepDone(step, 0.0, losses, 0.0, 0.0, 1.0, 1.0)))
     made.add(Logged(0.0, Evaluated(3, 0.0, "dev", {"intent": None}, {"intent": {"accuracy": 0.5}, "slots": {}}, 0.5, 0.5, False, 0.1)))
-    frame = loss_frame(made, 0.0)
-    assert points(frame, "intent train") == [(1, 1.0)] and points(frame, "slots train") == [(2, 2.0), (3, 4.0)]
-    assert points(frame, "intent dev") == [] and points(score_frame(made), "slots f1") == []
-    assert points(score_frame(made), "intent accuracy") == [(3, 0.5)]
+    data = loss_lines(made, 0.0)
+    assert points(data, "intent train") == [(1, 1.0)] and points(data, "slots train") == [(2, 2.0), (3, 4.0)]
+    assert points(data, "intent dev") == [] and points(score_lines(made), "slots f1") == []
+    assert points(score_lines(made), "intent accuracy") == [(3, 0.5)]
     table = last_values(made)
     assert table["train loss"].tolist() == ["1.0000", "4.0000"] and table["dev loss"].tolist() == ["-", "-"]
     assert log_lines(made)
@@ -142,8 +157,8 @@ def test_a_loss_that_was_no_number_or_a_task_left_out_of_a_step_leaves_a_gap():
 def test_the_measure_of_the_test_rows_is_not_drawn_among_dev():
     made = history(3, 2)
     made.add(Logged(0.0, Evaluated(3, 0.0, "test", {"intent": 9.0}, {"intent": {"accuracy": 1.0}}, 1.0, 1.0, False, 0.1)))
-    assert [step for step, _ in points(loss_frame(made, 0.0), "intent dev")] == [1, 2]
-    assert [step for step, _ in points(score_frame(made), EVERYTHING)] == [1, 2]
+    assert [step for step, _ in points(loss_lines(made, 0.0), "intent dev")] == [1, 2]
+    assert [step for step, _ in points(score_lines(made), EVERYTHING)] == [1, 2]
 
 
 def test_all_series_of_a_plot_have_colours_of_their_own():
@@ -155,8 +170,8 @@ def test_all_series_of_a_plot_have_colours_of_their_own():
 
 def test_a_task_s_name_is_never_markup():
     assert plain("<b>x</b>") == "‹b›x‹/b›"
-    frame = loss_frame(history(2, 2, tasks=("<script>",)), 0.0)
-    assert set(frame.series) == {"‹script› train", "‹script› dev"} and len(points(frame, "‹script› train")) == 2
+    data = loss_lines(history(2, 2, tasks=("<script>",)), 0.0)
+    assert set(names(data)) == {"‹script› train", "‹script› dev"} and len(points(data, "‹script› train")) == 2
 
 
 def test_the_table_shows_the_last_values_and_all_scores():

@@ -1,12 +1,14 @@
 """mtl/ui/insight.py: what the looks at the tasks' gradients say, and what the settings will do, in words and colours."""
 
+from collections import Counter
+
 import pytest
 
 from mtl.events import Diagnosed, RunStarted, StepDone
 from mtl.methods import METHODS, SAMPLINGS_FOR
 from mtl.runs import History
 from mtl.sampling import SAMPLINGS
-from mtl.ui.insight import insight_html, method_html, norm_frame, outlook_html, reading, weight_frame
+from mtl.ui.insight import insight_html, method_html, norm_lines, outlook_html, reading, weight_lines
 
 STARTED = RunStarted(0, 5000, 100, {"topic": {}, "<tags>": {}}, 40, 10, 1000, "cpu", "fp32", 1, 1, 77)
 
@@ -56,9 +58,10 @@ def test_the_heat_map_of_many_pairs_has_fewer_columns():
 def test_norms_and_weights_are_thinned_and_have_every_series_from_the_start():
     made = History(started=STARTED, diagnoses=looks([0.1] * 1000))
     made.steps = [StepDone(step, 0.0, {}, 0.0, 0.0, 0.0, 0.0, {"topic": 1.0, "<tags>": 0.5}) for step in range(1, 1001)]
-    for of_run in (norm_frame(made), weight_frame(made)):
-        assert of_run.groupby("series").size().max() <= 151 and set(of_run["series"][:2]) == {"topic", "‹tags›"}
-    assert weight_frame(made).iloc[-1, 1] == pytest.approx(0.5)
+    for of_run in (norm_lines(made), weight_lines(made)):
+        series = Counter(name for _, _, name in of_run["data"])
+        assert max(series.values()) <= 151 and list(series) == ["topic", "‹tags›"]
+    assert weight_lines(made)["data"][-1] == [1000, 0.5, "‹tags›"]
 
 
 def test_the_outlook_counts_rows_that_are_labelled_together_once():

@@ -1,12 +1,14 @@
-"""From a run's history to the frames, tables and lines that the page shows. Knows pandas, not Gradio."""
+"""From a run's history to the curves, tables and lines that the page shows. Knows pandas, not Gradio."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import orjson
 import pandas as pd
 
-from mtl.events import Evaluated, RunStarted, StepDone, describe
+from mtl.events import Evaluated, Event, RunStarted, StepDone, describe
 from mtl.runs import History
 
 MAX_POINTS = 300  # per series: more cannot be told apart
@@ -22,6 +24,8 @@ RIGHT_COLOUR = "#8b8b8b"
 EVERYTHING = "everything right"
 LAST_COLUMNS = ["task", "kind", "train loss", "dev loss", "dev scores"]
 LOSS_COLUMNS, SCORE_COLUMNS = ["step", "loss", "series"], ["step", "score", "series"]
+Curve = tuple[np.ndarray, np.ndarray]  # steps, and the values at them
+PlotData = dict[str, Any]  # as gradio's plots send it to the page, which they would make from a frame in four times the time
 
 
 def colours(labels: Sequence[str]) -> dict[str, str]:
@@ -41,39 +45,50 @@ def score_colours(started: RunStarted) -> dict[str, str]:
     return colours | {EVERYTHING: RIGHT_COLOUR}
 
 
-def loss_frame(history: History, smoothing: float) -> pd.DataFrame:
+def loss_lines(history: History, smoothing: float) -> PlotData:
     """Training loss (smoothed) and dev loss (as measured) per task over steps."""
-    looks, series = _dev(history), {}
-    for task in history.started.tasks:
-        points = [(step.step, step.losses[task]) for step in history.steps if step.losses.get(task) is not None]
-        series[f"{plain(task)} train"] = smooth(points, smoothing)
-        series[f"{plain(task)} dev"] = [(seen.step, seen.losses[task]) for seen in looks if task in seen.losses]
-    return line_frame(series, LOSS_COLUMNS, LOSS_BYTES)
+    looks, tasks = _dev(history), list(history.started.tasks)
+    trained = curves(tasks, history.steps, [[*map(step.losses.get, tasks)] for step in history.steps], smoothing)
+    seen = curves(tasks, looks, [[*map(look.losses.get, tasks)] for look in looks])
+    series = {f"{plain(task)} {split}": of_split[task] for task in tasks for split, of_split in (("train", trained), ("dev", seen))}
+    return line_data(series, LOSS_COLUMNS, LOSS_BYTES)
 
 
-def score_frame(history: History) -> pd.DataFrame:
+def score_lines(history: History) -> PlotData:
     """The main dev score of every task, and the share of rows with everything right, over steps."""
-    looks = _dev(history)
-    series = {_main_series(task, facts): [(seen.step, seen.scores[task][facts["main_score"]]) for seen in looks if seen.scores.get(task)]
-              for task, facts in history.started.tasks.items()}
-    return line_frame(series | {EVERYTHING: [(seen.step, seen.everything_right) for seen in looks]}, SCORE_COLUMNS, SCORE_BYTES)
+    looks, tasks = _dev(history), history.started.tasks
+    names = [*(_main_series(task, facts) for task, facts in tasks.items()), EVERYTHING]
+    values = [[*(look.scores.get(task, {}).get(facts["main_score"]) for task, facts in tasks.items()), look.everything_right]
+              for look in looks]
+    return line_data(curves(names, looks, values), SCORE_COLUMNS, SCORE_BYTES)
 
 
 def _dev(history: History) -> list[Evaluated]:
-    return [seen for seen in history.evaluations if seen.split == "dev"]
+    """No more of them than can be drawn."""
+    return thin([seen for seen in history.evaluations if seen.split == "dev"])
 
 
-def smooth(points: Sequence[tuple[int, float]], factor: float) -> list[tuple[int, float]]:
-    """Exponential moving average, debiased (as in Adam) so that its beginning is not drawn to 0."""
-    means = pd.Series([value for _, value in points], dtype="float64").ewm(alpha=1 - factor).mean()
-    return [(step, mean) for (step, _), mean in zip(points, means.tolist(), strict=True)]
+def curves(names: Sequence[str], events: Sequence[Event], values: Sequence[Sequence[float | None]], smoothing: float = 0.0,
+           ) -> dict[str, Curve]:
+    """The curve of each of `names`, from the values (event, name) that it has at the steps of `events`; None leaves a gap."""
+    steps = np.array([event.step for event in events], np.int64)
+    table = np.array(values, np.float64).reshape(len(events), len(names))
+    smoothed = smooth(table, smoothing) if smoothing else table
+    return {name: (steps[known], column[known]) for name, column, known in zip(names, smoothed.T, ~np.isnan(table).T, strict=True)}
+
+
+def smooth(table: np.ndarray, factor: float) -> np.ndarray:
+    """Exponential moving average down each column, debiased (as in Adam) so that its beginning is not drawn to 0. NaN is passed over."""
+    return pd.DataFrame(table).ewm(alpha=1 - factor, ignore_na=True).mean().to_numpy()
 
 
 def thin(points: Sequence, most: int = MAX_POINTS) -> list:
     """At most `most` of `points`, evenly spread, the last one always among them."""
-    if len(points) <= most:
-        return list(points)
-    return [points[round(index * (len(points) - 1) / (most - 1))] for index in range(most)]
+    return [points[place] for place in _places(len(points), most)]
+
+
+def _places(count: int, most: int) -> list[int]:
+    return list(range(count)) if count <= most else [round(index * (count - 1) / (most - 1)) for index in range(most)]
 
 
 def last_values(history: History) -> pd.DataFrame:
@@ -118,19 +133,22 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def line_frame(series: Mapping[str, Sequence[tuple[int, float | None]]], columns: list[str], size: int,
-               most: int = MAX_POINTS) -> pd.DataFrame:
-    """A frame for a line plot: step, value, series; thinned so that it is about `size` bytes of JSON and no series has more than `most`
-    points. Every series has a first row, so that its colour and its place in the legend are there before its first point."""
+def line_data(series: Mapping[str, Curve], columns: list[str], size: int, most: int = MAX_POINTS) -> PlotData:
+    """A line plot's data: step, value, series; thinned so that it is about `size` bytes of JSON and no series has more than `most` points.
+    Every series has a first row, so that its colour and its place in the legend are there before its first point."""
     room = size // (20 + max(len(name.encode()) for name in series)) - len(series)
-    most = min(most, points_each(map(len, series.values()), room))
-    rows = [(0, None, name) for name in series]
-    for name, points in series.items():
-        rows += [(step, value, name) for step, value in thin(points, most)]
-    steps, values, names = zip(*rows, strict=True)
-    rounded = [np.nan if value is None else float(f"{value:.{DIGITS}g}") for value in values]
-    return pd.DataFrame({columns[0]: np.array(steps, np.int64), columns[1]: np.array(rounded, np.float64),
-                         columns[2]: pd.Series(names, dtype=object)})  # pandas' own strings take longer than all else
+    most = min(most, points_each((len(steps) for steps, _ in series.values()), room))
+    rows = [[0, None, name] for name in series]
+    for name, (steps, values) in series.items():
+        places = _places(len(steps), most)
+        rows += [[step, float(f"{value:.{DIGITS}g}"), name] for step, value in zip(steps[places].tolist(), values[places], strict=True)]
+    return {"columns": columns, "data": rows, "datatypes": dict(zip(columns, ("quantitative", "quantitative", "nominal"), strict=True)),
+            "mark": "line"}
+
+
+def sealed(data: PlotData) -> PlotData:
+    """`data` with its rows as JSON already. Gradio looks for a file in every cell, three times, which takes longer than all else."""
+    return data | {"data": orjson.Fragment(orjson.dumps(data["data"]))}
 
 
 def points_each(lengths: Iterable[int], room: int) -> int:

@@ -2,15 +2,18 @@
 weights do. Pure functions of a run's history."""
 
 import html
-from statistics import fmean, median
+import math
+from collections.abc import Sequence
+from operator import itemgetter
+from statistics import median
 
-import pandas as pd
+import numpy as np
 
 from mtl.events import Diagnosed
 from mtl.methods import METHODS, SAMPLINGS_FOR
 from mtl.runs import History
 from mtl.sampling import outlook
-from mtl.ui.charts import HUES, line_frame, plain, smooth
+from mtl.ui.charts import HUES, PlotData, curves, line_data, plain, thin
 
 COLUMNS, CELLS = 60, 180  # of the heat map: at most so many columns, and about so many cells in all
 MOST, PLOT_BYTES = 150, 13_000  # points per series of these plots, and what each may carry
@@ -24,13 +27,12 @@ def reading(diagnoses: list[Diagnosed], balancing: str) -> str:
     """What the looks say, in a sentence or three, for somebody who has never seen a gradient."""
     if not diagnoses:
         return "Nothing was looked at yet."
-    pairs = [(one, other, [look.cosines[place][2] for look in diagnoses if look.cosines[place][2] is not None])
-             for place, (one, other, _) in enumerate(diagnoses[0].cosines)]
-    pairs = [(one, other, cosines) for one, other, cosines in pairs if cosines]
-    if not pairs:
+    cosines = _cosines(diagnoses)
+    counts = (~np.isnan(cosines)).sum(0)
+    if not counts.any():
         return "The gradients were too small to compare."
-    against = {(one, other): fmean(cosine < AGAINST for cosine in cosines) for one, other, cosines in pairs}
-    worst, share = max(against.items(), key=lambda entry: entry[1])
+    against = (cosines < AGAINST).sum(0) / np.maximum(counts, 1)  # NaN is below nothing
+    worst, share = diagnoses[0].cosines[against.argmax()], against.max()
     looks = f"{len(diagnoses)} look{'s' * (len(diagnoses) != 1)}"
     is_gradient = METHODS[balancing].is_gradient
     if share < RARELY:
@@ -41,7 +43,7 @@ def reading(diagnoses: list[Diagnosed], balancing: str) -> str:
     else:
         words = f"{worst[0]} and {worst[1]} often disagree (in {share:.0%} of {looks})" + (
             "." if is_gradient else ": PCGrad or UPGrad may be worth a try, and 'Did it help?' tells whether they belong together.")
-    norms = {task: median(look.norms[task] for look in diagnoses) for task in diagnoses[0].norms}
+    norms = {task: median([look.norms[task] for look in diagnoses]) for task in diagnoses[0].norms}
     longest, shortest = max(norms, key=norms.get), min(norms, key=norms.get)
     if norms[shortest] > 0 and norms[longest] / norms[shortest] >= LONGER:
         words += (f" The gradient of {longest} is {norms[longest] / norms[shortest]:.0f} times as long as that of {shortest}: the encoder "
@@ -57,8 +59,11 @@ def insight_html(history: History, balancing: str) -> str:
         return "<p>One task has nobody to get along with.</p>"
     if not history.diagnoses:
         return "<p>The tasks' gradients are compared every few steps, if 'Diagnose every' is above 0 and the encoder is trained.</p>"
-    rows = "".join(_heat_row(history.diagnoses, place, f"{one} and {other}")
-                   for place, (one, other, _) in enumerate(history.diagnoses[0].cosines))
+    cosines, looks, pairs = _cosines(history.diagnoses), len(history.diagnoses), history.diagnoses[0].cosines
+    edges = np.linspace(0, looks, 1 + min(COLUMNS, max(1, CELLS // len(pairs)), looks)).astype(int)
+    steps = [history.diagnoses[edge - 1].step for edge in edges[1:]]
+    means, whole = _means(cosines, edges[:-1]), _means(cosines, [0])[0]
+    rows = "".join(_heat_row(f"{one} and {other}", steps, means[:, place], whole[place]) for place, (one, other, _) in enumerate(pairs))
     first, last = history.diagnoses[0].step, history.diagnoses[-1].step
     return (f'<div class="mtl-report"><p>{html.escape(reading(history.diagnoses, balancing))}</p>'
             f"<p><b>Do their gradients point the same way?</b> Steps {first:,} to {last:,}; on the encoder's last layer. "
@@ -66,37 +71,44 @@ def insight_html(history: History, balancing: str) -> str:
             f'<div class="mtl-heat">{rows}</div></div>')
 
 
-def _heat_row(diagnoses: list[Diagnosed], place: int, name: str) -> str:
-    """One pair; where there are more looks than columns, a cell is the mean of its neighbours."""
-    columns = min(COLUMNS, max(1, CELLS // len(diagnoses[0].cosines)), len(diagnoses))
+def _cosines(diagnoses: list[Diagnosed]) -> np.ndarray:
+    """(looks, pairs); NaN where a gradient was too small."""
+    return np.array([[*map(itemgetter(2), look.cosines)] for look in diagnoses], np.float64)
+
+
+def _means(cosines: np.ndarray, starts: Sequence[int]) -> np.ndarray:
+    """For each pair the means of the looks from each of `starts` to the next (starts, pairs); NaN where none is known."""
+    known = ~np.isnan(cosines)
+    sums, counts = (np.add.reduceat(values, starts, axis=0) for values in (np.where(known, cosines, 0.0), known.astype(int)))
+    return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+
+
+def _heat_row(name: str, steps: list[int], cosines: np.ndarray, mean: float) -> str:
+    """One pair: a cell for each of `steps`, the last one of those whose mean it shows."""
     cells = []
-    for column in range(columns):
-        part = diagnoses[column * len(diagnoses) // columns:(column + 1) * len(diagnoses) // columns]
-        known = [look.cosines[place][2] for look in part if look.cosines[place][2] is not None]
-        if not known:
+    for step, cosine in zip(steps, cosines.tolist(), strict=True):
+        if math.isnan(cosine):
             cells.append("<i></i>")
             continue
-        cosine = fmean(known)
         colour = "#2563eb" if cosine >= 0 else "#dc2626"
         cells.append(f'<i style="background:{colour};opacity:{0.12 + 0.88 * min(1, 2 * abs(cosine)):.2f}" '
-                     f'title="step {part[-1].step:,}: cosine {cosine:+.2f}"></i>')
-    values = [look.cosines[place][2] for look in diagnoses if look.cosines[place][2] is not None]
-    mean = f"{fmean(values):+.2f}" if values else "-"
-    return f"<b>{html.escape(name)}</b><span>{''.join(cells)}</span><small>mean {mean}</small>"
+                     f'title="step {step:,}: cosine {cosine:+.2f}"></i>')
+    told = "-" if math.isnan(mean) else f"{mean:+.2f}"
+    return f"<b>{html.escape(name)}</b><span>{''.join(cells)}</span><small>mean {told}</small>"
 
 
-def norm_frame(history: History) -> pd.DataFrame:
+def norm_lines(history: History) -> PlotData:
     """How long each task's gradient is, over steps."""
-    series = {plain(task): [(look.step, look.norms[task]) for look in history.diagnoses if task in look.norms]
-              for task in history.started.tasks}
-    return line_frame(series, NORM_COLUMNS, PLOT_BYTES, MOST)
+    looks, tasks = thin(history.diagnoses, MOST), list(history.started.tasks)
+    norms = [[*map(look.norms.get, tasks)] for look in looks]
+    return line_data(curves(list(map(plain, tasks)), looks, norms), NORM_COLUMNS, PLOT_BYTES, MOST)
 
 
-def weight_frame(history: History) -> pd.DataFrame:
+def weight_lines(history: History) -> PlotData:
     """The weight of each task's loss, over steps, a little smoothed: random ones would be a carpet."""
-    series = {plain(task): smooth([(step.step, step.weights[task]) for step in history.steps if task in step.weights], 0.6)
-              for task in history.started.tasks}
-    return line_frame(series, WEIGHT_COLUMNS, PLOT_BYTES, MOST)
+    tasks = list(history.started.tasks)
+    weights = [[*map(step.weights.get, tasks)] for step in history.steps]
+    return line_data(curves(list(map(plain, tasks)), history.steps, weights, smoothing=0.6), WEIGHT_COLUMNS, PLOT_BYTES, MOST)
 
 
 def task_colours(history: History) -> dict[str, str]:

@@ -10,6 +10,7 @@ import gradio as gr
 from mtl.errors import MtlError
 from mtl.runs import History, open_run
 from mtl.ui import insight
+from mtl.ui.charts import sealed
 from mtl.ui.status import legend_html
 
 if TYPE_CHECKING:
@@ -87,9 +88,9 @@ class InsightPanel:
         history = self._history(run_id)
         if history is None or (cursor and not cursor.startswith(run_id)):
             return ["", "", None, None, ""]  # also before another run: a plot that gets other colours and values at once draws the old ones
-        frames = [insight.norm_frame(history), insight.weight_frame(history)]
+        lines = [sealed(insight.norm_lines(history)), sealed(insight.weight_lines(history))]
         colours = insight.task_colours(history)
         if not cursor.startswith(run_id):
-            frames = [gr.LinePlot(value=frame, color_map=colours) for frame in frames]
+            lines = [gr.LinePlot(value=data, color_map=colours) for data in lines]
         balancing = open_run(self.page.jobs.root, run_id).config.balancing
-        return [insight.insight_html(history, balancing), legend_html(colours), *frames, self._news(run_id, history)]
+        return [insight.insight_html(history, balancing), legend_html(colours), *lines, self._news(run_id, history)]

@@ -20,6 +20,7 @@ from mtl.ui.insight_panel import InsightPanel, SettingsPanel
 from mtl.ui.status import Buttons, legend_html, run_choices, run_name, status_html
 
 TOLD = "/told/"  # between what happened and the steps, in the news of a run
+EARLY, REDRAWN = 5, 2  # steps that are each drawn at once; seconds of training that are drawn together from then on
 BASIC, MORE = form.fields(basic=True), form.fields(basic=False)
 
 
@@ -181,19 +182,24 @@ class TrainTab:
         return [*self._plots(history, cursor, run_id, smoothing, scores_known), charts.last_values(history), log, now]
 
     def _news(self, run_id: str, history: History) -> str:
-        """A text that is another whenever there is more to show."""
-        return f"{run_id}/{history.started is not None}/{len(history.told)}{TOLD}{history.step}"  # evaluations are among what is told
+        """A text that is another whenever there is more to show: every step at first, and then, as to draw takes a browser long, what
+        `REDRAWN` seconds of training have brought."""
+        drawn = history.step
+        if history.status == "running" and len(history.steps) > EARLY:
+            drawn = f"{history.steps[-1].seconds // REDRAWN:.0f} x {REDRAWN} s"
+        return f"{run_id}/{history.started is not None}/{len(history.told)}{TOLD}{drawn}"  # evaluations are among what is told
 
     def _plots(self, history: History, cursor: str, run_id: str, smoothing: float, scores_known: bool) -> list:
-        """Legends and plots: frames for plots that are there already; whole ones, with colours, for a run shown for the first time."""
+        """Legends and plots: data for plots that are there already; whole ones, with colours, for a run shown for the first time."""
         if history.started is None or not cursor.startswith(run_id):
             return ["", "", None, None]
         colours = [charts.loss_colours(history.started), charts.score_colours(history.started)]
         legends = list(map(legend_html, colours))  # each time: to leave a part alone takes gradio longer
+        loss = charts.sealed(charts.loss_lines(history, smoothing))
         if cursor.startswith(f"{run_id}/True/"):  # the plots have their colours
-            return [*legends, charts.loss_frame(history, smoothing), gr.skip() if scores_known else charts.score_frame(history)]
-        frames = [charts.loss_frame(history, smoothing), charts.score_frame(history)]
-        return [*legends, *(gr.LinePlot(value=frame, color_map=colour) for frame, colour in zip(frames, colours, strict=True))]
+            return [*legends, loss, gr.skip() if scores_known else charts.sealed(charts.score_lines(history))]
+        lines = [loss, charts.sealed(charts.score_lines(history))]
+        return [*legends, *(gr.LinePlot(value=data, color_map=colour) for data, colour in zip(lines, colours, strict=True))]
 
     def command(self, act: Any) -> Any:
         """A handler that does `act(run id, owner's key)` and tells what went wrong."""

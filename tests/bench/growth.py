@@ -29,7 +29,7 @@ from mtl.events import CheckpointSaved, Diagnosed, Evaluated, Event, RunStarted,
 from mtl.jobs import Jobs
 from mtl.runs import Run, create_run
 
-STEPS, LOGGED = 100_000, 2000
+STEPS, LOGGED = 100_000, 1000
 RUNS, TRAINED = 500, 800
 KEY = "an owner's key"
 POLL_KIB, POLL_MS, MENU_MS, GROWTH = 50, 20, 300, 1.1
@@ -54,8 +54,9 @@ def told_by(tasks: int, labels: int, evaluations: int, steps: int = STEPS, logge
         epoch = step * evaluations / steps
         yield StepDone(step, epoch, {name: draws.random() for name in names}, draws.random() / 1e4, draws.random(), 300 * draws.random(),
                        step / 10, {name: draws.random() for name in names})
-        yield Diagnosed(step, {name: draws.random() for name in names},
-                        [[one, other, draws.uniform(-1, 1)] for one in names for other in names if one < other])
+        if step % (2 * every) == 0:
+            yield Diagnosed(step, {name: draws.random() for name in names},
+                            [[one, other, draws.uniform(-1, 1)] for one in names for other in names if one < other])
         if step % max(every, steps // evaluations) == 0:
             yield Evaluated(step, epoch, "dev", {name: draws.random() for name in names},
                             {name: {score: draws.random() for score in SCORES[kind]} for name, kind in names.items()}, draws.random(),
@@ -122,7 +123,8 @@ def polls(folder: Path, times: int = 40) -> dict[str, float]:
                     cursor = show(cursor)[0][-1]
                 looks, shows = [], []
                 for number in range(times):
-                    run.log.append(StepDone(**vars(events[0]) | {"step": STEPS + 1 + number}) if number % 4 else events[2])
+                    later = {"step": STEPS + 1 + number, "seconds": STEPS / 10 + 2 * number}
+                    run.log.append(StepDone(**vars(events[0]) | later) if number % 4 else events[2])
                     if name != "Train":
                         run.log.append(events[1])
                     looks.append(look(cursor)[1:])
