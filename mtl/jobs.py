@@ -56,6 +56,7 @@ class Jobs:
         self._changed = threading.Condition()
         self._worker: threading.Thread | None = None
         self._loaded = threading.Event()
+        self._rehearses = False
         self._closed = False
         self._readers: OrderedDict[str, RunReader] = OrderedDict()
         self._reading = threading.Lock()
@@ -75,13 +76,15 @@ class Jobs:
             return reader.refresh().copy()
 
     def prepare(self) -> None:
-        """Somebody is here: load what a training needs, in the worker, before it is asked for."""
+        """Somebody is here: load what a training needs, in the worker, and try it, before it is asked for."""
         with self._changed:
+            self._rehearses = True
             self._start_worker()
 
     def loaded(self) -> None:
         """Return when the worker has loaded torch and transformers: their imports fail if two threads are at them at once."""
-        self.prepare()
+        with self._changed:
+            self._start_worker()
         self._loaded.wait(300)
 
     def delete(self, run_id: str, key: str) -> None:
@@ -239,9 +242,11 @@ class Jobs:
     def _work(self) -> None:
         try:
             from mtl import prediction  # noqa: F401 - for those who wait in `loaded`
-            from mtl.runner import carry_out  # some seconds: torch and transformers
+            from mtl.runner import carry_out, rehearse  # some seconds: torch and transformers
         finally:
             self._loaded.set()
+        if self._rehearses:
+            rehearse(lambda: bool(self._jobs) or self._closed)
 
         while True:
             with self._changed:

@@ -141,8 +141,8 @@ def build_model(encoder: PreTrainedModel, specs: Sequence[TaskSpec], *, pooling:
                              normalize=normalize, dropout=dropout, max_length=max_length, base=base, lora_rank=lora_rank,
                              only_heads=only_heads)
     model = MultiTaskModel(config)
-    weights = {name: weight for name, weight in encoder.state_dict().items() if name in model.encoder.state_dict()}
-    model.encoder.load_state_dict(weights)
+    wanted = model.encoder.state_dict()
+    model.encoder.load_state_dict({name: weight for name, weight in encoder.state_dict().items() if name in wanted})
     if lora_rank:
         add_adapters(model.encoder, lora_rank, encoder_dropout or 0.0)
     if only_heads:

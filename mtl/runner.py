@@ -3,16 +3,19 @@ terminal alike; knows neither."""
 
 import secrets
 import shutil
+import tempfile
 import time
 import traceback
 from collections.abc import Callable
 from contextlib import closing, suppress
+from pathlib import Path
 
 import torch
 
+from mtl.config import make_config
 from mtl.data import LAID_OUT
 from mtl.errors import MtlError, is_disk_full
-from mtl.events import Event, Preparing, StatusChanged
+from mtl.events import Event, Preparing, StatusChanged, StepDone
 from mtl.runs import Run
 from mtl.training import BetweenSteps, train
 
@@ -58,6 +61,16 @@ def carry_out(run: Run, *, resume: bool, between_steps: BetweenSteps, show: Call
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
     return status
+
+
+def rehearse(is_called: Callable[[], bool]) -> None:
+    """Take the first step of a run that nobody sees, as long as nothing `is_called` for: what is loaded and tried at its first use,
+    which takes seconds, has been when a run is asked for."""
+    config = make_config({"source": "newsroom", "max_steps": 2})
+    with suppress(MtlError, OSError), tempfile.TemporaryDirectory() as folder, closing(train(config, Path(folder))) as events:
+        for event in events:
+            if isinstance(event, StepDone) or is_called():
+                break
 
 
 def explain(error: Exception, run: Run) -> str:

@@ -21,7 +21,7 @@ from mtl.machine import Machine, find_machine
 
 LOGGED_STEPS = 1000  # a run logs its steps in at most so many events, each the mean over the steps since the last
 LOOKS = 500  # likewise at most so many looks at the tasks' gradients
-FIRST_LOOK = 64  # dev rows
+FIRST_LOOK = 24  # dev rows: fewer than a batch, as somebody waits for the first point
 BetweenSteps = Callable[[Learner], bool]
 
 

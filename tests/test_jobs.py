@@ -3,6 +3,8 @@
 import math
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,12 +14,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from mtl import runner
 from mtl.config import make_config
 from mtl.control import Control
 from mtl.errors import MtlError
+from mtl.events import StepDone
 from mtl.jobs import Jobs
 from mtl.machine import Machine
 from mtl.runs import Limits, Run, create_run, read_history
+from mtl.training import train
 from mtl.ui.status import run_name
 
 KEY = "the owner's key"
@@ -252,6 +257,33 @@ def test_a_run_whose_settings_were_spoilt_on_disk_fails_and_the_next_one_is_trai
     assert wait(jobs, good, "failed") == "failed" and "config.json" in jobs.history(good.id).message
     assert wait(jobs, last, "finished") == "finished"
     assert "cannot be read" in run_name(good) and "hypothetical data" in run_name(last)  # and the page's menu still opens
+
+
+def test_a_rehearsal_takes_the_first_step_of_a_run_of_which_nothing_stays(monkeypatch, tiny_config, tmp_path):
+    seen = []
+    monkeypatch.setattr(runner, "make_config", lambda values: tiny_config())
+    monkeypatch.setattr(runner, "train", lambda *given: (seen.append(event) or event for event in train(*given)))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    runner.rehearse(lambda: False)
+    assert isinstance(seen[-1], StepDone) and not any(tmp_path.iterdir())
+    seen.clear()
+    runner.rehearse(lambda: True)
+    assert len(seen) == 1 and not any(tmp_path.iterdir())
+
+
+def test_a_run_that_is_asked_for_during_the_rehearsal_ends_it(jobs, monkeypatch, tiny_config):
+    begun, ended = threading.Event(), threading.Event()
+
+    def rehearse(is_called):
+        begun.set()
+        while not is_called():
+            time.sleep(0.01)
+        ended.set()
+
+    monkeypatch.setattr(runner, "rehearse", rehearse)
+    jobs.prepare()
+    assert begun.wait(30) and not ended.is_set()
+    assert wait(jobs, jobs.start(tiny_config(), KEY), "finished") == "finished" and ended.is_set()
 
 
 def test_who_asks_a_model_while_the_worker_still_loads_its_libraries_waits_for_them(tmp_path):

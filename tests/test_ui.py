@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import gradio as gr
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
@@ -18,13 +19,15 @@ from mtl.data.rows import Row
 from mtl.data.words import Span
 from mtl.errors import MtlError
 from mtl.events import Logged, Preparing, RunStarted, StatusChanged, StepDone
+from mtl.jobs import Jobs
 from mtl.runs import ACTIVE, RESUMABLE, History
 from mtl.tasks.base import Tagged
-from mtl.ui import form
+from mtl.ui import build_app, form
 from mtl.ui.charts import PALETTE, colours
 from mtl.ui.data_view import assign_files, examples_html, problem_html, report_html, short_findings_html, task_table
 from mtl.ui.predict_tab import highlighted
 from mtl.ui.status import Buttons, duration, status_html
+from mtl.ui.train_tab import EARLY, REDRAWN, news
 
 
 def tagged(*spans: Span) -> Tagged:
@@ -193,6 +196,24 @@ def test_the_buttons_follow_from_the_state_and_are_the_owners(status, expected):
 
 
 # The form
+
+
+def test_plots_are_drawn_anew_at_each_of_the_first_steps_then_every_few_seconds_and_at_the_end():
+    made = history(RunStarted(0, 400, 10, {}, 10, 5, 1, "cpu", "fp32", 1, 1, 7), StatusChanged("running"))
+    seen = [news("run", made)]
+    for step in range(1, 401):
+        made.add(Logged(1.0, StepDone(step, 0.0, {}, 0.0, 0.0, 1.0, step / 10)))
+        seen.append(news("run", made))
+    assert len(set(seen[:EARLY + 1])) == EARLY + 1 and 40 / REDRAWN <= len(set(seen[EARLY + 1:])) <= 40 / REDRAWN + 1
+    made.add(Logged(1.0, StatusChanged("stopped")))
+    assert news("run", made) not in seen and news("other", made) not in seen
+
+
+def test_a_queue_with_nothing_to_do_leaves_the_cores_to_the_training(tmp_path):
+    asleep = gr.Blocks().queue()._queue
+    assert asleep.sleep_when_free > 0 and asleep.progress_update_sleep_when_free > 0  # gradio still calls them so
+    made = build_app(Jobs(tmp_path))._queue
+    assert made.sleep_when_free >= 0.02 and made.progress_update_sleep_when_free >= 0.1
 
 
 def test_every_setting_is_on_the_page_once():

@@ -10,9 +10,10 @@ from mtl.errors import MtlError
 from mtl.jobs import Jobs
 from mtl.runs import open_run
 from mtl.ui.compare_tab import CompareTab
+from mtl.ui.page import Page
 from mtl.ui.predict_tab import PredictTab
 from mtl.ui.scores_tab import ScoresTab
-from mtl.ui.train_tab import Page, TrainTab
+from mtl.ui.train_tab import TrainTab
 
 THEME = gr.themes.Default(primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
     block_info_text_color="*neutral_600", block_info_text_color_dark="*neutral_300")
@@ -63,6 +64,7 @@ CSS = """
 #task-table, #last-values { font-family: system-ui, sans-serif; --font-mono: system-ui, sans-serif; }
 footer { display: none !important; }
 """
+IDLE = 0.02, 0.1  # seconds between two looks of the queue for work, and for progress to be sent
 
 
 def build_app(jobs: Jobs) -> gr.Blocks:
@@ -72,7 +74,7 @@ def build_app(jobs: Jobs) -> gr.Blocks:
         # key and secret are fixed, or every restart of the app would forget whose runs are whose; what it holds is not trusted
         browser = gr.BrowserState({"key": "", "run": "", "comparison": ""}, storage_key="mtl-studio",
                                   secret=os.environ.get("MTL_SECRET", "mtl-studio"))
-        page = Page(jobs, browser, gr.Textbox(visible="hidden", elem_id="run-id"))
+        page = Page(jobs, browser)
         with gr.Tab("Train", id="train"):
             train = TrainTab(page)
         with gr.Tab("Data", id="data"):
@@ -100,10 +102,11 @@ def build_app(jobs: Jobs) -> gr.Blocks:
             return [browser, run_id, gr.update(choices=train.choices(browser), value=run_id or None), *compare.restore(browser),
                     *train.fill_form(run_id)]
 
-        hidden = {"show_progress": "hidden", "api_visibility": "private"}
         demo.load(restore, browser, [browser, page.run_id, train.menu, compare.comparison_id, compare.menu, *train.form_outputs()],
-                  queue=False, **hidden).then(**train.data.look)
+                  **page.quiet).then(**train.data.look)
     demo.queue(max_size=64, default_concurrency_limit=4)
+    # gradio's queue looks for work 900 times a second (6.31), which a training on the same cores feels; on Windows it waits as here
+    demo._queue.sleep_when_free, demo._queue.progress_update_sleep_when_free = IDLE
     return demo
 
 

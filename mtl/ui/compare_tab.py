@@ -14,8 +14,9 @@ from mtl.search import MAX_MINUTES, search_plan
 from mtl.sweep import parse_numbers
 from mtl.ui import compare_view as view
 from mtl.ui import form
+from mtl.ui.page import Page, hidden_text
 from mtl.ui.status import legend_html
-from mtl.ui.train_tab import Page, TrainTab
+from mtl.ui.train_tab import TrainTab
 
 CONFIRM = "(id, browser) => confirm('Delete this comparison with its card? Its runs stay.') ? [id, browser] : ['', browser]"
 USED = ("learning_rate", "head_learning_rate", "balancing", "weights")  # what a search looks for, beside alpha
@@ -51,7 +52,7 @@ class CompareTab:
         self.search_button = gr.Button("Find good settings", elem_id="compare-search")
 
     def _answer_widgets(self) -> None:
-        self.comparison_id = gr.Textbox(visible="hidden", elem_id="comparison-id")
+        self.comparison_id = hidden_text("comparison-id")
         with gr.Row():
             self.menu = gr.Dropdown([], label="Comparisons", info="Those of this browser, and those from the terminal.",
                                     elem_id="comparison-menu", scale=3)
@@ -68,11 +69,11 @@ class CompareTab:
         self.plot = gr.LinePlot(x="step", y="score", color="series", y_lim=[0, 1], title="Score on dev", colors_in_legend=[],
                                 show_label=False, height=280, visible=False, elem_id="compare-plot")
         self.members = gr.HTML(elem_id="compare-members")
-        self.cursor = gr.Textbox(visible="hidden")
-        self.timer = gr.Timer(2.0)
+        self.cursor = hidden_text()
+        self.timer = gr.Timer(2.0, active=False)
 
     def _wire(self, tab: gr.Tab) -> None:
-        page, quiet = self.page, {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        page, quiet = self.page, self.page.quiet
         begun = [self.comparison_id, page.browser, self.menu]
         self.run_button.click(self.compare_run, [page.run_id, page.browser, self.seeds], begun, api_visibility="private")
         self.form_button.click(self.compare_form, [self.seeds, *self.train.form_inputs()], begun, api_visibility="private")
@@ -81,6 +82,7 @@ class CompareTab:
         shown = [self.state, self.resume_button, self.stop_button, self.delete_button, self.result, self.use_button, self.points, self.task,
                  self.legend, self.plot, self.members, self.cursor]
         look = [self.comparison_id, page.browser, self.cursor, self.task]
+        self.comparison_id.change(lambda shown: gr.Timer(active=bool(shown)), self.comparison_id, self.timer, **quiet)
         gr.on([self.timer.tick, tab.select], self.poll, look, shown, **quiet)
         gr.on([self.comparison_id.change, self.task.input], self.poll, look, shown, **quiet).then(self.poll, look, shown, **quiet)
         for button, act in {self.resume_button: self.jobs.resume, self.stop_button: self.jobs.stop}.items():

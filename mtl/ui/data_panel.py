@@ -15,11 +15,11 @@ from mtl.data.hub import PRESETS
 from mtl.data.report import bundled_subwords, make_report
 from mtl.data.rows import Table
 from mtl.errors import MtlError
-from mtl.jobs import Jobs
 from mtl.runs import open_run
 from mtl.shorthand import parse_hub
 from mtl.ui import form
 from mtl.ui.data_view import FILES, assign_files, examples_html, problem_html, report_html, short_findings_html, task_table
+from mtl.ui.page import Page, hidden_text
 
 SOURCES = {"newsroom": "Newsroom", "files": "My own files", "hub": "From the Hub", "hypothetical": "Hypothetical data"}
 ABOUT = {"newsroom": "A bundled corpus of 2,400 short news sentences, written for this project: topic, sentiment and entities.",
@@ -33,8 +33,8 @@ SHOWN_COLUMNS = 16
 class DataPanel:
     """The widgets, made once; `inputs` are what `values` takes."""
 
-    def __init__(self, jobs: Jobs) -> None:
-        self.jobs = jobs
+    def __init__(self, page: Page) -> None:
+        self.page, self.jobs = page, page.jobs
         with gr.Group():
             self.source = gr.Radio([(title, name) for name, title in SOURCES.items()], value="newsroom", label="1. Data", elem_id="source",
                                    info=ABOUT["newsroom"])
@@ -45,15 +45,15 @@ class DataPanel:
                                  label="CSV, TSV, JSONL, JSON, CoNLL, marked text, Parquet")
             with gr.Column(visible=False) as self.hub_column:
                 self._hub_widgets()
-        self.told = gr.Textbox(visible="hidden")  # what the user (or the run in the form) said of the columns: ColumnSpecs as JSON
-        self.data_run = gr.Textbox(visible="hidden")  # the run whose own copy of the files is used when none is uploaded
-        self.run_tasks = gr.Textbox(visible="hidden")  # the tasks of the run that the form was filled from, as JSON
+        self.told = hidden_text()  # what the user (or the run in the form) said of the columns: ColumnSpecs as JSON
+        self.data_run = hidden_text()  # the run whose own copy of the files is used when none is uploaded
+        self.run_tasks = hidden_text()  # the tasks of the run that the form was filled from, as JSON
         self.understood = gr.Textbox(label="What was understood", lines=2, max_lines=8, interactive=False, elem_id="findings")
         self._column_widgets()
         self.task_table = gr.Dataframe(label="Tasks found", interactive=False, wrap=True, max_height=340, elem_id="task-table",
                                        column_widths=["90px", "115px", "95px", "170px"])
         self.findings = gr.HTML(elem_id="short-findings")
-        self.patterns = gr.Textbox(visible="hidden")  # which tasks are labelled together on how many training rows, as JSON
+        self.patterns = hidden_text()  # which tasks are labelled together on how many training rows, as JSON
         self.report, self.examples = gr.HTML(elem_id="report", render=False), gr.HTML(elem_id="examples", render=False)
         self.inputs = [self.source, self.labels, self.rows, self.files, self.hub, self.told, self.data_run]
 
@@ -67,11 +67,11 @@ class DataPanel:
             self.look_button = gr.Button("Look it up", elem_id="hub-look", min_width=110)
             self.download_button = gr.Button("Download", elem_id="hub-download", interactive=False, min_width=110)
         self.about_hub = gr.Textbox(label="On the Hub", lines=2, max_lines=8, interactive=False, elem_id="hub-about")
-        self.pinned = gr.Textbox(visible="hidden")  # HubSpecs that were looked up, as JSON
-        self.hub = gr.Textbox(visible="hidden")  # those that were downloaded
+        self.pinned = hidden_text()  # HubSpecs that were looked up, as JSON
+        self.hub = hidden_text()  # those that were downloaded
 
     def _column_widgets(self) -> None:
-        self.column_names = gr.Textbox(visible="hidden")  # group and name of each column shown, as JSON
+        self.column_names = hidden_text()  # group and name of each column shown, as JSON
         self.column_rows, self.roles, self.task_names = [], [], []
         with gr.Accordion("Columns: what each is for", open=False, visible=False, elem_id="columns") as self.columns_box:
             for index in range(SHOWN_COLUMNS):
@@ -94,7 +94,7 @@ class DataPanel:
 
     def wire(self, max_length: gr.components.Component, tasks: gr.CheckboxGroup) -> None:
         """Connect the widgets; `tasks` offers the tasks that are found, `max_length` is where a run would cut sentences."""
-        quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        quiet = self.page.quiet
         self.look = {"fn": self.understand, "inputs": [*self.inputs, self.run_tasks, max_length, self.column_names],
                      "outputs": [self.understood, self.task_table, self.patterns, self.findings, self.report, self.examples, tasks,
                                  self.columns_box, self.column_names, *self.column_rows, *self.roles, *self.task_names],

@@ -3,7 +3,7 @@ of balancing is for and how many rows of each task a step will see. The layout, 
 
 import json
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 
@@ -11,10 +11,8 @@ from mtl.errors import MtlError
 from mtl.runs import History, open_run
 from mtl.ui import insight
 from mtl.ui.charts import sealed
+from mtl.ui.page import Page, hidden_text
 from mtl.ui.status import legend_html
-
-if TYPE_CHECKING:
-    from mtl.ui.train_tab import Page
 
 PLAN = ("sampling", "temperature", "batch_size", "accumulation", "epochs")
 
@@ -22,14 +20,15 @@ PLAN = ("sampling", "temperature", "batch_size", "accumulation", "epochs")
 class SettingsPanel:
     """What the settings will do, in words."""
 
-    def __init__(self) -> None:
+    def __init__(self, page: Page) -> None:
+        self.page = page
         self.method, self.plan = gr.HTML(insight.method_html("joint", "equal"), elem_id="method"), gr.HTML(elem_id="plan")
         # the chosen tasks as JSON: the boxes themselves are refused as an input while they still show what other data had
-        self.chosen = gr.Textbox(visible="hidden")
+        self.chosen = hidden_text()
 
     def wire(self, settings: dict[str, gr.components.Component], tasks: gr.CheckboxGroup, patterns: gr.Textbox) -> None:
         """Connect with the widgets of the form, the chosen tasks, and what is labelled together in the data."""
-        quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        quiet = self.page.quiet
         methods = [settings["sampling"], settings["balancing"]]
         gr.on([widget.change for widget in methods], insight.method_html, methods, self.method, **quiet)
         plan = [settings[name] for name in PLAN]
@@ -50,22 +49,24 @@ class SettingsPanel:
 class InsightPanel:
     """How the tasks of the shown run get along."""
 
-    def __init__(self, page: "Page") -> None:
+    def __init__(self, page: Page) -> None:
         self.page = page
-        with gr.Accordion("How the tasks get along", open=False, elem_id="insight"):
+        with gr.Accordion("How the tasks get along", open=False, elem_id="insight") as self.box:
             self.reading = gr.HTML(elem_id="reading")
             self.legend = gr.HTML()
             plot = {"x": "step", "color": "series", "colors_in_legend": [], "show_label": False, "height": 200}
             self.norms = gr.LinePlot(y="norm", title="Length of each task's gradient", elem_id="norm-plot", **plot)
             self.weights = gr.LinePlot(y="weight", title="Weight of each task's loss", elem_id="weight-plot", **plot)
-        self.news, self.cursor = gr.Textbox(visible="hidden"), gr.Textbox(visible="hidden")  # what there is to show, and what is shown
-        self.timer = gr.Timer(4.0)  # nothing here changes fast
+        self.news, self.cursor = hidden_text(), hidden_text()  # what there is to show, and what is shown
+        self.timer = gr.Timer(4.0, active=False)  # nothing here changes fast, and closed it is not looked at
 
     def wire(self) -> None:
         """Follow the run that is shown."""
-        quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        quiet = self.page.quiet
         who = [self.page.run_id, self.cursor]
-        gr.on([self.timer.tick, self.page.run_id.change], self.look, who, self.news, **quiet)
+        gr.on([self.timer.tick, self.box.expand, self.page.run_id.change], self.look, who, self.news, **quiet)
+        for event, is_open in ((self.box.expand, True), (self.box.collapse, False)):
+            event(lambda is_open=is_open: gr.Timer(active=is_open), None, self.timer, **quiet)
         self.news.change(self.show, who, [self.reading, self.legend, self.norms, self.weights, self.cursor], **quiet)
 
     def look(self, run_id: str, cursor: str) -> str:

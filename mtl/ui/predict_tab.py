@@ -18,8 +18,8 @@ from mtl.errors import MtlError
 from mtl.jobs import Jobs
 from mtl.runs import STARTER_NAME, list_runs, open_run, open_starter, starter_folder
 from mtl.ui.charts import colours
+from mtl.ui.page import Page
 from mtl.ui.status import run_name
-from mtl.ui.train_tab import Page
 
 if TYPE_CHECKING:
     from mtl.prediction import Predicted, Predictor
@@ -133,14 +133,13 @@ class PredictTab:
     def _wire(self, tab: gr.Tab) -> None:
         page, outputs = self.page, [self.about, *self.tagged, *self.classified, self.doubts]
         ask = [self.model, self.device, self.text]
-        hidden = {"show_progress": "hidden", "api_visibility": "private"}
         gr.on([tab.select, self.model.focus, page.run_id.change], self.list_models, [page.browser, page.run_id, self.model], self.model,
-              queue=False, **hidden)
-        tab.select(self.list_devices, None, self.device, queue=False, **hidden)
+              **page.quiet)
+        tab.select(self.list_devices, None, self.device, **page.quiet)
         gr.on([self.button.click, self.text.submit], self.predict, ask, outputs, concurrency_id="predict", concurrency_limit=2,
-              trigger_mode="always_last", **hidden)
-        self.follow.change(lambda on: gr.Timer(active=on), self.follow, self.timer, queue=False, **hidden)
-        self.timer.tick(self.predict_again, ask, outputs, concurrency_id="predict", concurrency_limit=2, **hidden)
+              trigger_mode="always_last", **page.unseen)
+        self.follow.change(lambda on: gr.Timer(active=on), self.follow, self.timer, **page.quiet)
+        self.timer.tick(self.predict_again, ask, outputs, concurrency_id="predict", concurrency_limit=2, **page.unseen)
 
     def list_models(self, browser: dict, run_id: str, chosen: str) -> dict:
         """The menu, brought up to date; a choice that is still there stays, unless another run is shown now."""

@@ -11,8 +11,8 @@ from mtl.jobs import Jobs
 from mtl.measuring import DEV, TEST, Measured, measure_dev, measure_test, read_measured
 from mtl.runs import Run, open_run
 from mtl.ui.data_view import problem_html
+from mtl.ui.page import Page, hidden_text
 from mtl.ui.scores_view import NOT_YOURS, measured_html, why_not_dev, why_not_test
-from mtl.ui.train_tab import Page
 
 CONFIRM = ("The test rows are measured once. Choose the run by its dev scores first: whoever looks at test scores and then changes "
            "something does not know any more how good the model is on new text. Measure now?")
@@ -60,17 +60,14 @@ class ScoresTab:
         self.note = gr.Markdown(elem_id="scores-note")
         self.problem = gr.HTML(visible=False, elem_id="scores-problem")
         self.scores = gr.HTML(elem_id="scores")
-        self.cursor = gr.Textbox(visible="hidden")
-        self.timer = gr.Timer(3.0)
+        self.cursor = hidden_text()
         self._wire(tab)
 
     def _wire(self, tab: gr.Tab) -> None:
-        who = [self.page.run_id, self.page.browser]
+        page, who = self.page, [self.page.run_id, self.page.browser]
         shown = [self.dev_button, self.test_button, self.note, self.scores, self.cursor]
-        gr.on([tab.select, self.page.run_id.change, self.timer.tick], self.show, [*who, self.cursor], shown, queue=False,
-              show_progress="hidden", api_visibility="private")
-        self.page.run_id.change(lambda: gr.update(visible=False, value=""), None, self.problem, queue=False, show_progress="hidden",
-                                api_visibility="private")
+        gr.on([tab.select, page.run_id.change, page.told.change], self.show, [*who, self.cursor], shown, **page.quiet)
+        page.run_id.change(lambda: gr.update(visible=False, value=""), None, self.problem, **page.quiet)
         slow: dict[str, Any] = {"concurrency_id": "scores", "concurrency_limit": 1, "api_visibility": "private"}
         self.dev_button.click(self.look_at_dev, who, [self.problem, *shown], show_progress_on=self.scores, **slow)
         self.test_button.click(self.measure_test, who, [self.problem, *shown], show_progress_on=self.scores,

@@ -2,7 +2,6 @@
 computes, and no page is needed for a run to go on."""
 
 import html
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +11,26 @@ from mtl.config import RunConfig
 from mtl.data import read_table
 from mtl.data.settle import settle
 from mtl.errors import MtlError
-from mtl.jobs import Jobs
+from mtl.measuring import measured_at
 from mtl.runs import History, open_run
 from mtl.ui import charts, form
 from mtl.ui.data_panel import DataPanel
 from mtl.ui.insight_panel import InsightPanel, SettingsPanel
+from mtl.ui.page import Page, hidden_text
 from mtl.ui.status import Buttons, legend_html, run_choices, run_name, status_html
 
 TOLD = "/told/"  # between what happened and the steps, in the news of a run
-EARLY, REDRAWN = 5, 2  # steps that are each drawn at once; seconds of training that are drawn together from then on
+EARLY, REDRAWN = 5, 3  # steps that are each drawn at once; seconds of training that are drawn together from then on
 BASIC, MORE = form.fields(basic=True), form.fields(basic=False)
 
 
-@dataclass(frozen=True)
-class Page:
-    """What all tabs of one page share: the browser's memory {key, run} and the id of the run that is shown."""
-
-    jobs: Jobs
-    browser: gr.BrowserState
-    run_id: gr.Textbox
+def news(run_id: str, history: History) -> str:
+    """A text that is another whenever there is more to show: every step at first, and then, for to draw takes a browser long, what every
+    `REDRAWN` seconds of training have brought."""
+    drawn = str(history.step)
+    if history.status == "running" and len(history.steps) > EARLY:
+        drawn = f"{history.steps[-1].seconds // REDRAWN:.0f} x {REDRAWN} s"
+    return f"{run_id}/{history.started is not None}/{len(history.told)}{TOLD}{drawn}"  # evaluations are among what is told
 
 
 class TrainTab:
@@ -40,7 +40,7 @@ class TrainTab:
         self.page, self.jobs = page, page.jobs
         with gr.Row():
             with gr.Column(scale=2, min_width=320):
-                self.data = DataPanel(page.jobs)
+                self.data = DataPanel(page)
                 self.tasks = gr.CheckboxGroup([], label="2. Tasks to train together", elem_id="tasks")
                 self.alpha = gr.Slider(0, 1, 0.5, step=0.05, label="Alpha", visible=False, elem_id="alpha")
                 self._setting_widgets()
@@ -55,7 +55,7 @@ class TrainTab:
         with gr.Accordion("More settings", open=False), gr.Row():
             more = {name: form.make_widget(name) for name in MORE}
         self.settings = basic | more
-        self.told = SettingsPanel()
+        self.told = SettingsPanel(self.page)
 
     def _run_widgets(self) -> None:
         with gr.Row():
@@ -83,19 +83,19 @@ class TrainTab:
                                     scale=3)
             self.delete_button = gr.Button("Delete the run shown", size="sm", scale=1, min_width=150, interactive=False, elem_id="delete")
         # a look is taken often, and gradio takes milliseconds for each part that may change: these tell whether there is more to do
-        self.pressable, self.news = gr.Textbox(visible="hidden"), gr.Textbox(visible="hidden")
-        self.cursor = gr.Textbox(visible="hidden")  # the news that are shown
+        self.pressable, self.news, self.cursor = hidden_text(), hidden_text(), hidden_text()  # the cursor: which news are shown
         self.timer = gr.Timer(1.0)
 
     def _wire(self) -> None:
-        page, quiet = self.page, {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        page, quiet = self.page, self.page.quiet
         self.data.wire(self.settings["max_length"], self.tasks)
         self.tasks.change(self.show_alpha, self.tasks, self.alpha, **quiet)
         self.told.wire(self.settings, self.tasks, self.data.patterns)
         self.insight.wire()
         self.start_button.click(self.start, self.form_inputs(), [page.run_id, page.browser, self.menu], api_visibility="private")
         buttons = {self.pause_button: self.jobs.pause, self.resume_button: self.jobs.resume, self.stop_button: self.jobs.stop}
-        look = {"fn": self.look, "inputs": [page.run_id, page.browser], "outputs": [self.status, self.pressable, self.news], **quiet}
+        look = {"fn": self.look, "inputs": [page.run_id, page.browser], "outputs": [self.status, self.pressable, page.told, self.news],
+                **quiet}
         show = {"fn": self.show, "inputs": [page.run_id, self.cursor, self.smoothing],
                 "outputs": [self.loss_legend, self.score_legend, self.loss_plot, self.score_plot, self.table, self.log, self.cursor],
                 **quiet}
@@ -111,7 +111,7 @@ class TrainTab:
         self.delete_button.click(self.delete, [page.run_id, page.browser], [page.run_id, page.browser, self.menu],
                                  js="(run, browser) => confirm('Delete this run with its checkpoints?') ? [run, browser] : ['', browser]",
                                  **quiet)
-        page.run_id.change(None, page.run_id, self.link, js=SHOW_LINK)
+        page.run_id.change(None, page.run_id, self.link, js=SHOW_LINK, **quiet)
 
     # Handlers: gather, call, return
 
@@ -147,17 +147,17 @@ class TrainTab:
         return config
 
     def look(self, run_id: str, browser: dict) -> list[str]:
-        """How the run stands; and two texts that change with it: which buttons can be pressed, and what there is to show."""
+        """How the run stands; and texts that change with it: which buttons can be pressed, what it told, and what there is to show."""
         try:
             history = self.jobs.history(run_id) if run_id else None
         except MtlError as error:
-            return [f'<div class="mtl-status">{html.escape(str(error))}</div>', "", "gone"]
+            return [f'<div class="mtl-status">{html.escape(str(error))}</div>', "", "", "gone"]
         if history is None:
-            return [status_html(None, 0, ""), "", ""]
+            return [status_html(None, 0, ""), "", "", ""]
         run = open_run(self.jobs.root, run_id)
         buttons = Buttons.of(history, run.belongs_to(browser["key"]), self.jobs.has(run_id))
         return [status_html(history, self.jobs.ahead(run_id), run_name(run)), " ".join(name for name, on in vars(buttons).items() if on),
-                self._news(run_id, history)]
+                f"{run_id}/{history.status}/{len(history.told)}/{measured_at(run)}", news(run_id, history)]
 
     def show_pressable(self, pressable: str) -> list[dict]:
         """The buttons, of which those named can be pressed."""
@@ -171,7 +171,7 @@ class TrainTab:
             history = None
         if history is None:
             return ["", "", None, None, None, "", ""]
-        now, cursor = f"{self._news(run_id, history)}/{smoothing}", cursor or ""
+        now, cursor = f"{news(run_id, history)}/{smoothing}", cursor or ""
         if not cursor.startswith(run_id):
             # the plots of another run are emptied first: one that gets other colours and values at once draws the old ones (gradio 6.31)
             now = f"{run_id}/"
@@ -180,14 +180,6 @@ class TrainTab:
         scores_known = now.split(TOLD)[0] == cursor.split(TOLD)[0]
         log = gr.skip() if scores_known else charts.log_lines(history)
         return [*self._plots(history, cursor, run_id, smoothing, scores_known), charts.last_values(history), log, now]
-
-    def _news(self, run_id: str, history: History) -> str:
-        """A text that is another whenever there is more to show: every step at first, and then, as to draw takes a browser long, what
-        `REDRAWN` seconds of training have brought."""
-        drawn = history.step
-        if history.status == "running" and len(history.steps) > EARLY:
-            drawn = f"{history.steps[-1].seconds // REDRAWN:.0f} x {REDRAWN} s"
-        return f"{run_id}/{history.started is not None}/{len(history.told)}{TOLD}{drawn}"  # evaluations are among what is told
 
     def _plots(self, history: History, cursor: str, run_id: str, smoothing: float, scores_known: bool) -> list:
         """Legends and plots: data for plots that are there already; whole ones, with colours, for a run shown for the first time."""

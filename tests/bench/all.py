@@ -47,7 +47,7 @@ def rows(found: dict[str, dict[str, Any]]) -> list[tuple[str, str, str, bool]]:
     at_most("one sentence, p95 over the median", guess["one: p95 / median"], 3, times)
     at_least("10,000 sentences, against two pipelines", guess["many: times faster"], 6, times)
     at_most("a prediction while training, p95", page["live weights, p95 ms"], 400, unit("ms"))
-    at_most("5 open pages, of the cores", page["server CPU s/min"] / 60 / 2, 0.05, share)
+    at_most("5 open pages cost training", page["visitors cost"], 0.05, share)
     at_most("`python app.py` to the first page", start["page"], 8, unit("s", 1))
     at_most("`python -m mtl --help`", start["help"], 1.5, unit("s", 1))
     at_most("Start to the first point, warm", start["warm"], 3, unit("s", 1))

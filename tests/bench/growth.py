@@ -123,7 +123,7 @@ def polls(folder: Path, times: int = 40) -> dict[str, float]:
                     cursor = show(cursor)[0][-1]
                 looks, shows = [], []
                 for number in range(times):
-                    later = {"step": STEPS + 1 + number, "seconds": STEPS / 10 + 2 * number}
+                    later = {"step": STEPS + 1 + number, "seconds": STEPS / 10 + 3 * number}
                     run.log.append(StepDone(**vars(events[0]) | later) if number % 4 else events[2])
                     if name != "Train":
                         run.log.append(events[1])

@@ -3,20 +3,23 @@
     python tests/bench/page.py [predictions] [pages] [memory] [--snips FOLDER]
 
 predictions  of the Predict tab, over HTTP as the page asks, while newsroom trains with the bundled encoder
-pages        the training's pace with 5 pages open in Chromium against none, in turn; beside it what Chromium took, which runs on the same
-             cores here but not on a visitor's machine, and what the server took (all threads of the app but the two that train)
+pages        the training's pace without pages, with the requests of 5 of them (visitors' browsers run on machines of their own), and with
+             one page open in Chromium on the same cores, in turn
 memory       the most that the app had resident, with a page open, while it trained on SNIPS (JSONL files of tokens, tags and intent)
 """
 
 import argparse
 import json
+import random
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
 
@@ -30,9 +33,10 @@ from mtl.events import StepDone, read_events
 from mtl.runs import Run, create_run
 from tests.browser import FLAGS, App, can_press, find_chromium, status, step, wait_for
 
-PAGES, WINDOW, SETTLE = 5, 15.0, 6.0
+PAGES, WINDOW, SETTLE = 5, 7.0, 2.5
 CALLS = 40
 PREDICTION_MS, COST, MEMORY_GB = 400, 0.05, 1.6
+WORDS = ["the", "of", "and", "to", "in", "is", "it", "was", "for", "on", "are", "as", "with", "his", "they", "at"]
 # does not end and is not evaluated meanwhile, and on newsroom logs every step
 LONG = {"epochs": 30, "eval_every": 1_000_000, "device": "cpu", "precision": "fp32"}
 
@@ -111,38 +115,81 @@ def pace(run: Run, seconds: float) -> float:
     return sum(step.sentences_per_second * part for step, part in zip(after, took, strict=True)) / sum(took)
 
 
-def cpu(process: psutil.Process) -> tuple[float, float]:
-    """CPU seconds so far: of all but the two busiest threads of the app, and of everything else that this process started."""
-    threads = sorted(thread.user_time + thread.system_time for thread in process.threads())
-    others = [child for child in psutil.Process().children(recursive=True) if child.pid != process.pid]
-    return sum(threads[:-2]), sum(sum(child.cpu_times()[:2]) for child in others if child.is_running())
+class Visitor(threading.Thread):
+    """Asks what an open page asks: how the run stands every second, and what there is to draw when that is something new."""
+
+    def __init__(self, app: App, run: Run) -> None:
+        super().__init__(daemon=True)
+        self.session, self.run_id, self.ended = uuid.uuid4().hex, run.id, threading.Event()
+        self.line = HTTPConnection(app.url.removeprefix("http://"))
+        page = json.load(urllib.request.urlopen(f"{app.url}/config"))
+        parts = {part["props"].get("elem_id"): part["id"] for part in page["components"]}
+        self.look, self.show = (
+            next(event["id"] for event in page["dependencies"]
+                 if parts[shown] in event["outputs"] and trigger in [name for _, name in event["targets"]])
+            for shown, trigger in (("status", "tick"), ("loss-plot", "change")))
+        self.start()
+
+    def ask(self, handler: int, *data: object) -> list:
+        """The answer of a handler, as a page asks for it."""
+        body = json.dumps({"data": data, "fn_index": handler, "session_hash": self.session})
+        self.line.request("POST", "/gradio_api/run/predict", body, {"Content-Type": "application/json"})
+        return json.loads(self.line.getresponse().read())["data"]
+
+    def run(self) -> None:
+        cursor = news = ""
+        while not self.ended.wait(1):
+            *_, now = self.ask(self.look, self.run_id, {"key": "nobody", "run": self.run_id, "comparison": ""})
+            if now != news:
+                news, cursor = now, self.ask(self.show, self.run_id, cursor, 0.6)[-1]
 
 
-def pages(chromium: Browser, rounds: int = 2) -> dict[str, float]:
-    """The pace without and with pages, in turn."""
-    paces: dict[bool, list[float]] = {False: [], True: []}
-    server: dict[bool, list[float]] = {False: [], True: []}
-    browser = []
-    with training(chromium, make_config(LONG)) as (app, run, process):
-        shown = [chromium.new_page() for _ in range(PAGES)]
-        for is_open in [False, True] * rounds:
-            for page in shown:
-                page.goto(f"{app.url}/?run={run.id}" if is_open else "about:blank")
-            time.sleep(SETTLE)
-            before, start = cpu(process), time.perf_counter()
-            paces[is_open].append(pace(run, WINDOW))
-            after, took = cpu(process), time.perf_counter() - start
-            server[is_open].append(60 * (after[0] - before[0]) / took)
-            if is_open:
-                browser.append((after[1] - before[1]) / took)
-    without, beside = median(paces[False]), median(paces[True])
-    cost, own = 1 - beside / without, median(server[True]) - median(server[False])
-    share = own / 60 / psutil.cpu_count()
-    print(f"training alone {without:.1f} sentences/s, beside {PAGES} open pages {beside:.1f}: they cost {cost:.1%}, Chromium's own work "
-          f"included ({median(browser):.2f} cores)")
-    print(f"the server took {own:.1f} CPU seconds a minute for {PAGES} pages, {share:.1%} of the cores (bar {COST:.0%}): "
-          f"{verdict(share <= COST)}", flush=True)
-    return {"alone": without, "beside pages": beside, "cost": cost, "chromium cores": median(browser), "server CPU s/min": own}
+@contextmanager
+def visitors(app: App, run: Run) -> Iterator[None]:
+    """PAGES of them, not all at once."""
+    here = []
+    for _ in range(PAGES):
+        here.append(Visitor(app, run))
+        time.sleep(1 / PAGES)
+    yield
+    for visitor in here:
+        visitor.ended.set()
+        visitor.join()
+
+
+@contextmanager
+def open_page(chromium: Browser, app: App, run: Run) -> Iterator[None]:
+    """One page that shows the run."""
+    page = chromium.new_page()
+    page.goto(f"{app.url}/?run={run.id}")
+    yield
+    page.close()
+
+
+def even_rows(folder: Path, rows: int = 2000, words: int = 24) -> dict[str, object]:
+    """Sentences of one length, so that every step is as long as the others; as the settings of a run."""
+    draws = random.Random(1)
+    for name in ("train", "dev"):
+        lines = [json.dumps({"text": " ".join(draws.choices(WORDS, k=words)), "label": draws.choice("ab")}) for _ in range(rows)]
+        (folder / f"{name}.jsonl").write_text("\n".join(lines))
+    return {"source": "files"} | {f"{name}_files": (str(folder / f"{name}.jsonl"),) for name in ("train", "dev")}
+
+
+def pages(chromium: Browser, rounds: int = 8) -> dict[str, float]:
+    """The paces, in turn."""
+    paces: dict[str, list[float]] = {"alone": [], "visitors": [], "one page": []}
+    with tempfile.TemporaryDirectory() as folder, training(chromium, make_config(LONG | even_rows(Path(folder)))) as (app, run, _):
+        beside = {"alone": nullcontext, "visitors": lambda: visitors(app, run), "one page": lambda: open_page(chromium, app, run)}
+        for name in list(beside) * rounds:
+            with beside[name]():
+                time.sleep(SETTLE)
+                paces[name].append(pace(run, WINDOW))
+    cost = {name: median(1 - here / alone for here, alone in zip(paces[name], paces["alone"], strict=True)) for name in paces}
+    print(f"training alone {median(paces['alone']):.1f} sentences/s, beside the requests of {PAGES} pages {median(paces['visitors']):.1f}: "
+          f"they cost {cost['visitors']:.1%} (bar {COST:.0%}): {verdict(cost['visitors'] <= COST)}; beside one page in Chromium on the "
+          f"same cores {median(paces['one page']):.1f}, {cost['one page']:.1%}", flush=True)
+    return {"alone": median(paces["alone"]), "beside visitors": median(paces["visitors"]), "visitors cost": cost["visitors"],
+            "one page costs": cost["one page"]}
 
 
 # Memory

@@ -3,8 +3,9 @@
     python tests/bench/start.py [--rounds 5] [--browser-rounds 3]
 
 Prints medians beside their bars. Importing torch and gradio is timed in the same minutes and is the ratio's other side: a slow machine is
-slow at both. Each round of the browser starts the app anew: the first run that it starts is cold (torch and the encoder are being loaded
-since the page was opened), the second is warm.
+slow at both. Each round of the browser starts the app twice. Once the first run is started as soon as the page can be used, which is cold
+(torch is being loaded since the page was served), and then another one, which is warm; once it is started by somebody who reads the page
+for some seconds first.
 """
 
 import argparse
@@ -23,7 +24,8 @@ from playwright.sync_api import Page, sync_playwright
 
 from tests.browser import FLAGS, ROOT, App, address, can_press, find_chromium, status, text_of, wait_for
 
-BARS = {"help": 1.5, "page": 8.0, "cold": 6.0, "warm": 3.0}  # seconds
+BARS = {"help": 1.5, "page": 8.0, "cold": 6.0, "read": 6.0, "warm": 3.0}  # seconds
+READS = 15.0
 HAS_POINT = """() => [...document.querySelectorAll("#loss-plot svg path[aria-roledescription='line mark']")].some(
     line => (line.getAttribute('d') || '').includes(','))"""
 
@@ -45,7 +47,8 @@ def first_point(page: Page) -> float:
     before = address(page)
     page.locator("#start").click()
     start = time.perf_counter()
-    wait_for("the new run", lambda: address(page) != before)  # what is drawn still belongs to the run before
+    wait_for("the new run", lambda: address(page) != before)
+    page.wait_for_function(f"() => !({HAS_POINT})()", polling=20, timeout=60_000)  # what was drawn belonged to the run before
     page.wait_for_function(HAS_POINT, polling=50, timeout=60_000)
     seconds = time.perf_counter() - start
     wait_for("a run that can be stopped", lambda: can_press(page)["stop"])
@@ -55,12 +58,12 @@ def first_point(page: Page) -> float:
 
 
 def browse(rounds: int) -> dict[str, list[float]]:
-    """A page, a cold and a warm start for each round, in Chromium; nothing without one."""
-    times: dict[str, list[float]] = {"page": [], "cold": [], "warm": []}
+    """A page and each way to start for each round, in Chromium; nothing without one."""
+    times: dict[str, list[float]] = {"page": [], "cold": [], "warm": [], "read": []}
     with sync_playwright() as playwright:
         program = find_chromium(playwright.chromium.executable_path)
         chromium = program and playwright.chromium.launch(executable_path=program, args=FLAGS)
-        for _ in range(rounds if chromium else 0):
+        for is_read in [False, True] * (rounds if chromium else 0):
             with tempfile.TemporaryDirectory() as folder:
                 app = App(Path(folder))
                 times["page"].append(seconds_of(app.start))
@@ -68,8 +71,12 @@ def browse(rounds: int) -> dict[str, list[float]]:
                     page = chromium.new_page()
                     page.goto(app.url)
                     wait_for("the data to be understood", lambda page=page: "rows" in text_of(page, "findings"))
-                    times["cold"].append(first_point(page))
-                    times["warm"].append(first_point(page))
+                    if is_read:
+                        page.wait_for_timeout(1000 * READS)
+                        times["read"].append(first_point(page))
+                    else:
+                        times["cold"].append(first_point(page))
+                        times["warm"].append(first_point(page))
                     page.close()
                 finally:
                     app.kill()
@@ -100,7 +107,8 @@ def main() -> None:
         times[name] = [python("-c", f"import {name}") for _ in range((options.rounds + 1) // 2)]
     found = {name: median(seconds) for name, seconds in times.items() if seconds}
     told = {"help": ("python -m mtl --help", "torch"), "page": ("python app.py to the first page", "gradio"),
-            "cold": ("Start to the first point, cold", "torch"), "warm": ("Start to the first point, warm", "torch")}
+            "cold": ("Start to the first point, cold", "torch"), "read": (f"the same, {READS:g} s later", "torch"),
+            "warm": ("Start to the first point, warm", "torch")}
     print(f"import torch {found['torch']:.2f} s, import gradio {found['gradio']:.2f} s")
     for name, (what, other) in told.items():
         if name in found:
