@@ -172,7 +172,8 @@ def train(rows: int, folder: Path) -> dict[str, float]:
 
     write_file(folder / "rows.jsonl", rows)
     config = make_config({"source": "files", "train_files": (str(folder / "rows.jsonl"),), "encoder": "tiny",
-                          "epochs": -(-TRAINED * 32 // rows), "max_steps": TRAINED, "batch_size": 32, "max_length": 64, "device": "cpu", "threads": 1})
+                          "epochs": -(-TRAINED * 32 // rows), "max_steps": TRAINED, "batch_size": 32, "max_length": 64,
+                          "device": "cpu", "threads": 1})
     watch, tokens, seconds, prepared = Watch(), 0, 0.0, 0.0
     begin = time.perf_counter()
 
