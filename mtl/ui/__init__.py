@@ -105,7 +105,7 @@ def build_app(jobs: Jobs) -> gr.Blocks:
         demo.load(restore, browser, [browser, page.run_id, train.menu, compare.comparison_id, compare.menu, *train.form_outputs()],
                   **page.quiet).then(**train.data.look)
     demo.queue(max_size=64, default_concurrency_limit=4)
-    # gradio's queue looks for work 900 times a second (6.31), which a training on the same cores feels; on Windows it waits as here
+    # gradio's queue looks for work 900 times a second (6.31), which a training on the same cores feels; on Windows it waits longer too
     demo._queue.sleep_when_free, demo._queue.progress_update_sleep_when_free = IDLE
     return demo
 

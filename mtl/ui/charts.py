@@ -64,7 +64,7 @@ def score_lines(history: History) -> PlotData:
 
 
 def _dev(history: History) -> list[Evaluated]:
-    """No more of them than can be drawn."""
+    """The looks at dev, no more of them than can be drawn."""
     return thin([seen for seen in history.evaluations if seen.split == "dev"])
 
 
