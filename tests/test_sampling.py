@@ -9,10 +9,10 @@ from mtl.sampling import SAMPLINGS, Draw, Pool, Step, annealed_exponent, outlook
 from mtl.sampling import plan_epoch as plan_epoch_of
 
 
-def pool(labelled: dict[str, list[int] | range], count: int = 100, step_rows: int = 8) -> Pool:
+def pool(labelled: dict[str, list[int] | range], count: int = 100, step_rows: int = 8, by_length: bool = True) -> Pool:
     """`count` rows of realistic lengths, of which those listed are labelled for each task."""
     lengths = np.clip(np.random.default_rng(5).lognormal(2.9, 0.5, count).round(), 4, 128).astype(int)
-    return Pool(lengths, {task: np.isin(np.arange(count), list(rows)) for task, rows in labelled.items()}, step_rows)
+    return Pool({task: np.isin(np.arange(count), list(rows)) for task, rows in labelled.items()}, step_rows, lengths if by_length else None)
 
 
 def plan_epoch(sampling: str, of: Pool, seed: int, epoch: int, epochs: int = 5, temperature: float = 2.0) -> list[Step]:

@@ -13,8 +13,7 @@ import numpy as np
 
 from mtl.errors import MtlError, is_disk_full
 
-if TYPE_CHECKING:  # these two take seconds to import, and few data are so large
-    import datasets
+if TYPE_CHECKING:  # it takes a moment to import, and few data are so large
     import pyarrow
 
 T = TypeVar("T")
@@ -32,36 +31,35 @@ class Shape(Generic[T]):
 
 
 class Stored(Sequence[T]):
-    """Items in an Arrow file, mapped into memory: only what is looked at is read."""
+    """Items in an Arrow file, mapped into memory: only what is looked at is read. All of them, or those at `places`."""
 
-    def __init__(self, table: datasets.Dataset, unpack: Callable[[dict[str, Any]], T]) -> None:
-        self.table, self.unpack = table, unpack
+    def __init__(self, batches: Sequence[pyarrow.RecordBatch], places: np.ndarray, unpack: Callable[[dict[str, Any]], T]) -> None:
+        self.batches, self.places, self.unpack = batches, places, unpack
 
     def __len__(self) -> int:
-        return len(self.table)
+        return len(self.places)
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return self.take(range(*index.indices(len(self))))
-        return self.unpack(self.table[int(index)])
+        return self.take([int(index)])[0]
 
     def __iter__(self) -> Iterator[T]:
-        for batch in self.table.iter(BATCH):
-            yield from self._rows(batch)
+        for start in range(0, len(self), BATCH):
+            yield from self.take(range(start, min(start + BATCH, len(self))))
 
     def take(self, indices: Iterable[int]) -> list[T]:
         """The items at `indices`, read together."""
-        chosen = [int(index) for index in indices]
-        return list(self._rows(self.table[chosen])) if chosen else []
+        import pyarrow
+
+        places = self.places[list(indices)]
+        breaks = 1 + np.flatnonzero((np.diff(places) != 1) | (places[1:] % BATCH == 0))  # what stands together is read together
+        parts = [self.batches[run[0] // BATCH].slice(run[0] % BATCH, len(run)) for run in np.split(places, breaks) if len(run)]
+        return [self.unpack(item) for item in pyarrow.concat_batches(parts).to_pylist()] if parts else []
 
     def select(self, indices: np.ndarray) -> Stored[T]:
         """The items at `indices` as a sequence of their own; nothing is copied."""
-        return Stored(self.table.select(indices, keep_in_memory=True), self.unpack)
-
-    def _rows(self, batch: dict[str, list]) -> Iterator[T]:
-        names = list(batch)
-        for values in zip(*batch.values(), strict=True):
-            yield self.unpack(dict(zip(names, values, strict=True)))
+        return Stored(self.batches, self.places[indices], self.unpack)
 
 
 def keep(items: Iterable[T], shape: Shape[T], file: Path, limit: int | None = None) -> Sequence[T]:
@@ -73,7 +71,6 @@ def keep(items: Iterable[T], shape: Shape[T], file: Path, limit: int | None = No
     first = list(islice(rest, limit + 1))
     if len(first) <= limit:
         return first
-    import datasets
     import pyarrow
 
     schema = shape.fields()
@@ -88,7 +85,8 @@ def keep(items: Iterable[T], shape: Shape[T], file: Path, limit: int | None = No
         if is_disk_full(error):
             raise MtlError("The disk is full: the data could not be laid out for training. Free some space.") from error
         raise
-    return Stored(datasets.Dataset.from_file(str(file)), shape.unpack)
+    batches = pyarrow.ipc.open_stream(pyarrow.memory_map(str(file))).read_all().to_batches()
+    return Stored(batches, np.arange(sum(batch.num_rows for batch in batches)), shape.unpack)
 
 
 def pick(items: Sequence[T], indices: np.ndarray) -> Sequence[T]:

@@ -61,8 +61,8 @@ def rows(found: dict[str, dict[str, Any]]) -> list[tuple[str, str, str, bool]]:
     at_most("its time", max(took for name, took in growth.items() if name.endswith("poll ms")), 20, unit("ms"))
     at_most("500 runs, the slowest list", max(took for name, took in growth.items() if name.endswith("first, ms")), 300, unit("ms"))
     at_most("the app with a training on SNIPS", page["resident GB"], 1.6, unit("GB", 2))
-    at_least("real subwords, SNIPS", padding["snips, grouped"], 0.95, share)
-    at_least("real subwords, newsroom", padding["newsroom, grouped"], 0.95, share)
+    at_least("real subwords, SNIPS", padding["snips, packed"], 0.95, share)
+    at_least("real subwords, newsroom", padding["newsroom, packed"], 0.95, share)
     return table
 
 

@@ -72,7 +72,7 @@ def measure(file: Path, folder: Path) -> dict[str, float]:
     tasks = [make_task(spec) for spec in dataset.tasks]
     split = make_split(tokenizer, tasks, dataset.train, 128, folder / "rows" / "examples.arrow")
     seconds["tokenise"] = time.perf_counter() - start - seconds["read"]
-    pool = Pool(split.lengths, {name: counts > 0 for name, counts in split.targets.items()}, 32)
+    pool = Pool({name: counts > 0 for name, counts in split.targets.items()}, 32)
     tokens = 0
     for step in plan_epoch("joint", pool, 1, Draw(0, 1, 1.0)):
         encodings, labels = zip(*take(split.examples, step.rows), strict=True)
