@@ -1,6 +1,7 @@
 """Learner: one run's model, optimizer and place in its plan, and what can be done with them: a step, a look at a split, a checkpoint.
 When each is done, is training.py's to decide."""
 
+import copy
 import hashlib
 import math
 import os
@@ -8,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +24,19 @@ from mtl.config import RunConfig
 from mtl.data.rows import Dataset
 from mtl.encoder import load_encoder, longest_input
 from mtl.errors import MtlError
-from mtl.evaluation import Answers, Split, answer, batches_for, make_split, put_weights, score, with_states
+from mtl.evaluation import Answers, Split, answer, batches_for, make_split, put_weights, sample, score, with_states
 from mtl.events import CheckpointSaved, Evaluated, Event, Notice, RunStarted, StepDone
+from mtl.fast import accelerate, is_known
 from mtl.hints import find_hints
 from mtl.machine import Machine
 from mtl.methods import refusal_of_processes
-from mtl.model import MultiTaskModel, build_model, count_parameters, freeze_lowest, learned_weights
+from mtl.model import MultiTaskModel, at_rest, build_model, count_parameters, freeze_lowest, learned_weights
 from mtl.packing import can_pack
 from mtl.sampling import Draw, Pool, Step, plan_epoch
 from mtl.stepping import Stepper, rate_factor
 
 OPTIMIZER, BALANCER = "optimizer.pt", "balancer.pt"
+INT8_ROWS = 1000  # dev rows at most, on which it is measured what 8 bits cost
 
 
 @dataclass
@@ -164,6 +168,21 @@ class Learner:
         return Evaluated(self.progress.step, self.epoch, name, got.losses, got.scores, got.everything_right, got.score,
                          is_best=name == "dev" and got.score > self.progress.best_score, seconds=time.perf_counter() - start)
 
+    def int8_cost(self, evaluated: Evaluated) -> float | None:
+        """The most that a task's main score, just `evaluated` on dev, falls when the encoder is computed in 8 bits, so that prediction
+        knows whether it may; None where that is not known how to do, or would take longer than the training itself."""
+        if self.rank or self.dev_split.states is not None or not is_known(self.model):
+            return None
+        part, cpu = sample(self.dev_split, INT8_ROWS, self.config.seed), Machine("cpu", "fp32", self.machine.threads)
+        model = at_rest(copy.deepcopy(self.model).cpu())
+
+        def scores(engine: str) -> dict[str, dict[str, float]]:
+            fast = accelerate(model, engine)[0]
+            return score(self.tasks, part, answer(fast, part.examples, batches_for(part), cpu, list(fast.tasks))).scores
+
+        before, after = evaluated.scores if part is self.dev_split else scores("fused"), scores("int8")
+        return max(before[task.name][task.main_score] - after[task.name][task.main_score] for task in self.tasks if before[task.name])
+
     def note_score(self, evaluated: Evaluated) -> None:
         """Remember whether the score was a new best."""
         if evaluated.is_best:
@@ -191,14 +210,18 @@ class Learner:
         else:
             write_tallies(folder, self.tallies)
 
+    @cached_property
+    def _fingerprint(self) -> str:
+        return fingerprint(self.dataset)
+
     def _facts(self) -> dict[str, Any]:
-        return {"step": self.progress.step, "progress": asdict(self.progress), "data": fingerprint(self.dataset),
+        return {"step": self.progress.step, "progress": asdict(self.progress), "data": self._fingerprint,
                 "config": self.config.model_dump(mode="json"), "machine": asdict(self.machine), "processes": self.processes,
                 "torch": torch.__version__}
 
     def restore(self, checkpoint: Path, facts: dict[str, Any]) -> Iterator[Event]:
         """Go back to `checkpoint`; raises MtlError if it belongs to other data or settings, says so if it cannot be bit-exact."""
-        if facts["data"] != fingerprint(self.dataset):
+        if facts["data"] != self._fingerprint:
             raise MtlError("The data is not the same as when this run began, so it cannot be resumed. Start a new run.")
         changed = [name for name, value in self.config.model_dump(mode="json").items() if facts["config"].get(name, value) != value]
         if changed:

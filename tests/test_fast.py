@@ -1,6 +1,7 @@
 """mtl/fast.py: the faster ways give the same answers, know what they do not know, and leave the model as it was."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -60,6 +61,33 @@ def test_int8_is_close_and_leaves_the_model_as_it_was(loaded):
     small = accelerate(model, "int8")[0](*batch).logits["intent"]
     assert 0 < (small - before).abs().max() < 0.3
     assert torch.equal(model(*batch).logits["intent"], before)
+
+
+@torch.inference_mode()
+def test_int8_does_not_round_the_features_that_are_outliers(make_model, monkeypatch):
+    model = at_rest(make_model(load_encoder("bundled")[0]))
+    ids = torch.randint(1000, 30_000, (8, 16))
+
+    def error() -> float:
+        encoders = model.encoder, accelerate(model, "int8")[0].encoder
+        wanted, got = (encoder(ids, torch.ones_like(ids)).last_hidden_state for encoder in encoders)
+        return ((got - wanted).norm() / wanted.norm()).item()
+
+    kept = error()
+    monkeypatch.setattr("mtl.fast.OUTLYING", math.inf)
+    assert kept < 0.5 * error()
+
+
+@pytest.mark.parametrize(("cost", "how"), [(None, "fused"), (0.0021, "fused"), (0.002, "int8"), (-0.01, "int8")])
+def test_int8_is_chosen_only_if_it_is_fastest_and_was_measured_to_cost_next_to_nothing(loaded, monkeypatch, cost, how):
+    speeds = {2: [3.0, 2.0], 3: [3.0, 2.0, 1.0]}
+    monkeypatch.setattr("mtl.fast._fastest", {})
+    monkeypatch.setattr("mtl.fast._seconds", lambda *models: speeds[len(models)])
+    loaded[0].config.int8_cost = cost
+    assert accelerate(loaded[0])[1] == how
+    speeds[3] = [3.0, 2.0, 2.5]
+    monkeypatch.setattr("mtl.fast._fastest", {})
+    assert accelerate(loaded[0])[1] == "fused"
 
 
 @pytest.mark.parametrize("engine", ["plain", "fused", "int8", "auto"])

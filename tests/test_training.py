@@ -13,6 +13,7 @@ from mtl import training as training_module
 from mtl.checkpoint import BEST, LAST, newest_checkpoint, read_facts
 from mtl.config import TaskSpec
 from mtl.errors import MtlError
+from mtl.evaluation import load_weights, score
 from mtl.events import CheckpointSaved, Diagnosed, Evaluated, Notice, RunStarted, StatusChanged, StepDone
 from mtl.learner import Learner
 from mtl.prediction import Predictor
@@ -252,6 +253,24 @@ def test_the_best_weights_are_kept_and_the_test_rows_are_left_alone(tiny_config,
     made = [predicted.predictions["answer"].label for predicted in predictor.predict([row["text"] for row in rows[48:]])]
     right = sum(label == row["answer"] for label, row in zip(made, rows[48:], strict=True)) / 12
     assert right > 0.8
+
+
+def test_the_best_weights_know_what_8_bits_cost_them_on_dev(tiny_config, finish, monkeypatch, tmp_path):
+    evaluated = dev(finish(tiny_config(epochs=1), tmp_path / "a"))[-1]
+    [cost, of_last] = [load_weights(tmp_path / "a" / name, "cpu").config.int8_cost for name in (BEST, LAST)]
+    assert evaluated.is_best and isinstance(cost, float) and abs(cost) < 0.2 and of_last is None
+    looks = []
+
+    def score_worse_in_8_bits(*given):
+        looks.append(score(*given))
+        scores = {task: {name: value - 0.25 * (task == "class") for name, value in of_task.items()}
+                  for task, of_task in evaluated.scores.items()}
+        return replace(looks[-1], scores=scores) if len(looks) == 3 else looks[-1]  # the first two are before and after the epoch
+
+    monkeypatch.setattr("mtl.learner.score", score_worse_in_8_bits)
+    finish(tiny_config(epochs=1), tmp_path / "b")
+    assert len(looks) == 3
+    assert load_weights(tmp_path / "b" / BEST, "cpu").config.int8_cost == pytest.approx(0.25)
 
 
 def test_a_run_is_told_in_order(tiny_config, finish, tmp_path):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # it takes a moment to import, and few data are so large
     import pyarrow
 
 T = TypeVar("T")
-KEPT_IN_MEMORY = 20_000
+KEPT_IN_MEMORY = 5_000
 BATCH = 1_000
 
 

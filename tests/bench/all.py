@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 HERE = Path(__file__).resolve().parent
-COMMANDS = {"training": ["training.py"], "prediction": ["prediction.py", "--all", "--limit", "300"], "page": ["page.py"],
+COMMANDS = {"training": ["training.py"], "prediction": ["prediction.py", "--all", "--limit", "300", "--engine", "auto", "int8"], "page": ["page.py"],
             "start": ["start.py"], "growth": ["growth.py"], "padding": ["padding.py", "share"]}
 
 
@@ -39,15 +39,17 @@ def rows(found: dict[str, dict[str, Any]]) -> list[tuple[str, str, str, bool]]:
     def unit(name: str, digits: int = 0) -> Callable[[float], str]:
         return lambda value: f"{value:.{digits}f} {name}"
 
-    loops, guess = found["training"]["loops"], found["prediction"]["ours, auto"]
+    loops, guess, rounded = found["training"]["loops"], found["prediction"]["ours, auto"], found["prediction"]["ours, int8"]
     page, start, growth, padding = (found[name] for name in ("page", "start", "growth", "padding"))
     at_least("training, against the textbook loop", loops["textbook"]["same_work_x"], 30, times)
     at_least("training, against Trainer", loops["trainer"]["same_work_x"], 2.5, times)
     at_least("training, against Trainer with batches by length", loops["trainer, by length"]["same_work_x"], 2.5, times)
     at_least("training, of what `torch.mm` can do", loops["ours, embeddings trained"]["roof_share"], 0.45, share)
-    at_least("one sentence, against two pipelines", guess["one: times faster"], 3, times)
+    at_least("one sentence in 8 bits, against two pipelines", rounded["one: times faster"], 3, times)
+    at_least("one sentence in fp32", guess["one: times faster"], 3, times)
     at_most("one sentence, p95 over the median", guess["one: p95 / median"], 3, times)
-    at_least("10,000 sentences, against two pipelines", guess["many: times faster"], 6, times)
+    at_least("10,000 sentences in 8 bits, against two pipelines", rounded["many: times faster"], 6, times)
+    at_least("10,000 sentences in fp32", guess["many: times faster"], 6, times)
     at_most("a prediction while training, p95", page["live weights, p95 ms"], 400, unit("ms"))
     at_most("5 open pages cost training", page["visitors cost"], 0.05, share)
     at_most("`python app.py` to the first page", start["page"], 8, unit("s", 1))
