@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 HERE = Path(__file__).resolve().parent
-COMMANDS = {"training": ["training.py"], "prediction": ["prediction.py", "--all", "--limit", "300", "--engine", "auto", "int8"], "page": ["page.py"],
-            "start": ["start.py"], "growth": ["growth.py"], "padding": ["padding.py", "share"]}
+COMMANDS = {"training": ["training.py"], "prediction": ["prediction.py", "--all", "--limit", "300", "--engine", "auto", "int8"],
+            "page": ["page.py"], "start": ["start.py"], "growth": ["growth.py"], "padding": ["padding.py", "share"]}
 
 
 def rows(found: dict[str, dict[str, Any]]) -> list[tuple[str, str, str, bool]]:
