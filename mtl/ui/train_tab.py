@@ -2,6 +2,7 @@
 computes, and no page is needed for a run to go on."""
 
 import html
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,7 @@ class TrainTab:
             self.delete_button = gr.Button("Delete the run shown", size="sm", scale=1, min_width=150, interactive=False, elem_id="delete")
         # a look is taken often, and gradio takes milliseconds for each part that may change: these tell whether there is more to do
         self.pressable, self.news, self.cursor = hidden_text(), hidden_text(), hidden_text()  # the cursor: which news are shown
+        self.emptied, self._times = hidden_text(), itertools.count(1)  # another number each time that plots were emptied
         self.timer = gr.Timer(1.0)
 
     def _wire(self) -> None:
@@ -97,12 +99,13 @@ class TrainTab:
         look = {"fn": self.look, "inputs": [page.run_id, page.browser], "outputs": [self.status, self.pressable, page.told, self.news],
                 **quiet}
         show = {"fn": self.show, "inputs": [page.run_id, self.cursor, self.smoothing],
-                "outputs": [self.loss_legend, self.score_legend, self.loss_plot, self.score_plot, self.table, self.log, self.cursor],
-                **quiet}
+                "outputs": [self.loss_legend, self.score_legend, self.loss_plot, self.score_plot, self.table, self.log, self.emptied,
+                            self.cursor], **quiet}
         self.timer.tick(**look)
         self.pressable.change(self.show_pressable, self.pressable, [*buttons, self.delete_button], **quiet)
-        gr.on([self.news.change, self.smoothing.release], **show)
-        page.run_id.change(**look).then(**show).then(**show)
+        # answers may come in another order than they were asked for: whenever plots are emptied, the last thing is that they are filled
+        gr.on([self.news.change, self.emptied.change, self.smoothing.release], trigger_mode="always_last", **show)
+        page.run_id.change(**look)
         for button, act in buttons.items():
             button.click(self.command(act), [page.run_id, page.browser], None, **quiet).then(**look)
         self.menu.focus(self.list_runs, page.browser, self.menu, **quiet)
@@ -170,16 +173,17 @@ class TrainTab:
         except MtlError:
             history = None
         if history is None:
-            return ["", "", None, None, None, "", ""]
+            return ["", "", None, None, None, "", gr.skip(), ""]
         now, cursor = f"{news(run_id, history)}/{smoothing}", cursor or ""
         if not cursor.startswith(run_id):
             # the plots of another run are emptied first: one that gets other colours and values at once draws the old ones (gradio 6.31)
             now = f"{run_id}/"
         if now == cursor:
-            return [gr.skip()] * 7
+            return [gr.skip()] * 8
         scores_known = now.split(TOLD)[0] == cursor.split(TOLD)[0]
         log = gr.skip() if scores_known else charts.log_lines(history)
-        return [*self._plots(history, cursor, run_id, smoothing, scores_known), charts.last_values(history), log, now]
+        emptied = gr.skip() if cursor.startswith(run_id) else str(next(self._times))
+        return [*self._plots(history, cursor, run_id, smoothing, scores_known), charts.last_values(history), log, emptied, now]
 
     def _plots(self, history: History, cursor: str, run_id: str, smoothing: float, scores_known: bool) -> list:
         """Legends and plots: data for plots that are there already; whole ones, with colours, for a run shown for the first time."""
