@@ -20,6 +20,7 @@ TRIED = 16  # subwords of the one sentence that is asked to see which way is the
 PATIENCE, MAX_TURNS = 0.2, 12  # seconds, or turns, to try them
 OUTLYING = 4.0  # times the median feature's largest value: a feature that gets larger is never rounded
 MAX_INT8_COST = 0.002  # of a task's main score on dev
+HAS_INT8 = "fbgemm" in torch.backends.quantized.supported_engines  # elsewhere than on x86 nobody has tried 8 bits yet
 _fastest: dict[tuple, str] = {}  # what was found out for a device and an encoder's sizes, so that it is tried once a process
 
 
@@ -137,7 +138,7 @@ def accelerate(model: MultiTaskModel, engine: str = "auto") -> tuple[MultiTaskMo
         return _with_encoder(model, FusedBert(model.encoder, int8=engine == "int8")), engine
     cost, encoder = model.config.int8_cost, model.config.encoder
     ways = {"plain": model, "fused": _with_encoder(model, FusedBert(model.encoder))}
-    if cost is not None and cost <= MAX_INT8_COST and model.device.type == "cpu":
+    if HAS_INT8 and cost is not None and cost <= MAX_INT8_COST and model.device.type == "cpu":
         ways["int8"] = _with_encoder(model, FusedBert(model.encoder, int8=True))
     key = (*ways, str(model.device), encoder.hidden_size, encoder.intermediate_size, encoder.num_hidden_layers)
     if key not in _fastest:

@@ -26,7 +26,7 @@ from mtl.encoder import load_encoder, longest_input
 from mtl.errors import MtlError
 from mtl.evaluation import Answers, Split, answer, batches_for, make_split, put_weights, sample, score, with_states
 from mtl.events import CheckpointSaved, Evaluated, Event, Notice, RunStarted, StepDone
-from mtl.fast import accelerate, is_known
+from mtl.fast import HAS_INT8, accelerate, is_known
 from mtl.hints import find_hints
 from mtl.machine import Machine
 from mtl.methods import refusal_of_processes
@@ -171,7 +171,7 @@ class Learner:
     def int8_cost(self, evaluated: Evaluated) -> float | None:
         """The most that a task's main score, just `evaluated` on dev, falls when the encoder is computed in 8 bits, so that prediction
         knows whether it may; None where that is not known how to do, or would take longer than the training itself."""
-        if self.rank or self.dev_split.states is not None or not is_known(self.model):
+        if not HAS_INT8 or self.rank or self.dev_split.states is not None or not is_known(self.model):
             return None
         part, cpu = sample(self.dev_split, INT8_ROWS, self.config.seed), Machine("cpu", "fp32", self.machine.threads)
         model = at_rest(copy.deepcopy(self.model).cpu())
@@ -181,7 +181,8 @@ class Learner:
             return score(self.tasks, part, answer(fast, part.examples, batches_for(part), cpu, list(fast.tasks))).scores
 
         before, after = evaluated.scores if part is self.dev_split else scores("fused"), scores("int8")
-        return max(before[task.name][task.main_score] - after[task.name][task.main_score] for task in self.tasks if before[task.name])
+        measured = [task for task in self.tasks if before[task.name]]
+        return max((before[task.name][task.main_score] - after[task.name][task.main_score] for task in measured), default=None)
 
     def note_score(self, evaluated: Evaluated) -> None:
         """Remember whether the score was a new best."""

@@ -88,6 +88,10 @@ def test_int8_is_chosen_only_if_it_is_fastest_and_was_measured_to_cost_next_to_n
     speeds[3] = [3.0, 2.0, 2.5]
     monkeypatch.setattr("mtl.fast._fastest", {})
     assert accelerate(loaded[0])[1] == "fused"
+    speeds[3] = [3.0, 2.0, 1.0]
+    monkeypatch.setattr("mtl.fast._fastest", {})
+    monkeypatch.setattr("mtl.fast.HAS_INT8", False)
+    assert accelerate(loaded[0])[1] == "fused"
 
 
 @pytest.mark.parametrize("engine", ["plain", "fused", "int8", "auto"])

@@ -273,6 +273,21 @@ def test_the_best_weights_know_what_8_bits_cost_them_on_dev(tiny_config, finish,
     assert load_weights(tmp_path / "b" / BEST, "cpu").config.int8_cost == pytest.approx(0.25)
 
 
+def test_where_no_score_or_no_8_bits_are_to_be_had_nothing_is_said_of_their_cost(tiny_config, finish, monkeypatch, tmp_path):
+    costs = []
+
+    def look(learner):
+        empty = dict.fromkeys(learner.model.tasks, {})
+        costs.append(learner.int8_cost(replace(evaluated, scores=empty)))
+        return False
+
+    evaluated = dev(finish(tiny_config(epochs=1), tmp_path / "a"))[-1]
+    finish(tiny_config(max_steps=1), tmp_path / "b", between_steps=look)
+    monkeypatch.setattr("mtl.learner.HAS_INT8", False)
+    finish(tiny_config(epochs=1), tmp_path / "c")
+    assert costs == [None] and load_weights(tmp_path / "c" / BEST, "cpu").config.int8_cost is None
+
+
 def test_a_run_is_told_in_order(tiny_config, finish, tmp_path):
     events = finish(tiny_config(epochs=1), tmp_path)
     kinds = [type(event) for event in events if not isinstance(event, Diagnosed)]
