@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from mtl.data.rows import Row
 from mtl.data.store import Shape
-from mtl.data.words import Range
+from mtl.data.words import find_words
 from mtl.tasks.base import IGNORED, Encoding, Task
 from mtl.tasks.tagging import first_subwords
 
@@ -27,19 +27,18 @@ class Batch(TypedDict):
     labels: dict[str, Tensor]
 
 
-def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], words: Sequence[Sequence[Range]], max_length: int) -> list[Encoding]:
-    """Tokenise `texts`, cut at `max_length` subwords, and find the first subword of each of their `words`."""
+def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> list[Encoding]:
+    """Tokenise `texts`, cut at `max_length` subwords, and find the first subword of each of their words.
+
+    The one way from a text to what the model reads, in training, measuring and prediction alike. The words are those of `find_words`, never
+    a file's own tokens: a text that is typed has none, and a score must be measured on what prediction will do.
+    """
     if not texts:
         return []
     out = tokenizer(list(texts), truncation=True, max_length=max_length, return_offsets_mapping=True,
                     return_attention_mask=False, return_token_type_ids=False)
-    return [Encoding(ids, of_text, first_subwords(text, of_text, offsets))
-            for ids, text, of_text, offsets in zip(out["input_ids"], texts, words, out["offset_mapping"], strict=True)]
-
-
-def encode_rows(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Row], max_length: int) -> list[Encoding]:
-    """`encode` for rows, on their own words where they have them."""
-    return encode(tokenizer, [row.text for row in rows], [row.word_ranges() for row in rows], max_length)
+    return [Encoding(ids, words := find_words(text), first_subwords(text, words, offsets))
+            for ids, text, offsets in zip(out["input_ids"], texts, out["offset_mapping"], strict=True)]
 
 
 def label_rows(tasks: Sequence[Task], rows: Sequence[Row], encodings: Sequence[Encoding]) -> list[LabelIds]:
@@ -52,7 +51,7 @@ def make_examples(tokenizer: PreTrainedTokenizerBase, tasks: Sequence[Task], row
     """Every row tokenised and labelled, a thousand at a time."""
     rest = iter(rows)
     while part := list(islice(rest, TOGETHER)):
-        encodings = encode_rows(tokenizer, part, max_length)
+        encodings = encode(tokenizer, [row.text for row in part], max_length)
         yield from zip(encodings, label_rows(tasks, part, encodings), strict=True)
 
 

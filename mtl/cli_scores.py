@@ -60,7 +60,7 @@ def offer_test(run: Run) -> None:
 def report_lines(run: Run, measured: Measured, is_new: bool) -> Iterator[str]:
     """The report for the terminal."""
     yield (f"Run {run.id}, {measured.split}: {measured.report.rows:,} rows, checkpoint '{measured.checkpoint}' of step {measured.step}, "
-           f"measured {measured.when}.")
+           f"measured {measured.when}{f' ({measured.how})' * bool(measured.how)}.")
     if not is_new:
         yield "That was the one measurement of the test rows; they were not answered again."
     if measured.times > 1:

@@ -1,6 +1,7 @@
 """Texts through a model: predictions for any of its tasks, and, where gold labels are known, losses and scores. Used by training to
 measure and by prediction to answer."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -114,6 +115,14 @@ def answer(model: MultiTaskModel, examples: Sequence[tuple[Encoding, LabelIds | 
         for place, index in enumerate(indices):
             predictions[index] = {task: made[place] for task, made in decoded.items()}
     return Answers(predictions, losses)
+
+
+def merge(parts: Sequence[Answers]) -> Answers:
+    """What several processes or threads answered, each for a part of the texts."""
+    losses: Counter[str] = Counter()
+    for part in parts:
+        losses.update(part.losses)
+    return Answers({index: made for part in parts for index, made in part.predictions.items()}, dict(losses))
 
 
 def score(tasks: Sequence[Task], split: Split, answers: Answers) -> Scores:

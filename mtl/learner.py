@@ -24,7 +24,7 @@ from mtl.config import RunConfig
 from mtl.data.rows import Dataset
 from mtl.encoder import load_encoder, longest_input
 from mtl.errors import MtlError
-from mtl.evaluation import Answers, Split, answer, batches_for, make_split, put_weights, sample, score, with_states
+from mtl.evaluation import Split, answer, batches_for, make_split, merge, put_weights, sample, score, with_states
 from mtl.events import CheckpointSaved, Evaluated, Event, Notice, RunStarted, StepDone
 from mtl.fast import HAS_INT8, accelerate, is_known
 from mtl.hints import find_hints
@@ -160,10 +160,7 @@ class Learner:
         model.eval()
         tasks = [task.name for task in self.tasks]
         mine = batches_for(split)[self.rank::self.processes]
-        parts = self._gather([answer(model, split.examples, mine, self.machine, tasks, split.states)])
-        whole = Answers({index: made for part in parts for index, made in part.predictions.items()},
-                        {task: sum(part.losses.get(task, 0.0) for part in parts) for task in tasks})
-        got = score(self.tasks, split, whole)
+        got = score(self.tasks, split, merge(self._gather([answer(model, split.examples, mine, self.machine, tasks, split.states)])))
         self.tallies = got.tallies
         return Evaluated(self.progress.step, self.epoch, name, got.losses, got.scores, got.everything_right, got.score,
                          is_best=name == "dev" and got.score > self.progress.best_score, seconds=time.perf_counter() - start)

@@ -23,15 +23,15 @@ from mtl.runs import ACTIVE, Run, read_history
 
 if TYPE_CHECKING:
     from mtl.data.rows import Dataset
-    from mtl.machine import Machine
 
 DEV, TEST = "dev", "test"
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What `checkpoint`, which was saved at `step` and has a manifest with the sha256 `manifest`, reached on `split`; `time` is when that
-    was seen (seconds since 1970), `times` how often the rows of this split have been measured."""
+    """What `checkpoint`, which was saved at `step` and has a manifest with the sha256 `manifest`, reached on `split`, computed `how`
+    predictions are (see Predictor); `time` is when that was seen (seconds since 1970), `times` how often the rows of this split have been
+    measured."""
 
     split: str
     checkpoint: str
@@ -43,6 +43,7 @@ class Measured:
     score: float
     times: int
     report: Report
+    how: str = ""
 
     def is_of(self, run: Run) -> bool:
         """Whether the checkpoint in `run` is still the one that was measured."""
@@ -134,22 +135,22 @@ def evaluated(run: Run, measured: Measured) -> Evaluated:
 
 
 def _measure(run: Run, split: str, name: str, device: str, progress: data.Progress) -> Measured:
-    from mtl.evaluation import answer, batches_for, make_split, score
+    from mtl.evaluation import make_split, score
     from mtl.prediction import Predictor
 
     start, checkpoint = time.perf_counter(), run.checkpoint(name)
     manifest, predictor = digest(checkpoint), Predictor.load(checkpoint, device)
     facts, tasks = read_facts(checkpoint), list(predictor.model.tasks.values())
-    machine = _as_in_training(predictor.machine, facts)
     with TemporaryDirectory(prefix=".scores-", dir=run.folder) as place:
         rows = getattr(_load(run, facts, Path(place), progress), split)
         if not rows:
             raise MtlError("This run has no test rows with labels. Give it a test file to have some.")
         texts = make_split(predictor.tokenizer, tasks, rows, predictor.model.config.max_length, Path(place) / "examples.arrow", progress)
-        answers = answer(predictor.model, texts.examples, batches_for(texts), machine, [task.name for task in tasks])
+        answers = predictor.answer(texts.examples, texts.lengths.tolist(), [task.name for task in tasks])  # as users are answered
         scores = score(tasks, texts, answers)
         report = examine(rows, tasks, [answers.predictions[index] for index in range(len(rows))], scores)
-    return Measured(split, name, facts["step"], manifest, time.time(), time.perf_counter() - start, scores.losses, scores.score, 1, report)
+    return Measured(split, name, facts["step"], manifest, time.time(), time.perf_counter() - start, scores.losses, scores.score, 1, report,
+                    predictor.how)
 
 
 def _load(run: Run, facts: dict[str, Any], place: Path, progress: data.Progress) -> Dataset:
@@ -160,12 +161,6 @@ def _load(run: Run, facts: dict[str, Any], place: Path, progress: data.Progress)
     if fingerprint(dataset) != facts["data"]:
         raise MtlError("The data is not the same as when this run was trained, so its scores would mean nothing. Train again.")
     return dataset
-
-
-def _as_in_training(machine: Machine, facts: dict[str, Any]) -> Machine:
-    """With the precision that the run's own looks at dev had, if this is the same kind of device: so they give the same scores."""
-    same = facts["machine"]["device"].split(":")[0] == machine.device.split(":")[0]
-    return replace(machine, precision=facts["machine"]["precision"]) if same else machine
 
 
 def _file(run: Run, split: str) -> Path:

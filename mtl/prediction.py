@@ -11,12 +11,11 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from mtl.batching import by_tokens, encode
+from mtl.batching import LabelIds, by_tokens, encode
 from mtl.data.rows import Value
-from mtl.data.words import find_words
 from mtl.encoder import plain_text_tokenizer
 from mtl.errors import MtlError
-from mtl.evaluation import answer, load_weights
+from mtl.evaluation import Answers, answer, load_weights, merge
 from mtl.fast import accelerate
 from mtl.hints import Hint, contradictions
 from mtl.machine import Machine, find_machine, one_thread
@@ -97,29 +96,31 @@ class Predictor:
             if task not in self.model.tasks:
                 raise MtlError(f"This model has no task '{task}'. Its tasks are: {', '.join(self.model.tasks)}.")
         texts = [text.encode("utf-8", "replace").decode() for text in texts]  # lone surrogates, which no tokenizer takes, become '?'
-        encodings = encode(self.tokenizer, texts, [find_words(text) for text in texts], self.model.config.max_length)
+        encodings = encode(self.tokenizer, texts, self.model.config.max_length)
         names = list(tasks) or list(self.model.tasks)
-        with one_thread():
-            got = self._answer(encodings, names)
+        got = self.answer([(encoding, None) for encoding in encodings], [len(encoding.ids) for encoding in encodings], names).predictions
         return [Predicted(text, got[index], _cut_at(encodings[index], self.model.config.max_length),
                           contradictions(self._hints, text, {task: _value(made) for task, made in got[index].items()}))
                 for index, text in enumerate(texts)]
 
-    def _answer(self, encodings: Sequence[Encoding], tasks: Sequence[str]) -> dict[int, dict[str, Prediction]]:
-        """The predictions for each text by its index. On a CPU with many batches every core has its own share of them: that is faster than
-        all cores together at one batch, whose products are small, and does not wait for a core that a training has."""
-        batches = by_tokens([len(encoding.ids) for encoding in encodings], BATCH_TOKENS)
-        examples, (model, _) = [(encoding, None) for encoding in encodings], self._fast
+    def answer(self, examples: Sequence[tuple[Encoding, LabelIds | None]], lengths: Sequence[int], tasks: Sequence[str]) -> Answers:
+        """The predictions of `tasks` for tokenised texts, whose `lengths` in subwords are known; and losses, if they have labels.
 
-        def answer_part(part: list[list[int]]) -> dict[int, dict[str, Prediction]]:
-            return answer(model, examples, part, self.machine, tasks).predictions
+        A checkpoint is measured by this too, so that a score is that of what users get. On a CPU with many batches every core has its own
+        share of them: that is faster than all cores together at one batch, whose products are small, and does not wait for a core that a
+        training has.
+        """
+        batches, (model, _) = by_tokens(lengths, BATCH_TOKENS), self._fast
+
+        def answer_part(part: list[list[int]]) -> Answers:
+            with one_thread():
+                return answer(model, examples, part, self.machine, tasks)
 
         workers = min(self.machine.threads, len(batches)) if self.machine.device == "cpu" else 1
         if workers < 2:
             return answer_part(batches)
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            parts = list(pool.map(answer_part, [batches[first::workers] for first in range(workers)]))
-        return {index: made for part in parts for index, made in part.items()}
+        with ThreadPoolExecutor(workers) as pool:
+            return merge(list(pool.map(answer_part, [batches[first::workers] for first in range(workers)])))
 
 
 def _value(prediction: Prediction) -> Value:

@@ -2,7 +2,7 @@
 
 import torch
 
-from mtl.batching import by_length, collate, count_targets, encode, encode_rows, label_rows
+from mtl.batching import by_length, collate, count_targets, encode, label_rows
 from mtl.config import TaskSpec
 from mtl.data.rows import Row
 from mtl.data.words import Span
@@ -17,7 +17,7 @@ ROWS = [Row("Fly to Rome", {"intent": "fly", "slots": (Span(7, 11, "LOC"),)}),
 
 
 def ready(tiny, rows=ROWS, max_length=64):
-    encodings = encode_rows(tiny[1], rows, max_length)
+    encodings = encode(tiny[1], [row.text for row in rows], max_length)
     return encodings, label_rows([INTENT, SLOTS], rows, encodings)
 
 
@@ -59,13 +59,13 @@ def test_targets_are_counted_per_label_not_per_row(tiny):
 
 
 def test_a_long_text_is_cut_and_keeps_its_last_special_token(tiny):
-    [encoding] = encode_rows(tiny[1], [Row("Rome " * 50, {})], 10)
+    [encoding] = encode(tiny[1], ["Rome " * 50], 10)
     assert len(encoding.ids) == 10 and encoding.ids[-1] == tiny[1].sep_token_id
     assert encoding.firsts == [*range(1, 9), *[-1] * 42]
 
 
 def test_no_texts_are_no_encodings(tiny):
-    assert encode(tiny[1], [], [], 10) == []
+    assert encode(tiny[1], [], 10) == []
 
 
 def test_batches_by_length_hold_every_text_once_longest_first():

@@ -8,7 +8,6 @@ import torch
 from transformers import DistilBertConfig, DistilBertModel
 
 from mtl.batching import by_tokens, collate, encode
-from mtl.data.words import find_words
 from mtl.encoder import load_encoder
 from mtl.errors import MtlError
 from mtl.fast import accelerate
@@ -28,7 +27,7 @@ def loaded(request, tiny, make_model):
 
 
 def batch_of(tokenizer, texts):
-    batch = collate(encode(tokenizer, texts, [find_words(text) for text in texts], 32), tokenizer.pad_token_id)
+    batch = collate(encode(tokenizer, texts, 32), tokenizer.pad_token_id)
     return batch["input_ids"], batch["attention_mask"]
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from transformers import AutoConfig, AutoModel
 
 from mtl import data
-from mtl.batching import collate, encode_rows
+from mtl.batching import collate, encode
 from mtl.config import make_config
 from mtl.data.rows import Row
 from mtl.data.words import Span
@@ -78,7 +78,7 @@ def test_losses_and_gradients_are_those_of_the_padded_batch(tiny, make_model):
     rows = [Row("Book a table in Rome for two.", {"intent": "book", "mood": "good", "slots": (Span(16, 20, "LOC"),)}),
             Row("Fly to Paris", {"intent": "fly", "mood": None, "slots": (Span(7, 12, "LOC"),)}),
             Row("It is far from good", {"intent": None, "mood": "bad", "slots": None})]
-    encodings = encode_rows(tiny[1], rows, 32)
+    encodings = encode(tiny[1], [row.text for row in rows], 32)
     labels = [{name: task.label_ids(row.values[name], encoding) for name, task in model.tasks.items()}
               for row, encoding in zip(rows, encodings, strict=True)]
     batch = collate(encodings, tiny[1].pad_token_id, labels, list(model.tasks))
@@ -94,7 +94,8 @@ def test_losses_and_gradients_are_those_of_the_padded_batch(tiny, make_model):
 
 def test_of_the_bundled_corpus_at_least_95_percent_of_the_subwords_are_real(tmp_path):
     tokenizer = load_encoder("bundled")[1]
-    lengths = np.array([len(encoding.ids) for encoding in encode_rows(tokenizer, data.load(make_config({}), tmp_path).train, 128)])
+    rows = data.load(make_config({}), tmp_path).train
+    lengths = np.array([len(encoding.ids) for encoding in encode(tokenizer, [row.text for row in rows], 128)])
     batches = np.array_split(np.random.default_rng(1).permutation(lengths), len(lengths) // 32)
     assert lengths.sum() / sum(pack(batch.tolist()).texts.numel() for batch in batches) >= 0.95
 

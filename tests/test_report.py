@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mtl.batching import encode_rows
+from mtl.batching import encode
 from mtl.config import TaskSpec, make_config
 from mtl.data import load
 from mtl.data.findings import SEVERITIES
@@ -190,7 +190,7 @@ def test_what_is_cut_agrees_with_what_the_learner_reads(tokenizer, max_length):
         edges = sorted(draws.sample(range(len(ranges) + 1), min(6, len(ranges)) // 2 * 2))
         spans = tuple(Span(ranges[one][0], ranges[other - 1][1], "LOC") for one, other in zip(edges[::2], edges[1::2], strict=True))
         rows.append(Row(text, {"entities": spans}))
-    whole, cut = encode_rows(tokenizer, rows, 10_000), encode_rows(tokenizer, rows, max_length)
+    whole, cut = (encode(tokenizer, [row.text for row in rows], length) for length in (10_000, max_length))
     lost = sum(any(span.start <= word[0] < span.end and full >= 0 > short
                    for word, full, short in zip(one.words, one.firsts, other.firsts, strict=True))
                for each, one, other in zip(rows, whole, cut, strict=True) for span in each.values["entities"])

@@ -13,7 +13,7 @@ from mtl.config import TaskSpec
 from mtl.data.readers import read_files
 from mtl.data.rows import Row
 from mtl.data.schemes import TagSurvey, from_bio, to_spans
-from mtl.data.words import Span, find_words, spans_to_tags, tags_to_spans
+from mtl.data.words import Span, are_edges, find_words, spans_to_tags, tags_to_spans
 from mtl.data.writers import write_rows
 from mtl.errors import MtlError
 
@@ -60,8 +60,10 @@ def cut_row(draw, tasks=(MOOD, SLOTS, KIND)) -> Row:
     for token in tokens:
         words.append((end + 1, end + 1 + len(token)))
         end = words[-1][1]
-    return Row(" ".join(tokens), {task.name: draw(st.sampled_from([None, *LABELS])) if task.kind == "classification"
-                                  else draw(spans_on(words)) for task in tasks}, tuple(words))
+    text = " ".join(tokens)
+    seen = [word for word in words if are_edges(find_words(text), [Span(*word, "")])]  # not those that are control characters only
+    return Row(text, {task.name: draw(st.sampled_from([None, *LABELS])) if task.kind == "classification"
+                      else draw(spans_on(seen)) for task in tasks}, tuple(words))
 
 
 def there_and_back(folder: Path, name: str, rows: list[Row], tasks) -> list[Row]:

@@ -10,10 +10,10 @@ from mtl.data.columns import ALIASES, is_blank
 from mtl.data.files import KINDS, MAX_NAME, MAX_TEXT, MAX_WORD, MAX_WORDS, a_kind, show
 from mtl.data.json_files import Annotated
 from mtl.data.marked import parse_marked
-from mtl.data.rows import Row, Value
+from mtl.data.rows import Row, Value, fitting
 from mtl.data.schemes import TAG, to_spans
 from mtl.data.tables import as_list
-from mtl.data.words import Range, Span, find_words, snap_to_words, split_at_blanks, tags_to_spans
+from mtl.data.words import Range, Span, are_edges, find_words, snap_to_words, split_at_blanks, tags_to_spans
 from mtl.errors import MtlError
 
 # What is mended in a row, and how the notice tells it.
@@ -61,7 +61,7 @@ def make_row(fields: dict[str, object], recipe: Recipe) -> tuple[Row, list[str]]
             _check_text(recipe.text, text)
     tags = {cell.column: _check_list(cell, fields[cell.column]) for cell in recipe.cells
             if cell.role == "tags" and not is_blank(fields.get(cell.column))}
-    if words is None and tags:  # before any span is widened to words
+    if words is None and tags:
         key, first = next(iter(tags.items()))
         words = split_at_blanks(text, len(first))
         if words is None:
@@ -70,17 +70,19 @@ def make_row(fields: dict[str, object], recipe: Recipe) -> tuple[Row, list[str]]
         value = fields.get(cell.column)
         if cell.role == "marked":
             spans = [_check_span(cell.column, [mark.start, mark.end, mark.label], len(text)) for mark in marks]
-            values[cell.task] = _fit_spans(cell.column, spans, text, words, mended)
+            values[cell.task] = _fit_spans(cell.column, spans, text, mended)
         elif is_blank(value):
             values[cell.task] = () if cell.role == "spans" and value is None and isinstance(fields, Annotated) else None
         elif cell.role == "class":
             values[cell.task] = _check_label(cell.column, value)
         elif cell.role == "spans":
             spans = [_check_span(cell.column, entry, len(text)) for entry in _check_list(cell, value)]
-            values[cell.task] = _fit_spans(cell.column, spans, text, words, mended) if spans else ()
+            values[cell.task] = _fit_spans(cell.column, spans, text, mended) if spans else ()
         else:
-            values[cell.task] = _check_tags(cell, tags[cell.column], words, mended)
-    return Row(text, values, None if words is None else tuple(words)), mended
+            spans = _check_tags(cell, tags[cell.column], words, mended)
+            # a token's edge is a word's edge, unless it has control characters there
+            values[cell.task] = spans if are_edges(find_words(text), spans) else _fit_spans(cell.column, spans, text, mended)
+    return Row(text, values, fitting(words, values)), mended
 
 
 def _check_list(cell: Cell, value: object) -> list:
@@ -181,13 +183,13 @@ def _check_tags(cell: Cell, tags: list, words: Sequence[Range], mended: list[str
     return tuple(tags_to_spans(words, tags))
 
 
-def _fit_spans(key: str, spans: Sequence[Span], text: str, words: Sequence[Range] | None, mended: list[str]) -> tuple[Span, ...]:
-    """The spans on word edges, in order."""
+def _fit_spans(key: str, spans: Sequence[Span], text: str, mended: list[str]) -> tuple[Span, ...]:
+    """The spans on edges of `find_words`, in order."""
     spans = sorted(spans)
     for left, right in zip(spans, spans[1:], strict=False):
         if right.start < left.end:
             raise MtlError(f"in '{show(key)}' {left.start}-{left.end} and {right.start}-{right.end} overlap. Keep one of them.")
-    words = find_words(text) if words is None else words
+    words = find_words(text)
     kept: list[Span] = []
     for span in spans:
         wide = snap_to_words(words, span)

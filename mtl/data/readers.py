@@ -15,7 +15,7 @@ from mtl.data.conll import looks_like_columns, read_conll, read_parts
 from mtl.data.files import Record, Source, at_line, find_format, group_of, part_of, read_lines, show, show_names
 from mtl.data.json_files import read_json
 from mtl.data.marked import looks_marked, read_marked
-from mtl.data.rows import Row, Table, row_shape
+from mtl.data.rows import Row, Table, fitting, row_shape
 from mtl.data.store import keep
 from mtl.data.tables import looks_like_table, read_csv, read_parquet
 from mtl.errors import MtlError
@@ -259,18 +259,14 @@ def _merged(rows: Iterable[Row], source: Source) -> Iterator[Row]:
 
 
 def _join(one: Row, other: Row) -> Row | None:
-    """Two rows of one text as one; None if a task has two values, or the words of one do not fit the entities of the other."""
+    """Two rows of one text as one, or None if a task has two values. Tokens of a file are kept if the other has none, and all entities fit
+    them."""
     values = {name: value for name, value in other.values.items() if value is not None}
     if any(one.values.get(name) is not None for name in values):
         return None
-    words = one.words or other.words
+    words = None if one.words and other.words and one.words != other.words else one.words or other.words
     joined = one.values | values
-    if words is not None and one.words != other.words:
-        starts, ends = {start for start, _ in words}, {end for _, end in words}
-        spans = [span for value in joined.values() if isinstance(value, tuple) for span in value]
-        if (one.words and other.words) or not all(span.start in starts and span.end in ends for span in spans):
-            return None
-    return Row(one.text, joined, words)
+    return Row(one.text, joined, fitting(words, joined))
 
 
 def label_twins(counts: Iterable[str], task: str) -> Iterator[str]:

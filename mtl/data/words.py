@@ -2,7 +2,7 @@
 tokenizers."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import regex
@@ -71,6 +71,12 @@ def spans_to_tags(words: Sequence[Range], spans: Sequence[Span]) -> list[str]:
             tags[index], prefix = prefix + span.label, "I-"
             index += 1
     return tags
+
+
+def are_edges(words: Sequence[Range], spans: Iterable[Span]) -> bool:
+    """Whether all `spans` start and end on edges of `words`."""
+    starts, ends = {start for start, _ in words}, {end for _, end in words}
+    return all(span.start in starts and span.end in ends for span in spans)
 
 
 def snap_to_words(words: Sequence[Range], span: Span) -> Span | None:
