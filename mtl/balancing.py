@@ -11,6 +11,7 @@ from torchjd.aggregation import PCGradWeighting, UPGradWeighting
 from torchjd.scalarization import FAMO, UW, Constant, Random
 
 from mtl.methods import METHODS
+from mtl.randomness import OwnRandomness
 
 UNCERTAINTY_RATE = 1e-2  # step size of the log-variances: at the heads' rate they would hardly move in a short run
 
@@ -83,8 +84,7 @@ class RandomWeights(Scalarized):
     """New weights for every step, the softmax of normal draws; times the number of tasks, so that on average it is the plain sum."""
 
     def combine(self, values: Tensor, tasks: Sequence[str]) -> Tensor:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
+        with OwnRandomness(self.seed):
             return len(tasks) * Random()(values.cpu()).to(values.device)
 
 
@@ -178,7 +178,8 @@ class Surgery(Balancer):
         weights = torch.ones(len(tasks))
         if len(tasks) > 1 and gramian.isfinite().all():  # else the norm of the sum will tell
             preference = {"pref_vector": torch.ones(len(tasks))} if self.weighting is UPGradWeighting else {}
-            weights = self.weighting(**preference)(gramian)  # without a conflict each weight is 1: the plain sum
+            with OwnRandomness(self.seed):  # PCGrad goes through the other tasks in a random order
+                weights = self.weighting(**preference)(gramian)  # without a conflict each weight is 1: the plain sum
         for index, weight in enumerate(self.shared):
             weight.grad = sum(factor * self.gradients[task][index] for task, factor in zip(tasks, weights.tolist(), strict=True))
         self.gradients = {}

@@ -8,26 +8,25 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
+
+from mtl.randomness import OwnRandomness
 
 LEVELS = 2**16  # of a draw: one random number of 64 bits serves four features
 
 
 @contextmanager
 def seeded_dropout(seed: int, device: str) -> Iterator[None]:
-    """Inside, what is dropped on `device` follows from `seed`."""
-    torch.manual_seed(seed)
+    """Inside, what is dropped on `device` follows from `seed`. On a GPU it comes from the generator that torch has for each: only training
+    draws there."""
+    if device != "cpu":
+        torch.cuda.manual_seed_all(seed)
     with FastDropout(seed) if device == "cpu" else nullcontext():
         yield
 
 
-class FastDropout(TorchFunctionMode):
+class FastDropout(OwnRandomness):
     """Inside, `dropout` and the one of attention take 16 random bits a feature, from a generator that begins at `seed`: what is dropped is
     within 1/65536 of the share asked for, and what is kept is scaled by exactly the share kept."""
-
-    def __init__(self, seed: int) -> None:
-        super().__init__()
-        self.generator = torch.Generator().manual_seed(seed)
 
     def __torch_function__(self, function: Callable[..., Any], types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs = kwargs or {}
@@ -35,7 +34,7 @@ class FastDropout(TorchFunctionMode):
             return self._dropout(*args, **kwargs)
         if function is F.scaled_dot_product_attention and kwargs.get("dropout_p") and not kwargs.get("is_causal"):
             return self._attention(*args, **kwargs)
-        return function(*args, **kwargs)
+        return super().__torch_function__(function, types, args, kwargs)
 
     def _dropout(self, features: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
         dropped = min(round(p * LEVELS), LEVELS - 1)

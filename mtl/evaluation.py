@@ -155,17 +155,16 @@ def batches_for(split: Split, batch_size: int = 64) -> list[list[int]]:
 
 
 def load_weights(checkpoint: Path, device: str) -> MultiTaskModel:
-    """The model in `checkpoint`, checked against its manifest, ready to answer; draws no random numbers.
+    """The model in `checkpoint`, checked against its manifest, ready to answer.
 
     One of adapters or heads is put together from its encoder, as `load_encoder` finds it, and what the checkpoint has.
     """
     read_facts(checkpoint)
     config = MultiTaskConfig.from_pretrained(checkpoint, local_files_only=True)
     if config.needs_base:
-        with torch.random.fork_rng(devices=[]):
-            model = build_model(load_encoder(config.base)[0], config.specs(), pooling=config.pooling, normalize=config.normalize,
-                                dropout=config.dropout, encoder_dropout=None, max_length=config.max_length, base=config.base,
-                                lora_rank=config.lora_rank, only_heads=config.only_heads)
+        model = build_model(load_encoder(config.base)[0], config.specs(), pooling=config.pooling, normalize=config.normalize,
+                            dropout=config.dropout, encoder_dropout=None, max_length=config.max_length, base=config.base,
+                            lora_rank=config.lora_rank, only_heads=config.only_heads)
         put_weights(model, checkpoint)
         model.config.hints = config.hints
     else:

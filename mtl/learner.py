@@ -61,14 +61,13 @@ class Learner:
         self.weights = config.loss_weights([spec.name for spec in dataset.tasks])
         if problem := refusal_of_processes(config.balancing, self.processes):
             raise MtlError(problem)
-        torch.manual_seed(config.seed)
         encoder, self.tokenizer = load_encoder(config.encoder, [row.text for row in dataset.train], config.seed)
         longest = min(config.max_length, longest_input(encoder))
         packs = config.fine_tuning != "heads" and config.pooling != "pooler" and can_pack(encoder, longest)
         self.model = build_model(encoder, dataset.tasks, pooling=config.pooling, normalize=config.normalize, dropout=config.dropout,
                                  encoder_dropout=config.encoder_dropout, max_length=longest, base=config.encoder,
                                  lora_rank=config.lora_rank if config.fine_tuning == "lora" else 0,
-                                 only_heads=config.fine_tuning == "heads").to(machine.device)
+                                 only_heads=config.fine_tuning == "heads", seed=config.seed).to(machine.device)
         freeze_lowest(self.model, config.frozen_layers, config.freeze_embeddings and config.encoder != "tiny")
         self.model.config.hints = [asdict(hint) for hint in find_hints(dataset.train, dataset.tasks)]
         self.tasks = list(self.model.tasks.values())

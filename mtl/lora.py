@@ -13,7 +13,7 @@ def add_adapters(encoder: PreTrainedModel, rank: int, dropout: float) -> None:
     """Freeze `encoder` and put an adapter beside each of its linear layers; a pooler, which may be new, is trained whole, as a head is.
 
     An adapter adds alpha / rank x B A x. Alpha grows with the rank (section 4.1 of the paper), so that a learning rate that was good
-    for one rank is good for the others; the factor 2 is the usual one. A is drawn from torch's global generator, B is 0: what the
+    for one rank is good for the others; the factor 2 is the usual one. A is drawn at random, B is 0: what the
     encoder answers is unchanged at first.
     """
     from peft import LoraConfig, inject_adapter_in_model  # takes a while, and most runs want none

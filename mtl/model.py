@@ -16,6 +16,7 @@ from mtl.config import TaskSpec
 from mtl.errors import MtlError
 from mtl.lora import add_adapters, frozen_sha256, merge_adapters
 from mtl.packing import Packing, read_packed
+from mtl.randomness import OwnRandomness
 from mtl.tasks import make_task
 
 logging.disable_progress_bar()  # its bars for every save would garble the log in the terminal
@@ -133,10 +134,9 @@ AutoModel.register(MultiTaskConfig, MultiTaskModel)
 
 def build_model(encoder: PreTrainedModel, specs: Sequence[TaskSpec], *, pooling: str, normalize: bool, dropout: float,
                 encoder_dropout: float | None, max_length: int, base: str = "", lora_rank: int = 0,
-                only_heads: bool = False) -> MultiTaskModel:
+                only_heads: bool = False, seed: int = 0) -> MultiTaskModel:
     """A model with the weights of `encoder`, which is called `base`, and new heads for the tasks `specs`. With a `lora_rank`, these weights
-    are frozen and have new adapters of that rank beside them; with `only_heads`, they are frozen. What is new is drawn from torch's global
-    generator."""
+    are frozen and have new adapters of that rank beside them; with `only_heads`, they are frozen. `seed` decides what is new."""
     if encoder_dropout is not None:
         for name in vars(encoder.config):
             if name.endswith(("dropout", "dropout_prob")) and "classifier" not in name:
@@ -145,11 +145,12 @@ def build_model(encoder: PreTrainedModel, specs: Sequence[TaskSpec], *, pooling:
     config = MultiTaskConfig(encoder=encoder.config, tasks=[spec.model_dump(mode="json") for spec in specs], pooling=pooling,
                              normalize=normalize, dropout=dropout, max_length=max_length, base=base, lora_rank=lora_rank,
                              only_heads=only_heads)
-    model = MultiTaskModel(config)
-    wanted = model.encoder.state_dict()
-    model.encoder.load_state_dict({name: weight for name, weight in encoder.state_dict().items() if name in wanted})
-    if lora_rank:
-        add_adapters(model.encoder, lora_rank, encoder_dropout or 0.0)
+    with OwnRandomness(seed):
+        model = MultiTaskModel(config)
+        wanted = model.encoder.state_dict()
+        model.encoder.load_state_dict({name: weight for name, weight in encoder.state_dict().items() if name in wanted})
+        if lora_rank:
+            add_adapters(model.encoder, lora_rank, encoder_dropout or 0.0)
     if only_heads:
         model.encoder.requires_grad_(False)
     if config.needs_base:

@@ -15,8 +15,9 @@ from mtl.prediction import Predictor
 from mtl.runner import carry_out
 from mtl.runs import Run, create_run, starter_folder
 
-ODD = ["11:15", "8:30pm", "what's", "don't", "O'Neill's", "U.S.", "e.g.", "https://a.example/b?c=d#e", "@anna_b", "#mtl-rocks", "AT&T", "C++",
-       "$5.00", "3,500.25", "rock-'n'-roll", "👩‍🚀", "🇫🇷", "👍🏽!", "東京都", "กรุงเทพ", "Zu\u0308rich's", "a/b", "(sic)", "...", "x_y", "New\u200bYork"]
+ODD = ["11:15", "8:30pm", "what's", "don't", "O'Neill's", "U.S.", "e.g.", "https://a.example/b?c=d#e", "@anna_b", "#mtl-rocks", "AT&T",
+       "C++", "$5.00", "3,500.25", "rock-'n'-roll", "👩‍🚀", "🇫🇷", "👍🏽!", "東京都", "กรุงเทพ",
+       "Zu\u0308rich's", "a/b", "(sic)", "...", "x_y", "New\u200bYork"]
 TASKS = [TaskSpec(name="mood", kind="classification"), TaskSpec(name="slots", kind="tagging")]
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "snips"
 

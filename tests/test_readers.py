@@ -688,7 +688,8 @@ def repaired(tags: list[str]) -> list[str]:
     return [re.sub("^I", "B", tag) if before[1:] != tag[1:] else tag for before, tag in zip(["O", *tags], tags, strict=False)]
 
 
-WORD = st.text(st.characters(exclude_categories=["Cs", "Cc", "Cn", "Co", "Z"]), min_size=1, max_size=6).filter(lambda word: word.split() == [word])
+WORD = st.text(st.characters(exclude_categories=["Cs", "Cc", "Cn", "Co", "Z"]), min_size=1, max_size=6).filter(
+    lambda word: word.split() == [word])
 TAG = st.sampled_from(["O", "O", "B-PER", "I-PER", "B-a b", "I-a b"])
 
 
