@@ -2,7 +2,7 @@
 what is here gives them what they need and keeps their state. The only file that knows torchjd."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,15 +19,17 @@ UNCERTAINTY_RATE = 1e-2  # step size of the log-variances: at the heads' rate th
 class Balancer(ABC):
     """How one step's losses become gradients: `begin`, then `backward` for every batch, then `finish`.
 
-    The losses handed in are each process's part of the step's: added up over batches and processes they are the tasks' losses.
+    The losses handed in are each process's part of the step's: added up over batches and processes they are the tasks' mean losses. A
+    sampling that draws rows for tasks gives each task its share of the step. It counts besides the balancer's own weight: the share is
+    put on the gradient alone, since a method that evens out how large losses are would undo it on the loss.
     """
 
     by_task = False  # whether each task's gradient is wanted by itself, so that rows of one task had better be a batch of their own
     looks_back = False  # whether `update` wants to be told the losses again after the step
 
-    def begin(self, seed: int, batches: int, processes: int = 1) -> None:
-        """A step of so many batches on each process begins; `seed` is the same on all of them."""
-        self.seed, self.batches, self.processes = seed, batches, processes
+    def begin(self, seed: int, batches: int, processes: int = 1, shares: Mapping[str, float] | None = None) -> None:
+        """A step of so many batches on each process begins; `seed` is the same on all of them. `shares` of the tasks: 1 if not given."""
+        self.seed, self.batches, self.processes, self.shares = seed, batches, processes, shares or {}
         self.weights: dict[str, float] = {}
 
     @abstractmethod
@@ -59,7 +61,8 @@ class Scalarized(Balancer):
     def backward(self, losses: dict[str, Tensor]) -> None:
         # several processes average their gradients, where the sum is wanted; what is added to the losses (as uncertainty weighting does)
         # must count once in a step, not once a batch
-        values = torch.stack(list(losses.values())) * self.batches * self.processes
+        values = torch.stack([_with_gradient_times(self.shares.get(task, 1.0), loss) for task, loss in losses.items()])
+        values = values * self.batches * self.processes
         received: list[Tensor] = []
         values.register_hook(received.append)
         (self.combine(values, list(losses)) / self.batches).backward()
@@ -68,6 +71,11 @@ class Scalarized(Balancer):
     @abstractmethod
     def combine(self, values: Tensor, tasks: Sequence[str]) -> Tensor:
         """The losses of `tasks`, some of the run's, as one number."""
+
+
+def _with_gradient_times(factor: float, loss: Tensor) -> Tensor:
+    """`loss`, of which the gradient is `factor` times as long."""
+    return loss if factor == 1 else factor * loss + (1 - factor) * loss.detach()
 
 
 class Fixed(Scalarized):
@@ -157,12 +165,13 @@ class Surgery(Balancer):
                  heads: Sequence[nn.Parameter]) -> None:
         self.weighting, self.shared, self.heads = weighting, list(shared), list(heads)
 
-    def begin(self, seed: int, batches: int, processes: int = 1) -> None:
-        super().begin(seed, batches, processes)
+    def begin(self, seed: int, batches: int, processes: int = 1, shares: Mapping[str, float] | None = None) -> None:
+        super().begin(seed, batches, processes, shares)
         self.gradients: dict[str, list[Tensor]] = {}
 
     def backward(self, losses: dict[str, Tensor]) -> None:
         for left, (task, loss) in enumerate(losses.items(), 1 - len(losses)):
+            loss = loss * self.shares.get(task, 1.0)
             found = torch.autograd.grad(loss, self.shared + self.heads, retain_graph=left < 0, allow_unused=True)
             for weight, gradient in zip(self.heads, found[len(self.shared):], strict=True):
                 if gradient is not None:

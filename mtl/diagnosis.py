@@ -3,7 +3,7 @@
 cost as much as a step for every task. Elich et al. (2024, https://arxiv.org/abs/2311.04698) on why the lengths come first."""
 
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import chain, combinations
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +14,13 @@ from mtl.model import layer_lists
 
 
 class Diagnoser:
-    """Collects a gradient of every task, from one step or, where a step has one task, from several in a row; then tells."""
+    """Collects a gradient of every task, that of a whole step or, where a step has one task, of several in a row; then tells."""
 
     def __init__(self, tasks: Sequence[str], watched: Sequence[nn.Parameter], every: int) -> None:
         self.tasks, self.watched = list(tasks), list(watched)
         self.every = every if watched and len(self.tasks) > 1 else 0
-        self._found: dict[str, list[Tensor]] = {}
+        self._of_step: dict[str, list[Tensor]] = {}  # sums over the batches of a step
+        self._found: dict[str, list[Tensor]] = {}  # those of whole steps
         self._looking = False
 
     def at_most_every(self, steps: int) -> None:
@@ -32,11 +33,19 @@ class Diagnoser:
         return self._looking
 
     def look(self, losses: dict[str, Tensor]) -> None:
-        """Note the gradients of these mean losses; their graph is kept for the step itself."""
+        """Add the gradients of one batch's part of the step's mean losses; their graph is kept for the step itself."""
         for task, loss in losses.items():
             found = torch.autograd.grad(loss, self.watched, retain_graph=True, allow_unused=True)
-            self._found[task] = [torch.zeros_like(weight) if gradient is None else gradient
-                                 for weight, gradient in zip(self.watched, found, strict=True)]
+            before = self._of_step.get(task) or [torch.zeros_like(weight) for weight in self.watched]
+            self._of_step[task] = [total if gradient is None else total + gradient for total, gradient in zip(before, found, strict=True)]
+
+    def close(self, processes: int = 1) -> None:
+        """The step that was looked at has no more batches; each of the `processes` has looked at its rows of it."""
+        if processes > 1:
+            for gradient in chain.from_iterable(self._of_step.values()):
+                torch.distributed.all_reduce(gradient)
+        self._found |= self._of_step
+        self._of_step = {}
 
     def told(self, step: int) -> Diagnosed | None:
         """What was found, once every task was seen; `step` is the number of steps done."""

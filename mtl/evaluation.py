@@ -2,7 +2,7 @@
 measure and by prediction to answer."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,8 +47,8 @@ class Answers:
 
 @dataclass(frozen=True)
 class Scores:
-    """Mean loss and scores per task, the share of rows with everything right, and the mean of the tasks' main scores; `tallies`: for each
-    task, hits and items of every row (N, 2)."""
+    """Mean loss and scores per task, the share of rows with everything right, and as `score` the mean of the trained tasks' main scores;
+    `tallies`: for each task, hits and items of every row (N, 2)."""
 
     losses: dict[str, float]
     scores: dict[str, dict[str, float]]
@@ -125,8 +125,9 @@ def merge(parts: Sequence[Answers]) -> Answers:
     return Answers({index: made for part in parts for index, made in part.predictions.items()}, dict(losses))
 
 
-def score(tasks: Sequence[Task], split: Split, answers: Answers) -> Scores:
-    """Compare `answers` for every row of `split` with its gold values."""
+def score(tasks: Sequence[Task], split: Split, answers: Answers, weights: Mapping[str, float] | None = None) -> Scores:
+    """Compare `answers` for every row of `split` with its gold values. Tasks whose loss has the weight 0 are not trained, so that they do
+    not count in the one score by which the best checkpoint is chosen."""
     losses: dict[str, float] = {}
     scores: dict[str, dict[str, float]] = {}
     made = [answers.predictions[index] for index in range(len(split.rows))]
@@ -137,7 +138,7 @@ def score(tasks: Sequence[Task], split: Split, answers: Answers) -> Scores:
             losses[task.name] = answers.losses[task.name] / targets
     right = [all(task.is_right(row.values[task.name], guess[task.name]) for task in tasks if row.values.get(task.name) is not None)
              for row, guess in zip(split.rows, made, strict=True)]
-    main = [scores[task.name][task.main_score] for task in tasks if scores[task.name]]
+    main = [scores[task.name][task.main_score] for task in tasks if scores[task.name] and (weights is None or weights[task.name])]
     tallies = {task.name: tally_rows(task, split.rows, [row[task.name] for row in made]) for task in tasks}
     return Scores(losses, scores, sum(right) / len(right), sum(main) / len(main) if main else 0.0, tallies)
 

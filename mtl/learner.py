@@ -159,7 +159,8 @@ class Learner:
         model.eval()
         tasks = [task.name for task in self.tasks]
         mine = batches_for(split)[self.rank::self.processes]
-        got = score(self.tasks, split, merge(self._gather([answer(model, split.examples, mine, self.machine, tasks, split.states)])))
+        answers = merge(self._gather([answer(model, split.examples, mine, self.machine, tasks, split.states)]))
+        got = score(self.tasks, split, answers, self.weights)
         self.tallies = got.tallies
         return Evaluated(self.progress.step, self.epoch, name, got.losses, got.scores, got.everything_right, got.score,
                          is_best=name == "dev" and got.score > self.progress.best_score, seconds=time.perf_counter() - start)

@@ -47,6 +47,12 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def use_threads(count: int) -> None:
+    """From now on the calling thread computes with so many threads, whatever other threads ask for."""
+    torch.get_num_threads()  # a thread's first question sets its number to the one that any thread asked for last: so it comes before
+    torch.set_num_threads(count)
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """What this thread computes inside, it computes alone.
@@ -54,11 +60,11 @@ def one_thread() -> Iterator[None]:
     Several threads at one small product gain little, and wait for each other at every one: if the cores are busy, 50 times as long.
     """
     before = torch.get_num_threads()  # of this thread; others keep theirs
-    torch.set_num_threads(1)
+    use_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        use_threads(before)
 
 
 @cache

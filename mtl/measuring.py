@@ -147,7 +147,7 @@ def _measure(run: Run, split: str, name: str, device: str, progress: data.Progre
             raise MtlError("This run has no test rows with labels. Give it a test file to have some.")
         texts = make_split(predictor.tokenizer, tasks, rows, predictor.model.config.max_length, Path(place) / "examples.arrow", progress)
         answers = predictor.answer(texts.examples, texts.lengths.tolist(), [task.name for task in tasks])  # as users are answered
-        scores = score(tasks, texts, answers)
+        scores = score(tasks, texts, answers, run.config.loss_weights([task.name for task in tasks]))
         report = examine(rows, tasks, [answers.predictions[index] for index in range(len(rows))], scores)
     return Measured(split, name, facts["step"], manifest, time.time(), time.perf_counter() - start, scores.losses, scores.score, 1, report,
                     predictor.how)

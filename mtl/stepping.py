@@ -69,7 +69,7 @@ class Stepper:
         targets = {task: count for task in step.tasks if (count := int(self.split.targets[task][step.rows_of(task)].sum()))}
         batches = share(step, self.rank, self.processes, self.config.batch_size)
         looks = self.diagnoser.wants(self.step)
-        self.balancer.begin(self._seed(), len(batches), self.processes)
+        self.balancer.begin(self._seed(), len(batches), self.processes, {task: step.share_of(task) for task in targets})
         sums = {task: torch.zeros((), device=self.machine.device) for task in targets}
         with seeded_dropout(self._seed(self.rank), self.machine.device):
             for index, places in enumerate(batches):
@@ -77,11 +77,14 @@ class Stepper:
                 for part, tasks in self._parts(step, places, list(targets)):
                     with nullcontext() if synchronise else self.parallel.no_sync():
                         losses = self._losses(step, part, tasks)
-                        if looks and index == 0:
-                            self.diagnoser.look({task: loss / targets[task] for task, loss in losses.items()})
-                        self.balancer.backward({task: step.share_of(task) * loss / targets[task] for task, loss in losses.items()})
+                        means = {task: loss / targets[task] for task, loss in losses.items()}
+                        if looks:
+                            self.diagnoser.look(means)
+                        self.balancer.backward(means)
                     for task, loss in losses.items():
                         sums[task] += loss.detach()
+        if looks:
+            self.diagnoser.close(self.processes)
         weights = self.balancer.finish()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm or math.inf).item()
         if math.isfinite(norm):
@@ -126,7 +129,7 @@ class Stepper:
         """Tell the balancer the losses of the same rows, with the same features hidden, after the step."""
         with torch.no_grad(), seeded_dropout(self._seed(self.rank), self.machine.device):
             losses = self._losses(step, places, list(targets))
-            self.balancer.update({task: step.share_of(task) * loss / targets[task] for task, loss in losses.items()})
+            self.balancer.update({task: loss / targets[task] for task, loss in losses.items()})
 
     def _seed(self, *process: int) -> int:
         """The randomness of a step (of one process), a function of seed and step: nothing has to be saved for exact resume, and nothing

@@ -17,7 +17,7 @@ from mtl.config import RunConfig
 from mtl.evaluation import sample
 from mtl.events import Event, Notice, StatusChanged
 from mtl.learner import Learner
-from mtl.machine import Machine, find_machine
+from mtl.machine import Machine, find_machine, use_threads
 
 LOGGED_STEPS = 1000  # a run logs its steps in at most so many events, each the mean over the steps since the last
 LOOKS = 500  # likewise at most so many looks at the tasks' gradients
@@ -36,7 +36,7 @@ def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: 
     world = join_processes(config.device)
     checkpoint, facts, complaints = newest_checkpoint(run) if resume else (None, {}, [])
     machine = _machine(config, facts, world)
-    torch.set_num_threads(machine.threads)
+    use_threads(machine.threads)
     laid_out = run / data.LAID_OUT / str(world.process_index if world else 0)
     shutil.rmtree(laid_out, ignore_errors=True)  # of a process that was killed
     dataset = data.load(config, run, laid_out, progress)

@@ -176,6 +176,27 @@ def test_a_restored_balancer_goes_on_as_if_it_had_never_stopped(balancing):
     assert run(resumed, range(3, 6)) == whole[3:]
 
 
+SHARED = {"a": 0.75, "b": 0.25}
+
+
+@pytest.mark.parametrize("balancing", ["equal", "uncertainty", "famo", "random", "pcgrad", "upgrad"])
+def test_a_task_s_share_of_the_rows_counts_besides_the_weight_that_the_method_gives(balancing):
+    plain, shared = (Toy({"a": [4.0, 0.0], "b": [0.0, 1.0]}, balancing) for _ in range(2))
+    for _ in range(20):  # until a method that evens out losses has done so
+        for toy, shares in ((plain, None), (shared, SHARED)):
+            toy.shared.grad = None
+            toy.balancer.begin(1, 1, shares=shares)
+            toy.balancer.backward(toy.losses())
+            toy.balancer.finish()
+            for weight in toy.balancer.parameters():
+                weight.data -= 0.3 * weight.grad
+                weight.grad = None
+            if toy.balancer.looks_back:
+                toy.balancer.update({task: 0.9 * loss.detach() for task, loss in toy.losses().items()})
+    wanted = plain.shared.grad * torch.tensor([SHARED["a"], SHARED["b"]])  # the first coordinate is only a's, the second only b's
+    assert torch.allclose(shared.shared.grad, wanted, rtol=1e-3)
+
+
 # The path through autograd, against torchjd's own
 
 

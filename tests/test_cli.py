@@ -135,6 +135,8 @@ def test_two_processes_of_accelerate_give_what_one_gives_with_twice_the_batch(mt
     assert one.returncode == 0, one.stderr
     single, double = (read_history(run) for run in list_runs(mtl.root))
     assert (double.started.processes, single.started.processes) == (2, 1)
+    for one, other in zip(double.diagnoses, single.diagnoses, strict=True):  # a look sums over the processes
+        assert one.norms == pytest.approx(other.norms, rel=1e-3)
     assert double.started.total_steps == single.started.total_steps
     one, other = (load_file(run.folder / "last/model.safetensors") for run in list_runs(mtl.root))
     assert max((value - other[name]).abs().max().item() for name, value in one.items()) < 1e-4

@@ -153,13 +153,29 @@ def test_looking_changes_nothing(tiny_config, finish, tmp_path):
     assert not any(isinstance(event, Diagnosed) for event in runs[0])
 
 
+@pytest.mark.parametrize("sampling", ["joint", "proportional"])
+def test_a_look_sees_all_batches_of_a_step_as_if_they_were_one(sampling, separate, finish, tmp_path):
+    def looks(batch_size: int, accumulation: int) -> list[Diagnosed]:
+        config = separate(batch_size=batch_size, accumulation=accumulation, sampling=sampling, diagnose_every=1, epochs=1)
+        return [event for event in finish(config, tmp_path / str(batch_size)) if isinstance(event, Diagnosed)]
+
+    whole, parts = looks(16, 1), looks(2, 8)  # two rows: many batches have none of the rare task
+    assert len(whole) == len(parts) > 2
+    for one, other in zip(whole, parts, strict=True):
+        assert min(one.norms.values()) > 0 and other.norms == pytest.approx(one.norms, rel=1e-3)
+        assert other.cosines[0][2] == pytest.approx(one.cosines[0][2], abs=1e-3)
+
+
 def test_norms_and_cosine_are_those_of_the_gradients():
     weight = torch.nn.Parameter(torch.ones(2))
     diagnoser = Diagnoser(["a", "b"], [weight], every=10)
     assert diagnoser.wants(0)
-    diagnoser.look({"a": torch.tensor([3.0, 0.0]) @ weight})
+    diagnoser.look({"a": torch.tensor([1.0, 0.0]) @ weight})
+    diagnoser.look({"a": torch.tensor([2.0, 0.0]) @ weight})
+    diagnoser.close()
     assert diagnoser.told(1) is None and diagnoser.wants(1)  # b is still to be seen
     diagnoser.look({"b": torch.tensor([-1.0, 1.0]) @ weight})
+    diagnoser.close()
     found = diagnoser.told(2)
     assert found.norms == pytest.approx({"a": 3.0, "b": 2 ** 0.5}) and found.cosines[0][2] == pytest.approx(-(0.5 ** 0.5))
     assert not diagnoser.wants(2) and diagnoser.wants(10)
@@ -179,6 +195,7 @@ def test_a_long_run_looks_no_more_often_than_it_logs(asked, at_most, looks):
     for step in range(101):
         if diagnoser.wants(step):
             diagnoser.look({"a": weight.sum(), "b": (weight ** 2).sum()})
+            diagnoser.close()
             seen.append(step)
         diagnoser.told(step)
     assert seen == looks

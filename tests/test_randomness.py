@@ -75,8 +75,8 @@ def test_no_code_seeds_saves_or_restores_the_global_generator():
 def draw_all() -> list[torch.Tensor]:
     linear = nn.init.orthogonal_(nn.init.kaiming_normal_(nn.init.trunc_normal_(nn.Linear(5, 5).weight)))
     return [linear, torch.randperm(20), torch.rand(3), torch.randint(9, (3,)), torch.normal(torch.zeros(3), 1.0),
-            torch.ones(9).bernoulli_(0.5), torch.bernoulli(torch.full((9,), 0.5)), torch.multinomial(torch.ones(9), 3), torch.empty(3).normal_(),
-            torch.empty(3).uniform_()]
+            torch.ones(9).bernoulli_(0.5), torch.bernoulli(torch.full((9,), 0.5)), torch.multinomial(torch.ones(9), 3),
+            torch.empty(3).normal_(), torch.empty(3).uniform_()]
 
 
 def test_it_draws_the_numbers_that_seeding_the_global_generator_would_give():

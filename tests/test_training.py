@@ -150,8 +150,9 @@ def test_weights_and_alpha_change_the_result(tiny_config, finish, tmp_path):
     assert all(torch.allclose(weight, found["weights"][name], atol=1e-4) for name, weight in found["alpha"].items())
 
 
-def test_a_task_of_weight_0_is_measured_but_not_learned(tiny_config, finish, tmp_path):
+def test_a_task_of_weight_0_is_measured_but_neither_learned_nor_chosen_by(tiny_config, finish, tmp_path):
     events = finish(tiny_config(tasks=TWO_TASKS, alpha=1.0, epochs=1, weight_decay=0.0), tmp_path)
+    assert all(seen.score == seen.scores["class"]["accuracy"] for seen in dev(events))
     assert all(list(step.losses) == ["class"] for step in of(StepDone, events))
     assert set(dev(events)[0].losses) == {"class", "entities"}
 

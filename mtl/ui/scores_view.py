@@ -46,8 +46,8 @@ def measured_html(run: Run, measured: Measured, labels: Labels) -> str:
     """One look at a split, as a block that can be folded."""
     report, name = measured.report, {DEV: "Dev rows", TEST: "Test rows"}[measured.split]
     took = f"{measured.seconds:.1f} s" + (f", {measured.how}" if measured.how else "")
-    facts = (f"{report.rows:,} rows; checkpoint '{measured.checkpoint}' of step {measured.step:,}; {measured.when}, {took}. The bars are"
-             f" 95 % intervals: so much the scores would change with other rows of the same kind.")
+    facts = (f"{report.rows:,} rows; checkpoint '{measured.checkpoint}' of step {measured.step:,}; {measured.when}, {took}. The bars are "
+             "95 % intervals: so much the scores would change with other rows of the same kind.")
     warnings = [] if measured.is_of(run) else ["The run has gone on: its best checkpoint is another one now."]
     if measured.split == TEST and measured.times > 1:
         warnings.append(f"These rows have been measured {measured.times} times: the scores are better than new text will give.")
