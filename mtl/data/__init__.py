@@ -8,7 +8,8 @@ import numpy as np
 from mtl.config import MAX_TASKS, RunConfig, TaskSpec, read_config
 from mtl.data.hypothetical import make_rows
 from mtl.data.readers import Progress, label_twins, no_progress, read_files
-from mtl.data.rows import Dataset, Row, Table, count_all, learn_labels, split_rows
+from mtl.data.rows import Dataset, Row, Table, count_all, learn_labels
+from mtl.data.splitting import split_rows
 from mtl.data.store import pick
 from mtl.errors import MtlError
 
@@ -76,7 +77,8 @@ def _load(config: RunConfig, folder: Path, into: Path | None, progress: Progress
     else:
         if len(train) < 2:
             raise MtlError(f"{where}: has 1 labelled row; at least 2 are needed, one to learn from and one to measure on. Add rows.")
-        train, dev = split_rows(train, config.dev_share, specs, config.seed)
+        train, dev, said = split_rows(train, config.dev_share, specs, config.seed)
+        notices += [f"{where}: {sentence}" for sentence in said]
     for spec in specs:
         if not any(row.values[spec.name] is not None for row in dev):
             notices.append(f"Dev has no row labelled for '{spec.name}': its score cannot be shown.")
