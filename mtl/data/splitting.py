@@ -52,9 +52,9 @@ def split_rows(rows: Sequence[Row], share: float, tasks: Sequence[TaskSpec],
                seed: int) -> tuple[Sequence[Row], Sequence[Row], list[str]]:
     """`rows` (at least 2) as (train, dev, sentences for the user), with about `share` of them, but at most about MAX_DEV, in dev.
 
-    Equal texts are on one side; nearly equal ones too, if they fit into the share of their labels. Train keeps a text with each label; a
-    task has rows in dev if train can spare one. Dev has one row if nothing can be spared. What else is chance follows from `seed`. Order
-    within each part is that of `rows`.
+    Equal texts are on one side; so are nearly equal ones, unless they are so many that dev would lack a task or label. Train keeps a text
+    with each label, and a task has rows in dev if train can spare a text. If it can spare none at all, dev has one nevertheless. All chance
+    follows from `seed`. Order within each part is that of `rows`.
     """
     share = min(share, MAX_DEV / len(rows))
     facts = _look(rows, tasks)
@@ -68,6 +68,9 @@ def split_rows(rows: Sequence[Row], share: float, tasks: Sequence[TaskSpec],
     elif near := int(np.isin(facts.loose[is_dev], facts.loose[~is_dev]).sum()):
         notices.append(f"{near:,} dev rows differ from training rows only in numbers, case or punctuation. There are too many such rows to "
                        "keep them on one side, so dev scores may be better than those on new texts. Give a dev file with other texts.")
+    if lost := division.left[1 + len(tasks):].count(0):
+        notices.append("there are too few different texts to spare one from train. The labels that only dev has "
+                       f"({lost}) never occur in training and will count as mistakes. Add rows.")
     return pick(rows, np.flatnonzero(~is_dev)), pick(rows, np.flatnonzero(is_dev)), notices
 
 
@@ -128,11 +131,11 @@ def _number_texts(facts: _Facts, share: float, tasks: int) -> tuple[np.ndarray, 
 
 
 class _Division:
-    """What is in dev so far, and what may still go there. `due` says for each trait (and, behind them, for each pattern) how many rows with
-    it dev is to have, `taken` how many it has, `left` how many texts with it are in train."""
+    """Which texts are in dev so far. `due` says for each trait (and, behind them, for each pattern) how many rows with it dev is to have,
+    `taken` how many it has, `left` how many texts with it are in train (of a pattern none has to stay)."""
 
     def __init__(self, facts: _Facts, texts: np.ndarray, share: float, random: np.random.Generator) -> None:
-        self.facts, self.texts, self.random = facts, texts, random
+        self.facts, self.text_of, self.random = facts, texts, random
         self.order = array("q", np.argsort(texts, kind="stable").tobytes())
         self.edges = array("q", np.concatenate([[0], np.cumsum(np.bincount(texts))]).tobytes())
         counts = np.array([len(rows) for rows in facts.rows_with])
@@ -189,7 +192,7 @@ class _Division:
             self._move(int(self.random.choice([text for text in found if self._size(text) == least])))
 
     def _texts_with(self, trait: int) -> np.ndarray:
-        return np.unique(self.texts[self.facts.rows_with[trait]])
+        return np.unique(self.text_of[self.facts.rows_with[trait]])
 
     def _size(self, text: int) -> int:
         return self.edges[text + 1] - self.edges[text]
