@@ -95,7 +95,8 @@ class RunConfig(BaseModel):
         "'learnable' labels follow from the sentence; 'random' ones do not, so that dev scores should stay at chance.")
     hypothetical_rows: int = setting(1200, "Hypothetical rows", "How many sentences to make.", ge=20, le=1_000_000)
     dev_share: float = setting(
-        0.1, "Dev share", "Share of the training rows kept aside when there is no dev file; stratified and seeded.", ge=0.01, le=0.5)
+        0.1, "Dev share", "Share of the training rows kept aside when there is no dev file: equal texts together, and of every label its "
+        "share; the rest is chance that follows from the seed.", ge=0.01, le=0.5)
 
     # Tasks
     tasks: tuple[TaskSpec, ...] = setting((), "Tasks", "The tasks to train. Empty: every task found in the data.", max_length=MAX_TASKS)

@@ -220,7 +220,9 @@ class Learner:
     def restore(self, checkpoint: Path, facts: dict[str, Any]) -> Iterator[Event]:
         """Go back to `checkpoint`; raises MtlError if it belongs to other data or settings, says so if it cannot be bit-exact."""
         if facts["data"] != self._fingerprint:
-            raise MtlError("The data is not the same as when this run began, so it cannot be resumed. Start a new run.")
+            raise MtlError("The data is not the same as when this run began, so it cannot be resumed. Either a file was changed, or this "
+                           "version of the program reads or splits the rows in another way than the one that began the run. Start a new "
+                           "run, or resume this one with the files and the version that it began with.")
         changed = [name for name, value in self.config.model_dump(mode="json").items() if facts["config"].get(name, value) != value]
         if changed:
             raise MtlError(f"The settings {', '.join(changed)} are not the ones that this run began with, so it cannot be resumed. "

@@ -159,7 +159,9 @@ def _load(run: Run, facts: dict[str, Any], place: Path, progress: data.Progress)
 
     dataset = data.load(run.config, run.folder, place, progress)
     if fingerprint(dataset) != facts["data"]:
-        raise MtlError("The data is not the same as when this run was trained, so its scores would mean nothing. Train again.")
+        raise MtlError("The data is not the same as when this run was trained, so its scores would mean nothing. Either a file "
+                       "was changed, or this version of the program reads or splits the rows in another way than the one that trained the "
+                       "run. Train again, or measure with the files and the version that it was trained with.")
     return dataset
 
 

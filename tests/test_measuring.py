@@ -104,7 +104,7 @@ def test_test_rows_wait_until_the_run_is_over(run):
 def test_scores_on_other_data_than_the_run_learned_from_are_refused(run):
     with open(run.folder / "data/test/test.jsonl", "a") as file:
         file.write('{"text": "no never stay now Oslo", "answer": "no", "place": []}\n')
-    with pytest.raises(MtlError, match="The data is not the same as when this run was trained"):
+    with pytest.raises(MtlError, match="The data is not the same as when this run was trained.* this version of the program reads"):
         measure_test(run, device="cpu")
     assert not looks(run, "test") and not list(run.folder.glob(".scores*"))
 
@@ -118,8 +118,8 @@ def test_what_was_measured_and_cannot_be_read_says_so(run):
 def test_the_terminal_tells_scores_tables_and_errors_and_test_only_once(run, mtl):
     status, told = mtl("evaluate", "last", "--device", "cpu")
     assert status == 0
-    for wanted in (f"Run {run.id}, dev: 6 rows, checkpoint 'best'", "everything right ", "% (95 % interval ",
-                   "answer (classification, 6 rows)", "place (tagging, 6 rows): f1 ", "precision  recall", " right, 0 wrong type"):
+    for wanted in (f"Run {run.id}, dev: 5 rows, checkpoint 'best'", "everything right ", "% (95 % interval ",
+                   "answer (classification, 5 rows)", "place (tagging, 5 rows): f1 ", "precision  recall", " right, 0 wrong type"):
         assert wanted in told
     assert mtl("evaluate", "last", "--split", "test", "--device", "cpu")[0] == 0
     status, told = mtl("evaluate", "last", "--split", "test", "--device", "cpu")

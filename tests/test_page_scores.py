@@ -110,7 +110,7 @@ def test_a_person_looks_at_dev_and_measures_the_test_rows_once(app, new_person, 
     for told in ("checkpoint 'best'", "everything right", "95 % interval", "gold (down), predicted (across)", "invented"):
         assert told in text
     known = read_measured(run, "dev")
-    assert f"{known.report.everything_right.value:.1%}" in text and known.report.rows == 6
+    assert f"{known.report.everything_right.value:.1%}" in text and known.report.rows == 5
     page.set_viewport_size({"width": 390, "height": 800})
     wait_for("the page to be narrow enough", lambda: not is_too_wide(page))
 

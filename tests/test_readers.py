@@ -506,8 +506,10 @@ def test_spans_are_widened_to_words_and_those_on_nothing_are_left_out(tmp_path):
     assert table.rows[0].values["e"] == (Span(0, 4, "A"), Span(8, 14, "D"))
     assert table.notices == [
         "x.jsonl: 2 entity span(s) that cut a word were widened to the whole word (first in line 1).",
-        "x.jsonl: 1 entity span(s) were left out because an earlier one has their word (first in line 1).",
-        "x.jsonl: 1 entity span(s) that touch no word were left out (first in line 1)."]
+        "x.jsonl: 1 entity span(s) were left out because an earlier one has their word, and a word is in one entity at most: "
+        "they are not learned, and scores do not count them as missed (first in line 1).",
+        "x.jsonl: 1 entity span(s) that touch no word were left out: they are not learned, and scores do not count them as missed "
+        "(first in line 1)."]
 
 
 def test_spans_stand_on_the_words_of_the_text_whatever_the_tags_beside_them_count(tmp_path):

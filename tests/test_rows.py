@@ -5,12 +5,15 @@ from collections import Counter
 
 import pytest
 
+from mtl.batching import make_examples
 from mtl.config import MAX_LABELS, TaskSpec, make_config
-from mtl.data import choose_tasks, load
-from mtl.data.rows import Row, Table, count_all, count_labels, learn_labels, split_rows
+from mtl.data import SPLIT, choose_tasks, load, store
+from mtl.data.rows import Row, Table, count_all, count_labels, learn_labels
+from mtl.data.splitting import split_rows
 from mtl.data.words import Span
 from mtl.errors import MtlError
 from mtl.shorthand import parse_columns
+from mtl.tasks import make_task
 
 INTENT, SLOTS = TaskSpec(name="intent", kind="classification"), TaskSpec(name="slots", kind="tagging")
 
@@ -45,7 +48,7 @@ def plain_rows(count: int = 20, **more) -> list[dict]:
 @pytest.mark.parametrize("count", [10, 57, 400])
 def test_the_split_has_about_the_share_that_was_asked_and_loses_no_row(count, share):
     rows = many_rows(count)
-    train, dev = split_rows(rows, share, [INTENT, SLOTS], seed=1)
+    train, dev, _ = split_rows(rows, share, [INTENT, SLOTS], seed=1)
     assert abs(len(dev) - share * count) <= 1 and train and dev
     texts = [row.text for row in rows]
     assert sorted([row.text for row in train] + [row.text for row in dev], key=texts.index) == texts
@@ -55,7 +58,7 @@ def test_the_split_has_about_the_share_that_was_asked_and_loses_no_row(count, sh
 
 
 def test_the_split_is_stratified():
-    rows = many_rows(600)
+    rows = [row for row in many_rows(600) if any(value is not None for value in row.values.values())]
 
     def kinds(part):
         return Counter((row.values["intent"], frozenset(span.label for span in row.values["slots"] or ()), row.values["slots"] is None)
@@ -73,7 +76,7 @@ def test_the_split_follows_from_the_seed():
 
 
 def test_a_tiny_share_of_a_few_rows_is_still_one_row():
-    train, dev = split_rows(many_rows(5), 0.01, [INTENT, SLOTS], seed=1)
+    train, dev, _ = split_rows(many_rows(5), 0.01, [INTENT, SLOTS], seed=1)
     assert (len(train), len(dev)) == (4, 1)
 
 
@@ -214,3 +217,80 @@ def test_hypothetical_data_follow_from_the_seed(tmp_path):
     first, again, other = (load(make_config(asked | {"seed": seed}), tmp_path) for seed in (1, 1, 2))
     assert first == again and first.train != other.train
     assert [spec.name for spec in first.tasks] == ["class", "sentiment", "entities"]
+
+
+# Labels that the user gave
+
+
+LOC_ONLY = TaskSpec(name="slots", kind="tagging", labels=("LOC",))
+WORDS = ("left", "came", "sang", "slept", "wrote")
+
+
+def marked_rows(count: int) -> list[dict]:
+    """Rows of which each has a LOC and a PER; the intent is book, fly or stay in turn."""
+    spans = [{"start": 0, "end": 4, "label": "LOC"}, {"start": 5, "end": 9, "label": "PER"}]
+    return [{"text": f"Rome Anna {WORDS[index % 5]} {WORDS[index // 5]}", "slots": spans, "intent": ("book", "fly", "stay")[index % 3]}
+            for index in range(count)]
+
+
+def test_entities_of_types_that_were_not_asked_for_are_no_entities_in_any_split(ask):
+    dataset = ask(marked_rows(20), dev=marked_rows(6), test=marked_rows(4), tasks=(LOC_ONLY,))
+    for rows in (dataset.train, dataset.dev, dataset.test):
+        assert {row.values["slots"] for row in rows} == {(Span(0, 4, "LOC"),)}
+    assert dataset.tasks == [LOC_ONLY]
+    assert dataset.notices == [f"{name}: {count} of {2 * count} entities of 'slots' have another label than the given ones (PER {count}); "
+                               "they count as no entities, in training and in scores."
+                               for name, count in (("train.jsonl", 20), ("test.jsonl", 4), ("dev.jsonl", 6))]
+
+
+def test_words_of_entities_that_were_not_asked_for_are_taught_as_o(ask, tiny):
+    dataset = ask(marked_rows(20), tasks=(LOC_ONLY,))
+    task = make_task(dataset.tasks[0])
+    (encoding, labels), = make_examples(tiny[1], [task], dataset.train[:1], 32)
+    taught = [task.tags[labels["slots"][first]] for first in encoding.firsts]
+    assert taught == ["B-LOC", "O", "O", "O"]
+
+
+def test_rows_of_classes_that_were_not_asked_for_are_not_labelled_for_the_task(ask):
+    intent = INTENT.model_copy(update={"labels": ("book", "fly")})
+    dataset = ask(marked_rows(24), tasks=(intent, SLOTS))
+    kept = [*dataset.train, *dataset.dev]
+    assert Counter(row.values["intent"] for row in kept) == {"book": 8, "fly": 8, None: 8}
+    assert dataset.notices == ["train.jsonl: 8 of 24 labelled rows of 'intent' have another label than the given ones (stay 8); "
+                               "they count as rows that are not labelled for it."]
+    alone = ask(marked_rows(24), tasks=(intent,))
+    assert len([*alone.train, *alone.dev]) == 16 and "8 of 24 rows have no label for any task and are left out" in alone.notices[1]
+
+
+def test_labels_given_change_rows_in_a_file_as_they_change_rows_in_a_list(tmp_path, write_rows, monkeypatch):
+    config = make_config({"source": "files", "train_files": (write_rows(tmp_path / "train.jsonl", marked_rows(24)),), "tasks": (LOC_ONLY,)})
+    of_list = load(config, tmp_path)
+    monkeypatch.setattr(store, "KEPT_IN_MEMORY", 5)
+    of_file = load(config, tmp_path, tmp_path / "rows")
+    assert isinstance(of_file.train, store.Stored)
+    assert (list(of_file.train), list(of_file.dev), of_file.notices) == (of_list.train, of_list.dev, of_list.notices)
+
+
+def test_runs_that_are_compared_share_the_labels_given_and_the_split(tmp_path, write_rows):
+    file = write_rows(tmp_path / "train.jsonl", marked_rows(24))
+    intent = INTENT.model_copy(update={"labels": ("book", "fly")})
+    whole = make_config({"source": "files", "train_files": (file,), "tasks": (intent, LOC_ONLY), "dev_share": 0.3})
+    (tmp_path / "member").mkdir()
+    (tmp_path / "member" / SPLIT).write_text(whole.model_dump_json(), encoding="utf-8")
+    one = load(whole.model_copy(update={"tasks": (INTENT,), "seed": 9}), tmp_path / "member")
+    both = load(whole, tmp_path)
+    for part, of_both in ((one.train, both.train), (one.dev, both.dev)):
+        assert part == [row for row in of_both if row.values["intent"]]
+    assert one.tasks == [intent]
+
+
+def test_a_task_that_train_can_spare_no_row_of_is_told_with_what_to_do(ask):
+    rows = [*plain_rows(20), {"text": "one text", "mood": "good"}, {"text": "One text!", "mood": "bad"}]
+    why = "Train can spare none of its rows: label at least two different texts for it, and two with each label."
+    assert ask(rows).notices[-1] == f"Dev has no row labelled for 'mood': its score cannot be shown. {why}"
+
+
+def test_labels_that_are_only_in_dev_since_there_are_too_few_texts_are_told(ask):
+    dataset = ask([{"text": "go now", "intent": "go"}, {"text": "stay here", "intent": "stay"}])
+    assert dataset.notices == ["train.jsonl: there are too few different texts to spare one from train. The labels that only dev has (1) "
+                               "never occur in training and will count as mistakes. Add rows."]

@@ -1,6 +1,8 @@
 """From a run's settings to its rows: train, dev and test, and the tasks with their labels. The readers know the file formats."""
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +10,9 @@ import numpy as np
 from mtl.config import MAX_TASKS, RunConfig, TaskSpec, read_config
 from mtl.data.hypothetical import make_rows
 from mtl.data.readers import Progress, label_twins, no_progress, read_files
-from mtl.data.rows import Dataset, Row, Table, count_all, learn_labels, split_rows
-from mtl.data.store import pick
+from mtl.data.rows import Dataset, Row, Table, Value, count_all, learn_labels
+from mtl.data.splitting import split_rows
+from mtl.data.store import change, pick
 from mtl.errors import MtlError
 
 NEWSROOM = Path(__file__).parent / "newsroom"  # the bundled corpus, with its datasheet
@@ -64,22 +67,25 @@ def _load(config: RunConfig, folder: Path, into: Path | None, progress: Progress
     counts = count_all(table.rows, [spec.name for spec in wanted])
     notices += [f"{where}: {twins}" for spec in wanted for twins in label_twins(counts[spec.name], spec.name)]
     specs = [learn_labels(counts[spec.name], spec, where) if not spec.labels else spec for spec in wanted]
-    train = _labelled(table.rows, specs, where, notices)
-    for spec in specs:
+    given = [spec for spec in wanted if spec.labels]
+    for spec in given:
         if not set(spec.labels) & set(counts[spec.name]):
             raise MtlError(f"{where}: no row has any of the labels that task '{spec.name}' was given ({', '.join(spec.labels[:5])}). "
                            "Leave the labels out to take those of the data.")
+    train = _labelled(_with_given(table.rows, given, counts, where, notices), specs, where, notices)
     paths = split_paths(config, folder)
-    test = _read_more("test", paths["test"] if with_test else [], table, specs, notices, into, progress)
+    test = _read_more("test", paths["test"] if with_test else [], table, specs, given, notices, into, progress)
     if paths["dev"]:
-        dev = _read_more("dev", paths["dev"], table, specs, notices, into, progress)
+        dev = _read_more("dev", paths["dev"], table, specs, given, notices, into, progress)
     else:
         if len(train) < 2:
             raise MtlError(f"{where}: has 1 labelled row; at least 2 are needed, one to learn from and one to measure on. Add rows.")
-        train, dev = split_rows(train, config.dev_share, specs, config.seed)
+        train, dev, said = split_rows(train, config.dev_share, specs, config.seed)
+        notices += [f"{where}: {sentence}" for sentence in said]
+    why = "" if paths["dev"] else " Train can spare none of its rows: label at least two different texts for it, and two with each label."
     for spec in specs:
         if not any(row.values[spec.name] is not None for row in dev):
-            notices.append(f"Dev has no row labelled for '{spec.name}': its score cannot be shown.")
+            notices.append(f"Dev has no row labelled for '{spec.name}': its score cannot be shown.{why}")
     return Dataset(train, dev, test, specs, notices)
 
 
@@ -122,9 +128,10 @@ def pick_tasks(found: Sequence[TaskSpec], names: Sequence[str]) -> tuple[TaskSpe
     return tuple(spec for spec in found if spec.name in names)
 
 
-def _read_more(split: str, paths: list[Path], train: Table, specs: list[TaskSpec], notices: list[str], into: Path | None,
-               progress: Progress) -> Sequence[Row]:
-    """The rows of the dev or test files for the tasks of the training files, with the columns read as there."""
+def _read_more(split: str, paths: list[Path], train: Table, specs: list[TaskSpec], given: list[TaskSpec], notices: list[str],
+               into: Path | None, progress: Progress) -> Sequence[Row]:
+    """The rows of the dev or test files for the tasks of the training files, with the columns read as there; for `given`, see
+    `_with_given`."""
     if not paths:
         return []
     table = read_files(paths, [spec for spec in train.columns if spec.role != "ignore"], [spec.name for spec in specs],
@@ -137,13 +144,42 @@ def _read_more(split: str, paths: list[Path], train: Table, specs: list[TaskSpec
     if split == "test" and not any(value is not None for row in table.rows for value in row.values.values()):
         notices.append(f"{where}: no row is labelled, as is usual for the test rows of a competition; there will be no test scores.")
         return []
-    rows = _labelled(table.rows, specs, where, notices)
-    for name, counts in count_all(rows, [spec.name for spec in specs]).items():
-        unseen = sorted(set(counts) - set(next(spec.labels for spec in specs if spec.name == name)))
-        if unseen:
+    counts = count_all(table.rows, [spec.name for spec in specs])
+    rows = _labelled(_with_given(table.rows, given, counts, where, notices), specs, where, notices)
+    for spec in specs:
+        name, unseen = spec.name, sorted(set(counts[spec.name]) - set(spec.labels))
+        if unseen and spec not in given:
             notices.append(f"{where}: {len(unseen)} labels of '{name}' never occur in training and will count as mistakes: "
                            f"{', '.join(unseen[:5])}.")
     return rows
+
+
+def _with_given(rows: Sequence[Row], given: Sequence[TaskSpec], counts: dict[str, Counter[str]], where: str,
+                notices: list[str]) -> Sequence[Row]:
+    """`rows` with only the labels that the user gave for the tasks `given`, whatever else was counted in them: an entity of another type is
+    none, and a row of another class is not labelled. So training, scores and prediction mean the same by them."""
+    for spec in given:
+        of_task = counts[spec.name]
+        others = [(label, count) for label, count in of_task.most_common() if label not in spec.labels]
+        what, as_what = (("labelled rows", "rows that are not labelled for it") if spec.kind == "classification" else
+                         ("entities", "no entities, in training and in scores"))
+        if others:
+            named = ", ".join(f"{label} {count:,}" for label, count in others[:5])
+            notices.append(f"{where}: {sum(count for _, count in others):,} of {of_task.total():,} {what} of '{spec.name}' have another "
+                           f"label than the given ones ({named}); they count as {as_what}.")
+    labels = {spec.name: frozenset(spec.labels) for spec in given}
+
+    def keep_given(row: Row) -> Row:
+        return replace(row, values=row.values | {name: _among(row.values.get(name), known) for name, known in labels.items()})
+
+    return change(rows, keep_given) if given else rows
+
+
+def _among(value: Value, labels: frozenset[str]) -> Value:
+    """`value` as far as its labels are among `labels`."""
+    if isinstance(value, str):
+        return value if value in labels else None
+    return value and tuple(span for span in value if span.label in labels)
 
 
 def _labelled(rows: Sequence[Row], specs: list[TaskSpec], where: str, notices: list[str]) -> Sequence[Row]:

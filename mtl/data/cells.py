@@ -19,8 +19,9 @@ from mtl.errors import MtlError
 # What is mended in a row, and how the notice tells it.
 REPAIRED = "I- tag(s) without a B- before them were read as B-"
 WIDENED = "entity span(s) that cut a word were widened to the whole word"
-TOUCHES_NOTHING = "entity span(s) that touch no word were left out"
-WORD_TAKEN = "entity span(s) were left out because an earlier one has their word"
+UNCOUNTED = "they are not learned, and scores do not count them as missed"
+TOUCHES_NOTHING = f"entity span(s) that touch no word were left out: {UNCOUNTED}"
+WORD_TAKEN = f"entity span(s) were left out because an earlier one has their word, and a word is in one entity at most: {UNCOUNTED}"
 
 _BLANK, _BREAK = re.compile(r"[ \t\r\n]"), re.compile(r"[\t\r\n]")
 

@@ -5,7 +5,6 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from itertools import combinations
 from typing import Literal
 
@@ -14,6 +13,7 @@ import numpy as np
 from mtl.config import TaskSpec
 from mtl.data.files import show
 from mtl.data.rows import Dataset, Row
+from mtl.data.splitting import hash_text
 from mtl.data.store import take
 from mtl.data.words import Span
 
@@ -73,7 +73,7 @@ def scan_rows(rows: Sequence[Row], tasks: Sequence[TaskSpec], tell: Callable[[in
     for index, row in enumerate(rows):
         if index % 1000 == 0:
             tell(index)
-        scan.texts[index] = _hash(" ".join(row.text.casefold().split()))
+        scan.texts[index] = hash_text(" ".join(row.text.casefold().split()))
         labelled = tuple(name for name in names if row.values.get(name) is not None)
         scan.combinations[labelled] += 1
         for name in labelled:
@@ -91,28 +91,24 @@ def _scan_entities(scan: Scan, task: str, index: int, text: str, spans: Sequence
     mentions = scan.mentions[task]
     for span in spans:
         scan.counts[task][span.label] += 1
-        mentions.words.append(_hash(" ".join(text[span.start:span.end].split())))
+        mentions.words.append(hash_text(" ".join(text[span.start:span.end].split())))
         mentions.labels.append(mentions.numbers.setdefault(span.label, len(mentions.numbers)))
         mentions.rows.append(index)
     for label in [span.label for span in spans] or [""]:
         scan.firsts.setdefault((task, label), index)
 
 
-def _hash(text: str, size: int = 8) -> int:
-    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).digest(), "little")
-
-
 def _code(text: str, value: str | tuple[Span, ...]) -> int:
     """A number above 0 that is the same for the same value; case and blanks of the text do not matter."""
     if isinstance(value, str):
-        return _hash(value, 4) or 1
+        return hash_text(value, 4) or 1
     marks, length, at = [], 0, 0
     for span in sorted(value):
         for edge in (span.start, span.end):
             length, at = length + len("".join(text[at:edge].casefold().split())), edge
             marks.append(str(length))
         marks.append(span.label)
-    return _hash("\0".join(marks), 4) or 1
+    return hash_text("\0".join(marks), 4) or 1
 
 
 def many(count: int, noun: str, verb: str = "", total: int = 0) -> str:
@@ -168,15 +164,15 @@ def _leaks(scans: dict[str, Scan]) -> Iterator[Finding]:
                           f"{many(count, f'{split} row', 'has', len(known))} a text that is also in train, such as "
                           f"{quote(scan.row(known.argmax()).text)}.",
                           f"The model has seen the answers in training, so the {split} scores will be too good.",
-                          f"Take such rows out of {split} or out of train"
-                          + ("; if dev was split off from train, remove repeats from the file." if split == "dev" else "."))
+                          f"Take such rows out of {split} or out of train.")
 
 
 def _small_dev(tasks: Sequence[TaskSpec], dev: Scan) -> Iterator[Finding]:
     sizes = {task.name: int(np.count_nonzero(dev.codes[task.name])) for task in tasks}
     if none := [quote(name) for name, size in sizes.items() if not size]:
         yield Finding("problem", f"Dev has no row labelled for {some(none)}.",
-                      "What is not measured has no score and no say in which checkpoint is best.", "Add dev rows with such labels.")
+                      "What is not measured has no score and no say in which checkpoint is best.",
+                      "Give dev rows with such labels, or label more texts, so that some can be kept aside.")
     if few := sorted((size, name) for name, size in sizes.items() if 0 < size < FEW_ROWS):
         least, half = few[0][0], 196 * np.sqrt(0.8 * 0.2 / few[0][0])
         yield Finding("warning", f"Dev has few labelled rows: {some([f'{size} for {quote(name)}' for size, name in few])}.",
@@ -284,7 +280,7 @@ def _types(task: TaskSpec, train: Scan, words: int) -> str:
     mentions = train.mentions[task.name]
     places = np.flatnonzero(np.asarray(mentions.words) == words)
     row, names = train.row(mentions.rows[places[0]]), list(mentions.numbers)
-    text = next(text for span in row.values[task.name] if _hash(text := " ".join(row.text[span.start:span.end].split())) == words)
+    text = next(text for span in row.values[task.name] if hash_text(text := " ".join(row.text[span.start:span.end].split())) == words)
     counts = Counter(names[number] for number in np.asarray(mentions.labels)[places])
     return f"{quote(text)} ({', '.join(f'{show(label)} {count:,}' for label, count in counts.most_common())})"
 

@@ -1,18 +1,15 @@
-"""The one shape that all data takes: a row is a text plus one value per task. Splits are made here too. Knows no file format."""
+"""The one shape that all data takes: a row is a text plus one value per task. Knows no file format."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from mtl.config import MAX_LABELS, ColumnSpec, TaskSpec
-from mtl.data.store import Shape, pick
+from mtl.data.store import Shape
 from mtl.data.words import Range, Span, are_edges, find_words
 from mtl.errors import MtlError
 
-MAX_DEV = 10_000  # rows that are kept aside to measure on; more would only make measuring slow
 Value = str | tuple[Span, ...] | None  # a label, an entity list, or: not labelled for this task
 
 
@@ -119,32 +116,3 @@ def learn_labels(counts: Counter[str], spec: TaskSpec, where: str) -> TaskSpec:
         raise MtlError(f"{where}: task '{spec.name}' has {len(labels)} different labels, the limit is {MAX_LABELS}. "
                        "It looks like free text or a number; choose another column.")
     return spec.model_copy(update={"labels": labels})
-
-
-def split_rows(rows: Sequence[Row], share: float, tasks: Sequence[TaskSpec], seed: int) -> tuple[Sequence[Row], Sequence[Row]]:
-    """`rows` as (train, dev), with about `share` of them, but at most MAX_DEV, in dev.
-
-    Stratified: every group of rows with the same classes and the same entity labels gives its share (largest remainder over the
-    groups in a seeded order), so that dev looks like train. Order within each part is that of `rows`.
-    """
-    share = min(share, MAX_DEV / len(rows))
-    numbers: dict[tuple, int] = {}
-    groups = np.fromiter((numbers.setdefault(_stratum(row, tasks), len(numbers)) for row in rows), np.int32, len(rows))
-    by_group = np.argsort(groups, kind="stable")
-    members = dict(zip(numbers, np.split(by_group, np.cumsum(np.bincount(groups))[:-1]), strict=True))
-    random = np.random.default_rng(seed)
-    is_dev = np.zeros(len(rows), bool)
-    owed = 0.0
-    for key in sorted(members, key=repr):
-        owed += share * len(members[key])
-        take = min(int(owed + 1e-9), len(members[key]))
-        is_dev[random.permutation(members[key])[:take]] = True
-        owed -= take
-    if not is_dev.any():
-        is_dev[random.integers(len(rows))] = True
-    return pick(rows, np.flatnonzero(~is_dev)), pick(rows, np.flatnonzero(is_dev))
-
-
-def _stratum(row: Row, tasks: Sequence[TaskSpec]) -> tuple:
-    values = (row.values.get(task.name) for task in tasks)
-    return tuple(value if value is None or isinstance(value, str) else tuple(sorted({span.label for span in value})) for value in values)

@@ -97,3 +97,10 @@ def pick(items: Sequence[T], indices: np.ndarray) -> Sequence[T]:
 def take(items: Sequence[T], indices: Iterable[int]) -> list[T]:
     """A handful of `items` as a list, read together."""
     return items.take(indices) if isinstance(items, Stored) else [items[index] for index in indices]
+
+
+def change(items: Sequence[T], how: Callable[[T], T]) -> Sequence[T]:
+    """The `items`, each as `how` makes it; stored ones whenever they are read."""
+    if isinstance(items, Stored):
+        return Stored(items.batches, items.places, lambda stored: how(items.unpack(stored)))
+    return [how(item) for item in items]

@@ -1,0 +1,228 @@
+"""Train and dev out of one set of rows: equal texts on one side, and in dev every label in its share. Knows no file format and no model.
+
+Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011) with texts in the place of rows: the rarest label first, texts move to dev
+until the label has its share there. Which of the texts that have it moves, what the other labels still need there decides."""
+
+import re
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import cycle, islice
+from unicodedata import normalize
+
+import numpy as np
+import regex
+
+from mtl.config import TaskSpec
+from mtl.data.rows import Row
+from mtl.data.store import pick
+
+MAX_DEV = 10_000  # rows that are kept aside to measure on; more would only make measuring slow
+DRAWN = 16  # texts out of which the best one moves to dev
+RARE = 0.25  # the part of dev up to which labels that are due less than a row there get one
+LARGE = 0.25  # the part of dev, or of a label's rows, from which on the rows of one text are too many
+
+_MARKS = regex.compile(r"[\p{P}\p{Cc}\p{Cf}]+")
+_NUMBER = re.compile(r"(?<![^\W_])\d+(?:[.,:/-]\d+)*")  # not the one of A4 or covid19, which are names
+
+
+def text_keys(text: str) -> tuple[str, str]:
+    """Two texts are equal for the split if their first keys are: only case, width, blanks and punctuation may differ. They are nearly equal
+    if the second keys are: numbers may differ too."""
+    plain = normalize("NFKC", text.casefold()).casefold()
+    exact = _strip(plain)
+    numbers = _NUMBER.sub("0", plain)
+    loose = exact if numbers == plain else _strip(numbers)
+    return exact, exact if set(loose) == {"0"} else loose  # a text may be nothing but numbers
+
+
+def _strip(text: str) -> str:
+    """`text` without blanks and punctuation, unless it has nothing else."""
+    joined = "".join(text.split())
+    return _MARKS.sub("", joined) or joined
+
+
+def hash_text(text: str, size: int = 8) -> int:
+    """A number of `size` bytes for a text, the same in every process."""
+    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).digest(), "little")
+
+
+def split_rows(rows: Sequence[Row], share: float, tasks: Sequence[TaskSpec],
+               seed: int) -> tuple[Sequence[Row], Sequence[Row], list[str]]:
+    """`rows` (at least 2) as (train, dev, sentences for the user), with about `share` of them, but at most about MAX_DEV, in dev.
+
+    Equal texts are on one side; so are nearly equal ones, unless they are so many that dev would lack a task or label. Train keeps a text
+    with each label, and a task has rows in dev if train can spare a text. If it can spare none at all, dev has one nevertheless. All chance
+    follows from `seed`. Order within each part is that of `rows`.
+    """
+    share = min(share, MAX_DEV / len(rows))
+    facts = _look(rows, tasks)
+    texts, is_one = _number_texts(facts, share, len(tasks))
+    division = _Division(facts, texts, share, np.random.default_rng(seed))
+    division.fill(len(tasks))
+    is_dev = np.isin(texts, list(division.dev))
+    notices = []
+    if is_one:
+        notices.append(f"all {len(rows):,} rows have the same text, so dev has it too: dev scores say nothing. Add rows with other texts.")
+    elif near := int(np.isin(facts.loose[is_dev], facts.loose[~is_dev]).sum()):
+        notices.append(f"{near:,} dev rows differ from training rows only in numbers, case or punctuation. There are too many such rows to "
+                       "keep them on one side, so dev scores may be better than those on new texts. Give a dev file with other texts.")
+    if lost := division.left[1 + len(tasks):].count(0):
+        notices.append("there are too few different texts to spare one from train. The labels that only dev has "
+                       f"({lost}) never occur in training and will count as mistakes. Add rows.")
+    return pick(rows, np.flatnonzero(~is_dev)), pick(rows, np.flatnonzero(is_dev)), notices
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """Rows in numbers: hashes of the keys of each text, and what each row has. A trait is something whose share dev is to have: 0 is being
+    a row, 1 to the number of tasks being labelled for a task, then come the labels. A pattern is all traits of a row together."""
+
+    exact: np.ndarray  # (rows)
+    loose: np.ndarray  # (rows)
+    patterns: np.ndarray  # (rows) hashes
+    traits: array  # those of row i are traits[edges[i]:edges[i + 1]]
+    edges: array
+    rows_with: list[array]  # for each trait
+
+
+def _look(rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> _Facts:
+    """One pass over `rows`."""
+    first = 1 + len(tasks)
+    numbers: dict[tuple[int, str], int] = {}
+    facts = _Facts(*(np.zeros(len(rows), kind) for kind in (np.uint64, np.uint64, np.int64)), array("I"), array("Q", [0]),
+                   [array("I") for _ in range(first)])
+    for place, row in enumerate(rows):
+        exact, loose = text_keys(row.text)
+        facts.exact[place] = known = hash_text(exact)
+        facts.loose[place] = known if loose == exact else hash_text(loose)
+        mine = [0]
+        for index, task in enumerate(tasks, 1):
+            value = row.values.get(task.name)
+            if value is not None:
+                labels = [value] if isinstance(value, str) else dict.fromkeys(span.label for span in value) or [""]
+                mine += [index, *(numbers.setdefault((index, label), first + len(numbers)) for label in labels)]
+        mine.sort()
+        facts.rows_with.extend(array("I") for _ in range(first + len(numbers) - len(facts.rows_with)))
+        for trait in mine:
+            facts.rows_with[trait].append(place)
+        facts.patterns[place] = hash(tuple(mine))  # of whole numbers, so the same in every process
+        facts.traits.extend(mine)
+        facts.edges.append(len(facts.traits))
+    return facts
+
+
+def _number_texts(facts: _Facts, share: float, tasks: int) -> tuple[np.ndarray, bool]:
+    """A number for the text of each row, and whether all rows have one text: then each counts as a text of its own.
+
+    Nearly equal texts have one number, unless a task or label could not have its share in dev then, since too many of its rows are nearly
+    equal to each other: such texts are told apart by their first keys."""
+    numbers = np.unique(facts.loose, return_inverse=True)[1]
+    is_cut = np.zeros(len(numbers), bool)
+    for trait, rows in enumerate(facts.rows_with):
+        due = max(round(share * len(rows)), int(trait <= tasks))
+        found, counts = np.unique(numbers[rows], return_counts=True)
+        is_large = counts > max(1, LARGE * (len(rows) if trait else due))
+        if counts[~is_large].sum() < due:
+            is_cut[found[is_large]] = True
+    numbers = np.unique(np.where(is_cut[numbers], facts.exact, facts.loose), return_inverse=True)[1]
+    return (numbers, False) if numbers.any() else (np.arange(len(numbers)), True)
+
+
+class _Division:
+    """Which texts are in dev so far. `due` says for each trait (and, behind them, for each pattern) how many rows with it dev is to have,
+    `taken` how many it has, `left` how many texts with it are in train (of a pattern none has to stay)."""
+
+    def __init__(self, facts: _Facts, texts: np.ndarray, share: float, random: np.random.Generator) -> None:
+        self.facts, self.text_of, self.random = facts, texts, random
+        self.order = array("q", np.argsort(texts, kind="stable").tobytes())
+        self.edges = array("q", np.concatenate([[0], np.cumsum(np.bincount(texts))]).tobytes())
+        counts = np.array([len(rows) for rows in facts.rows_with])
+        _, patterns, sizes = np.unique(facts.patterns, return_inverse=True, return_counts=True)
+        numbers = np.where(share * sizes < 1, 0, np.cumsum(share * sizes >= 1))  # all patterns that are due less than a row are one
+        self.patterns = array("q", (len(counts) + numbers[patterns]).tobytes())
+        self.due = (share * np.concatenate([counts, np.bincount(numbers, sizes)])).tolist()
+        self.due[0] = max(1, round(self.due[0]))
+        self.taken = [0] * len(self.due)
+        self.left = [len(self._texts_with(trait)) for trait in range(len(counts))] + [len(texts) + 1] * (len(self.due) - len(counts))
+        self.dev: set[int] = set()
+        self.largest = 0.0
+        self.unit = [1 / max(1, due) for due in self.due]
+        self.lag = [due * unit for due, unit in zip(self.due, self.unit, strict=True)]  # of a full dev that has nothing of the trait
+        self.lead = [0.0] * len(self.due)
+
+    def fill(self, tasks: int) -> None:
+        """Move texts to dev until it has what is due to it; the first `tasks` traits after 0 are those of the tasks."""
+        labels = self.random.permutation(np.arange(1 + tasks, len(self.facts.rows_with))).tolist()
+        rare = sorted((label for label in labels if self.due[label] < 1 and self.left[label] > 2), key=self.left.__getitem__, reverse=True)
+        rarest = sorted([*labels, *range(tasks, -1, -1)], key=self.due.__getitem__)
+        for largest in (LARGE * self.due[0], self.due[0]):
+            self.largest = max(1, largest)
+            for task in range(1, 1 + tasks):
+                self._take(task, 1)
+            for label in rare:
+                if self.taken[0] < RARE * self.due[0]:
+                    self._take(label, 1)
+            for trait in rarest:
+                self._take(trait, self.due[trait])
+        for task in range(1, 1 + tasks):
+            if not self.taken[task]:  # none was small enough
+                self._force(filter(self._is_spare, self._texts_with(task).tolist()))
+        if not self.dev:
+            self._force(range(len(self.edges) - 1))
+
+    def _take(self, trait: int, wanted: float) -> None:
+        """Move texts with `trait` until dev has `wanted` rows with it: each time the best of a few that are drawn."""
+        if self.taken[trait] + 0.5 >= wanted:
+            return
+        texts = self._texts_with(trait)
+        waiting = cycle(map(int, self.random.permutation(texts)))
+        while self.taken[trait] + 0.5 < wanted:
+            drawn = list(islice(filter(self._may_go, islice(waiting, len(texts))), DRAWN))
+            if not drawn:
+                return
+            self._move(max(drawn, key=self._worth))
+
+    def _force(self, texts: Iterable[int]) -> None:
+        """Move one of the `texts` with the fewest rows, if there are any."""
+        found = list(texts)
+        if found:
+            least = min(map(self._size, found))
+            self._move(int(self.random.choice([text for text in found if self._size(text) == least])))
+
+    def _texts_with(self, trait: int) -> np.ndarray:
+        return np.unique(self.text_of[self.facts.rows_with[trait]])
+
+    def _size(self, text: int) -> int:
+        return self.edges[text + 1] - self.edges[text]
+
+    def _traits(self, text: int) -> list[int]:
+        """The traits and patterns of all rows with `text`."""
+        found: list[int] = []
+        for row in self.order[self.edges[text]:self.edges[text + 1]]:
+            found += self.facts.traits[self.facts.edges[row]:self.facts.edges[row + 1]]
+            found.append(self.patterns[row])
+        return found
+
+    def _may_go(self, text: int) -> bool:
+        return self._size(text) <= min(self.largest, self.due[0] - self.taken[0]) and self._is_spare(text)
+
+    def _is_spare(self, text: int) -> bool:
+        """Whether `text` is in train, and all that it has is there in another text too."""
+        return text not in self.dev and min(map(self.left.__getitem__, self._traits(text))) > 1
+
+    def _worth(self, text: int) -> float:
+        """How far dev is behind with what `text` has, for as full as dev is by now; 0 if it is as far with that as with everything else."""
+        traits = self._traits(text)
+        full = self.taken[0] / self.due[0]
+        return (full * sum(map(self.lag.__getitem__, traits)) - sum(map(self.lead.__getitem__, traits))) / self._size(text)
+
+    def _move(self, text: int) -> None:
+        traits = self._traits(text)
+        self.dev.add(text)
+        for trait in traits:
+            self.taken[trait] += 1
+            self.lead[trait] = self.taken[trait] * self.unit[trait]
+        for trait in set(traits):
+            self.left[trait] -= 1
