@@ -198,5 +198,5 @@ def _summaries(runs: Iterable[Run]) -> Iterable[dict[str, Any]]:
             name = run.config.name
         except MtlError as error:
             name = str(error)
-        yield {"id": run.id, "name": name, "status": history.status, "step": history.step,
+        yield {"id": run.id, "name": name, "status": history.state, "step": history.step,
                "total_steps": history.started.total_steps if history.started else 0, "best_score": best}

@@ -106,7 +106,7 @@ def _result(comparison: Comparison) -> str:
     plan = comparison.plan
     if plan.kind == "alone":
         return markdown(read_card(comparison.folder))
-    histories = [read_history(comparison.member_run(member)) if member.run else None for member in plan.members]
+    histories = [read_history(run) if (run := comparison.member_run(member)) else None for member in plan.members]
     if plan.kind == "sweep":
         return sweep_markdown(*sweep_points(plan, histories))
     return search_markdown(plan, histories) + "\n\n" + read_history(comparison).message

@@ -27,7 +27,7 @@ class Hand(Protocol):
 
 
 def conduct(comparison: Comparison, hand: Hand, *, show: Callable[[Event], None] = lambda event: None, train: Train | None = None) -> str:
-    """Train what is not finished yet, then tell the result; returns the end status: finished, stopped or failed.
+    """Train what is not finished yet, or was deleted, then tell the result; returns the end status: finished, stopped or failed.
 
     `train` is carry_out of runner.py, unless a test gives another. Never raises for what goes wrong: it is the status 'failed'.
     """
@@ -37,6 +37,7 @@ def conduct(comparison: Comparison, hand: Hand, *, show: Callable[[Event], None]
 
     tell("running")
     try:
+        comparison.forget_deleted()
         kind = comparison.plan.kind
         by_kind = _search if kind == "search" else _in_turn
         status, message = by_kind(comparison, hand, train or _carry_out(), show)
@@ -117,7 +118,7 @@ def _search(comparison: Comparison, hand: Hand, train: Train, show: Callable[[Ev
             continue
         if hand.stopped:
             return "stopped", "Stopped. Resume goes on with the time that is left."
-        if plan.rungs and clock() + _foreseen(comparison, plan, index) > end:
+        if index and clock() + _foreseen(comparison, plan, index) > end:
             comparison.write_plan(plan.with_member(index, is_cut=True))
             continue
         begun = clock()

@@ -84,8 +84,23 @@ class Comparison(Run):
         building.replace(self.folder / PLAN)
 
     def member_run(self, member: Member) -> Run | None:
-        """The run of `member`; None if it was not made yet. Raises MtlError if it was deleted."""
-        return open_run(self.root, member.run) if member.run else None
+        """The run of `member`; None if it was not made yet, or was deleted."""
+        run = Run(self.root / member.run)
+        return run if member.run and run.is_there() else None
+
+    def needs(self, run_id: str) -> bool:
+        """Whether that run is one of its runs."""
+        return any(member.run == run_id for member in self.plan.members)
+
+    def forget_deleted(self) -> None:
+        """Have the runs that were deleted trained again: in the plan they are not begun, and in a search their time is there again. One
+        that was cut for want of time stays so."""
+        before = plan = self.plan
+        for index, member in enumerate(plan.members):
+            if member.run and not member.is_cut and self.member_run(member) is None:
+                plan = plan.with_member(index, run="", seconds=0.0)
+        if plan != before:
+            self.write_plan(plan)
 
 
 def open_comparison(root: Path, comparison_id: str) -> Comparison:

@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class StatusChanged:
-    """The run is now queued, running, paused, stopping, finished, stopped or failed; `message` says why, for the user."""
+    """The run is now queued, running, paused, yielded, stopping, finished, stopped or failed; `message` says why, for the user."""
 
     status: str
     message: str = ""

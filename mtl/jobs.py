@@ -13,13 +13,14 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from mtl.checkpoint import LAST
 from mtl.comparing import conduct
 from mtl.comparison import Comparison, Plan, create, open_comparison
 from mtl.config import RunConfig
 from mtl.control import Control, Snapshot
 from mtl.errors import MtlError
 from mtl.events import Evaluated, Event, StatusChanged, describe
-from mtl.runs import RESUMABLE, History, Limits, Run, RunReader, create_run, delete_run, host_limits, open_run, read_history
+from mtl.runs import RESUMABLE, YIELDED, History, Limits, Run, RunReader, create_run, delete_run, host_limits, open_run, read_history
 
 MAX_WAITING = 8
 MAX_READERS = 64  # runs whose histories are kept in memory because some page looks at them
@@ -46,6 +47,12 @@ class Job:
         for run in {self.run.id: self.run, self.control.run.id: self.control.run}.values():
             run.log.append(StatusChanged(status, message))
 
+    def tell_yielded(self) -> None:
+        """It was stopped because it was paused for long: it is paused still, but in nobody's way."""
+        step = read_history(self.control.run).checkpoints.get(LAST, 0)
+        with suppress(OSError):  # the disk is full: then it is stopped
+            self.tell(YIELDED, f"The pause was long, so the place was given up. Resume goes on from step {step}, in its turn.")
+
 
 class Jobs:
     """The queue and its one worker: one training at a time in this process, first come, first served."""
@@ -64,16 +71,21 @@ class Jobs:
     def history(self, run_id: str) -> History:
         """What happened in a run so far, or in a comparison, whoever trains it; a copy, so that it stands still while it is shown.
 
-        Only what was logged since the last question is read. Raises MtlError if there is no such run.
+        Only what was logged since the last question is read; the step of a run in work here is the trainer's own. Raises MtlError if there
+        is no such run.
         """
         with self._reading:
             reader = self._readers.pop(run_id, None)
-            if reader is None or not reader.run.folder.is_dir():
+            if reader is None or not reader.run.is_there():
                 reader = RunReader(self._open(run_id))
             self._readers[run_id] = reader
             while len(self._readers) > MAX_READERS:
                 self._readers.popitem(last=False)
-            return reader.refresh().copy()
+            history = reader.refresh().copy()
+        with self._changed:
+            if self._jobs and self._jobs[0].control.run.id == run_id:
+                history.live_step = self._jobs[0].control.step
+        return history
 
     def prepare(self) -> None:
         """Somebody is here: load what a training needs, in the worker, and try it, before it is asked for."""
@@ -88,8 +100,12 @@ class Jobs:
         self._loaded.wait(300)
 
     def delete(self, run_id: str, key: str) -> None:
-        """Remove a run that is over; raises MtlError if it is not, or is somebody else's."""
-        delete_run(self._owned(run_id, key))
+        """Remove a run that is over; raises MtlError if it is not, if a comparison here still needs it, or if it is somebody else's."""
+        with self._changed:
+            run = self._owned(run_id, key)
+            if any(isinstance(job.run, Comparison) and job.run.id != run_id and job.run.needs(run_id) for job in self._jobs):
+                raise MtlError("This run belongs to a comparison that is in work or waits. Stop the comparison first.")
+            delete_run(run)
 
     def start(self, config: RunConfig, key: str) -> Run:
         """Queue a new run. Asked twice for the same while it waits or runs (a double click), it gives the same run.
@@ -134,7 +150,7 @@ class Jobs:
             return self._queue(run, run.config, key, resume=True)
 
     def pause(self, run_id: str, key: str) -> None:
-        """Wait before the next step."""
+        """Wait before the next step; if the pause is long and others wait, the run gives its place up, with a checkpoint."""
         self._held(run_id, key).control.set_paused(True)
 
     def stop(self, run_id: str, key: str) -> None:
@@ -153,6 +169,11 @@ class Jobs:
         """How many runs are before this one; 0 if it is in work or not here."""
         with self._changed:
             return next((place for place, job in enumerate(self._jobs) if job.has(run_id)), 0)
+
+    def yields_in(self) -> float | None:
+        """The seconds until the run in work, which is paused, gives its place up; None if it is not paused, or nobody wants it."""
+        with self._changed:
+            return self._jobs[0].control.yields_in() if self._jobs else None
 
     def snapshot(self, run_id: str) -> Snapshot:
         """A copy of the live model of a run; raises MtlError if it is not in work here or has no model yet."""
@@ -204,11 +225,13 @@ class Jobs:
         return run
 
     def _held(self, run_id: str, key: str) -> Job:
-        self._owned(run_id, key)
+        run = self._owned(run_id, key)
         with self._changed:
             if job := self._find(run_id):
                 return job
-        raise MtlError("This run is not in work in this app. One from the terminal is stopped there, with Ctrl-C.")
+        if run.is_alive():
+            raise MtlError("This run is not in work in this app. One from the terminal is stopped there, with Ctrl-C.")
+        raise MtlError(f"This run is {read_history(run).state} and not in work any more: there is nothing to pause or to stop.")
 
     def _find(self, run_id: str) -> Job | None:
         return next((job for job in self._jobs if job.has(run_id)), None)
@@ -228,7 +251,7 @@ class Jobs:
             lock.acquire(timeout=2)
         except Timeout as error:
             raise MtlError("Another process is training this run. Watch it here, or stop it there.") from error
-        self._jobs.append(Job(run, config, key, resume, Control(run, self.limits.minutes), lock))
+        self._jobs.append(Job(run, config, key, resume, Control(run, self.limits, lambda: len(self._jobs) > 1), lock))
         self._start_worker()
         self._changed.notify_all()
         return run
@@ -256,9 +279,11 @@ class Jobs:
                 job = self._jobs[0]
             try:
                 if isinstance(job.run, Comparison):
-                    conduct(job.run, job.control, show=_print_evaluated)
+                    status = conduct(job.run, job.control, show=_print_evaluated)
                 else:
-                    carry_out(job.run, resume=job.resume, between_steps=job.control.between_steps, show=_print_evaluated)
+                    status = carry_out(job.run, resume=job.resume, between_steps=job.control.between_steps, show=_print_evaluated)
+                if status == "stopped" and job.control.has_yielded:
+                    job.tell_yielded()
             finally:
                 with self._changed:
                     self._jobs.remove(job)

@@ -36,6 +36,7 @@ from mtl.sampling import Draw, Pool, Step, plan_epoch
 from mtl.stepping import Stepper, rate_factor
 
 OPTIMIZER, BALANCER = "optimizer.pt", "balancer.pt"
+TOLD_EVERY, TOLD_SHARE = 5.0, 0.005  # of the seconds spent training
 INT8_ROWS = 1000  # dev rows at most, on which it is measured what 8 bits cost
 
 
@@ -88,6 +89,7 @@ class Learner:
         self.steps_per_epoch = len(plan_epoch(config.sampling, self.pool, config.seed, Draw(0, 1, config.temperature)))
         self.total_steps = min(config.epochs * self.steps_per_epoch, config.max_steps or math.inf)
         self.progress = Progress()
+        self._told_at: float | None = None  # seconds of training at the last StepDone of this process
 
     def _labelled(self) -> dict[str, np.ndarray]:
         """For each task with a weight above 0, which training rows have a target for it."""
@@ -105,8 +107,8 @@ class Learner:
         epochs = -(-self.total_steps // self.steps_per_epoch)
         return plan_epoch(self.config.sampling, self.pool, self.config.seed, Draw(epoch, epochs, self.config.temperature))
 
-    def optimize(self, step: Step) -> tuple[float, float]:
-        """One optimizer step; returns the learning rate and the gradient norm. Raises MtlError if that is not a number."""
+    def optimize(self, step: Step) -> None:
+        """One optimizer step. Raises MtlError if the gradient is not a number."""
         factor = rate_factor(self.progress.step, self.total_steps, self.config.warmup, self.config.schedule)
         start = time.perf_counter()
         norm, sums = self.stepper.optimize(step, factor)
@@ -114,11 +116,20 @@ class Learner:
             raise MtlError(self._diverged(sums))
         self.progress.step = self.stepper.step
         self.progress.seconds += time.perf_counter() - start
-        return self.stepper.optimizer.param_groups[0]["lr"], norm
+        self._norm = norm
 
-    def step_done(self, rate: float, norm: float) -> StepDone:
-        """The event for the steps since the last one."""
-        return self.stepper.told(self.epoch, rate, norm, self.progress.seconds, self._gather)
+    def step_done(self) -> StepDone:
+        """The event for the steps since the last one; there must be some."""
+        self._told_at = self.progress.seconds
+        rate = self.stepper.optimizer.param_groups[0]["lr"]
+        return self.stepper.told(self.epoch, rate, self._norm, self.progress.seconds, self._gather)
+
+    @property
+    def is_long_untold(self) -> bool:
+        """Whether the next step is due to be told, however many there are: it is the first of this process, or none was told for some
+        seconds; of a long training, for a share of it, so that a week adds about 1,500 events."""
+        seconds = self.progress.seconds
+        return self._told_at is None or seconds - self._told_at > max(TOLD_EVERY, TOLD_SHARE * seconds)
 
     @property
     def patience_is_over(self) -> bool:
@@ -149,9 +160,9 @@ class Learner:
     def _gather(self, items: list[Any]) -> list[Any]:
         return gather_object(items) if self.processes > 1 else items
 
-    def agreed(self, stop: bool) -> bool:
-        """Whether any process wants to stop."""
-        return any(self._gather([stop]))
+    def agreed(self, *wishes: bool) -> list[bool]:
+        """Which of the wishes any process has."""
+        return [any(wish) for wish in zip(*self._gather([wishes]), strict=True)]
 
     def evaluate(self, split: Split, name: str, model: MultiTaskModel) -> Evaluated:
         """Losses and scores of `model` on `split`, each process answering its share of the batches."""

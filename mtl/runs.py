@@ -22,7 +22,8 @@ from mtl.events import CheckpointSaved, Diagnosed, Evaluated, EventLog, Logged, 
 
 ACTIVE = ("queued", "running", "paused", "stopping")
 ENDED = ("finished", "stopped", "failed")
-RESUMABLE = ("interrupted", "stopped", "failed")
+YIELDED = "yielded"  # paused, but its place was given to others and its state saved: for people it is paused
+RESUMABLE = ("interrupted", "stopped", "failed", YIELDED)
 STARTER_NAME = "starter"  # the name of the model that is shipped, which is no run
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{32}")
 _FILES = ("train_files", "dev_files", "test_files")
@@ -82,6 +83,10 @@ class Run:
             raise MtlError(f"'{name}' is not the name of a checkpoint. Use best, last, or epoch-NNN.")
         return self.folder / name
 
+    def is_there(self) -> bool:
+        """Whether the folder is still, or already, a run."""
+        return (self.folder / "config.json").is_file()
+
     def is_alive(self) -> bool:
         """Whether some process is about to train the run, or at it."""
         try:
@@ -101,10 +106,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Limits:
-    """What one visitor may take: minutes of training per run, runs at a time, the free disk (GB) without which none begins, and runs in a
-    comparison."""
+    """What one visitor may take: minutes of training per run, and of a pause before it gives its place up, whether others wait or not;
+    runs at a time, the free disk (GB) without which none begins, and runs in a comparison."""
 
     minutes: float = math.inf
+    pause: float = math.inf
     runs: int = 100
     free_disk: float = 0.0
     members: int = 1000
@@ -112,7 +118,7 @@ class Limits:
 
 def host_limits() -> Limits:
     """On a public Space, that many may share; on one's own machine, none."""
-    return Limits(minutes=15, runs=2, free_disk=2, members=6) if os.environ.get("SPACE_ID") else Limits()
+    return Limits(minutes=15, pause=10, runs=2, free_disk=2, members=6) if os.environ.get("SPACE_ID") else Limits()
 
 
 def hash_key(key: str) -> str:
@@ -163,9 +169,11 @@ def _copy(file: Path, into: Path) -> Path:
 
 def open_run(root: Path, run_id: str) -> Run:
     """The run called `run_id`; raises MtlError if there is none. The id is checked before it becomes part of a path."""
-    run = Run(root / run_id) if _ID.fullmatch(run_id) else None
-    if run is None or not (run.folder / "config.json").is_file():
-        raise MtlError("There is no such run. It may have been deleted, or the link is not complete.")
+    if not _ID.fullmatch(run_id):
+        raise MtlError("There is no such run: its link or id is not complete.")
+    run = Run(root / run_id)
+    if not run.is_there():
+        raise MtlError("There is no such run here. It was deleted, or its link is from another machine.")
     return run
 
 
@@ -180,7 +188,8 @@ def delete_run(run: Run) -> None:
     """Remove the run's folder; raises MtlError if it is still being trained."""
     if run.is_alive():
         raise MtlError("This run is still going. Stop it first.")
-    shutil.rmtree(run.folder)
+    # at once: who looks meanwhile finds the whole run, or none
+    shutil.rmtree(run.folder.rename(run.folder.with_name(f".{run.id}")))
 
 
 @dataclass
@@ -198,6 +207,7 @@ class History:
     checkpoints: dict[str, int] = field(default_factory=dict)
     told: list[Logged] = field(default_factory=list)  # what a log for people tells
     last_time: float = 0.0
+    live_step: int = 0  # where the trainer stands, if that is known otherwise than from the log, which is told of some steps only
 
     def add(self, logged: Logged) -> None:
         """Take in one more event."""
@@ -235,7 +245,12 @@ class History:
     @property
     def step(self) -> int:
         """The last step known to be done."""
-        return self.steps[-1].step if self.steps else self.started.step if self.started else 0
+        return max(self.live_step, self.steps[-1].step if self.steps else self.started.step if self.started else 0)
+
+    @property
+    def state(self) -> str:
+        """The status, in the word that people are told."""
+        return "paused" if self.status == YIELDED else self.status
 
     @property
     def best(self) -> Evaluated | None:
@@ -245,9 +260,10 @@ class History:
     @property
     def seconds_left(self) -> float | None:
         """At the pace so far, the training seconds to the end; None while nothing is known."""
-        if not self.started or not self.steps or not self.step:
+        if not self.started or not self.steps:
             return None
-        return (self.started.total_steps - self.step) * self.steps[-1].seconds / self.step
+        last = self.steps[-1]
+        return (self.started.total_steps - self.step) * last.seconds / last.step
 
 
 class RunReader:

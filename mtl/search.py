@@ -138,7 +138,7 @@ def tried(plan: Plan, histories: Sequence[History | None]) -> list[Tried]:
     for member, history in zip(plan.members, histories, strict=True):
         if member.rung:
             is_over = history is not None and history.status == "finished" and history.best is not None
-            status = "cut" if member.is_cut else history.status if history else "waiting"
+            status = "cut" if member.is_cut else history.status if history else "deleted" if member.run else "waiting"
             one = Tried(member, history.best.score if is_over else None, status)
             if one.score is not None or member.role not in found:
                 found[member.role] = one

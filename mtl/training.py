@@ -19,7 +19,7 @@ from mtl.events import Event, Notice, StatusChanged
 from mtl.learner import Learner
 from mtl.machine import Machine, find_machine, use_threads
 
-LOGGED_STEPS = 1000  # a run logs its steps in at most so many events, each the mean over the steps since the last
+LOGGED_STEPS = 1000  # a run logs its steps in so many events at most, each the mean since the last, beside those that time makes due
 LOOKS = 500  # likewise at most so many looks at the tasks' gradients
 FIRST_LOOK = 24  # dev rows: fewer than a batch, as somebody waits for the first point
 BetweenSteps = Callable[[Learner], bool]
@@ -53,23 +53,23 @@ def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: 
 
     if learner.progress.step == 0:  # where it starts from: what chance gives, which a few rows can tell while somebody waits
         yield replace(learner.evaluate(sample(learner.dev_split, FIRST_LOOK, config.seed), "dev", learner.model), is_best=False)
-    rate = norm = 0.0
     log_every = -(-learner.total_steps // LOGGED_STEPS)
     learner.stepper.diagnoser.at_most_every(-(-learner.total_steps // LOOKS))
     while learner.progress.step < learner.total_steps and not learner.patience_is_over:
         epoch, done = divmod(learner.progress.step, learner.steps_per_epoch)
         for step in learner.plan(epoch)[done:]:
-            if learner.agreed(between_steps(learner)):
+            stop, is_due = learner.agreed(between_steps(learner), learner.is_long_untold)
+            if stop:
                 if learner.stepper.window.rows:
-                    yield learner.step_done(rate, norm)
+                    yield learner.step_done()
                 yield from learner.save(LAST, resumable=True)
                 yield StatusChanged("stopped", f"Stopped at step {learner.progress.step}. Resume goes on from step {learner.kept_step()}.")
                 return
-            rate, norm = learner.optimize(step)
+            learner.optimize(step)
             now = learner.progress.step
             last = now == learner.total_steps
-            if now % log_every == 0 or last:
-                yield learner.step_done(rate, norm)
+            if now % log_every == 0 or last or is_due:
+                yield learner.step_done()
             if found := learner.stepper.diagnoser.told(now):
                 yield found
             if last or now % (config.eval_every or learner.steps_per_epoch) == 0:

@@ -130,8 +130,11 @@ def _compare(name: str, measure: str, ours: np.ndarray, theirs: np.ndarray) -> C
 
 
 def make_card(comparison: Comparison) -> Card:
-    """The card of a comparison whose runs are all finished. Their models are timed, so it takes some seconds."""
+    """The card of a comparison whose runs are all finished. Their models are timed, so it takes some seconds. Raises MtlError if a run was
+    deleted."""
     members = comparison.plan.members
+    if gone := [member.role for member in members if comparison.member_run(member) is None]:
+        raise MtlError(f"{', '.join(gone)}: deleted meanwhile, so there is no card. Resume trains what was deleted again.")
     joint = [comparison.member_run(member) for member in members if member.role == JOINT]
     seeds = tuple(member.config.seed for member in members if member.role == JOINT)
     alone = [[_alone(comparison, member) for member in members if member.config.seed == seed and member.role.startswith(ALONE)]

@@ -100,6 +100,12 @@ def status(page: Page) -> str:
     return badge.inner_text() if badge.count() else ""
 
 
+def message(page: Page) -> str:
+    """What the page says to who pressed; empty if nothing."""
+    told = page.locator("#message .mtl-message span")
+    return told.inner_text() if told.count() else ""
+
+
 def step(page: Page) -> int:
     """The step that the status line names, 0 before the first."""
     found = re.search(r"step ([\d,]+) of", page.locator("#status").inner_text())

@@ -7,7 +7,7 @@ import pytest
 from mtl.comparison import Comparison, Member, Plan
 from mtl.config import TaskSpec, make_config
 from mtl.events import Evaluated, Logged, RunStarted, StatusChanged, StepDone
-from mtl.runs import History
+from mtl.runs import YIELDED, History
 from mtl.ui import compare_view as view
 from mtl.verdict import Card, Compared
 
@@ -87,6 +87,30 @@ def test_a_comparison_is_stopped_and_resumed_by_its_owner_when_that_makes_sense(
 def test_a_pause_of_the_run_in_work_is_seen_and_can_be_ended(alone, seen):
     it = seen(alone.plan, (alone.runs[0], ran("paused", "a<b>"), None))
     assert it.status == "paused" and view.can_resume(it, True, True) and view.can_stop(it, True, True)
+
+
+def test_a_run_that_was_deleted_is_named_and_what_resume_does_about_it_is_said_before_it_is_pressed(alone, seen):
+    gone = (None, alone.runs[1], None)  # the third was not made yet
+    stopped = seen(alone.plan, gone, "stopped")
+    table = view.members_html(stopped)
+    assert table.count("<td>deleted</td>") == 1 and table.count("<td>not begun</td>") == 1 and "?run=r1" not in table
+    assert "Deleted: joint. Resume trains joint again." in view.state_html(stopped, 0) and view.can_resume(stopped, True, False)
+    for status in ("running", "finished"):
+        assert "<div>Deleted: joint.</div>" in view.state_html(seen(alone.plan, gone, status), 0)
+    assert view.task_names(stopped) == ["a<b>", "slots"] and view.curve_frame(stopped, "slots").dropna().empty
+    cut = seen(stopped.plan.with_member(0, is_cut=True), gone, "stopped")
+    assert "<div>Deleted: joint.</div>" in view.state_html(cut, 0)  # there was no time for it, and will be none
+    assert "Deleted" not in view.state_html(alone, 0)
+
+
+def test_a_comparison_that_gave_its_place_up_is_shown_as_paused_and_can_be_resumed(alone, seen):
+    it = seen(alone.plan, (alone.runs[0], ran(YIELDED, "a<b>"), None), YIELDED)
+    assert it.status == "paused" and view.can_resume(it, True, False) and not view.can_stop(it, True, True)
+    assert "<td>paused</td>" in view.members_html(it) and "place" not in view.state_html(it, 0, 42.0)
+    paused = seen(alone.plan, (alone.runs[0], ran("paused", "a<b>"), None))
+    assert "gives its place up in 42 s" in view.state_html(paused, 0, 42.0)
+    waiting = seen(alone.plan, (None,) * 3, "queued")
+    assert "2 runs ahead, of which the one in work is paused: it gives its place up in 42 s" in view.state_html(waiting, 2, 42.0)
 
 
 def test_several_seeds_are_told_apart(alone):

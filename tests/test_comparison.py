@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mtl import control
 from mtl.cli import main
 from mtl.comparing import conduct
 from mtl.comparison import Comparison, alone_plan, create, list_comparisons, open_comparison, plan_for_run
@@ -15,8 +16,9 @@ from mtl.data import load
 from mtl.errors import MtlError
 from mtl.events import CheckpointSaved, RunStarted, StatusChanged
 from mtl.jobs import Jobs
-from mtl.runs import Limits, Run, create_run, list_runs, open_run, read_history
-from mtl.verdict import Card, Compared, compare_scores, markdown, read_card, write_card
+from mtl.runner import carry_out
+from mtl.runs import Limits, Run, create_run, delete_run, list_runs, open_run, read_history
+from mtl.verdict import Card, Compared, compare_scores, make_card, markdown, read_card, write_card
 
 KEY = "the owner's key"
 TASKS = ("class", "sentiment", "entities")
@@ -111,8 +113,6 @@ def test_a_finished_run_is_the_joint_one_and_is_not_trained_again(tmp_path, smal
     with pytest.raises(MtlError, match="a finished one can be compared"):
         plan_for_run(run, 1)
     hand = Hand()
-    from mtl.runner import carry_out
-
     carry_out(run, resume=False, between_steps=hand.between_steps)
     written = (run.folder / "events.jsonl").read_bytes()
     comparison = create(tmp_path, *plan_for_run(run, 1))
@@ -189,6 +189,37 @@ def test_a_run_that_fails_fails_the_comparison_with_its_message_and_the_others_s
     assert read_history(comparison.member_run(comparison.plan.members[0])).status == "finished"
 
 
+def test_runs_that_were_deleted_are_trained_again_when_their_comparison_is_resumed(tmp_path, small):
+    comparison = create(tmp_path, small, alone_plan(small, 1))
+    assert conduct(comparison, Hand(runs=3, steps=2)) == "stopped"
+    joint, alone, third = (comparison.member_run(member) for member in comparison.plan.members[:3])
+    for run in (joint, alone):
+        delete_run(run)
+    hand = Hand()
+    assert conduct(comparison, hand) == "finished", read_history(comparison).message
+    assert third.id in hand.begun and len(hand.begun) == 4 and not {joint.id, alone.id} & {member.run for member in comparison.plan.members}
+    assert {read_history(run).step for run in runs_of(comparison).values()} == {read_history(third).started.total_steps}
+    card = read_card(comparison.folder)
+    assert [task.name for task in card.tasks] == list(TASKS)
+
+    # a card that is there stays; without its runs there is no other one
+    delete_run(runs_of(comparison)["alone: class 1"])
+    assert read_card(comparison.folder) == card
+    with pytest.raises(MtlError, match="alone: class: deleted meanwhile, so there is no card. Resume"):
+        make_card(comparison)
+
+
+def test_a_finished_run_whose_comparison_was_stopped_and_that_was_deleted_then_is_trained_again(tmp_path, small):
+    run = create_run(tmp_path, small)
+    assert carry_out(run, resume=False, between_steps=Hand().between_steps) == "finished"
+    steps = read_history(run).step
+    comparison = create(tmp_path, *plan_for_run(run, 1))
+    assert conduct(comparison, Hand(runs=1)) == "stopped"
+    delete_run(run)
+    assert conduct(comparison, Hand()) == "finished", read_history(comparison).message
+    assert read_card(comparison.folder).steps == steps and runs_of(comparison)["joint 1"].id != run.id
+
+
 def test_a_plan_is_there_whole_or_the_comparison_is_not(tmp_path, small):
     comparison = create(tmp_path, small, alone_plan(small, 1), key="a key")
     assert [found.id for found in list_comparisons(tmp_path, "a key")] == [comparison.id] and not list_comparisons(tmp_path, "another")
@@ -227,11 +258,7 @@ def test_a_comparison_is_one_job_whose_runs_are_ordinary_runs_of_its_owner(jobs,
     assert jobs.start_comparison(long, alone_plan(long, 1), KEY) == run, "the second click started another one"
     after = jobs.start(small, KEY)
     assert jobs.ahead(after.id) == 1
-    comparison = open_comparison(jobs.root, run.id)
-    end = time.monotonic() + 60
-    while not (first := comparison.plan.members[0].run) or jobs.history(first).step < 3:
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    first = wait_for_its_first_run(jobs, open_comparison(jobs.root, run.id))
     assert jobs.has(first) and jobs.is_live(first) and open_run(jobs.root, first).belongs_to(KEY)
     assert jobs.snapshot(first).predictor.predict(["Anna left Oslo."])
     with pytest.raises(MtlError, match="another browser"):
@@ -254,6 +281,42 @@ def test_a_stopped_comparison_is_resumed_in_the_queue_and_tells_its_card(jobs, s
         jobs.resume(run.id, KEY)
     jobs.delete(run.id, KEY)
     assert list_comparisons(jobs.root) == [] and len(list_runs(jobs.root)) == 4  # its runs stay
+
+
+def wait_for_its_first_run(jobs: Jobs, comparison: Comparison) -> str:
+    """The id of the run in work, once it has taken some steps."""
+    end = time.monotonic() + 60
+    while not (first := comparison.plan.members[0].run) or jobs.history(first).step < 3:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return first
+
+
+def test_a_comparison_with_a_paused_run_gives_its_place_up_and_goes_on_when_it_is_resumed(jobs, small, monkeypatch):
+    monkeypatch.setattr(control, "PAUSE_YIELDS", 0.1)
+    long = small.model_copy(update={"epochs": 6})
+    run = jobs.start_comparison(long, alone_plan(long, 1), KEY)
+    first = wait_for_its_first_run(jobs, open_comparison(jobs.root, run.id))
+    jobs.pause(run.id, KEY)
+    other = jobs.start(small, "somebody else")
+    wait(jobs, other.id, "finished")
+    assert [jobs.history(one).state for one in (run.id, first)] == ["paused", "paused"] and not jobs.has(run.id)
+    step = jobs.history(first).step
+    jobs.resume(run.id, KEY)
+    wait(jobs, run.id, "finished")
+    assert [at.event.step for at in jobs.history(first).told if isinstance(at.event, RunStarted)] == [0, step]
+
+
+def test_a_run_is_not_deleted_under_a_comparison_that_is_in_work(jobs, small):
+    done = jobs.start(small, KEY)
+    wait(jobs, done.id, "finished")
+    config, plan = plan_for_run(done, 1)
+    run = jobs.start_comparison(config, plan, KEY)
+    with pytest.raises(MtlError, match="belongs to a comparison that is in work or waits. Stop the comparison first."):
+        jobs.delete(done.id, KEY)
+    jobs.stop(run.id, KEY)
+    wait(jobs, run.id, "stopped", "finished")
+    jobs.delete(done.id, KEY)
 
 
 def test_a_public_host_refuses_a_comparison_that_it_has_no_time_for(tmp_path, small):

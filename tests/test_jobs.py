@@ -14,16 +14,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mtl import runner
-from mtl.config import make_config
+from mtl import control, learner, runner, training
+from mtl.config import RunConfig, make_config
 from mtl.control import Control
 from mtl.errors import MtlError
 from mtl.events import StepDone
 from mtl.jobs import Jobs
 from mtl.machine import Machine
-from mtl.runs import Limits, Run, create_run, read_history
-from mtl.training import train
-from mtl.ui.status import run_name
+from mtl.runs import YIELDED, Limits, Run, create_run, read_history
+from mtl.ui.status import run_name, status_html
 
 KEY = "the owner's key"
 
@@ -85,6 +84,81 @@ def test_a_paused_run_takes_no_step_until_it_is_resumed(jobs, tiny_config):
     wait_for_step(jobs, run, step + 3)
 
 
+def start_and_pause(jobs: Jobs, config: RunConfig) -> Run:
+    """A run that has taken some steps and is paused."""
+    run = jobs.start(config, KEY)
+    wait_for_step(jobs, run, 3)
+    jobs.pause(run.id, KEY)
+    wait(jobs, run, "paused")
+    return run
+
+
+def test_a_paused_run_gives_its_place_to_one_that_waits_and_ends_bit_for_bit_like_one_left_alone(jobs, tiny_config, monkeypatch):
+    monkeypatch.setattr(control, "PAUSE_YIELDS", 0.1)
+    config = tiny_config(epochs=40)
+    run = start_and_pause(jobs, config)
+    step = jobs.history(run.id).step
+    assert jobs.yields_in() is None  # nobody waits: it may stay for ever
+    calm = jobs.start(config, "somebody else")
+    assert wait(jobs, calm, "finished") == "finished"
+    paused = jobs.history(run.id)
+    assert (paused.status, paused.state, paused.step, paused.checkpoints["last"]) == (YIELDED, "paused", step, step)
+    assert f"Resume goes on from step {step}" in paused.message and not jobs.has(run.id)
+    jobs.resume(run.id, KEY)
+    assert wait(jobs, run, "finished") == "finished"
+    assert all(torch.equal(value, weights(calm)[name]) for name, value in weights(run).items())
+
+
+def test_a_paused_run_keeps_its_place_for_a_while_and_who_waits_is_told_how_long(jobs, tiny_config):
+    run = start_and_pause(jobs, tiny_config(epochs=400))
+    waiting = jobs.start(tiny_config(seed=2), "somebody else")
+    assert 0 < jobs.yields_in() <= control.PAUSE_YIELDS
+    told = status_html(jobs.history(waiting.id), jobs.ahead(waiting.id), "", 41.7)
+    assert "1 run ahead, of which the one in work is paused: it gives its place up in 42 s" in told
+    assert "gives its place up in 42 s" in status_html(jobs.history(run.id), 0, "", 41.7)
+    jobs.resume(run.id, KEY)
+    wait(jobs, run, "running")
+    assert jobs.yields_in() is None and "paused" not in status_html(jobs.history(waiting.id), 1, "", jobs.yields_in())
+
+
+def test_a_public_host_ends_long_pauses_even_if_nobody_waits(tmp_path, tiny_config):
+    jobs = Jobs(tmp_path, Limits(pause=0.001))
+    run = start_and_pause(jobs, tiny_config(epochs=400))
+    assert wait(jobs, run, YIELDED) == YIELDED
+    jobs.close()
+    later = Jobs(tmp_path)  # after a restart it is paused still, and goes on
+    assert later.history(run.id).state == "paused"
+    later.resume(run.id, KEY)
+    wait_for_step(later, run, later.history(run.id).checkpoints["last"] + 1)
+    later.close()
+
+
+def test_a_press_while_a_paused_run_gives_its_place_up_is_not_lost(tmp_path):
+    hand = Control(create_run(tmp_path, make_config({})), Limits(pause=0.0))
+    trained = SimpleNamespace(progress=SimpleNamespace(step=7, seconds=1.0), stepper=SimpleNamespace(window=SimpleNamespace(rows=0)))
+    hand.set_paused(True)
+    assert hand.between_steps(trained) and hand.has_yielded and hand.stopped
+    with pytest.raises(MtlError, match="Press Resume again in a moment"):  # or the press would be lost
+        hand.set_paused(False)
+    hand.stop()
+    assert not hand.has_yielded  # who presses Stop meanwhile gets a stopped run
+
+
+def test_the_step_of_a_long_run_is_the_true_one_between_the_steps_that_are_logged_and_a_pause_logs_it(jobs, tiny_config, monkeypatch):
+    monkeypatch.setattr(training, "LOGGED_STEPS", 1)
+    monkeypatch.setattr(learner, "TOLD_EVERY", math.inf)
+    run = jobs.start(tiny_config(epochs=10_000, batch_size=4, eval_every=1_000_000), KEY)
+    wait_for_step(jobs, run, 1)
+    assert "getting ready" not in status_html(jobs.history(run.id), 0, "")
+    wait_for_step(jobs, run, 5)
+    assert [step.step for step in read_history(run).steps] == [1]
+    jobs.pause(run.id, KEY)
+    wait(jobs, run, "paused")
+    at = jobs.snapshot(run.id).step
+    assert at >= 5 and jobs.history(run.id).step == at
+    assert [step.step for step in read_history(run).steps] == [1, at], "what the log tells who trains elsewhere"
+
+
 def test_a_run_paused_stopped_and_resumed_ends_bit_for_bit_like_one_left_alone(jobs, tiny_config):
     config = tiny_config(epochs=12)
     run, calm = jobs.start(config, KEY), jobs.start(config, "somebody else")
@@ -132,17 +206,17 @@ def test_a_snapshot_is_the_weights_of_the_step_that_it_names(jobs, tiny_config):
 
 
 def test_a_fresh_snapshot_is_handed_out_at_once_and_the_next_one_is_made_meanwhile(make_model, tiny, tmp_path):
-    learner = SimpleNamespace(progress=SimpleNamespace(step=1, seconds=0.0), model=make_model(), tokenizer=tiny[1],
+    trained = SimpleNamespace(progress=SimpleNamespace(step=1, seconds=0.0), model=make_model(), tokenizer=tiny[1],
                               machine=Machine("cpu", "fp32", 1))
-    control = Control(create_run(tmp_path, make_config({})), math.inf)
+    hand = Control(create_run(tmp_path, make_config({})), Limits())
     with ThreadPoolExecutor() as pool:
-        asked = pool.submit(control.snapshot)
+        asked = pool.submit(hand.snapshot)
         while not asked.done():
-            control.between_steps(learner)
-    learner.progress.step = 2
-    assert control.snapshot() is asked.result() and asked.result().step == 1  # no step ended meanwhile: nobody waited for one
-    control.between_steps(learner)
-    assert control.snapshot().step == 2
+            hand.between_steps(trained)
+    trained.progress.step = 2
+    assert hand.snapshot() is asked.result() and asked.result().step == 1  # no step ended meanwhile: nobody waited for one
+    hand.between_steps(trained)
+    assert hand.snapshot().step == 2
 
 
 def test_a_waiting_run_that_is_stopped_leaves_the_queue(jobs, tiny_config):
@@ -219,6 +293,18 @@ def test_a_run_of_the_terminal_is_watched_but_not_touched_while_its_process_has_
     assert wait(jobs, run, "finished") == "finished"
 
 
+def test_who_presses_on_a_run_that_ended_meanwhile_is_told_so(jobs, tiny_config):
+    run = jobs.start(tiny_config(), KEY)
+    wait(jobs, run, "finished")
+    for act in (jobs.pause, jobs.stop):
+        with pytest.raises(MtlError, match="This run is finished and not in work any more"):
+            act(run.id, KEY)
+    jobs.delete(run.id, KEY)
+    for act in (jobs.pause, jobs.stop, jobs.resume, jobs.delete):
+        with pytest.raises(MtlError, match="no such run here. It was deleted"):
+            act(run.id, KEY)
+
+
 def test_a_finished_run_can_be_deleted_and_is_gone(jobs, tiny_config):
     run = jobs.start(tiny_config(), KEY)
     with pytest.raises(MtlError, match="still going"):
@@ -262,7 +348,7 @@ def test_a_run_whose_settings_were_spoilt_on_disk_fails_and_the_next_one_is_trai
 def test_a_rehearsal_takes_the_first_step_of_a_run_of_which_nothing_stays(monkeypatch, tiny_config, tmp_path):
     seen = []
     monkeypatch.setattr(runner, "make_config", lambda values: tiny_config())
-    monkeypatch.setattr(runner, "train", lambda *given: (seen.append(event) or event for event in train(*given)))
+    monkeypatch.setattr(runner, "train", lambda *given: (seen.append(event) or event for event in training.train(*given)))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     runner.rehearse(lambda: False)
     assert isinstance(seen[-1], StepDone) and not any(tmp_path.iterdir())

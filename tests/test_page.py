@@ -230,7 +230,7 @@ def test_a_new_form_has_the_defaults_and_a_broken_file_is_told_with_its_name_and
         wait_for(f"what is wrong with {name}", lambda message=message: message in text_of(page, "findings"))
         assert page.locator("#tasks input").count() == 0
     page.locator("#start").click()
-    wait_for("the refusal to start", lambda: "lengths.jsonl, line 2" in page.get_by_test_id("toast-text").first.inner_text())
+    wait_for("the refusal to start", lambda: "lengths.jsonl, line 2" in web.message(page))
     assert "run=" not in web.address(page)
     web.upload(page, own_file)
     wait_for("the good file", lambda: text_of(page, "findings").startswith("own.jsonl: 200 rows."))

@@ -12,7 +12,7 @@ from mtl.comparison import create, drop_weights, open_comparison, sweep_plan
 from mtl.config import make_config
 from mtl.errors import MtlError
 from mtl.events import CheckpointSaved, Evaluated, RunStarted, StatusChanged, StepDone
-from mtl.runs import Run, read_history
+from mtl.runs import Run, delete_run, read_history
 from mtl.search import COUNTS, Pace, best, draw, flags, plan_rungs, search_markdown, search_plan, tried
 from mtl.sweep import parse_numbers, sweep_markdown, sweep_points
 
@@ -69,7 +69,8 @@ def search(tmp_path, tiny_config, monkeypatch):
         comparison = comparison or create(tmp_path, config, search_plan(config, minutes))
         status = conduct(comparison, machine, train=machine.train)
         plan = comparison.plan
-        return comparison, status, plan, [read_history(comparison.member_run(member)) if member.run else None for member in plan.members]
+        return comparison, status, plan, [read_history(run) if (run := comparison.member_run(member)) else None
+                                          for member in plan.members]
 
     return run
 
@@ -136,6 +137,33 @@ def test_a_search_that_was_stopped_goes_on_with_the_time_that_is_left(search):
     assert status == "finished" and again.runs[0] == machine.runs[-1] and not {run.id for run in again.runs[1:]} & {
         run.id for run in machine.runs}
     assert spent + again.now - 5000 <= 30 * 60 and best(plan, histories)
+
+
+def test_a_search_whose_runs_were_deleted_trains_them_again_when_it_is_resumed(search):
+    machine = Machine(patience=6)
+    comparison, status, _, _ = search(machine, 30)
+    pace, candidate = machine.runs[0], machine.runs[2]
+    for run in (pace, candidate):
+        delete_run(run)
+    again = Machine(now=5000.0)
+    _, status, plan, histories = search(again, comparison=open_comparison(comparison.root, comparison.id))
+    assert status == "finished", read_history(comparison).message
+    assert again.runs[0].config.name.endswith("pace") and not {pace.id, candidate.id} & {member.run for member in plan.members}
+    assert None not in histories and len(tried(plan, histories)) == plan.rungs[0][0]
+
+
+def test_a_candidate_that_was_deleted_after_the_search_is_said_to_be_and_the_best_is_among_the_others(search):
+    comparison, _, plan, histories = search(Machine(), 7)
+    won = best(plan, histories)
+    delete_run(comparison.member_run(won.member))
+    histories = [read_history(run) if (run := comparison.member_run(member)) else None for member in plan.members]
+    left = best(plan, histories)
+    assert left is not None and left.member.run != won.member.run
+    for member in plan.members:
+        if (run := comparison.member_run(member)) is not None:
+            delete_run(run)
+    assert {one.status for one in tried(plan, [None] * len(plan.members))} <= {"deleted", "cut"}
+    assert best(plan, [None] * len(plan.members)) is None and "| deleted |" in search_markdown(plan, [None] * len(plan.members))
 
 
 def test_the_settings_themselves_are_always_among_the_candidates_and_all_draws_are_sensible_and_the_same_again(tiny_config):

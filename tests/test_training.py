@@ -9,6 +9,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from mtl import learner as learner_module
 from mtl import training as training_module
 from mtl.checkpoint import BEST, LAST, newest_checkpoint, read_facts
 from mtl.config import TaskSpec
@@ -303,10 +304,24 @@ def test_a_long_run_logs_a_limited_number_of_steps_each_the_mean_since_the_last(
     each = of(StepDone, finish(config, tmp_path / "each"))
     monkeypatch.setattr(training_module, "LOGGED_STEPS", 6)
     pairs = of(StepDone, finish(config, tmp_path / "pairs"))
-    assert [step.step for step in each] == list(range(1, 12)) and [step.step for step in pairs] == [2, 4, 6, 8, 10, 11]
-    for pair, first, second in zip(pairs, each[::2], each[1::2], strict=False):
+    assert [step.step for step in each] == list(range(1, 12)) and [step.step for step in pairs] == [1, 2, 4, 6, 8, 10, 11]
+    assert pairs[0].losses == each[0].losses  # the first is told at once
+    for pair, first, second in zip(pairs[2:], each[2::2], each[3::2], strict=False):
         assert pair.losses["class"] == pytest.approx((first.losses["class"] + second.losses["class"]) / 2)
     assert pairs[-1].losses == each[-1].losses
+
+
+def test_a_slow_run_logs_a_step_every_few_seconds_and_in_a_long_one_ever_less_often(tiny_config, finish, monkeypatch, tmp_path):
+    monkeypatch.setattr(training_module, "LOGGED_STEPS", 1)
+    monkeypatch.setattr(learner_module, "TOLD_EVERY", 500.0)
+    monkeypatch.setattr(learner_module, "TOLD_SHARE", 0.45)
+
+    def be_slow(learner) -> bool:
+        learner.progress.seconds += 200.0
+        return False
+
+    events = finish(tiny_config(max_steps=40, epochs=20, eval_every=100, diagnose_every=0), tmp_path, between_steps=be_slow)
+    assert [step.step for step in of(StepDone, events)] == [1, 4, 8, 15, 28, 40]
 
 
 # The learning rate

@@ -20,11 +20,12 @@ from mtl.data.words import Span
 from mtl.errors import MtlError
 from mtl.events import Logged, Preparing, RunStarted, StatusChanged, StepDone
 from mtl.jobs import Jobs
-from mtl.runs import ACTIVE, RESUMABLE, History
+from mtl.runs import ACTIVE, RESUMABLE, YIELDED, History
 from mtl.tasks.base import Tagged
 from mtl.ui import build_app, form
 from mtl.ui.charts import PALETTE, colours
 from mtl.ui.data_view import assign_files, examples_html, problem_html, report_html, short_findings_html, task_table
+from mtl.ui.messages import Said, let_all_tell, message_box
 from mtl.ui.predict_tab import highlighted
 from mtl.ui.status import Buttons, duration, status_html
 from mtl.ui.train_tab import EARLY, REDRAWN, news
@@ -185,7 +186,7 @@ def test_durations_are_told_in_two_units_at_most(seconds, words):
 @pytest.mark.parametrize(("status", "expected"), [
     ("queued", Buttons(stop=True)), ("running", Buttons(pause=True, stop=True)), ("paused", Buttons(resume=True, stop=True)),
     ("stopping", Buttons()), ("interrupted", Buttons(resume=True, delete=True)), ("stopped", Buttons(resume=True, delete=True)),
-    ("failed", Buttons(resume=True, delete=True)), ("finished", Buttons(delete=True))])
+    ("failed", Buttons(resume=True, delete=True)), (YIELDED, Buttons(resume=True, delete=True)), ("finished", Buttons(delete=True))])
 def test_the_buttons_follow_from_the_state_and_are_the_owners(status, expected):
     over = status in (*RESUMABLE, "finished")
     assert Buttons.of(History(status=status), is_owner=True, is_here=not over) == expected
@@ -193,6 +194,51 @@ def test_the_buttons_follow_from_the_state_and_are_the_owners(status, expected):
     elsewhere = Buttons.of(History(status=status), is_owner=True, is_here=False)
     assert elsewhere == (expected if over else Buttons())  # one from the terminal is stopped there
     assert over or status in ACTIVE
+
+
+# What the page says
+
+
+def test_every_event_of_the_page_but_those_of_the_clock_can_say_what_went_wrong(tmp_path):
+    page = build_app(Jobs(tmp_path))
+    box = next(part for part in page.blocks.values() if getattr(part, "elem_id", "") == "message")
+    events = [event for event in page.fns.values() if event.fn is not None]
+    mute = [event for event in events if box not in event.outputs]
+    assert len(events) > 50 and all("tick" in [name for _, name in event.targets] for event in mute)
+    assert not any(box in event.show_progress_on for event in events if event.show_progress_on)
+
+
+def ask(*outputs: str, handle, event: str = "submit") -> list:
+    """What a page with one event gives for it: the values of its outputs, and the message."""
+    with gr.Blocks() as page:
+        parts, box = [gr.Textbox(part) for part in outputs], message_box()
+        getattr(gr.Textbox(), event)(handle, None, parts)
+    let_all_tell(page, box)
+    return page.fns[0].fn()
+
+
+def test_a_refusal_is_said_escaped_and_the_outputs_are_left_alone():
+    def refuse():
+        raise MtlError("<b>No</b>.")
+
+    for parts in ((), ("a",), ("a", "b")):
+        *values, message = ask(*parts, handle=refuse)
+        assert values == [gr.skip()] * len(parts) and "&lt;b&gt;No&lt;/b&gt;." in message and 'role="alert"' in message
+    assert ask(handle=refuse) != ask(handle=refuse), "the same refusal, dismissed, must come back"
+
+
+def test_an_unforeseen_error_is_said_with_a_reference_under_which_its_traceback_is_in_the_terminal(capsys):
+    *values, message = ask("a", "b", handle=lambda: 1 / 0)
+    reference = re.search(r"Internal error ([0-9a-f]{8})", message)[1]
+    told = capsys.readouterr().out
+    assert values == [gr.skip()] * 2 and f"[{reference}] Traceback" in told and "ZeroDivisionError" in told and "division" not in message
+
+
+def test_what_a_person_does_next_takes_the_old_message_away_and_other_events_leave_it():
+    assert ask("a", handle=lambda: "made") == ["made", ""] and ask(handle=lambda: None) == [""]
+    assert ask("a", handle=lambda: "made", event="change") == ["made", gr.skip()]
+    *values, message = ask("a", "b", handle=lambda: Said([1, 2], "Both are there."))
+    assert values == [1, 2] and "Both are there." in message
 
 
 # The form

@@ -6,10 +6,9 @@ from typing import Any
 
 import gradio as gr
 
-from mtl.errors import MtlError
 from mtl.jobs import Jobs
-from mtl.runs import open_run
 from mtl.ui.compare_tab import CompareTab
+from mtl.ui.messages import let_all_tell
 from mtl.ui.page import Page
 from mtl.ui.predict_tab import PredictTab
 from mtl.ui.scores_tab import ScoresTab
@@ -62,6 +61,12 @@ CSS = """
 .mtl-miss { background: color-mix(in srgb, #dc2626 var(--s), transparent); }
 .mtl-stack { display: flex; height: 14px; border-radius: 4px; overflow: hidden; margin: 6px 0; } .mtl-stack i { min-width: 2px; }
 #task-table, #last-values { font-family: system-ui, sans-serif; --font-mono: system-ui, sans-serif; }
+#message { position: fixed; bottom: 16px; left: 50%; transform: translateX(-50%); z-index: 100; width: min(560px, calc(100vw - 24px));
+  pointer-events: none; }
+.mtl-message { display: flex; align-items: flex-start; gap: 12px; padding: 10px 14px; pointer-events: auto; color: var(--body-text-color);
+  border: 1px solid var(--border-color-primary); border-left: 5px solid #a16207; border-radius: 8px;
+  background: var(--background-fill-primary); box-shadow: 0 2px 14px rgb(0 0 0 / 45%); }
+.mtl-message span { flex: 1; overflow-wrap: anywhere; } .mtl-message button { font-size: 1.4em; line-height: 1; padding: 0 4px; }
 footer { display: none !important; }
 """
 IDLE = 0.02, 0.1  # seconds between two looks of the queue for work, and for progress to be sent
@@ -91,19 +96,15 @@ def build_app(jobs: Jobs) -> gr.Blocks:
             jobs.prepare()
             memory = memory if isinstance(memory, dict) else {}
             key = memory.get("key") if isinstance(memory.get("key"), str) and memory.get("key") else secrets.token_urlsafe(32)
-            run_id = str(request.query_params.get("run") or memory.get("run") or "")
-            try:
-                open_run(jobs.root, run_id)
-            except MtlError as error:
-                if request.query_params.get("run"):
-                    gr.Warning(str(error))
-                run_id = ""
-            browser = {"key": key, "run": run_id, "comparison": compare.remembered(memory)}
-            return [browser, run_id, gr.update(choices=train.choices(browser), value=run_id or None), *compare.restore(browser),
+            # a link to a run that was deleted stays, and the run's state says that it was
+            run_id = str(request.query_params.get("run") or train.still_there(memory.get("run")))
+            browser = {"key": key, "run": train.still_there(run_id), "comparison": compare.remembered(memory)}
+            return [browser, run_id, gr.update(choices=train.choices(browser), value=browser["run"] or None), *compare.restore(browser),
                     *train.fill_form(run_id)]
 
         demo.load(restore, browser, [browser, page.run_id, train.menu, compare.comparison_id, compare.menu, *train.form_outputs()],
                   **page.quiet).then(**train.data.look)
+        let_all_tell(demo, page.message)
     demo.queue(max_size=64, default_concurrency_limit=4)
     # gradio's queue looks for work 900 times a second (6.31), which a training on the same cores feels; on Windows it waits longer too
     demo._queue.sleep_when_free, demo._queue.progress_update_sleep_when_free = IDLE

@@ -14,9 +14,10 @@ from mtl.search import MAX_MINUTES, search_plan
 from mtl.sweep import parse_numbers
 from mtl.ui import compare_view as view
 from mtl.ui import form
+from mtl.ui.messages import Said
 from mtl.ui.page import Page, hidden_text
 from mtl.ui.status import legend_html
-from mtl.ui.train_tab import TrainTab
+from mtl.ui.train_tab import TrainTab, command
 
 CONFIRM = "(id, browser) => confirm('Delete this comparison with its card? Its runs stay.') ? [id, browser] : ['', browser]"
 USED = ("learning_rate", "head_learning_rate", "balancing", "weights")  # what a search looks for, beside alpha
@@ -86,7 +87,7 @@ class CompareTab:
         gr.on([self.timer.tick, tab.select], self.poll, look, shown, **quiet)
         gr.on([self.comparison_id.change, self.task.input], self.poll, look, shown, **quiet).then(self.poll, look, shown, **quiet)
         for button, act in {self.resume_button: self.jobs.resume, self.stop_button: self.jobs.stop}.items():
-            button.click(self.train.command(act), [self.comparison_id, page.browser], None, **quiet).then(self.poll, look, shown, **quiet)
+            button.click(command(act), [self.comparison_id, page.browser], None, **quiet).then(self.poll, look, shown, **quiet)
         self.delete_button.click(self.delete, [self.comparison_id, page.browser], begun, js=CONFIRM, **quiet)
         filled = [self.train.alpha, *(self.train.settings[name] for name in USED)]
         self.use_button.click(self.use, self.comparison_id, filled, api_visibility="private")
@@ -129,24 +130,18 @@ class CompareTab:
             return config, search_plan(config, minutes or 0)
         return self._begin(plan, browser)
 
-    def use(self, comparison_id: str) -> list:
+    def use(self, comparison_id: str) -> Said:
         """The best settings of a search, in the form of the Train tab."""
-        try:
-            config = view.best_settings(view.look(self.jobs, comparison_id))
-        except MtlError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+        config = view.best_settings(view.look(self.jobs, comparison_id))
         if config is None:
-            raise gr.Error("Nothing was found yet. Wait for the first candidates.", print_exception=False)
-        gr.Info("The learning rates and weights stand in the form of the Train tab now.")
+            raise MtlError("Nothing was found yet. Wait for the first candidates.")
         values = {name: getattr(config, name) for name in USED} | ({"balancing": "equal"} if config.balancing == "fixed" else {})
-        return [0.5 if config.alpha is None else config.alpha, *(form.shown(name, value) for name, value in values.items())]
+        return Said([0.5 if config.alpha is None else config.alpha, *(form.shown(name, value) for name, value in values.items())],
+                    "The learning rates and weights stand in the form of the Train tab now.")
 
     def _begin(self, plan: Any, browser: dict) -> list:
         """Queue the comparison that `plan()` gives, and show it."""
-        try:
-            comparison = self.jobs.start_comparison(*plan(), browser["key"])
-        except MtlError as error:
-            raise gr.Error(str(error), duration=None, print_exception=False) from error
+        comparison = self.jobs.start_comparison(*plan(), browser["key"])
         browser = browser | {"comparison": comparison.id}
         return [comparison.id, browser, gr.update(choices=self.choices(browser), value=comparison.id)]
 
@@ -154,7 +149,7 @@ class CompareTab:
         """Delete the comparison that is shown; its runs stay. An empty id is a change of mind."""
         if not comparison_id:
             return [gr.skip()] * 3
-        self.train.command(self.jobs.delete)(comparison_id, browser)
+        self.jobs.delete(comparison_id, browser["key"])
         browser = browser | {"comparison": ""}
         return ["", browser, gr.update(choices=self.choices(browser), value=None)]
 
@@ -184,7 +179,8 @@ class CompareTab:
         if seen is None:
             return [view.state_html(None, 0), off, off, off, "", hide, hide, *_hidden(), "", ""]
         is_owner, is_here = seen.comparison.belongs_to(browser["key"]), self.jobs.has(comparison_id)
-        head = [view.state_html(seen, self.jobs.ahead(comparison_id)), gr.update(interactive=view.can_resume(seen, is_owner, is_here)),
+        head = [view.state_html(seen, self.jobs.ahead(comparison_id), self.jobs.yields_in()),
+                gr.update(interactive=view.can_resume(seen, is_owner, is_here)),
                 gr.update(interactive=view.can_stop(seen, is_owner, is_here)),
                 gr.update(interactive=is_owner and seen.history.status not in ACTIVE)]
         names = view.task_names(seen)

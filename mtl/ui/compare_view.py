@@ -19,7 +19,7 @@ from mtl.runs import ACTIVE, RESUMABLE, History
 from mtl.search import NOTE, best, percent, tried
 from mtl.sweep import sweep_points
 from mtl.ui.charts import HUES, plain, thin
-from mtl.ui.status import duration
+from mtl.ui.status import duration, waiting, yielding
 from mtl.verdict import Card, Compared, read_card
 
 TITLES = {"alone": "Did it help?", "sweep": "Weight sweep", "search": "Good settings"}
@@ -39,9 +39,14 @@ class Seen:
 
     @property
     def status(self) -> str:
-        """Of the comparison; 'paused' if the run in work is."""
+        """Of the comparison, as people are told it; 'paused' if the run in work is."""
         paused = any(run and run.status == "paused" for run in self.runs)
-        return "paused" if paused and self.history.status == "running" else self.history.status
+        return "paused" if paused and self.history.status == "running" else self.history.state
+
+    @property
+    def deleted(self) -> list[Member]:
+        """Those whose runs were deleted."""
+        return [member for member, run in zip(self.plan.members, self.runs, strict=True) if member.run and run is None]
 
     @property
     def cursor(self) -> str:
@@ -83,19 +88,30 @@ def comparison_name(comparison: Comparison) -> str:
 # State and runs
 
 
-def state_html(seen: Seen | None, ahead: int) -> str:
-    """State, how far it is, and what there is to say."""
+def state_html(seen: Seen | None, ahead: int, yields_in: float | None = None) -> str:
+    """State, how far it is, and what there is to say; `yields_in` as in the state of a run."""
     if seen is None:
         return '<div class="mtl-status"><b>No comparison yet.</b> Choose a question above.</div>'
     shares = [_share(run) for run in seen.runs]
     done, count = sum(run is not None and run.status == "finished" for run in seen.runs), len(seen.runs)
     left = [run.seconds_left for run in seen.runs if run and run.status == "running" and run.seconds_left is not None]
     facts = [f"{done} of {count} runs finished", f"about {duration(left[0])} left of the one in work" if left else "",
-             f"{ahead} ahead in the queue" if seen.history.status == "queued" and ahead else ""]
+             waiting(ahead, yields_in) if seen.history.status == "queued" else "",
+             yielding(yields_in) if seen.history.status == "running" and seen.status == "paused" else ""]
+    told = "".join(f"<div>{html.escape(told)}</div>" for told in (seen.history.message, deleted_sentence(seen)) if told)
     return (f'<div class="mtl-status"><span class="mtl-badge mtl-{seen.status}">{seen.status}</span> '
             f'<b>{html.escape(comparison_name(seen.comparison))}</b>'
             f'<progress value="{sum(shares):.3f}" max="{count or 1}" aria-label="progress"></progress>'
-            f"<div>{' · '.join(filter(None, facts))}</div><div>{html.escape(seen.history.message)}</div></div>")
+            f"<div>{' · '.join(filter(None, facts))}</div>{told}</div>")
+
+
+def deleted_sentence(seen: Seen) -> str:
+    """Which runs were deleted, and what becomes of that."""
+    if not seen.deleted:
+        return ""
+    names = ", ".join(series(member, seen.plan) for member in seen.deleted)
+    again = [series(member, seen.plan) for member in seen.deleted if not member.is_cut] if seen.history.status in RESUMABLE else []
+    return f"Deleted: {names}." + f" Resume trains {', '.join(again)} again." * bool(again)
 
 
 def _share(run: History | None) -> float:
@@ -121,7 +137,8 @@ def members_html(seen: Seen) -> str:
         name = html.escape(series(member, seen.plan))
         name = f'<a href="?run={member.run}">{name}</a>' if run else name
         total = run.started.total_steps if run and run.started else 0
-        rows.append([name, "not begun" if run is None else run.status, f"{run.step:,} of {total:,}" if total else "-",
+        state = run.state if run else "deleted" if member.run else "not begun"
+        rows.append([name, state, f"{run.step:,} of {total:,}" if total else "-",
                      html.escape(_scores(run))])
     return '<div class="mtl-report">' + table_html(["run", "state", "steps", "best on dev"], rows) + "</div>"
 

@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 
 from mtl.jobs import Jobs
+from mtl.ui.messages import message_box
 
 
 def hidden_text(name: str | None = None) -> gr.Textbox:
@@ -16,12 +17,13 @@ def hidden_text(name: str | None = None) -> gr.Textbox:
 @dataclass(frozen=True)
 class Page:
     """The browser's memory {key, run, comparison}, the id of the run that is shown, and a text that changes with what is `told` of it: its
-    state, its looks at dev, its warnings, its scores; not its steps."""
+    state, its looks at dev, its warnings, its scores; not its steps; and the box in which any event can say a thing."""
 
     jobs: Jobs
     browser: gr.BrowserState
     run_id: gr.Textbox = field(default_factory=lambda: hidden_text("run-id"))
     told: gr.Textbox = field(default_factory=hidden_text)
+    message: gr.HTML = field(default_factory=message_box)
     _nowhere: gr.Timer = field(default_factory=lambda: gr.Timer(active=False))
 
     @property

@@ -18,6 +18,7 @@ from mtl.errors import MtlError
 from mtl.jobs import Jobs
 from mtl.runs import STARTER_NAME, list_runs, open_run, open_starter, starter_folder
 from mtl.ui.charts import colours
+from mtl.ui.messages import Said
 from mtl.ui.page import Page
 from mtl.ui.status import run_name
 
@@ -155,13 +156,12 @@ class PredictTab:
 
         return gr.update(choices=["auto", "cpu"] + ["cuda"] * has_gpu())
 
-    def predict(self, choice: str, device: str, text: str) -> list:
+    def predict(self, choice: str, device: str, text: str) -> list | Said:
         """Ask the chosen model about the text; what is wrong stands where the answer would, and pops up."""
         try:
             return self._ask(choice, device, text)
         except MtlError as error:
-            gr.Warning(str(error))
-            return self._say(str(error))
+            return Said(self._say(str(error)), str(error))
 
     def predict_again(self, choice: str, device: str, text: str) -> list:
         """As `predict`, but nothing pops up every 2 seconds."""

@@ -25,8 +25,9 @@ def scores_state(jobs: Jobs, run_id: str, key: str) -> tuple[str, str, str, str]
     """Why dev and why test cannot be measured now, the scores as HTML, and what tells whether any of it has changed."""
     try:
         run, history = open_run(jobs.root, run_id), jobs.history(run_id)
-    except MtlError:
-        return why_not_dev(None), why_not_dev(None), "", run_id
+    except MtlError as error:  # none is shown, or it was deleted
+        why = str(error) if run_id else why_not_dev(None)
+        return why, why, "", run_id
     looks = [look for look in (_read(run, TEST), _read(run, DEV)) if look]
     test = next((look for look in looks if look.split == TEST), None)
     labels = {name: task["labels"] for name, task in history.started.tasks.items()} if history.started else {}

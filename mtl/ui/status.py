@@ -13,29 +13,44 @@ from mtl.runs import ACTIVE, RESUMABLE, History, Run, list_runs, open_run
 from mtl.ui.charts import speed
 
 
-def status_html(history: History | None, ahead: int, name: str) -> str:
-    """State, progress, pace and time left. Everything that a user wrote is escaped."""
+def status_html(history: History | None, ahead: int, name: str, yields_in: float | None = None) -> str:
+    """State, progress, pace and time left; `yields_in` seconds the run in work, which is paused, gives its place up. Everything that a user
+    wrote is escaped."""
     if history is None:
         return '<div class="mtl-status"><b>No run yet.</b> Choose the data, then press Start.</div>'
     started, total = history.started, history.started.total_steps if history.started else 0
-    facts = [f"step {history.step:,} of {total:,}" if total else "", f"epoch {history.steps[-1].epoch:.2f}" if history.steps else ""]
+    facts = [f"step {history.step:,} of {total:,}" if total else "",
+             f"epoch {history.step / started.steps_per_epoch:.2f}" if started and history.step else ""]
     if history.status == "running" and history.steps:
         facts += [f"{speed(history.steps):,.0f} sentences/s", f"about {duration(history.seconds_left)} left"]
     elif history.preparing:
         facts.append(f"{html.escape(history.preparing.what)}: {history.preparing.share:.0%}")
-    elif history.status == "running":
+    elif history.status == "running" and not history.step:
         facts.append("getting ready: reading the data and loading the encoder")
     if history.steps and history.status not in ("running", "queued"):
         facts.append(f"{duration(history.steps[-1].seconds)} of training")
     if history.status == "queued":
-        facts.append(f"{ahead} run{'s' * (ahead != 1)} ahead" if ahead else "starting")
+        facts.append(waiting(ahead, yields_in) or "starting")
+    if history.status == "paused":
+        facts.append(yielding(yields_in))
     if started:
         facts += [describe_size(started), f"{started.device}, {started.precision}, {started.threads} threads"]
     done = history.preparing.share if history.preparing and not total else history.step
     message = f"<div>{html.escape(history.message)}</div>" if history.message else ""
-    return (f'<div class="mtl-status"><span class="mtl-badge mtl-{history.status}">{history.status}</span> <b>{html.escape(name)}</b> '
+    return (f'<div class="mtl-status"><span class="mtl-badge mtl-{history.state}">{history.state}</span> <b>{html.escape(name)}</b> '
             f'<progress value="{done}" max="{total or 1}" aria-label="progress"></progress>'
             f"<div>{' · '.join(filter(None, facts))}</div>{message}</div>")
+
+
+def waiting(ahead: int, yields_in: float | None) -> str:
+    """What a queued run waits for; an empty text if for nothing."""
+    paused = "" if yields_in is None else f", of which the one in work is paused: it gives its place up in {duration(yields_in)}"
+    return f"{ahead} run{'s' * (ahead != 1)} ahead{paused}" if ahead else ""
+
+
+def yielding(yields_in: float | None) -> str:
+    """What a paused run will do; an empty text if it just waits."""
+    return "" if yields_in is None else f"gives its place up in {duration(yields_in)}, with a checkpoint, and stays paused"
 
 
 def duration(seconds: float | None) -> str:

@@ -3,6 +3,7 @@ computes, and no page is needed for a run to go on."""
 
 import html
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ class TrainTab:
         gr.on([self.news.change, self.emptied.change, self.smoothing.release], trigger_mode="always_last", **show)
         page.run_id.change(**look)
         for button, act in buttons.items():
-            button.click(self.command(act), [page.run_id, page.browser], None, **quiet).then(**look)
+            button.click(command(act), [page.run_id, page.browser], None, **quiet).then(**look)
         self.menu.focus(self.list_runs, page.browser, self.menu, **quiet)
         self.menu.input(lambda run_id, browser: (run_id, browser | {"run": run_id}), [self.menu, page.browser], [page.run_id, page.browser],
                         **quiet).then(self.fill_form, page.run_id, self.form_outputs(), **quiet).then(**self.data.look)
@@ -127,10 +128,7 @@ class TrainTab:
 
     def start(self, browser: dict, names: list[str], alpha: float, *inputs: Any) -> list:
         """Queue the run that the form describes."""
-        try:
-            run = self.jobs.start(self.config(browser, names, alpha, *inputs), browser["key"])
-        except MtlError as error:
-            raise gr.Error(str(error), duration=None, print_exception=False) from error
+        run = self.jobs.start(self.config(browser, names, alpha, *inputs), browser["key"])
         return [run.id, browser | {"run": run.id}, gr.update(choices=self.choices(browser), value=run.id)]
 
     def config(self, browser: dict, names: list[str], alpha: float, *inputs: Any) -> RunConfig:
@@ -159,7 +157,8 @@ class TrainTab:
             return [status_html(None, 0, ""), "", "", ""]
         run = open_run(self.jobs.root, run_id)
         buttons = Buttons.of(history, run.belongs_to(browser["key"]), self.jobs.has(run_id))
-        return [status_html(history, self.jobs.ahead(run_id), run_name(run)), " ".join(name for name, on in vars(buttons).items() if on),
+        status = status_html(history, self.jobs.ahead(run_id), run_name(run), self.jobs.yields_in())
+        return [status, " ".join(name for name, on in vars(buttons).items() if on),
                 f"{run_id}/{history.status}/{len(history.told)}/{measured_at(run)}", news(run_id, history)]
 
     def show_pressable(self, pressable: str) -> list[dict]:
@@ -197,14 +196,12 @@ class TrainTab:
         lines = [loss, charts.sealed(charts.score_lines(history))]
         return [*legends, *(gr.LinePlot(value=data, color_map=colour) for data, colour in zip(lines, colours, strict=True))]
 
-    def command(self, act: Any) -> Any:
-        """A handler that does `act(run id, owner's key)` and tells what went wrong."""
-        def handle(run_id: str, browser: dict) -> None:
-            try:
-                act(run_id, browser["key"])
-            except MtlError as error:
-                raise gr.Error(str(error), print_exception=False) from error
-        return handle
+    def still_there(self, run_id: Any) -> str:
+        """`run_id`, if there is such a run; else an empty text."""
+        try:
+            return open_run(self.jobs.root, str(run_id)).id
+        except MtlError:
+            return ""
 
     def choices(self, browser: dict) -> list[tuple[str, str]]:
         """The runs that this browser may list, and the one it looks at."""
@@ -218,7 +215,7 @@ class TrainTab:
         """Delete the shown run; an empty id is a change of mind."""
         if not run_id:
             return [gr.skip()] * 3
-        self.command(self.jobs.delete)(run_id, browser)
+        self.jobs.delete(run_id, browser["key"])
         browser = browser | {"run": ""}
         return ["", browser, gr.update(choices=self.choices(browser), value=None)]
 
@@ -238,6 +235,13 @@ class TrainTab:
             return [gr.skip()] * len(self.form_outputs())
         return [*self.data.fill(run_id, config), 0.5 if config.alpha is None else config.alpha,
                 *(form.shown(name, getattr(config, name)) for name in self.settings)]
+
+
+def command(act: Callable[[str, str], Any]) -> Callable[[str, dict], None]:
+    """A handler that does `act(run id, owner's key)`."""
+    def handle(run_id: str, browser: dict) -> None:
+        act(run_id, browser["key"])
+    return handle
 
 
 # The address names the run, so that a reload, a bookmark or a link finds it.
