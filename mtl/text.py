@@ -15,9 +15,10 @@ _FLAG = regex.compile("\U0001f3f4[\U000e0020-\U000e007f]+")  # of England, Scotl
 
 def cut(text: str, limit: int) -> str:
     """The first characters of `text`, `limit` code points at most; none is cut in two, unless the first alone is longer."""
-    if len(text) <= limit:
-        return text
-    last = max(match.start() for match in _CHARACTER.finditer(text[:limit + 1]))
+    if len(text) <= limit or text[:limit + 1].isascii():
+        return text[:limit]
+    blank = max(0, text.rfind(" ", 0, limit))  # a character begins there; to look at all from the beginning on takes longer
+    *_, last = (match.start() for match in _CHARACTER.finditer(text, blank, limit + 1))
     return text[:last or limit]
 
 
