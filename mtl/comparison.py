@@ -220,7 +220,7 @@ def _joint_start(comparison: Comparison, plan: Plan, seed: int) -> RunStarted:
     run = comparison.member_run(member)
     started = run and read_history(run).started
     if not started:
-        raise MtlError("The run of all tasks together has not begun, so it is not known how long the others are to be. Resume.")
+        raise MtlError("The run of all tasks together has not begun, so it is not known how long the others are to be. Press Resume.")
     return started
 
 

@@ -9,6 +9,7 @@ PLURALS = {"is": "are", "was": "were", "has": "have"}
 
 _CHARACTER = regex.compile(r"\X")  # what a person takes for one character: a letter with its accents, a whole family of emoji
 _MOVES_ITS_SURROUNDINGS = regex.compile(r"[\p{Bidi_Class=R}\p{Bidi_Class=AL}\p{Bidi_Class=AN}\p{Bidi_Control}]")
+_LETTER = regex.compile(r"[\p{Bidi_Class=L}\p{Bidi_Class=R}\p{Bidi_Class=AL}]")
 _JOINERS = str.maketrans("", "", "\u200c\u200d")  # emoji, Persian and Indic words need them; they cannot be seen themselves
 _FLAG = regex.compile("\U0001f3f4[\U000e0020-\U000e007f]+")  # of England, Scotland, Wales
 
@@ -48,9 +49,18 @@ def isolate(text: str) -> str:
     return f"{FIRST_STRONG_ISOLATE}{text}{POP_ISOLATE}" if _MOVES_ITS_SURROUNDINGS.search(text) else text
 
 
+def is_right_to_left(text: str) -> bool:
+    """Whether `text` is read from right to left, as its first letter tells."""
+    first = _LETTER.search(text)
+    return first is not None and _MOVES_ITS_SURROUNDINGS.match(first.group()) is not None
+
+
 def many(count: int, noun: str, verb: str = "", total: int = 0) -> str:
     """'1 row has', '1,234 rows have', '3 of 200 rows (1.5%) have'."""
     whole, part = (f" of {total:,}", f" ({count / total:.1%})") if total else ("", "")
-    ending = "" if (total or count) == 1 else "es" if noun.endswith(("s", "x", "ch")) else "s"
-    out = f"{count:,}{whole} {noun}{ending}{part}"
+    out = f"{count:,}{whole} {noun if (total or count) == 1 else _plural(noun)}{part}"
     return f"{out} {verb if count == 1 else PLURALS[verb]}" if verb else out
+
+
+def _plural(noun: str) -> str:
+    return f"{noun[:-1]}ies" if noun.endswith("ty") else noun + ("es" if noun.endswith("s") else "s")

@@ -60,6 +60,7 @@ def test_no_entity_can_begin_or_end_within_an_emoji(text):
 
 @pytest.mark.parametrize(("words", "expected"), [
     (many(1, "row", "has"), "1 row has"), (many(1234, "row", "has"), "1,234 rows have"), (many(0, "class"), "0 classes"),
-    (many(3, "row", "was", 200), "3 of 200 rows (1.5%) were"), (many(1, "row", total=1), "1 of 1 row (100.0%)")])
+    (many(3, "row", "was", 200), "3 of 200 rows (1.5%) were"), (many(1, "row", total=1), "1 of 1 row (100.0%)"),
+    (many(2, "entity"), "2 entities")])
 def test_a_count_agrees_with_its_noun_and_verb(words, expected):
     assert words == expected
