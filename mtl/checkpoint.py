@@ -41,7 +41,8 @@ def save_checkpoint(run: Path, name: str, write: Callable[[Path], None], facts: 
     except Exception as error:
         shutil.rmtree(building, ignore_errors=True)
         if is_disk_full(error):
-            raise MtlError(f"The disk is full: checkpoint '{name}' of step {facts['step']} was not saved; the one before it is kept. "
+            kept = "the one before it is kept" if (run / name).is_dir() else "there is none before it"
+            raise MtlError(f"The disk is full: checkpoint '{name}' of step {facts['step']} was not saved; {kept}. "
                            "Free some space.") from error
         raise
     _retire(run / name, run / PREVIOUS if name == LAST else None)

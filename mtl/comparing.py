@@ -10,6 +10,7 @@ from mtl.comparison import Comparison, Plan, drop_weights, make_member
 from mtl.config import RunConfig
 from mtl.events import Event, StatusChanged
 from mtl.runs import History, Run, read_history
+from mtl.text import isolate, many
 from mtl.verdict import make_card, write_card
 
 Train = Callable[..., str]  # as runner.carry_out
@@ -61,13 +62,13 @@ def _in_turn(comparison: Comparison, hand: Hand, train: Train, show: Callable[[E
     count = len(comparison.plan.members)
     for index in range(count):
         if hand.stopped:
-            return "stopped", f"Stopped before run {index + 1} of {count}. Resume goes on there."
+            return "stopped", f"Stopped before run {index + 1} of {count}. Resume goes on with it."
         status, message = train_member(comparison, index, hand, train, show)
         if status == "stopped":
-            return "stopped", f"Stopped in run {index + 1} of {count}. Resume goes on there."
+            return "stopped", f"Stopped in run {index + 1} of {count}. Resume goes on with it."
         if status != "finished":
-            return "failed", f"Run {index + 1} of {count} ({comparison.plan.members[index].role}) failed: {message}"
-    return "finished", f"All {count} runs are finished."
+            return "failed", f"Run {index + 1} of {count} ({isolate(comparison.plan.members[index].role)}) failed: {message}"
+    return "finished", "The run is finished." if count == 1 else f"All {count} runs are finished."
 
 
 def train_member(comparison: Comparison, index: int, hand: Hand, train: Train, show: Callable[[Event], None]) -> tuple[str, str]:
@@ -159,7 +160,7 @@ def _found(comparison: Comparison) -> str:
     plan = comparison.plan
     best = search.best(plan, _histories(comparison, plan))
     if best is None:
-        return "No candidate came to its end in time. Give more minutes."
+        return "No candidate was finished in time. Give more minutes."
     cut = sum(member.is_cut for member in plan.members)
-    return (f"Best: {best.member.role}, dev score {best.score:.1%} after {best.member.config.max_steps} steps: "
-            f"{search.flags(best.member.config)}." + (f" {cut} runs were left out, as there was no time." if cut else ""))
+    return (f"Best: {best.member.role}, dev score {best.score:.1%} after {many(best.member.config.max_steps, 'step')}: "
+            f"{search.flags(best.member.config)}." + (f" {many(cut, 'run', 'was')} left out, as there was no time." if cut else ""))

@@ -17,6 +17,7 @@ from mtl.data import SPLIT, choose_tasks, describe_source, read_table
 from mtl.errors import MtlError
 from mtl.events import RunStarted
 from mtl.runs import Run, create_run, list_runs, open_run, read_history
+from mtl.text import cut, isolate, many, visible
 
 FOLDER = "comparisons"  # within the folder of the runs
 PLAN = "plan.json"
@@ -155,7 +156,7 @@ def alone_plan(config: RunConfig, seeds: int, joint: Run | None = None, tasks: S
         raise MtlError(f"Seeds: found {seeds}, wanted 1 to {MAX_SEEDS}.")
     specs = tasks or config.tasks or find_tasks(config)
     if len(specs) < 2:
-        raise MtlError(f"Together and alone are the same here: there is one task, '{specs[0].name}'. Choose two or more.")
+        raise MtlError(f"Together and alone are the same here: there is one task, '{isolate(specs[0].name)}'. Choose two or more.")
     members = []
     for seed in range(config.seed, config.seed + seeds):
         first = seed == config.seed
@@ -180,8 +181,8 @@ def sweep_plan(config: RunConfig, alphas: Sequence[float], tasks: Sequence[TaskS
     """A run of `config` for each of `alphas`; raises MtlError if there are not two tasks, or an alpha is none."""
     specs = tasks or config.tasks or find_tasks(config)
     if len(specs) != 2:
-        raise MtlError(f"A weight sweep weighs two tasks against each other, but there are {len(specs)} "
-                       f"({', '.join(spec.name for spec in specs)}). Choose two.")
+        raise MtlError(f"A weight sweep weighs two tasks against each other, but {many(len(specs), 'task', 'is')} "
+                       f"chosen: {', '.join(isolate(spec.name) for spec in specs)}. Choose two.")
     wanted = sorted(set(alphas))
     if not 2 <= len(wanted) <= MAX_ALPHAS:
         raise MtlError(f"Alphas: found {len(wanted)} different values, wanted 2 to {MAX_ALPHAS}, such as 0.1,0.5,0.9.")
@@ -197,9 +198,9 @@ def _only(spec: TaskSpec) -> dict[str, object]:
 
 def vary(config: RunConfig, what: str, **changes: object) -> RunConfig:
     """`config` with `changes`, named after `what` they are."""
-    name = "".join(letter for letter in f"{config.name or describe_source(config)}: {what}".rstrip(": ") if letter.isprintable())
+    name = visible(f"{config.name or describe_source(config)}: {what}".rstrip(": "), instead="")
     values = {field: getattr(config, field) for field in RunConfig.model_fields}
-    return make_config(values | {"name": name[:64], "keep_epochs": False} | changes)
+    return make_config(values | {"name": cut(name, 64), "keep_epochs": False} | changes)
 
 
 def as_long_as(config: RunConfig, joint: RunStarted) -> RunConfig:
@@ -234,7 +235,7 @@ def _joint_start(comparison: Comparison, plan: Plan, seed: int) -> RunStarted:
     run = comparison.member_run(member)
     started = run and read_history(run).started
     if not started:
-        raise MtlError("The run of all tasks together has not begun, so it is not known how long the others are to be. Resume.")
+        raise MtlError("The run of all tasks together has not begun, so it is not known how long the others are to be. Press Resume.")
     return started
 
 

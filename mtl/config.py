@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from mtl.errors import MtlError
 from mtl.methods import refusal
+from mtl.text import can_be_shown
 
 MAX_TASKS = 8
 MAX_LABELS = 200
@@ -168,7 +169,7 @@ class RunConfig(BaseModel):
     @field_validator("name")
     @classmethod
     def _printable(cls, name: str) -> str:
-        if not name.isprintable():
+        if not can_be_shown(name):
             raise ValueError("has characters that cannot be shown; use letters, digits and punctuation")
         return name.strip()
 

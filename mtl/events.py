@@ -6,9 +6,12 @@ import math
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from mtl.text import isolate, many
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,13 @@ def read_events(path: Path) -> list[Logged]:
     return LogReader(path).read()
 
 
+def read_statuses(path: Path) -> list[Logged]:
+    """Only the changes of state in the log at `path`: a long log is not parsed for them."""
+    with suppress(FileNotFoundError), open(path, "rb") as file:
+        return list(_parse(line for line in file if line.startswith(b'{"event": "StatusChanged"')))
+    return []
+
+
 def _parse(lines: Iterable[bytes]) -> Iterable[Logged]:
     for line in lines:
         try:
@@ -187,15 +197,17 @@ def describe(event: Event) -> str | None:
         case Preparing():
             return f"{event.what}: {event.share:.0%}"
         case RunStarted():
-            tasks = ", ".join(f"{name} ({task['kind']}, {len(task['labels'])} labels)" for name, task in event.tasks.items())
-            begun = f"Goes on from step {event.step}" if event.step else "Training begins"
-            return (f"{begun}: {tasks}; {event.train_rows:,} training and {event.dev_rows:,} dev rows; "
-                    f"{describe_size(event)}; {event.total_steps:,} steps; {event.device}, {event.precision}, "
-                    f"{event.threads} threads" + (f", {event.processes} processes" if event.processes > 1 else "") + ".")
+            tasks = ", ".join(f"{isolate(name)} ({task['kind']}, {many(len(task['labels']), 'label')})"
+                              for name, task in event.tasks.items())
+            begun = f"Training goes on from step {event.step:,}" if event.step else "Training begins"
+            return (f"{begun}: {tasks}; {many(event.train_rows, 'training row')} and {many(event.dev_rows, 'dev row')}; "
+                    f"{describe_size(event)}; {many(event.total_steps, 'step')}; {event.device}, {event.precision}, "
+                    f"{many(event.threads, 'thread')}" + (f", {event.processes} processes" if event.processes > 1 else "") + ".")
         case Evaluated():
-            tasks = "; ".join(f"{task} {_measures(event.losses.get(task), scores)}" for task, scores in event.scores.items() if scores)
+            tasks = "; ".join(f"{isolate(task)} {_measures(event.losses.get(task), scores)}"
+                              for task, scores in event.scores.items() if scores)
             best = " (best so far)" if event.is_best else ""
-            where = f"Epoch {event.epoch:.2f}, step {event.step}, {event.split}"
+            where = f"Epoch {event.epoch:.2f}, step {event.step:,}, {event.split}"
             return f"{where}: {tasks}; everything right {event.everything_right:.1%}{best}"
         case Notice():
             return ("Warning: " if event.level == "warning" else "") + event.message

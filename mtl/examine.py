@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mtl.bootstrap import Interval, all_right, interval
 from mtl.data.rows import Row, Value
 from mtl.data.words import Span
+from mtl.text import cut
 
 if TYPE_CHECKING:  # they import torch, and a report that was made before is shown without it
     from mtl.evaluation import Scores
@@ -189,12 +190,13 @@ def _missed(gold: Value, made: Prediction) -> int:
 def _mistake(text: str, row: int, gold: Value, made: Prediction, sure: float) -> Mistake:
     """With a long text cut to TEXT characters, a little before the first wrong entity on, and the entities that lie in them."""
     if isinstance(gold, str):
-        return Mistake(row, text[:TEXT], gold, made.label, sure)
+        return Mistake(row, cut(text, TEXT), gold, made.label, sure)
     first = min(set(gold) ^ set(made.spans)).start
-    begin = max(0, min(first - TEXT // 4, len(text) - TEXT))
+    begin = len(cut(text, max(0, min(first - TEXT // 4, len(text) - TEXT))))
+    shown = cut(text[begin:], TEXT)
 
-    def cut(spans: Sequence[Span]) -> tuple[Span, ...]:
-        return tuple(Span(max(span.start - begin, 0), min(span.end - begin, TEXT), span.label) for span in spans
-                     if span.start - begin < TEXT and span.end > begin)
+    def within(spans: Sequence[Span]) -> tuple[Span, ...]:
+        return tuple(Span(max(span.start - begin, 0), min(span.end - begin, len(shown)), span.label) for span in spans
+                     if span.start - begin < len(shown) and span.end > begin)
 
-    return Mistake(row, text[begin:begin + TEXT], cut(gold), cut(made.spans), sure)
+    return Mistake(row, shown, within(gold), within(made.spans), sure)

@@ -21,6 +21,7 @@ from mtl.control import Control, Snapshot
 from mtl.errors import MtlError
 from mtl.events import Evaluated, Event, StatusChanged, describe
 from mtl.runs import RESUMABLE, YIELDED, History, Limits, Run, RunReader, create_run, delete_run, host_limits, open_run, read_history
+from mtl.text import many
 
 MAX_WAITING = 8
 MAX_READERS = 64  # runs whose histories are kept in memory because some page looks at them
@@ -130,7 +131,7 @@ class Jobs:
                     return job.run
             self._check_room(key)
             if len(plan.members) > self.limits.members or plan.minutes > self.limits.minutes:
-                raise MtlError(f"On this public page a comparison may have {self.limits.members} runs, and a search "
+                raise MtlError(f"On this public page a comparison may have at most {self.limits.members} runs, and a search may take "
                                f"{self.limits.minutes:g} minutes. Choose fewer tasks or seeds, duplicate the Space, or run MTL Studio on "
                                "your own machine.")
             return self._queue(create(self.root, config, plan, key), config, key, resume=False)
@@ -144,7 +145,7 @@ class Jobs:
                 return run
             status = read_history(run).status
             if status not in RESUMABLE:
-                raise MtlError(f"This run is {status}; there is nothing to resume.")
+                raise MtlError(f"This run is {status}: there is nothing to resume.")
             self._check_room(key)
             run.log.append(StatusChanged("queued"))
             return self._queue(run, run.config, key, resume=True)
@@ -159,7 +160,7 @@ class Jobs:
         with self._changed:
             if job in self._jobs[1:]:
                 self._jobs.remove(job)
-                job.tell("stopped", "Stopped before it began.")
+                job.tell("stopped", "Taken out of the queue. Resume puts it back.")
                 job.lock.release()
                 return
             job.tell("stopping")
@@ -180,7 +181,7 @@ class Jobs:
         with self._changed:
             job = self._jobs[0] if self._jobs and self._jobs[0].control.run.id == run_id else None
         if job is None:
-            raise MtlError("This run is not training in this app now. Choose its best or last checkpoint.")
+            raise MtlError("This run is not in training here now, so it has no live weights. Choose its best or last checkpoint.")
         snapshot = job.control.snapshot()
         if snapshot is None:
             raise MtlError("The model is still being prepared. Try again in a moment.")
@@ -221,7 +222,7 @@ class Jobs:
     def _owned(self, run_id: str, key: str) -> Run:
         run = self._open(run_id)
         if not run.belongs_to(key):
-            raise MtlError("This run was started in another browser; only there it can be changed. Here you can watch it.")
+            raise MtlError("This run was not started in this browser. It can be changed only where it was started; here you can watch it.")
         return run
 
     def _held(self, run_id: str, key: str) -> Job:
@@ -238,12 +239,12 @@ class Jobs:
 
     def _check_room(self, key: str) -> None:
         if sum(job.owner == key for job in self._jobs) >= self.limits.runs:
-            raise MtlError(f"{self.limits.runs} of your runs are training or waiting already. Wait for one to end, or stop it.")
+            raise MtlError(f"You have {many(self.limits.runs, 'run')} in training or in the queue. Wait for one to end, or stop one.")
         self.root.mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(self.root).free < self.limits.free_disk * 1e9:
-            raise MtlError(f"Less than {self.limits.free_disk:g} GB of the disk are free. Delete a run that is not needed any more.")
+            raise MtlError(f"Less than {self.limits.free_disk:g} GB of the disk is free. Delete a run that is not needed any more.")
         if len(self._jobs) > MAX_WAITING:
-            raise MtlError(f"{MAX_WAITING} runs are waiting already. Wait for one to end, then start again.")
+            raise MtlError(f"The queue is full: {MAX_WAITING} runs wait already. Wait for one to end, then start again.")
 
     def _queue(self, run: Run, config: RunConfig, key: str, resume: bool) -> Run:
         lock = run.lock()

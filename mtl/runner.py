@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from mtl.checkpoint import LAST
 from mtl.config import make_config
 from mtl.data import LAID_OUT
 from mtl.errors import MtlError, is_disk_full
@@ -79,7 +80,8 @@ def explain(error: Exception, run: Run) -> str:
     if isinstance(error, MtlError):
         return str(error)
     if is_disk_full(error):
-        return "The disk is full. The last checkpoint is kept: free some space, then press Resume."
+        kept = "The last checkpoint is kept. " * (run.folder / LAST).is_dir()
+        return f"The disk is full. {kept}Free some space, then resume."
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return "Out of memory. Use a smaller batch size (accumulation keeps the step the same), a smaller max length, or a smaller encoder."
     reference = secrets.token_hex(4)

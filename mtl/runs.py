@@ -16,6 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from mtl.checkpoint import LAST
 from mtl.config import RunConfig, read_config
 from mtl.errors import MtlError
 from mtl.events import CheckpointSaved, Diagnosed, Evaluated, EventLog, Logged, LogReader, Preparing, RunStarted, StatusChanged, StepDone
@@ -86,6 +87,10 @@ class Run:
     def is_there(self) -> bool:
         """Whether the folder is still, or already, a run."""
         return (self.folder / "config.json").is_file()
+
+    def has_owner(self) -> bool:
+        """Whether it was started on a page; one from the terminal is everyone's."""
+        return (self.folder / "owner").is_file()
 
     def is_alive(self) -> bool:
         """Whether some process is about to train the run, or at it."""
@@ -283,7 +288,9 @@ class RunReader:
                 self.history.add(logged)
             if self.history.status in ACTIVE:
                 self.history.status = "interrupted"
-                self.history.message = "The process that trained this run is gone. Resume goes on from its last checkpoint."
+                kept = self.history.checkpoints.get(LAST)
+                onward = f"goes on from its last checkpoint, of step {kept:,}" if kept else "begins anew, as no checkpoint was saved"
+                self.history.message = f"The process that trained this run is gone. Resume {onward}."
         return self.history
 
 

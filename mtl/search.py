@@ -21,8 +21,8 @@ SAFETY = 0.9  # of the time is planned for
 COUNTS = (27, 18, 9, 6, 4, 3)  # candidates to begin with: as many as there is time for
 PACE, CANDIDATE = "pace", "candidate"
 MAX_MINUTES = 7 * 24 * 60
-NOTE = ("Candidate 1 is the settings that the search began with. Scores: dev, mean over the tasks; the test rows were not looked at. "
-        "The best of many dev scores flatters a little: train with these settings, and see.")
+NOTE = ("Candidate 1 has the settings that the search began with. Scores are on dev, the mean over the tasks. Test rows stayed untouched. "
+        "The best of many dev scores is a little too good by luck: train with these settings, and see.")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def search_plan(config: RunConfig, minutes: float) -> Plan:
     """A search around `config` within so many minutes. It begins with one short run of `config`: the pace. Raises MtlError if the time is
     none."""
     if not 0 < minutes <= MAX_MINUTES:
-        raise MtlError(f"Minutes: found {minutes:g}, wanted more than 0 and at most {MAX_MINUTES}.")
+        raise MtlError(f"Minutes: found {minutes:g}, wanted more than 0 and at most {MAX_MINUTES:,}.")
     return Plan(kind="search", minutes=float(minutes), members=(Member(role=PACE, config=_short(config, PACE, PACE_STEPS)),))
 
 

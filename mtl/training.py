@@ -18,6 +18,7 @@ from mtl.evaluation import sample
 from mtl.events import Event, Notice, StatusChanged
 from mtl.learner import Learner
 from mtl.machine import Machine, find_machine, use_threads
+from mtl.text import many
 
 LOGGED_STEPS = 1000  # a run logs its steps in so many events at most, each the mean since the last, beside those that time makes due
 LOOKS = 500  # likewise at most so many looks at the tasks' gradients
@@ -63,7 +64,8 @@ def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: 
                 if learner.stepper.window.rows:
                     yield learner.step_done()
                 yield from learner.save(LAST, resumable=True)
-                yield StatusChanged("stopped", f"Stopped at step {learner.progress.step}. Resume goes on from step {learner.kept_step()}.")
+                onward = f"goes on from step {learner.kept_step()}" if learner.kept_step() else "begins anew"
+                yield StatusChanged("stopped", f"Stopped at step {learner.progress.step}. Resume {onward}.")
                 return
             learner.optimize(step)
             now = learner.progress.step
@@ -127,6 +129,7 @@ def _truncated(learner: Learner) -> list[str]:
     cut = learner.train_split.cut
     if not cut:
         return []
-    return [f"{cut} of {len(learner.train_split.rows)} training sentences are longer than {learner.model.config.max_length} subwords "
-            "and were cut. Raise max_length to keep them whole."]
+    rest = "is longer than {} subwords and was" if cut == 1 else "are longer than {} subwords and were"
+    return [f"{cut:,} of {many(len(learner.train_split.rows), 'training row')} {rest.format(learner.model.config.max_length)} cut. "
+            "Raise Max length (max_length) to keep them whole."]
 

@@ -108,7 +108,7 @@ def test_a_number_that_json_does_not_have_becomes_null(path, number):
 def test_every_event_is_described_for_people_but_steps_and_checkpoints(path):
     said = [describe(event) for event in EVENTS]
     assert said[0] == "größer 😀\nmit Zeile" and said[2] is None and said[4] is None and said[5] == "Warning: Look."
-    assert "intent (classification, 2 labels)" in said[1] and "40 training and 10 dev rows" in said[1]
+    assert "intent (classification, 2 labels)" in said[1] and "40 training rows and 10 dev rows" in said[1]
     assert "step 4, dev: intent loss 0.500, accuracy 75.0%, macro f1 50.0%; everything right 25.0% (best so far)" in said[3]
     assert describe(StatusChanged("paused")) == "The run is paused."
 

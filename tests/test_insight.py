@@ -24,7 +24,7 @@ def looks(cosines: list[float], norms: tuple[float, float] = (1.0, 1.0)) -> list
     ([0.2, -0.2, 0.3], "equal", "sometimes disagree (in 33% of 3 looks)"),
     ([-0.2, -0.3, 0.3], "equal", "often disagree (in 67% of 3 looks): PCGrad or UPGrad may be worth a try"),
     ([None, None], "equal", "too small to compare"),
-    ([], "equal", "Nothing was looked at"),
+    ([], "equal", "No gradients were compared yet"),
 ])
 def test_what_the_gradients_say_is_said_in_words(cosines, balancing, words):
     assert words in reading(looks(cosines), balancing)
@@ -67,7 +67,8 @@ def test_norms_and_weights_are_thinned_and_have_every_series_from_the_start():
 def test_the_outlook_counts_rows_that_are_labelled_together_once():
     patterns = [[["topic", "tags"], 60], [["topic"], 40], [["mood"], 1000]]
     told = outlook_html(patterns, ["topic", "tags"], "joint", 2.0, 10, 3)
-    assert "10 steps an epoch" in told and "<b>topic</b> 10.0 a step and 100 an epoch" in told and "<b>tags</b> 6.0 a step and 60" in told
+    assert "10 steps an epoch" in told and "<b><bdi>topic</bdi></b> 10.0 a step and 100 an epoch" in told
+    assert "<b><bdi>tags</bdi></b> 6.0 a step and 60" in told
     assert "at first" in outlook_html(patterns, ["topic", "tags"], "annealed", 2.0, 10, 3)
     assert outlook_html([], [], "joint", 2.0, 10, 3) == ""
 

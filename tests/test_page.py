@@ -99,7 +99,7 @@ def dev_scores(run: Run) -> list[Evaluated]:
 
 def test_a_person_trains_on_a_file_of_their_own_watches_pauses_reloads_resumes_stops_and_predicts(app, new_person, open_page, own_file):
     page = open_page(new_person())
-    assert text_of(page, "findings").startswith("newsroom data: 1,867 rows.")
+    assert text_of(page, "findings").startswith("newsroom data: 1,867 training rows.")
     assert "No run yet" in page.locator("#status").inner_text() and not any(can_press(page).values())
 
     bring(page, own_file)
@@ -205,7 +205,7 @@ def test_who_only_has_the_link_can_watch_and_predict_in_two_tabs_but_not_pause_o
     body = pressed.post_data_json
     body["data"][1] = {"key": "another key", "run": run_id}
     answer = friend.request.post(pressed.url, data=body)
-    assert "started in another browser" in answer.text()
+    assert "not started in this browser" in answer.text()
     wait_for_a_step(owner)
 
     press(owner, "stop", "stopped")
@@ -310,6 +310,6 @@ def test_a_run_whose_app_was_killed_is_interrupted_and_its_owner_goes_on_to_the_
     wait_for("resume to be enabled", lambda: can_press(page) == {"pause": False, "resume": True, "stop": False})
     page.locator("#resume").click()
     wait_for("the end", lambda: status(page) == "finished")
-    assert step(page) == 300 and "Goes on from step" in text_of(page, "log")
+    assert step(page) == 300 and "Training goes on from step" in text_of(page, "log")
     steps = [logged.event.step for logged in read_events(run.folder / "events.jsonl") if isinstance(logged.event, StepDone)]
     assert steps[-1] == 300 and steps.count(300) == 1

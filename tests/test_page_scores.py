@@ -63,7 +63,7 @@ def test_everything_that_a_user_wrote_is_escaped(tmp_path):
 def test_a_matrix_of_many_classes_shows_the_most_confused_ones(tmp_path):
     shown = measured_html(Run(tmp_path), measured(classes(50)), {})
     matrix = shown.split('class="mtl-confusion"')[1].split("</table>")[0]
-    assert "The 20 most confused of 50 classes." in shown and matrix.count("<tr>") == 21
+    assert "the 20 most confused of 50 classes." in shown and matrix.count("<tr>") == 21
     assert "class 49" in matrix and "class 3<" not in matrix and "others" in matrix
     assert "others" not in measured_html(Run(tmp_path), measured(classes(20)), {}).split('class="mtl-confusion"')[1].split("</table>")[0]
 
@@ -73,7 +73,7 @@ def test_a_sort_of_error_is_shown_with_its_number_and_an_interval_with_its_bound
                       errors=SpanErrors(6, 1, 0, 0, 2, 3))
     shown = measured_html(Run(tmp_path), measured(task), {})
     assert all(told in shown for told in ("right 6", "wrong type 1", "wrong boundary 0", "missed 2", "invented 3", "70.0 to 90.0",
-                                          "left:70.0%;width:20.0%", "recall 75.0%", "4 of 10 rows not right"))
+                                          "left:70.0%;width:20.0%", "recall 75.0%", "4 of 10 rows are not right"))
 
 
 def test_reasons_why_nothing_can_be_measured(make_run, tiny_config, tmp_path):
@@ -85,13 +85,13 @@ def test_reasons_why_nothing_can_be_measured(make_run, tiny_config, tmp_path):
     assert why_not_dev(history) == why_not_test(run, history, True, None) == ""
     assert "only there" in why_not_test(run, history, False, None)
     done, _ = measure_test(run, device="cpu")
-    assert "They are not answered again." in why_not_test(run, history, True, done)
+    assert "They are measured only once." in why_not_test(run, history, True, done)
     assert "went on" not in why_not_test(run, history, True, done)
     with open(run.folder / "best" / MANIFEST, "a") as file:
         file.write(" ")
     assert "the run went on" in why_not_test(run, history, True, done)
     history.status = "paused"
-    assert why_not_test(run, history, True, None) == "The run is paused. The test rows are measured once, when it is over."
+    assert why_not_test(run, history, True, None) == "This run is paused. Its test rows can be measured when it is over."
 
 
 # In the browser
@@ -127,7 +127,7 @@ def test_a_person_looks_at_dev_and_measures_the_test_rows_once(app, new_person, 
 
     page = open_page(person, other.id)
     web.open_tab(page, "Scores")
-    wait_for("the reason", lambda: "started in another browser" in page.locator("#scores-note").inner_text())
+    wait_for("the reason", lambda: "not started in this browser" in page.locator("#scores-note").inner_text())
     assert page.locator("#look-dev").is_enabled() and not page.locator("#measure-test").is_enabled()
     assert measure_dev(other, device="cpu").manifest == digest(other.checkpoint("best"))
     wait_for("what was measured elsewhere", lambda: "Dev rows" in page.locator("#scores").inner_text())

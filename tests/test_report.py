@@ -15,6 +15,7 @@ from mtl.data.report import bundled_subwords, make_report, measure_lengths, repo
 from mtl.data.rows import Dataset, Row, row_shape
 from mtl.data.store import Stored, keep
 from mtl.data.words import Span, find_words
+from tests.legible import is_legible
 
 TASKS = [TaskSpec(name="topic", kind="classification", labels=("food", "travel")),
          TaskSpec(name="entities", kind="tagging", labels=("LOC", "PER"))]
@@ -44,7 +45,7 @@ def whats(data: Dataset, **more) -> list[str]:
     findings = make_report(data, **({"max_length": 64} | more)).findings
     assert [SEVERITIES.index(finding.severity) for finding in findings] == sorted(SEVERITIES.index(each.severity) for each in findings)
     for finding in findings:
-        assert finding.what.isprintable() and finding.what[-1] == "."
+        assert is_legible(finding.what) and finding.what[-1] == "."
         assert finding.what in data.notices or finding.effect[-1] == finding.advice[-1] == "."
     return [f"{finding.severity}: {finding.what}" for finding in findings]
 
@@ -300,7 +301,7 @@ def test_any_text_is_looked_at_without_harm():
              "\u200b\u200b", "\u4e1c\u4eac \u5927\u962a", "a\nb\tc\x07", "\U0010ffff", "\u0130" * 300]
     rows = [Row(text, {"topic": text[:3], "entities": (Span(0, len(text), text[:2] or "x"),)}) for text in texts * 2]
     report = make_report(Dataset(rows, rows[:9], rows[9:], TASKS), 8, bundled_subwords())
-    assert all(line.isprintable() for line in report_lines(report))
+    assert all(map(is_legible, report_lines(report)))
     assert report.coverage[0].rows == 18 and any("9 of 18 training rows (50.0%) have" in finding.what for finding in report.findings)
 
 

@@ -125,7 +125,7 @@ def test_with_dev_and_test_files_every_training_row_is_learned_from(ask):
 def test_a_dev_label_that_training_never_saw_is_told(ask):
     dataset = ask(plain_rows(), dev=[*plain_rows(4), {"text": "swim", "intent": "swim"}])
     assert dataset.tasks[0].labels == ("book", "fly")
-    assert any("dev.jsonl" in notice and "never occur in training" in notice and "swim" in notice for notice in dataset.notices)
+    assert any("dev.jsonl" in notice and "never occurs in training" in notice and "swim" in notice for notice in dataset.notices)
     assert ask(plain_rows(), dev=plain_rows(4)).notices == []
 
 

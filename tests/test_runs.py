@@ -134,6 +134,16 @@ def test_a_run_that_nobody_holds_is_interrupted_and_one_that_is_held_is_not(tmp_
     assert history.status == "interrupted" and "Resume" in history.message
 
 
+@pytest.mark.parametrize(("saved", "told"), [
+    ([CheckpointSaved(1200, "best", 0.1), CheckpointSaved(1200, "last", 0.1)], "Resume goes on from its last checkpoint, of step 1,200."),
+    ([], "Resume begins anew, as no checkpoint was saved."), ([CheckpointSaved(3, "best", 0.1)], "Resume begins anew")])
+def test_resume_is_said_to_go_on_from_a_checkpoint_only_where_there_is_one(tmp_path, saved, told):
+    run = create_run(tmp_path, CONFIG)
+    for event in (StatusChanged("running"), *saved):
+        run.log.append(event)
+    assert told in read_history(run).message
+
+
 @pytest.mark.parametrize("status", ["finished", "stopped", "failed"])
 def test_a_run_that_has_ended_is_not_interrupted(tmp_path, status):
     history = history_of(create_run(tmp_path, CONFIG), StatusChanged("running"), StatusChanged(status, "Done."))

@@ -89,7 +89,7 @@ def test_rows_labelled_for_some_tasks_only_are_learned_from(tiny_config, finish,
         started = of(RunStarted, events)[0].tasks
         labelled = {task: facts["train_rows"] + facts["dev_rows"] for task, facts in started.items()}
         assert labelled == {"answer": 30, "place": 30}
-        assert any("1 of 49 rows have no label" in notice.message for notice in of(Notice, events))
+        assert any("1 of 49 rows has no label" in notice.message for notice in of(Notice, events))
 
 
 def test_alternating_with_batch_size_1_takes_one_task_and_one_row_a_step(tiny_config, finish, tmp_path):
@@ -101,7 +101,7 @@ def test_alternating_with_batch_size_1_takes_one_task_and_one_row_a_step(tiny_co
 
 def test_texts_that_are_cut_are_told(tiny_config, finish, tmp_path):
     events = finish(tiny_config(max_length=8, epochs=1), tmp_path)
-    assert any("training sentences are longer than 8 subwords and were cut" in notice.message for notice in of(Notice, events))
+    assert any("are longer than 8 subwords and were cut" in notice.message for notice in of(Notice, events))
     assert not of(Notice, finish(tiny_config(epochs=1), tmp_path / "whole"))
 
 
@@ -366,7 +366,8 @@ def stop_at(step: int):
 @pytest.mark.parametrize("step", [0, 3, 4, 7])
 def test_a_run_stopped_between_steps_ends_with_a_checkpoint_there(step, tiny_config, finish, tmp_path):
     events = finish(tiny_config(), tmp_path, between_steps=stop_at(step))
-    assert events[-1] == StatusChanged("stopped", f"Stopped at step {step}. Resume goes on from step {step}.")
+    onward = f"goes on from step {step}" if step else "begins anew"
+    assert events[-1] == StatusChanged("stopped", f"Stopped at step {step}. Resume {onward}.")
     assert isinstance(events[-2], CheckpointSaved) and events[-2].name == LAST
     assert newest_checkpoint(tmp_path)[1]["step"] == step and len(of(StepDone, events)) == step
 

@@ -118,7 +118,8 @@ def test_the_report_shows_every_split_task_label_and_finding():
     dataset = load(make_config({"source": "newsroom"}), Path())
     report = make_report(dataset, 32, bundled_subwords())
     shown = report_html(report, dataset.tasks)
-    for label in ("culture", "positive", "MISC", "<td>1,867</td>", "<td>306</td>", "topic: 6 labels", "entities: 4 entity types"):
+    for label in ("culture", "positive", "MISC", "<bdi>1,867</bdi>", "<bdi>306</bdi>", "topic</bdi>: 6 labels",
+                  "entities</bdi>: 4 entity types"):
         assert label in shown, label
     assert all(html.escape(finding.what) in shown for finding in report.findings)
     grave = [finding for finding in report.findings if finding.severity != "note"]
@@ -130,8 +131,9 @@ def test_rows_are_shown_with_entities_classes_and_what_is_not_labelled():
     rows = [Row("Ann left Rome", {"topic": "travel", "ner": (Span(0, 3, "PER"), Span(9, 13, "LOC"))}),
             Row("Hi", {"topic": None, "ner": None})]
     shown = examples_html(rows, specs, {"ner": ("LOC", "PER")})
-    assert re.search(r"<mark[^>]*>Ann<sub>PER</sub></mark> left <mark[^>]*>Rome<sub>LOC</sub></mark>", shown)
-    assert "topic: <b>travel</b>" in shown and "topic: <b>(not labelled)</b>" in shown and "ner: <b>(not labelled)</b>" in shown
+    assert re.search(r"<mark[^>]*>Ann<sub><bdi>PER</bdi></sub></mark> left <mark[^>]*>Rome<sub><bdi>LOC</bdi></sub></mark>", shown)
+    for name, value in (("topic", "travel"), ("topic", "(not labelled)"), ("ner", "(not labelled)")):
+        assert f"<bdi>{name}</bdi>: <b><bdi>{value}</bdi></b>" in shown
 
 
 EVIL = "<img src=x onerror=alert(1)>"

@@ -1,7 +1,7 @@
 """From a run's settings to its rows: train, dev and test, and the tasks with their labels. The readers know the file formats."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from mtl.data.rows import Dataset, Row, Table, Value, count_all, learn_labels
 from mtl.data.splitting import split_rows
 from mtl.data.store import change, pick
 from mtl.errors import MtlError
+from mtl.text import isolate, many
 
 NEWSROOM = Path(__file__).parent / "newsroom"  # the bundled corpus, with its datasheet
 LAID_OUT = "rows"  # the folder within a run's, where rows lie that are too many for memory
@@ -61,7 +62,7 @@ def load(config: RunConfig, folder: Path, into: Path | None = None, progress: Pr
 
 def _load(config: RunConfig, folder: Path, into: Path | None, progress: Progress, table: Table | None = None,
           with_test: bool = True) -> Dataset:
-    table, where = table or read_table(config, folder, into, progress), describe_source(config)
+    table, where = table or read_table(config, folder, into, progress), isolate(describe_source(config))
     wanted = choose_tasks(table, config.tasks, where)
     notices = list(table.notices)
     counts = count_all(table.rows, [spec.name for spec in wanted])
@@ -70,7 +71,7 @@ def _load(config: RunConfig, folder: Path, into: Path | None, progress: Progress
     given = [spec for spec in wanted if spec.labels]
     for spec in given:
         if not set(spec.labels) & set(counts[spec.name]):
-            raise MtlError(f"{where}: no row has any of the labels that task '{spec.name}' was given ({', '.join(spec.labels[:5])}). "
+            raise MtlError(f"{where}: no row has any of the labels that task '{isolate(spec.name)}' was given ({_names(spec.labels[:5])}). "
                            "Leave the labels out to take those of the data.")
     train = _labelled(_with_given(table.rows, given, counts, where, notices), specs, where, notices)
     paths = split_paths(config, folder)
@@ -85,7 +86,7 @@ def _load(config: RunConfig, folder: Path, into: Path | None, progress: Progress
     why = "" if paths["dev"] else " Train can spare none of its rows: label at least two different texts for it, and two with each label."
     for spec in specs:
         if not any(row.values[spec.name] is not None for row in dev):
-            notices.append(f"Dev has no row labelled for '{spec.name}': its score cannot be shown.{why}")
+            notices.append(f"Dev has no row labelled for '{isolate(spec.name)}': its score cannot be shown.{why}")
     return Dataset(train, dev, test, specs, notices)
 
 
@@ -109,12 +110,12 @@ def choose_tasks(table: Table, wanted: Sequence[TaskSpec], where: str) -> list[T
         raise MtlError(f"{where}: has texts but no labels. Wanted at least one more column: a class, or entities.")
     for spec in wanted:
         if spec.name not in found:
-            raise MtlError(f"{where}: there is no task '{spec.name}'. The tasks found are: {', '.join(found)}.")
+            raise MtlError(f"{where}: there is no task '{isolate(spec.name)}'. The tasks found are: {_names(found)}.")
         if spec.kind != found[spec.name].kind:
-            raise MtlError(f"{where}: '{spec.name}' holds {found[spec.name].kind} labels, but {spec.kind} was asked for. "
+            raise MtlError(f"{where}: '{isolate(spec.name)}' holds {found[spec.name].kind} labels, but {spec.kind} was asked for. "
                            f"Choose {found[spec.name].kind}.")
     if not wanted and len(found) > MAX_TASKS:
-        raise MtlError(f"{where}: {len(found)} tasks were found ({', '.join(found)}), the limit is {MAX_TASKS}. Choose some of them.")
+        raise MtlError(f"{where}: {len(found)} tasks were found ({_names(found)}), the limit is {MAX_TASKS}. Choose some of them.")
     return list(wanted) or table.tasks
 
 
@@ -122,7 +123,7 @@ def pick_tasks(found: Sequence[TaskSpec], names: Sequence[str]) -> tuple[TaskSpe
     """The `found` tasks that are called by `names`, in the order of the data; raises MtlError on a name that is not there, or none."""
     for name in names:
         if name not in (spec.name for spec in found):
-            raise MtlError(f"There is no task '{name}' in the data. The tasks found are: {', '.join(spec.name for spec in found)}.")
+            raise MtlError(f"There is no task '{isolate(name)}' in the data. The tasks found are: {_names(spec.name for spec in found)}.")
     if not names:
         raise MtlError("No task is chosen. Choose at least one.")
     return tuple(spec for spec in found if spec.name in names)
@@ -136,9 +137,9 @@ def _read_more(split: str, paths: list[Path], train: Table, specs: list[TaskSpec
         return []
     table = read_files(paths, [spec for spec in train.columns if spec.role != "ignore"], [spec.name for spec in specs],
                        into and into / f"{split}.arrow", progress)
-    where = paths[0].name if len(paths) == 1 else f"{split} files"
+    where = isolate(paths[0].name) if len(paths) == 1 else f"{split} files"
     if not {spec.name for spec in specs} & {spec.name for spec in table.tasks}:
-        raise MtlError(f"{where}: has none of the training file's tasks ({', '.join(spec.name for spec in specs)}). "
+        raise MtlError(f"{where}: has none of the training file's tasks ({_names(spec.name for spec in specs)}). "
                        "Give it the same columns.")
     notices += [notice for notice in table.notices if notice not in notices]
     if split == "test" and not any(value is not None for row in table.rows for value in row.values.values()):
@@ -147,10 +148,11 @@ def _read_more(split: str, paths: list[Path], train: Table, specs: list[TaskSpec
     counts = count_all(table.rows, [spec.name for spec in specs])
     rows = _labelled(_with_given(table.rows, given, counts, where, notices), specs, where, notices)
     for spec in specs:
-        name, unseen = spec.name, sorted(set(counts[spec.name]) - set(spec.labels))
+        unseen = sorted(set(counts[spec.name]) - set(spec.labels))
         if unseen and spec not in given:
-            notices.append(f"{where}: {len(unseen)} labels of '{name}' never occur in training and will count as mistakes: "
-                           f"{', '.join(unseen[:5])}.")
+            never, so = ("occurs", "a mistake") if len(unseen) == 1 else ("occur", "mistakes")
+            notices.append(f"{where}: {many(len(unseen), 'label')} of '{isolate(spec.name)}' never {never} in training and will count as "
+                           f"{so}: {_names(unseen[:5])}.")
     return rows
 
 
@@ -187,10 +189,17 @@ def _labelled(rows: Sequence[Row], specs: list[TaskSpec], where: str, notices: l
     names = [spec.name for spec in specs]
     labelled = _having(rows, names)
     if not labelled:
-        raise MtlError(f"{where}: no row is labelled for any of the tasks {', '.join(names)}. Label some rows.")
+        raise MtlError(f"{where}: no row is labelled for any of the tasks {_names(names)}. Label some rows.")
     if len(labelled) < len(rows):
-        notices.append(f"{where}: {len(rows) - len(labelled):,} of {len(rows):,} rows have no label for any task and are left out.")
+        gone = len(rows) - len(labelled)
+        notices.append(f"{where}: {gone:,} of {many(len(rows), 'row')} {'has' if gone == 1 else 'have'} no label for any task and "
+                       f"{'is' if gone == 1 else 'are'} left out.")
     return labelled
+
+
+def _names(names: Iterable[str]) -> str:
+    """Names of tasks or labels in a message."""
+    return ", ".join(map(isolate, names))
 
 
 def _having(rows: Sequence[Row], names: Sequence[str]) -> Sequence[Row]:

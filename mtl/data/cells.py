@@ -15,13 +15,18 @@ from mtl.data.schemes import TAG, to_spans
 from mtl.data.tables import as_list
 from mtl.data.words import Range, Span, are_edges, find_words, snap_to_words, split_at_blanks, tags_to_spans
 from mtl.errors import MtlError
+from mtl.text import many
 
-# What is mended in a row, and how the notice tells it.
-REPAIRED = "I- tag(s) without a B- before them were read as B-"
-WIDENED = "entity span(s) that cut a word were widened to the whole word"
-UNCOUNTED = "they are not learned, and scores do not count them as missed"
-TOUCHES_NOTHING = f"entity span(s) that touch no word were left out: {UNCOUNTED}"
-WORD_TAKEN = f"entity span(s) were left out because an earlier one has their word, and a word is in one entity at most: {UNCOUNTED}"
+Mended = tuple[str, str]
+# What is mended in a row, and how the notice tells it: once, and more often.
+REPAIRED = "1 I- tag without a B- before it was read as B-", "{:,} I- tags without a B- before them were read as B-"
+WIDENED = "1 entity span that cut a word was widened to the whole word", "{:,} entity spans that cut words were widened to whole words"
+TOUCHES_NOTHING = ("1 entity span that touches no word was left out: it is not learned, and scores do not count it as missed",
+                   "{:,} entity spans that touch no word were left out: they are not learned, and scores do not count them as missed")
+WORD_TAKEN = ("1 entity span was left out because an earlier one has its word, and a word is in one entity at most: it is not learned, and "
+              "scores do not count it as missed",
+              "{:,} entity spans were left out because earlier ones have their words, and a word is in one entity at most: they are not "
+              "learned, and scores do not count them as missed")
 
 _BLANK, _BREAK = re.compile(r"[ \t\r\n]"), re.compile(r"[\t\r\n]")
 
@@ -46,9 +51,9 @@ class Recipe:
     syntax: str = ""
 
 
-def make_row(fields: dict[str, object], recipe: Recipe) -> tuple[Row, list[str]]:
+def make_row(fields: dict[str, object], recipe: Recipe) -> tuple[Row, list[Mended]]:
     """A record as a row, and what had to be mended in it; raises MtlError if anything in it is wrong."""
-    mended: list[str] = []
+    mended: list[Mended] = []
     values: dict[str, Value] = {}
     if recipe.text not in fields:
         raise MtlError(f"there is no '{show(recipe.text)}'. Every line needs one.")
@@ -66,7 +71,8 @@ def make_row(fields: dict[str, object], recipe: Recipe) -> tuple[Row, list[str]]
         key, first = next(iter(tags.items()))
         words = split_at_blanks(text, len(first))
         if words is None:
-            raise MtlError(f"{len(text.split()):,} words between blanks, but {len(first):,} tags in '{show(key)}'. Give one tag per word.")
+            raise MtlError(f"{many(len(text.split()), 'word')} between blanks, but {many(len(first), 'tag')} in '{show(key)}'. "
+                           "Give one tag per word.")
     for cell in recipe.cells:
         value = fields.get(cell.column)
         if cell.role == "marked":
@@ -161,11 +167,11 @@ def _check_label(key: str, value: object) -> str | None:
     return label
 
 
-def _check_tags(cell: Cell, tags: list, words: Sequence[Range], mended: list[str]) -> tuple[Span, ...]:
+def _check_tags(cell: Cell, tags: list, words: Sequence[Range], mended: list[Mended]) -> tuple[Span, ...]:
     """The spans that tags, one per word, mark in the cell's scheme."""
     key = cell.column
     if len(tags) != len(words):
-        raise MtlError(f"{len(words):,} tokens but {len(tags):,} tags in '{show(key)}'. Give one tag per token.")
+        raise MtlError(f"{many(len(words), 'token')} but {many(len(tags), 'tag')} in '{show(key)}'. Give one tag per token.")
     if set(map(type, tags)) != {str}:
         tag = next(tag for tag in tags if not isinstance(tag, str))
         raise MtlError(f"'{show(key)}' has the {KINDS[type(tag)]} '{show(tag)}' for a tag. Names such as O, B-PER and I-PER are needed. "
@@ -184,7 +190,7 @@ def _check_tags(cell: Cell, tags: list, words: Sequence[Range], mended: list[str
     return tuple(tags_to_spans(words, tags))
 
 
-def _fit_spans(key: str, spans: Sequence[Span], text: str, mended: list[str]) -> tuple[Span, ...]:
+def _fit_spans(key: str, spans: Sequence[Span], text: str, mended: list[Mended]) -> tuple[Span, ...]:
     """The spans on edges of `find_words`, in order."""
     spans = sorted(spans)
     for left, right in zip(spans, spans[1:], strict=False):

@@ -12,6 +12,7 @@ from mtl.data.schemes import TAG, TagSurvey
 from mtl.data.tables import as_list
 from mtl.data.words import split_at_blanks
 from mtl.errors import MtlError
+from mtl.text import cut
 
 TEXT_NAMES = ("text", "sentence", "utterance", "utt", "query", "input", "content", "review", "document", "body", "comment", "tweet",
               "headline", "title")
@@ -163,7 +164,7 @@ def _part_kind(part: object) -> str:
 
 def _example(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return show(" ".join(text[:300].split()), 60)
+    return show(" ".join(cut(text, 300).split()), 60)
 
 
 # From what was found to what it is for

@@ -8,6 +8,7 @@ from itertools import chain, islice
 from mtl.data.files import MAX_WORD, MAX_WORDS, PARTS, Record, Source, at_line, file_name, part_of, read_lines, show
 from mtl.data.schemes import TAG
 from mtl.errors import MtlError
+from mtl.text import many
 
 NOT_LABELLED = "_"  # in place of every tag of a sentence that has none
 NAMES = "global.columns"  # the comment with the names of the columns, as CoNLL-U Plus writes it; the word's is FORM
@@ -41,7 +42,7 @@ def read_conll(source: Source) -> Iterator[Record]:
         if layout.numbered and ("-" in fields[0] or "." in fields[0]):
             continue  # a range of words, or an empty node
         if len(fields) != layout.width:
-            raise MtlError(f"{name}, line {number}: has {len(fields):,} column(s), the lines before have {layout.width:,}. "
+            raise MtlError(f"{name}, line {number}: has {many(len(fields), 'column')}, the lines before have {layout.width:,}. "
                            "Give every word the same columns, and no blanks inside them.")
         if len(fields[0]) > MAX_WORD:
             raise MtlError(f"{name}, line {number}: a word has {len(fields[0]):,} characters, the limit is {MAX_WORD:,}. "
@@ -141,8 +142,8 @@ def read_parts(source: Source) -> Iterator[Record]:
     for number, (words, tags, label) in enumerate(_together(source, files), 1):
         tokens, of_words = _at_blanks(words), _at_blanks(tags)
         if len(tokens) != len(of_words):
-            raise MtlError(f"{names['seq.out']}, line {number}: {len(of_words):,} tags, but {names['seq.in']} has "
-                           f"{len(tokens):,} words there. Give one tag per word.")
+            raise MtlError(f"{names['seq.out']}, line {number}: {many(len(of_words), 'tag')}, but {names['seq.in']} has "
+                           f"{many(len(tokens), 'word')} there. Give one tag per word.")
         if tokens:
             found = True
             yield number, {"tokens": tokens, "tags": of_words, "label": label.strip()}

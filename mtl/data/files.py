@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mtl.config import MAX_COLUMNS
 from mtl.errors import MtlError
+from mtl.text import can_be_shown, cut, isolate, shorten, visible
 
 MAX_BYTES, MAX_LINE, MAX_TEXT, MAX_NAME, MAX_WORDS, MAX_WORD = 2_000_000_000, 1_000_000, 20_000, 64, 2_000, 1_000
 KINDS = {str: "text", bool: "true/false", int: "number", float: "number", list: "list", dict: "object", type(None): "null"}
@@ -86,7 +87,7 @@ def check_names(columns: Sequence[str]) -> None:
     for index, column in enumerate(columns, 1):
         if not column.strip():
             raise MtlError(f"column {index} has no name. Give every column a name, or remove it.")
-        if len(column) > MAX_NAME or not column.isprintable():
+        if len(column) > MAX_NAME or not can_be_shown(column):
             raise MtlError(f"column {index} has the name '{show(column)}'. Use up to {MAX_NAME} characters that can be shown.")
         if column in columns[:index - 1]:
             raise MtlError(f"column '{show(column)}' appears twice. Give every column its own name.")
@@ -169,10 +170,9 @@ def at_line(name: str, line: int, unit: str = "line") -> Iterator[None]:
 
 
 def show(value: object, limit: int = 30) -> str:
-    """A user's value in a message: short, and only characters that can be shown."""
+    """A user's value in a message: short, only characters that can be shown, and none that move the words around it."""
     text = value if isinstance(value, str) else a_kind(value) if isinstance(value, list | dict) else json.dumps(value)
-    shown = "".join(character if character.isprintable() else "\ufffd" for character in text[:limit])
-    return shown + "…" if len(text) > limit else shown
+    return isolate(visible(shorten(text, limit)))
 
 
 def a_kind(value: object) -> str:
@@ -183,7 +183,8 @@ def a_kind(value: object) -> str:
 
 def show_names(columns: Iterable[str]) -> str:
     """The names of columns in a message."""
-    return show(", ".join(columns), 80) or "none"
+    shown = shorten(", ".join(map(visible, columns)), 80)
+    return ", ".join(map(isolate, shown.split(", "))) or "none"
 
 
 SPLIT_WORDS = {"train": {"train", "training"}, "dev": {"dev", "valid", "validation", "val", "eval", "testa"},
@@ -201,7 +202,7 @@ def group_of(path: Path) -> str:
     stem = re.sub(r"[-_.]?\d+-of-\d+$", "", _stem(path))
     known = set().union(*SPLIT_WORDS.values())
     parts = [part for part in re.split(r"[-_. ]+", stem) if part and part.lower() not in known]
-    return "_".join(parts)[:MAX_NAME]
+    return cut("_".join(parts), MAX_NAME)
 
 
 def _name_words(path: Path) -> list[str]:

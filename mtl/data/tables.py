@@ -11,6 +11,7 @@ from typing import Any
 
 from mtl.data.files import KINDS, MAX_LINE, MAX_TEXT, Record, Source, at_line, check_file, check_names, read_lines, show, show_names
 from mtl.errors import MtlError
+from mtl.text import many
 
 KNOWN = {"text", "sentence", "utterance", "query", "content", "tokens", "words", "label", "labels", "tags", "ner_tags", "class", "category",
          "id", "intent", "slots", "topic", "sentiment", "entities"}
@@ -48,7 +49,7 @@ def read_csv(source: Source) -> Iterator[Record]:
             if len(fields) != len(columns):
                 advice = (f"Put texts that contain {_delimiter_name(delimiter)} in double quotes." if len(fields) > len(columns)
                           else "Give every row all columns; leave a cell empty where there is nothing to say.")
-                raise MtlError(f"{name}, line {line}: has {len(fields):,} field(s), the header has {len(columns)}. {advice}")
+                raise MtlError(f"{name}, line {line}: has {many(len(fields), 'field')}, the header has {len(columns)}. {advice}")
             yield line, dict(zip(columns, fields, strict=True))
 
 
@@ -167,7 +168,7 @@ def _named(value: Any, names: list[str] | None) -> Any:
     if type(value) is not int:
         return value
     if not -1 <= value < len(names):
-        raise MtlError(f"class number {value} has no name; there are {len(names)}. Mend the file.")
+        raise MtlError(f"class number {value} has no name; the file names {many(len(names), 'class')}. Mend the file.")
     return names[value] if value >= 0 else None
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from mtl.config import TaskSpec
 from mtl.data.columns import TOKEN_NAMES
 from mtl.data.conll import COMMENT, NAMES, NO_LABELS, NOT_LABELLED
-from mtl.data.files import MAX_WORD, MAX_WORDS, check_names, file_name, show
+from mtl.data.files import MAX_WORD, MAX_WORDS, check_names, file_name, show, show_names
 from mtl.data.json_files import MAX_ARRAY, flatten
 from mtl.data.marked import LOOKED_AT, find_syntax, parse_marked, split_label, write_marked
 from mtl.data.rows import Row
@@ -90,7 +90,7 @@ def _write_json(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> N
     with path.open("w", encoding="utf-8", newline="") as file:
         for fields in _records(rows, tasks, _has_words(rows)):
             if not _is_plain(fields):
-                raise MtlError(f"in JSON the names of the tasks ({show(', '.join(task.name for task in tasks), 80)}) are those of an "
+                raise MtlError(f"in JSON the names of the tasks ({show_names(task.name for task in tasks)}) are those of an "
                                "annotation tool. Rename them, or write .csv or .parquet.")
             file.write(before + json.dumps({key: part for key, part in fields.items() if part is not None}, ensure_ascii=False))
             before = between

@@ -38,8 +38,10 @@ CSS = """
 .mtl-difference i { position: absolute; top: 2px; height: 4px; background: #2563eb; opacity: 0.6; }
 .mtl-difference u { position: absolute; top: 0; width: 3px; height: 8px; background: #2563eb; }
 .mtl-problem { border-color: #b91c1c; } .mtl-warning { border-color: #a16207; } .mtl-fine { border-color: #15803d; }
-.mtl-heat { display: grid; grid-template-columns: max-content 1fr max-content; gap: 3px 8px; align-items: center; font-size: 0.9em; }
-.mtl-heat b { font-weight: 400; } .mtl-heat span { display: flex; min-width: 80px; } .mtl-heat small { opacity: 0.75; }
+.mtl-heat { display: grid; grid-template-columns: minmax(0, max-content) minmax(80px, 1fr) max-content; gap: 3px 8px;
+  align-items: center; font-size: 0.9em; }
+.mtl-heat b { font-weight: 400; overflow-wrap: anywhere; } .mtl-heat span { display: flex; min-width: 80px; }
+.mtl-heat small { opacity: 0.75; }
 .mtl-heat i { flex: 1; height: 18px; min-width: 1px; }
 .mtl-agree, .mtl-disagree { border-left: 12px solid #2563eb; padding-left: 5px; margin-left: 6px; } .mtl-disagree { border-color: #dc2626; }
 @media (max-width: 700px) { .mtl-heat { grid-template-columns: 1fr max-content; } .mtl-heat b { grid-column: 1 / -1; } }
@@ -50,6 +52,22 @@ CSS = """
 .mtl-row mark { background: color-mix(in srgb, var(--c) 22%, transparent); color: inherit; border-radius: 3px; padding: 0 2px; }
 .mtl-row sub { font-size: 0.7em; margin-left: 3px; opacity: 0.8; }
 .mtl-scores > summary { font-size: 1.2em; } .mtl-scores td { white-space: nowrap; }
+/* a long name wraps, so that the numbers beside it stay in sight */
+.mtl-report td:first-child, .mtl-report th { white-space: normal; overflow-wrap: break-word; max-width: max(8em, 30vw); }
+.mtl-status b, .mtl-legend span, .mtl-report p, .mtl-report h4, .mtl-report summary, #tasks label span { overflow-wrap: anywhere; }
+[id^="classified-"] :is(h2, dt) { overflow-wrap: anywhere; min-width: 0; text-align: start; } [id^="classified-"] dd { flex: none; }
+[id^="classified-"] .inner-wrap { min-width: 0; } [id^="classified-"] h2 { padding-top: 0; }
+[id^="classified-"] [data-testid="block-label"] { position: static; width: fit-content; max-width: 100%; margin-bottom: 8px;
+  overflow-wrap: anywhere; }
+.gradio-container input[role="combobox"] { text-overflow: ellipsis; }
+[id^="tagged-"] .textfield { word-break: normal; overflow-wrap: anywhere; } [id^="tagged-"] .label { unicode-bidi: isolate; }
+/* settings in as many columns as can be read */
+.mtl-settings .block { min-width: min(200px, 100%) !important; }
+/* where the keyboard is */
+:root { --mtl-focus: #1d4ed8; } .dark { --mtl-focus: #93c5fd; }
+.gradio-container :is(button, a, summary, [tabindex], input[type="range"]):focus-visible, label:has(input:is([type="radio"],
+  [type="checkbox"]):focus-visible), .wrap:has(> .wrap-inner input:focus-visible) {
+  outline: 3px solid var(--mtl-focus) !important; outline-offset: -2px; }
 .mtl-scores td, .mtl-scores th { border-color: var(--border-color-primary) !important; padding: 2px 6px !important; }
 .mtl-interval { position: relative; width: 120px; height: 8px; border-radius: 4px; background: var(--border-color-primary); }
 .mtl-interval i { position: absolute; height: 8px; min-width: 2px; border-radius: 4px; background: #6fa8ff; }
@@ -69,6 +87,23 @@ CSS = """
 .mtl-message span { flex: 1; overflow-wrap: anywhere; } .mtl-message button { font-size: 1.4em; line-height: 1; padding: 0 4px; }
 footer { display: none !important; }
 """
+# A pressed button that can no longer be pressed loses the focus: it goes to the button that now takes its place, else to what is said of
+# the run, and nowhere if the person has moved on meanwhile.
+KEEP_FOCUS = """() => {
+  const next = {pause: ['resume', 'status'], resume: ['pause', 'status'], stop: ['resume', 'status'], delete: ['status'],
+    'compare-resume': ['compare-stop', 'compare-state'], 'compare-stop': ['compare-resume', 'compare-state'],
+    'compare-delete': ['compare-state'], 'measure-test': ['scores']};
+  let last = null;
+  document.addEventListener('focusin', (event) => { last = event.target; });
+  document.addEventListener('focusout', (event) => { if (!event.target.disabled) last = null; });
+  new MutationObserver(() => setTimeout(() => {
+    if (!last?.disabled || ![null, document.body, last].includes(document.activeElement)) return;
+    const heir = (next[last.id] ?? []).map((id) => document.getElementById(id)).find((part) => part && !part.disabled);
+    if (!heir) return;
+    if (heir.tagName !== 'BUTTON') heir.tabIndex = -1;
+    heir.focus();
+  })).observe(document.body, {subtree: true, attributeFilter: ['disabled']});
+}"""
 IDLE = 0.02, 0.1  # seconds between two looks of the queue for work, and for progress to be sent
 
 
@@ -113,6 +148,6 @@ def build_app(jobs: Jobs) -> gr.Blocks:
 
 def launch_options(jobs: Jobs) -> dict[str, Any]:
     """How the page is served: nothing of this machine's disk, no monitoring, no history of inputs in the visitors' browsers."""
-    return {"theme": THEME, "css": CSS, "show_error": False, "footer_links": [], "ssr_mode": False, "mcp_server": False,
+    return {"theme": THEME, "css": CSS, "js": KEEP_FOCUS, "show_error": False, "footer_links": [], "ssr_mode": False, "mcp_server": False,
             "max_file_size": "20mb" if os.environ.get("SPACE_ID") else "200mb", "allowed_paths": [], "blocked_paths": [str(jobs.root)],
             "strict_cors": True, "enable_monitoring": False, "run_history": False}

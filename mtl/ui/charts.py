@@ -1,5 +1,6 @@
 """From a run's history to the curves, tables and lines that the page shows. Knows pandas, not Gradio."""
 
+import html
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ import pandas as pd
 
 from mtl.events import Evaluated, Event, RunStarted, StepDone, describe
 from mtl.runs import History
+from mtl.text import isolate
 
 MAX_POINTS = 300  # per series: more cannot be told apart
 # what a poll may carry, however long the run is and however many tasks it has
@@ -116,7 +118,12 @@ def log_lines(history: History, most: int = 200) -> str:
 
 def plain(text: str) -> str:
     """User text as a label in a plot, whose renderer would read '<' as markup."""
-    return text.replace("<", "\u2039").replace(">", "\u203a")
+    return isolate(text.replace("<", "\u2039").replace(">", "\u203a"))
+
+
+def apart(text: str) -> str:
+    """User text as HTML: escaped, and kept from moving what stands beside it, as right-to-left names do."""
+    return f"<bdi>{html.escape(text)}</bdi>"
 
 
 def speed(steps: Sequence[StepDone]) -> float:

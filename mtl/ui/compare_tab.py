@@ -2,6 +2,7 @@
 needed for a comparison to go on."""
 
 import html
+from contextlib import suppress
 from typing import Any
 
 import gradio as gr
@@ -16,10 +17,10 @@ from mtl.ui import compare_view as view
 from mtl.ui import form
 from mtl.ui.messages import Said
 from mtl.ui.page import Page, hidden_text
-from mtl.ui.status import legend_html
+from mtl.ui.status import legend_html, shown_run_html
 from mtl.ui.train_tab import TrainTab, command
 
-CONFIRM = "(id, browser) => confirm('Delete this comparison with its card? Its runs stay.') ? [id, browser] : ['', browser]"
+CONFIRM = "(id, browser) => confirm('Delete this comparison and its card? Its runs stay.') ? [id, browser] : ['', browser]"
 USED = ("learning_rate", "head_learning_rate", "balancing", "weights")  # what a search looks for, beside alpha
 
 
@@ -36,26 +37,27 @@ class CompareTab:
         self._wire(tab)
 
     def _question_widgets(self) -> None:
-        gr.Markdown("**Did it help?** Every task is trained alone too: the same steps, seed and settings, measured on the same dev rows. "
-                    "Then a card tells what training together gave and cost.")
+        gr.Markdown("**Did it help?** Every task is also trained alone, with the same steps, seed and settings, and measured on the same "
+                    "dev rows. Then a card says what training together gained and what it cost.")
         self.seeds = gr.Number(1, label="Seeds", precision=0, minimum=1, maximum=MAX_SEEDS, elem_id="compare-seeds",
-                               info="So many of each run: more tell a difference from the luck of one training.")
-        self.run_button = gr.Button("Train each task of the run shown alone too", elem_id="compare-run")
+                               info="How many times each run is repeated, each time with another seed. The more, the clearer what is luck.")
+        self.shown_run = gr.HTML(elem_id="compare-shown-run")
+        self.run_button = gr.Button("Train each task of the shown run alone", elem_id="compare-run")
         self.form_button = gr.Button("Train together and alone, with the settings of the Train tab", elem_id="compare-form")
-        gr.Markdown("**What does one task cost the other?** With two tasks chosen in the Train tab: a run for each alpha.")
+        gr.Markdown("**What does one task cost the other?** Choose two tasks in the Train tab. Then there is one run for each alpha.")
         self.alphas = gr.Textbox(", ".join(map(str, DEFAULT_ALPHAS)), label="Alphas", elem_id="compare-alphas", max_length=200,
                                  info="The weight of the first task; the second has 1 - alpha.")
         self.sweep_button = gr.Button("Weight sweep", elem_id="compare-sweep")
-        gr.Markdown("**Which settings are good?** Learning rates and task weights around those of the Train tab: many candidates train a "
-                    "little, the best of them longer. Dev scores decide; the test rows are not looked at.")
+        gr.Markdown("**Which settings are good?** Learning rates and task weights near those of the Train tab are tried. Many candidates "
+                    "train for a short time, the best of them longer. It chooses by dev scores. Test rows stay untouched.")
         self.minutes = gr.Number(10, label="Minutes", minimum=0.1, maximum=MAX_MINUTES, elem_id="compare-minutes",
-                                 info="How long it may take. At least some times what one run takes.")
+                                 info="How long the search may take. Allow several times the length of one run.")
         self.search_button = gr.Button("Find good settings", elem_id="compare-search")
 
     def _answer_widgets(self) -> None:
         self.comparison_id = hidden_text("comparison-id")
         with gr.Row():
-            self.menu = gr.Dropdown([], label="Comparisons", info="Those of this browser, and those from the terminal.",
+            self.menu = gr.Dropdown([], label="Comparisons", info="Those started in this browser or in the terminal.",
                                     elem_id="comparison-menu", scale=3)
             self.resume_button = gr.Button("Resume", interactive=False, elem_id="compare-resume", min_width=90)
             self.stop_button = gr.Button("Stop", variant="stop", interactive=False, elem_id="compare-stop", min_width=90)
@@ -70,7 +72,7 @@ class CompareTab:
         self.plot = gr.LinePlot(x="step", y="score", color="series", y_lim=[0, 1], title="Score on dev", colors_in_legend=[],
                                 show_label=False, height=280, visible=False, elem_id="compare-plot")
         self.members = gr.HTML(elem_id="compare-members")
-        self.cursor = hidden_text()
+        self.cursor, self.status = hidden_text(), hidden_text()
         self.timer = gr.Timer(2.0, active=False)
 
     def _wire(self, tab: gr.Tab) -> None:
@@ -80,8 +82,9 @@ class CompareTab:
         self.form_button.click(self.compare_form, [self.seeds, *self.train.form_inputs()], begun, api_visibility="private")
         self.sweep_button.click(self.sweep, [self.alphas, *self.train.form_inputs()], begun, api_visibility="private")
         self.search_button.click(self.search, [self.minutes, *self.train.form_inputs()], begun, api_visibility="private")
-        shown = [self.state, self.resume_button, self.stop_button, self.delete_button, self.result, self.use_button, self.points, self.task,
-                 self.legend, self.plot, self.members, self.cursor]
+        gr.on([tab.select, page.run_id.change, page.told.change], self.name_run, page.run_id, self.shown_run, **quiet)
+        shown = [self.state, self.resume_button, self.stop_button, self.delete_button, self.status, self.result, self.use_button,
+                 self.points, self.task, self.legend, self.plot, self.members, self.cursor]
         look = [self.comparison_id, page.browser, self.cursor, self.task]
         self.comparison_id.change(lambda shown: gr.Timer(active=bool(shown)), self.comparison_id, self.timer, **quiet)
         gr.on([self.timer.tick, tab.select], self.poll, look, shown, **quiet)
@@ -91,20 +94,27 @@ class CompareTab:
         self.delete_button.click(self.delete, [self.comparison_id, page.browser], begun, js=CONFIRM, **quiet)
         filled = [self.train.alpha, *(self.train.settings[name] for name in USED)]
         self.use_button.click(self.use, self.comparison_id, filled, api_visibility="private")
-        self.menu.focus(lambda browser: gr.update(choices=self.choices(browser)), page.browser, self.menu, **quiet)
+        gr.on([self.menu.focus, self.status.change], lambda browser: gr.update(choices=self.choices(browser)), page.browser, self.menu,
+              **quiet)
         self.menu.input(lambda chosen, browser: (chosen, browser | {"comparison": chosen}), [self.menu, page.browser],
                         [self.comparison_id, page.browser], **quiet)
 
     # Handlers: gather, call, return
 
+    def name_run(self, run_id: str) -> str:
+        """Which run the first button is about."""
+        with suppress(MtlError):
+            return shown_run_html(open_run(self.jobs.root, run_id))
+        return ""
+
     def compare_run(self, run_id: str, browser: dict, seeds: int) -> list:
         """Train each task of the run that is shown alone too."""
         def plan() -> tuple[RunConfig, Plan]:
             if not run_id:
-                raise MtlError("No run is shown. Train one first, or choose one in the Train tab.")
+                raise MtlError("No run is shown. Train one, or choose one in the Train tab.")
             run = open_run(self.jobs.root, run_id)
             if not run.belongs_to(browser["key"]):
-                raise MtlError("This run was started in another browser; only there it can be compared.")
+                raise MtlError("This run was not started in this browser. It can be compared only where it was started.")
             return plan_for_run(run, _whole(seeds))
         return self._begin(plan, browser)
 
@@ -175,14 +185,14 @@ class CompareTab:
         try:
             seen = view.look(self.jobs, comparison_id) if comparison_id else None
         except MtlError as error:
-            return [f'<div class="mtl-status">{html.escape(str(error))}</div>', off, off, off, "", hide, hide, *_hidden(), "", ""]
+            return [f'<div class="mtl-status">{html.escape(str(error))}</div>', off, off, off, "", "", hide, hide, *_hidden(), "", ""]
         if seen is None:
-            return [view.state_html(None, 0), off, off, off, "", hide, hide, *_hidden(), "", ""]
+            return [view.state_html(None, 0), off, off, off, "", "", hide, hide, *_hidden(), "", ""]
         is_owner, is_here = seen.comparison.belongs_to(browser["key"]), self.jobs.has(comparison_id)
         head = [view.state_html(seen, self.jobs.ahead(comparison_id), self.jobs.yields_in()),
                 gr.update(interactive=view.can_resume(seen, is_owner, is_here)),
                 gr.update(interactive=view.can_stop(seen, is_owner, is_here)),
-                gr.update(interactive=is_owner and seen.history.status not in ACTIVE)]
+                gr.update(interactive=is_owner and seen.history.status not in ACTIVE), f"{comparison_id}/{seen.status}"]
         names = view.task_names(seen)
         task = task if task in names else names[0] if names else ""
         points = view.trade_off(seen)

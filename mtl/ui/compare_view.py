@@ -2,7 +2,6 @@
 that a user wrote is escaped."""
 
 import html
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,11 +17,13 @@ from mtl.jobs import Jobs
 from mtl.runs import ACTIVE, RESUMABLE, History
 from mtl.search import NOTE, best, percent, tried
 from mtl.sweep import sweep_points
-from mtl.ui.charts import HUES, plain, thin
-from mtl.ui.status import duration, waiting, yielding
+from mtl.text import isolate, many
+from mtl.ui.charts import HUES, apart, plain, thin
+from mtl.ui.status import duration, made_at, state_of, waiting, yielding
 from mtl.verdict import Card, Compared, read_card
 
 TITLES = {"alone": "Did it help?", "sweep": "Weight sweep", "search": "Good settings"}
+GONE = "The process that trained this comparison is gone. Resume goes on with the runs that are not finished."
 CURVES = ["step", "score", "series"]
 POINTS = ["first", "second", "alpha"]
 COLOURS = {"helped": "fine", "hurt": "problem", "no difference": "", "unknown": "warning"}
@@ -68,19 +69,19 @@ def look(jobs: Jobs, comparison_id: str) -> Seen:
 
 
 def comparison_choices(root: Path, key: str, shown: str) -> list[tuple[str, str]]:
-    """The owner's comparisons for a menu, newest first, and the one that is shown, whoever's it is."""
+    """The owner's comparisons with their states for a menu, newest first, and the one that is shown, whoever's it is."""
     found = {comparison.id: comparison for comparison in list_comparisons(root, key)[:50]}
     with suppress(MtlError):
         found.setdefault(shown, open_comparison(root, shown))
-    return [(comparison_name(comparison), comparison.id) for comparison in found.values()]
+    return [(f"{comparison_name(comparison)}, {state_of(comparison)}", comparison.id) for comparison in found.values()]
 
 
 def comparison_name(comparison: Comparison) -> str:
     """What was asked, of what, and when."""
-    when = time.strftime("%d %b %H:%M", time.strptime(comparison.id[:15], "%Y%m%d-%H%M%S"))
+    when = made_at(comparison.id)
     try:
         config = comparison.config
-        return f"{TITLES[comparison.plan.kind]} {config.name or describe_source(config)}, {when}"
+        return f"{TITLES[comparison.plan.kind]} {isolate(config.name or describe_source(config))}, {when}"
     except MtlError:
         return f"{when} (its plan cannot be read)"
 
@@ -91,14 +92,15 @@ def comparison_name(comparison: Comparison) -> str:
 def state_html(seen: Seen | None, ahead: int, yields_in: float | None = None) -> str:
     """State, how far it is, and what there is to say; `yields_in` as in the state of a run."""
     if seen is None:
-        return '<div class="mtl-status"><b>No comparison yet.</b> Choose a question above.</div>'
+        return '<div class="mtl-status"><b>No comparison yet.</b> Press one of the buttons under the three questions.</div>'
     shares = [_share(run) for run in seen.runs]
     done, count = sum(run is not None and run.status == "finished" for run in seen.runs), len(seen.runs)
     left = [run.seconds_left for run in seen.runs if run and run.status == "running" and run.seconds_left is not None]
-    facts = [f"{done} of {count} runs finished", f"about {duration(left[0])} left of the one in work" if left else "",
+    facts = [f"{done} of {many(count, 'run')} finished", f"about {duration(left[0])} left for the run in training" if left else "",
              waiting(ahead, yields_in) if seen.history.status == "queued" else "",
              yielding(yields_in) if seen.history.status == "running" and seen.status == "paused" else ""]
-    told = "".join(f"<div>{html.escape(told)}</div>" for told in (seen.history.message, deleted_sentence(seen)) if told)
+    message = GONE if seen.status == "interrupted" else seen.history.message
+    told = "".join(f"<div>{html.escape(told)}</div>" for told in (message, deleted_sentence(seen)) if told)
     return (f'<div class="mtl-status"><span class="mtl-badge mtl-{seen.status}">{seen.status}</span> '
             f'<b>{html.escape(comparison_name(seen.comparison))}</b>'
             f'<progress value="{sum(shares):.3f}" max="{count or 1}" aria-label="progress"></progress>'
@@ -138,15 +140,14 @@ def members_html(seen: Seen) -> str:
         name = f'<a href="?run={member.run}">{name}</a>' if run else name
         total = run.started.total_steps if run and run.started else 0
         state = run.state if run else "deleted" if member.run else "not begun"
-        rows.append([name, state, f"{run.step:,} of {total:,}" if total else "-",
-                     html.escape(_scores(run))])
+        rows.append([name, state, f"{run.step:,} of {total:,}" if total else "-", _scores(run)])
     return '<div class="mtl-report">' + table_html(["run", "state", "steps", "best on dev"], rows) + "</div>"
 
 
 def _scores(run: History | None) -> str:
     if not run or not run.started or not run.best:
         return "-"
-    return ", ".join(f"{task} {run.best.scores[task][facts['main_score']]:.1%}" for task, facts in run.started.tasks.items()
+    return ", ".join(f"{apart(task)} {run.best.scores[task][facts['main_score']]:.1%}" for task, facts in run.started.tasks.items()
                      if run.best.scores.get(task))
 
 
@@ -229,7 +230,8 @@ def card_html(card: Card) -> str:
 
 
 def _verdict(found: Compared) -> str:
-    return (f'<p class="mtl-finding mtl-{COLOURS[found.verdict] or "open"}"><b>{found.verdict}</b> {html.escape(found.sentence)}'
+    rest = html.escape(found.sentence.removeprefix(found.name))
+    return (f'<p class="mtl-finding mtl-{COLOURS[found.verdict] or "open"}"><b>{found.verdict}</b> {apart(found.name)}{rest}'
             f"{_interval_html(found)}</p>")
 
 
@@ -249,10 +251,11 @@ def sweep_html(seen: Seen) -> str:
         return ""
     rows = [[f"{point.alpha:g}", *(f"{100 * value:.1f}" for value in (point.first, point.second, point.everything_right))]
             for point in points]
-    head = ["alpha", *map(html.escape, names), "everything right"]
+    tasks, measures = zip(*(name.rsplit(" ", 1) for name in names), strict=True)
+    head = ["alpha", *(f"{apart(task)} {html.escape(measure)}" for task, measure in zip(tasks, measures, strict=True)), "everything right"]
     return (f'<div class="mtl-report"><h4>The trade-off</h4>{table_html(head, rows)}<p>Alpha is the weight of '
-            f"{html.escape(names[0].rpartition(' ')[0])}, the other task has 1 - alpha. Dev scores of one run each: small differences are "
-            "within the luck of a training.</p></div>")
+            f"{apart(tasks[0])}, the other task has 1 - alpha. These are dev scores of one run each: small differences "
+            "may be luck.</p></div>")
 
 
 def trade_off(seen: Seen) -> tuple[pd.DataFrame, tuple[str, str], dict[str, str]] | None:
@@ -271,20 +274,20 @@ def search_html(seen: Seen) -> str:
     """Every candidate's longest run so far, the best first."""
     found = tried(seen.plan, seen.runs)
     if not found:
-        return '<div class="mtl-report"><p>A short run measures how fast this machine is; then the candidates follow.</p></div>'
+        return '<div class="mtl-report"><p>First a short run measures how fast this machine is. Then the candidates follow.</p></div>'
     rows = [[str(one.number), str(one.member.rung), f"{one.member.config.max_steps:,}", percent(one),
              f"{one.member.config.learning_rate:g}", f"{one.member.config.head_learning_rate:g}", html.escape(_weights(one.member.config))]
             for one in found]
-    rounds = "; ".join(f"{count} candidates for {steps:,} steps" for count, steps in seen.plan.rungs)
+    rounds = "; ".join(f"{many(count, 'candidate')} for {many(steps, 'step')}" for count, steps in seen.plan.rungs)
     head = ["candidate", "round", "steps", "dev score", "learning rate", "head learning rate", "weights"]
-    return (f'<div class="mtl-report"><h4>Settings tried</h4><p>{rounds}; each run has a warm-up and a decay of its own.</p>'
+    return (f'<div class="mtl-report"><h4>Settings tried</h4><p>Rounds: {rounds}. Each run begins anew, with its own warm-up and decay.</p>'
             f"{table_html(head, rows)}<p>{NOTE}</p></div>")
 
 
 def _weights(config: RunConfig) -> str:
     if config.alpha is not None:
         return f"alpha {config.alpha:g}"
-    return ", ".join(f"{task} {weight:g}" for task, weight in config.weights.items()) or "-"
+    return ", ".join(f"{isolate(task)} {weight:g}" for task, weight in config.weights.items()) or "-"
 
 
 def best_settings(seen: Seen) -> RunConfig | None:

@@ -17,15 +17,17 @@ from mtl.data.rows import Table
 from mtl.errors import MtlError
 from mtl.runs import open_run
 from mtl.shorthand import parse_hub
+from mtl.text import isolate, many
 from mtl.ui import form
 from mtl.ui.data_view import FILES, assign_files, examples_html, problem_html, report_html, short_findings_html, task_table
 from mtl.ui.page import Page, hidden_text
 
 SOURCES = {"newsroom": "Newsroom", "files": "My own files", "hub": "From the Hub", "hypothetical": "Hypothetical data"}
-ABOUT = {"newsroom": "A bundled corpus of 2,400 short news sentences, written for this project: topic, sentiment and entities.",
-         "files": "One file, several named train, dev and test, or one file per task.",
+ABOUT = {"newsroom": "A bundled corpus: 2,479 rows, each a short news sentence with topic, sentiment and entities, written for this "
+                     "project. 1,867 are for training, 306 for dev and 306 for test.",
+         "files": "One file; or several with train, dev and test in their names; or one file per task.",
          "hub": "Datasets of the Hugging Face Hub. Nothing is downloaded before you have seen how large it is.",
-         "hypothetical": "Sentences made from a seed, to see how it works. A score on them says nothing about real text."}
+         "hypothetical": "Rows of sentences made from a seed, to see how training works. A score on them says nothing about real text."}
 ANY = "Any other"
 SHOWN_COLUMNS = 16
 
@@ -40,7 +42,7 @@ class DataPanel:
                                    info=ABOUT["newsroom"])
             self.labels = gr.Radio(["learnable", "random"], value="learnable", label="Their labels", elem_id="hypothetical-labels",
                                    info=RunConfig.model_fields["hypothetical_labels"].description, visible=False)
-            self.rows = gr.Number(1200, precision=0, label="How many sentences", elem_id="rows", visible=False)
+            self.rows = gr.Number(1200, precision=0, label="How many rows", elem_id="rows", visible=False)
             self.files = gr.File(file_count="multiple", visible=False, elem_id="files", height=160,
                                  label="CSV, TSV, JSONL, JSON, CoNLL, marked text, Parquet")
             with gr.Column(visible=False) as self.hub_column:
@@ -149,7 +151,7 @@ class DataPanel:
                                   self.jobs.root / "hub", lambda what, share: progress(share, desc=what))
         except MtlError as error:
             return ["", str(error)]
-        return [pinned, f"Downloaded: {describe_source(config)}."]
+        return [pinned, f"Downloaded: {isolate(describe_source(config))}."]
 
     def _specs(self, pinned: str) -> tuple[HubSpec, ...]:
         if not pinned:
@@ -194,11 +196,12 @@ class DataPanel:
               names_before: str, told: str) -> list:
         table, where = read_table(config, Path(), folder, tell), describe_source(config)
         specs = choose_tasks(table, table.tasks, where)
-        parts = [f"{where}: {len(table.rows):,} rows."]
-        parts += [f"{split}: {', '.join(Path(file).name for file in files)}." for split in ("dev", "test")
+        has_dev = config.source == "newsroom" or bool(config.dev_files)
+        parts = [f"{isolate(where)}: {many(len(table.rows), 'training row' if has_dev else 'row')}."]
+        parts += [f"{split}: {', '.join(isolate(Path(file).name) for file in files)}." for split in ("dev", "test")
                   if (files := getattr(config, f"{split}_files"))]
-        if config.source in ("files", "hub") and not config.dev_files:
-            parts.append("No dev file: one row in ten is kept aside to measure on.")
+        if not has_dev and config.source != "hypothetical":
+            parts.append("No dev file: a share of these rows (Dev share) is kept aside to measure on.")
         try:
             dataset = load(config.model_copy(update={"tasks": tuple(specs[:MAX_TASKS])}), Path(), folder, tell, table)
             report = make_report(dataset, max_length, bundled_subwords(), tell)

@@ -13,7 +13,8 @@ from mtl.data.findings import Finding
 from mtl.data.report import Lengths, Report
 from mtl.data.rows import Row, Table, Value, count_all
 from mtl.errors import MtlError
-from mtl.ui.charts import colours
+from mtl.text import isolate, many
+from mtl.ui.charts import apart, colours
 
 FILES = ("train_files", "dev_files", "test_files")
 SHOWN_LABELS = 40  # of a task, in the report
@@ -41,7 +42,7 @@ def task_table(table: Table, specs: Sequence[TaskSpec]) -> pd.DataFrame:
             labelled[name] += row.values.get(name) is not None
     rows = []
     for spec in specs:
-        most = ", ".join(f"{label} ({count})" for label, count in counts[spec.name].most_common(5))
+        most = ", ".join(f"{isolate(label)} ({count:,})" for label, count in counts[spec.name].most_common(5))
         more = ", ..." if len(counts[spec.name]) > 5 else ""
         rows.append([spec.name, spec.kind, f"{labelled[spec.name]:,} of {len(table.rows):,}", f"{len(counts[spec.name])}: {most}{more}"])
     return pd.DataFrame(rows, columns=["task", "kind", "labelled rows", "labels"])
@@ -67,7 +68,7 @@ def short_findings_html(report: Report) -> str:
     """What should be seen before training, and where the rest is."""
     grave = [finding for finding in report.findings if finding.severity != "note"]
     rest = len(report.findings) - len(grave)
-    notes = f"{rest} more note{'s' * (rest != 1)} there." if rest else ""
+    notes = f"There {'is' if rest == 1 else 'are'} {many(rest, 'more note')} there." if rest else ""
     fine = "" if grave else '<p class="mtl-finding mtl-fine">Nothing that would harm training was found.</p>'
     return ('<div class="mtl-report">' + fine + "".join(map(_finding, grave))
             + f"<p>The whole report, and some rows as they were understood, are in the Data tab. {notes}</p></div>")
@@ -89,7 +90,7 @@ def _coverage(report: Report, specs: Sequence[TaskSpec]) -> str:
                                               for part in report.coverage if part.rows])
     train = report.coverage[0]
     mixed = "" if len(train.combinations) < 2 else "<p>" + "; ".join(
-        f"{html.escape(names)}: {count:,}" for names, count in train.combinations.items()) + " training rows.</p>"
+        f"{apart(names)}: {many(count, 'training row')}" for names, count in train.combinations.items()) + ".</p>"
     return f"<h4>Rows, and how many are labelled for each task</h4>{grid}{mixed}"
 
 
@@ -99,25 +100,26 @@ def _labels(spec: TaskSpec, report: Report) -> str:
     more = f"<p>and {len(counts) - SHOWN_LABELS} more.</p>" if len(counts) > SHOWN_LABELS else ""
     what = "label" if spec.kind == "classification" else "entity type"
     is_open = " open" * (len(counts) <= 10)
-    return f"<details{is_open}><summary>{html.escape(spec.name)}: {len(counts)} {what}{'s' * (len(counts) != 1)}</summary>" + table_html(
+    return f"<details{is_open}><summary>{apart(spec.name)}: {many(len(counts), what)}</summary>" + table_html(
         [what, "train", "dev", "test", "for example"], rows) + more + "</details>"
 
 
 def _lengths(lengths: Lengths) -> str:
     top = max(lengths.counts, default=0) or 1
-    bars = "".join(f'<i style="height:{100 * count / top:.0f}%" title="{low} to {high - 1} subwords: {count:,}"></i>'
+    bars = "".join(f'<i style="height:{100 * count / top:.0f}%" title="{low} to {high - 1} subwords: {many(count, "row")}"></i>'
                    for count, low, high in zip(lengths.counts, lengths.edges, lengths.edges[1:], strict=False))
     sample = f" (of a sample of {lengths.measured:,})" if lengths.measured < lengths.rows else ""
-    cut = (f"{lengths.rows_cut:,} are cut at {lengths.max_length}, which loses {lengths.entities_lost:,} of {lengths.entities:,} entities"
+    lost = f", which loses {lengths.entities_lost:,} of {many(lengths.entities, 'entity')}" if lengths.entities else ""
+    cut = (f"{many(lengths.rows_cut, 'row', 'is')} cut at {lengths.max_length}{lost}"
            if lengths.rows_cut else f"none is cut at {lengths.max_length}")
-    return (f'<h4>Subwords per training sentence{sample}</h4><div class="mtl-bars">{bars}</div><p>At most {lengths.longest}; '
+    return (f'<h4>Subwords per training row{sample}</h4><div class="mtl-bars">{bars}</div><p>The longest has {lengths.longest:,}; '
             f"half have at most {lengths.median}, 95 % at most {lengths.percentile_95}; {cut}.</p>")
 
 
 def table_html(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of plain cells that scrolls sideways where it is too wide."""
-    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    top = "".join(f"<th>{apart(cell)}</th>" for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{apart(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f'<div class="mtl-scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
@@ -127,10 +129,10 @@ def examples_html(rows: Iterable[Row], specs: Sequence[TaskSpec], labels: dict[s
 
 
 def _example(row: Row, specs: Sequence[TaskSpec], labels: dict[str, Sequence[str]]) -> str:
-    parts = [f"<span>{html.escape(spec.name)}: <b>{html.escape(show_value(row.values.get(spec.name)))}</b></span>" for spec in specs
+    parts = [f"<span>{apart(spec.name)}: <b>{apart(show_value(row.values.get(spec.name)))}</b></span>" for spec in specs
              if spec.kind == "classification" or row.values.get(spec.name) is None]
     tagged = [(spec, row.values[spec.name]) for spec in specs if spec.kind == "tagging" and row.values.get(spec.name) is not None]
-    texts = [marked_html(row.text, value, colours(labels.get(spec.name, ()))) for spec, value in tagged] or [html.escape(row.text)]
+    texts = [marked_html(row.text, value, colours(labels.get(spec.name, ()))) for spec, value in tagged] or [apart(row.text)]
     return f'<div class="mtl-row">{"<br>".join(texts)}<div>{" ".join(parts)}</div></div>'
 
 
@@ -138,10 +140,10 @@ def marked_html(text: str, spans: Value, colour: dict[str, str]) -> str:
     """`text` with its entities marked in the colours of their labels."""
     made, end = [], 0
     for span in spans or ():
-        words, label, hue = html.escape(text[span.start:span.end]), html.escape(span.label), colour.get(span.label, "gray")
+        words, label, hue = html.escape(text[span.start:span.end]), apart(span.label), colour.get(span.label, "gray")
         made += [html.escape(text[end:span.start]), f'<mark style="--c:{hue}">{words}<sub>{label}</sub></mark>']
         end = span.end
-    return "".join([*made, html.escape(text[end:])])
+    return "<bdi>" + "".join([*made, html.escape(text[end:])]) + "</bdi>"  # laid out in the text's own direction
 
 
 def show_value(value: Value) -> str:

@@ -13,7 +13,8 @@ from mtl.events import Diagnosed
 from mtl.methods import METHODS, SAMPLINGS_FOR
 from mtl.runs import History
 from mtl.sampling import outlook
-from mtl.ui.charts import HUES, PlotData, curves, line_data, plain, thin
+from mtl.text import isolate, many
+from mtl.ui.charts import HUES, PlotData, apart, curves, line_data, plain, thin
 
 COLUMNS, CELLS = 60, 180  # of the heat map: at most so many columns, and about so many cells in all
 MOST, PLOT_BYTES = 150, 13_000  # points per series of these plots, and what each may carry
@@ -26,28 +27,31 @@ NORM_COLUMNS, WEIGHT_COLUMNS = ["step", "norm", "series"], ["step", "weight", "s
 def reading(diagnoses: list[Diagnosed], balancing: str) -> str:
     """What the looks say, in a sentence or three, for somebody who has never seen a gradient."""
     if not diagnoses:
-        return "Nothing was looked at yet."
+        return "No gradients were compared yet."
     cosines = _cosines(diagnoses)
     counts = (~np.isnan(cosines)).sum(0)
     if not counts.any():
         return "The gradients were too small to compare."
     against = (cosines < AGAINST).sum(0) / np.maximum(counts, 1)  # NaN is below nothing
-    worst, share = diagnoses[0].cosines[against.argmax()], against.max()
-    looks = f"{len(diagnoses)} look{'s' * (len(diagnoses) != 1)}"
+    (one, other, _), share = diagnoses[0].cosines[against.argmax()], against.max()
+    worst = f"{isolate(one)} and {isolate(other)}"
+    looks = many(len(diagnoses), "look")
     is_gradient = METHODS[balancing].is_gradient
     if share < RARELY:
         words = "The tasks rarely disagree" + (": this gradient method changes little; 'equal' would do." if is_gradient
                                                else ": a gradient method would change little.")
     elif share < OFTEN:
-        words = f"{worst[0]} and {worst[1]} sometimes disagree (in {share:.0%} of {looks}): small batches alone can do that."
+        words = f"{worst} sometimes disagree (in {share:.0%} of {looks}): small batches alone can do that."
     else:
-        words = f"{worst[0]} and {worst[1]} often disagree (in {share:.0%} of {looks})" + (
-            "." if is_gradient else ": PCGrad or UPGrad may be worth a try, and 'Did it help?' tells whether they belong together.")
+        words = f"{worst} often disagree (in {share:.0%} of {looks})" + (
+            "." if is_gradient else ": PCGrad or UPGrad may be worth a try. 'Did it help?' in the Compare tab tells whether training these "
+            "tasks together helps.")
     norms = {task: median([look.norms[task] for look in diagnoses]) for task in diagnoses[0].norms}
     longest, shortest = max(norms, key=norms.get), min(norms, key=norms.get)
     if norms[shortest] > 0 and norms[longest] / norms[shortest] >= LONGER:
-        words += (f" The gradient of {longest} is {norms[longest] / norms[shortest]:.0f} times as long as that of {shortest}: the encoder "
-                  f"listens mostly to {longest}. A larger loss weight for {shortest} would change that.")
+        long, short = isolate(longest), isolate(shortest)
+        words += (f" The gradient of {long} is {norms[longest] / norms[shortest]:.0f} times as long as that of {short}: the encoder "
+                  f"learns mostly from {long}. A larger loss weight for {short} would change that.")
     return words
 
 
@@ -56,14 +60,15 @@ def insight_html(history: History, balancing: str) -> str:
     if not history.started:
         return ""
     if len(history.started.tasks) < 2:
-        return "<p>One task has nobody to get along with.</p>"
+        return "<p>This run has one task. Gradients are compared where there are several.</p>"
     if not history.diagnoses:
-        return "<p>The tasks' gradients are compared every few steps, if 'Diagnose every' is above 0 and the encoder is trained.</p>"
+        return "<p>No gradients were compared yet. They are if 'Diagnose every' is above 0 and the encoder is trained.</p>"
     cosines, looks, pairs = _cosines(history.diagnoses), len(history.diagnoses), history.diagnoses[0].cosines
     edges = np.linspace(0, looks, 1 + min(COLUMNS, max(1, CELLS // len(pairs)), looks)).astype(int)
     steps = [history.diagnoses[edge - 1].step for edge in edges[1:]]
     means, whole = _means(cosines, edges[:-1]), _means(cosines, [0])[0]
-    rows = "".join(_heat_row(f"{one} and {other}", steps, means[:, place], whole[place]) for place, (one, other, _) in enumerate(pairs))
+    rows = "".join(_heat_row(f"{apart(one)} and {apart(other)}", steps, means[:, place], whole[place])
+                   for place, (one, other, _) in enumerate(pairs))
     first, last = history.diagnoses[0].step, history.diagnoses[-1].step
     return (f'<div class="mtl-report"><p>{html.escape(reading(history.diagnoses, balancing))}</p>'
             f"<p><b>Do their gradients point the same way?</b> Steps {first:,} to {last:,}; on the encoder's last layer. "
@@ -84,7 +89,7 @@ def _means(cosines: np.ndarray, starts: Sequence[int]) -> np.ndarray:
 
 
 def _heat_row(name: str, steps: list[int], cosines: np.ndarray, mean: float) -> str:
-    """One pair: a cell for each of `steps`, the last one of those whose mean it shows."""
+    """One pair, whose `name` is HTML: a cell for each of `steps`, the last one of those whose mean it shows."""
     cells = []
     for step, cosine in zip(steps, cosines.tolist(), strict=True):
         if math.isnan(cosine):
@@ -94,7 +99,7 @@ def _heat_row(name: str, steps: list[int], cosines: np.ndarray, mean: float) -> 
         cells.append(f'<i style="background:{colour};opacity:{0.12 + 0.88 * min(1, 2 * abs(cosine)):.2f}" '
                      f'title="step {step:,}: cosine {cosine:+.2f}"></i>')
     told = "-" if math.isnan(mean) else f"{mean:+.2f}"
-    return f"<b>{html.escape(name)}</b><span>{''.join(cells)}</span><small>mean {told}</small>"
+    return f"<b>{name}</b><span>{''.join(cells)}</span><small>mean {told}</small>"
 
 
 def norm_lines(history: History) -> PlotData:
@@ -139,6 +144,6 @@ def outlook_html(patterns: list[tuple[list[str], int]], tasks: list[str], sampli
     for task, first in seen.first.items():
         last = seen.last[task]
         then = f" at first, {last / seen.steps:.1f} and {last:,} at the end" if first != last else ""
-        told.append(f"<b>{html.escape(task)}</b> {first / seen.steps:.1f} a step and {first:,} an epoch{then}")
-    return (f'<div class="mtl-report"><p>{step_rows:,} rows a step, {seen.steps:,} steps an epoch. Of them with a label that is used: '
+        told.append(f"<b>{apart(task)}</b> {first / seen.steps:.1f} a step and {first:,} an epoch{then}")
+    return (f'<div class="mtl-report"><p>{many(step_rows, "row")} a step, {many(seen.steps, "step")} an epoch. Rows that teach each task: '
             + "; ".join(told) + ".</p></div>")

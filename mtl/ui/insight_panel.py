@@ -73,7 +73,7 @@ class InsightPanel:
         """A text that is another whenever there is something to do: with every look at the gradients, not with every step."""
         history = self._history(run_id)
         if cursor and not cursor.startswith(run_id):
-            return f"not {cursor}"  # is shown any more
+            return f"not {cursor}"  # another run is shown: this makes the panel draw it
         return self._news(run_id, history) if history else ""
 
     def _news(self, run_id: str, history: History) -> str:

@@ -17,10 +17,11 @@ from mtl.config import MAX_TASKS
 from mtl.errors import MtlError
 from mtl.jobs import Jobs
 from mtl.runs import STARTER_NAME, list_runs, open_run, open_starter, starter_folder
+from mtl.text import is_right_to_left
 from mtl.ui.charts import colours
 from mtl.ui.messages import Said
 from mtl.ui.page import Page
-from mtl.ui.status import run_name
+from mtl.ui.status import run_name, state_of
 
 if TYPE_CHECKING:
     from mtl.prediction import Predicted, Predictor
@@ -55,10 +56,10 @@ def model_choices(jobs: Jobs, key: str, shown: str) -> list[tuple[str, str]]:
         runs = {shown: open_run(jobs.root, shown)} | runs
     choices = []
     for run_id, run in runs.items():
-        name, saved = run_name(run), {checkpoint: saved_step(run.folder / checkpoint) for checkpoint in (BEST, LAST)}
+        name, saved = f"{run_name(run)}, {state_of(run)}", {checkpoint: saved_step(run.folder / checkpoint) for checkpoint in (BEST, LAST)}
         if jobs.is_live(run_id):
             choices.append((f"{name}: live weights", f"{run_id}/{LIVE}"))
-        choices += [(f"{name}: {checkpoint} (step {step})", f"{run_id}/{checkpoint}") for checkpoint, step in saved.items()
+        choices += [(f"{name}: {checkpoint} (step {step:,})", f"{run_id}/{checkpoint}") for checkpoint, step in saved.items()
                     if step is not None]
     return choices + [("Starter model (newsroom)", STARTER_NAME)] * starter_folder().is_dir()
 
@@ -81,7 +82,7 @@ def find_predictor(jobs: Jobs, choice: str, device: str) -> tuple[Predictor, str
         snapshot = jobs.snapshot(run_id)
         return snapshot.predictor.on(device), f"live weights of step {snapshot.step:,}, {time.time() - snapshot.time:.0f} s old"
     if name not in (BEST, LAST) or not (run.folder / name / MANIFEST).is_file():
-        raise MtlError("This checkpoint is not there (yet). Choose another model.")
+        raise MtlError("This run has no such checkpoint now. Choose another model.")
     return _load(run.folder / name, _stamp(run.folder / name), device), f"checkpoint '{name}'"
 
 
@@ -93,8 +94,8 @@ def _stamp(checkpoint: Path) -> float:
 
 def describe(predicted: Predicted, source: str, how: str, milliseconds: float) -> str:
     """One line under the answer."""
-    cut = "" if predicted.cut_at is None else (f" The text is longer than the model reads: from character {predicted.cut_at:,} on "
-                                               "nothing was looked at.")
+    cut = "" if predicted.cut_at is None else (f" The text is longer than the model can read: from character {predicted.cut_at:,} on it "
+                                               "was not read.")
     return f"{source}; {how}; {milliseconds:.1f} ms for all tasks.{cut}"
 
 
@@ -113,8 +114,8 @@ class PredictTab:
     def __init__(self, page: Page, tab: gr.Tab) -> None:
         self.page, self.jobs = page, page.jobs
         with gr.Row():
-            self.model = gr.Dropdown([], label="Model", allow_custom_value=True, elem_id="model", scale=3,
-                                     info="Live weights can be asked while the run still trains; it is not disturbed.")
+            self.model = gr.Dropdown([], label="Model", allow_custom_value=True, elem_id="model", scale=3, min_width=300,
+                                     info="Live weights are those of a run that still trains. Asking does not disturb it.")
             self.device = gr.Radio(["auto", "cpu"], value="auto", label="Device", scale=1, info="Where the answer is computed.")
         self.text = gr.Textbox(label="Text", lines=1, max_lines=8, elem_id="text", placeholder="Type a sentence, then press Enter")
         with gr.Row():
@@ -136,6 +137,7 @@ class PredictTab:
         ask = [self.model, self.device, self.text]
         gr.on([tab.select, self.model.focus, page.run_id.change], self.list_models, [page.browser, page.run_id, self.model], self.model,
               **page.quiet)
+        page.told.change(self.keep_model, [page.browser, page.run_id, self.model], self.model, **page.quiet)
         tab.select(self.list_devices, None, self.device, **page.quiet)
         gr.on([self.button.click, self.text.submit], self.predict, ask, outputs, concurrency_id="predict", concurrency_limit=2,
               trigger_mode="always_last", **page.unseen)
@@ -148,6 +150,11 @@ class PredictTab:
         values = [value for _, value in choices]
         keep = chosen in values and (not run_id or chosen.startswith(run_id))
         return gr.update(choices=choices, value=chosen if keep else values[0] if values else None)
+
+    def keep_model(self, browser: dict, run_id: str, chosen: str) -> dict:
+        """The menu with the states of now; the choice stays."""
+        choices = model_choices(self.jobs, browser["key"], run_id)
+        return gr.update(choices=choices) if chosen in [value for _, value in choices] else gr.skip()
 
     def list_devices(self) -> dict:
         """With the GPU, if there is one."""
@@ -189,7 +196,8 @@ class PredictTab:
             if isinstance(answer, Tagged):
                 labels = predictor.model.tasks[name].spec.labels
                 pieces = highlighted(predicted.text, answer)
-                tagged.append(gr.HighlightedText(value=pieces, color_map=colours(labels), label=name, visible=True))
+                tagged.append(gr.HighlightedText(value=pieces, color_map=colours(labels), label=name, visible=True,
+                                                 rtl=is_right_to_left(predicted.text)))
             else:
                 classified.append(gr.Label(value=answer.probabilities, label=name, visible=True))
         return [*tagged, *[gr.update(visible=False, value=None)] * (MAX_TASKS - len(tagged)),

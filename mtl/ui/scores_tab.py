@@ -13,9 +13,10 @@ from mtl.runs import Run, open_run
 from mtl.ui.data_view import problem_html
 from mtl.ui.page import Page, hidden_text
 from mtl.ui.scores_view import NOT_YOURS, measured_html, why_not_dev, why_not_test
+from mtl.ui.status import shown_run_html, state_of
 
-CONFIRM = ("The test rows are measured once. Choose the run by its dev scores first: whoever looks at test scores and then changes "
-           "something does not know any more how good the model is on new text. Measure now?")
+CONFIRM = ("The test rows are measured only once. Choose the run by its dev scores first: if you look at test scores and then change "
+           "something, they no longer tell how good the model is on new text. Measure now?")
 
 
 # Pure functions of what is on disk
@@ -35,8 +36,8 @@ def scores_state(jobs: Jobs, run_id: str, key: str) -> tuple[str, str, str, str]
         why = why_not_dev(history), why_not_test(run, history, run.belongs_to(key), test)
     except MtlError as error:  # its settings cannot be read
         why = str(error), str(error)
-    now = repr([run_id, *why, *((look.time, look.is_of(run)) for look in looks)])
-    return *why, "".join(measured_html(run, look, labels) for look in looks), now
+    now = repr([run_id, state_of(run), *why, *((look.time, look.is_of(run)) for look in looks)])
+    return *why, shown_run_html(run) + "".join(measured_html(run, look, labels) for look in looks), now
 
 
 def _read(run: Run, split: str) -> Measured | None:

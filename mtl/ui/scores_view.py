@@ -9,14 +9,15 @@ from mtl.bootstrap import Interval
 from mtl.examine import Mistake, SpanErrors, TaskReport
 from mtl.measuring import DEV, TEST, Measured, has_test_rows
 from mtl.runs import ACTIVE, History, Run
-from mtl.ui.charts import colours
+from mtl.text import isolate, many, shorten
+from mtl.ui.charts import apart, colours
 from mtl.ui.data_view import marked_html, table_html
 
 CLASSES = 20  # of a confusion matrix that is shown
 SHORT = 30  # characters of a label in it
 SORTS = {"right": ("right", "#15803d"), "wrong_type": ("wrong type", "#a16207"), "wrong_boundary": ("wrong boundary", "#2563eb"),
          "wrong_both": ("wrong type and boundary", "#7e22ce"), "missed": ("missed", "#b91c1c"), "invented": ("invented", "#64748b")}
-NOT_YOURS = "This run was started in another browser; only there its test rows can be measured."
+NOT_YOURS = "This run was not started in this browser. Its test rows can be measured only where it was started."
 Labels = dict[str, Sequence[str]]  # of every task, in the order that gives them their colours
 
 
@@ -24,7 +25,10 @@ def why_not_dev(history: History | None) -> str:
     """Why the dev rows cannot be looked at now; empty if they can."""
     if history is None:
         return "Start a run, or choose one in the Train tab."
-    return "" if "best" in history.checkpoints else "There is no checkpoint yet: the first look at dev makes one."
+    if "best" in history.checkpoints:
+        return ""
+    return ("There is no checkpoint yet. The first evaluation on dev makes one." if history.status in ACTIVE else
+            "This run saved no checkpoint, so there is nothing to measure.")
 
 
 def why_not_test(run: Run | None, history: History | None, is_owner: bool, measured: Measured | None) -> str:
@@ -32,23 +36,23 @@ def why_not_test(run: Run | None, history: History | None, is_owner: bool, measu
     if run is None or history is None:
         return why_not_dev(history)
     if measured:
-        went_on = ("" if measured.is_of(run) else " Since then the run went on, to another checkpoint: these scores are not its own. "
-                   f"python -m mtl evaluate {run.id} --split test --again measures once more.")
-        return f"The test rows were measured, on {measured.when}. They are not answered again.{went_on}"
+        went_on = ("" if measured.is_of(run) else " Since then the run went on and has another best checkpoint, of which these are not the "
+                   f"scores. To measure once more, in the terminal: python -m mtl evaluate {run.id} --split test --again")
+        return f"The test rows were measured on {measured.when}. They are measured only once.{went_on}"
     if not has_test_rows(run.config):
         return "This run has no test rows."
     if history.status in ACTIVE:
-        return f"The run is {history.status}. The test rows are measured once, when it is over."
+        return f"This run is {history.status}. Its test rows can be measured when it is over."
     return why_not_dev(history) or ("" if is_owner else NOT_YOURS)
 
 
 def measured_html(run: Run, measured: Measured, labels: Labels) -> str:
     """One look at a split, as a block that can be folded."""
     report, name = measured.report, {DEV: "Dev rows", TEST: "Test rows"}[measured.split]
-    took = f"{measured.seconds:.1f} s" + (f", {measured.how}" if measured.how else "")
-    facts = (f"{report.rows:,} rows; checkpoint '{measured.checkpoint}' of step {measured.step:,}; {measured.when}, {took}. The bars are "
-             "95 % intervals: so much the scores would change with other rows of the same kind.")
-    warnings = [] if measured.is_of(run) else ["The run has gone on: its best checkpoint is another one now."]
+    took = f"{measured.seconds:.1f} s" + (f" ({measured.how})" if measured.how else "")
+    facts = (f"{many(report.rows, 'row')}; checkpoint '{measured.checkpoint}' of step {measured.step:,}; measured on {measured.when} "
+             f"in {took}. The bars are 95 % intervals: on other rows of this kind the scores would differ by as much.")
+    warnings = [] if measured.is_of(run) else ["The run went on and has another best checkpoint now. Measure again to have its scores."]
     if measured.split == TEST and measured.times > 1:
         warnings.append(f"These rows have been measured {measured.times} times: the scores are better than new text will give.")
     noted = "".join(f'<p class="mtl-finding mtl-warning">{html.escape(warning)}</p>' for warning in warnings)
@@ -65,7 +69,7 @@ def _overview(measured: Measured) -> str:
 
 def _score_row(name: str, measure: str, main: Interval | None, scores: dict[str, float]) -> str:
     others = ", ".join(f"{other.replace('_', ' ')} {value:.1%}" for other, value in scores.items() if other != measure)
-    cells = [html.escape(name), measure.replace("_", " ")]
+    cells = [apart(name), measure.replace("_", " ")]
     if main is None:
         cells += ["-", "not labelled in these rows" if not scores else "-", ""]
     else:
@@ -83,7 +87,8 @@ def _task(task: TaskReport, labels: Sequence[str]) -> str:
                        [[line.label, f"{line.precision:.1%}", f"{line.recall:.1%}", f"{line.f1:.1%}", f"{line.support:,}"]
                         for line in task.labels])
     details = _errors(task.errors) if task.errors else _confusion(task)
-    return (f"<h4>{html.escape(task.name)}: {task.wrong:,} of {task.rows:,} rows not right</h4>{details}"
+    wrong = f"{task.wrong:,} of {many(task.rows, 'row')} {'is' if task.wrong == 1 else 'are'} not right"
+    return (f"<h4>{apart(task.name)}: {wrong}</h4>{details}"
             f"<details{' open' * (len(task.labels) <= CLASSES)}><summary>Every {what}</summary>{table}</details>"
             + _mistakes(task, colours(labels or sorted(line.label for line in task.labels))))
 
@@ -94,7 +99,7 @@ def _task(task: TaskReport, labels: Sequence[str]) -> str:
 def _confusion(task: TaskReport) -> str:
     """The matrix of the most confused classes, a row per gold label, shaded by the share of the row."""
     shown = _most_confused(task)
-    head = "".join(f'<th title="{html.escape(label)}"><span>{html.escape(label[:SHORT])}</span></th>' for label in shown)
+    head = "".join(f'<th title="{html.escape(label)}"><span>{apart(shorten(label, SHORT))}</span></th>' for label in shown)
     is_cut = len(shown) < len(task.labels)
     rows = []
     for gold in shown:
@@ -102,8 +107,8 @@ def _confusion(task: TaskReport) -> str:
         total = sum(made.values())
         cells = "".join(_cell(gold, guess, made.get(guess, 0), total) for guess in shown)
         other = f"<td>{total - sum(made.get(guess, 0) for guess in shown) or ''}</td>" * is_cut
-        rows.append(f"<tr><th>{html.escape(gold[:SHORT])}</th>{cells}{other}</tr>")
-    note = f"<p>The {len(shown)} most confused of {len(task.labels)} classes.</p>" * is_cut
+        rows.append(f'<tr><th title="{html.escape(gold)}">{apart(shorten(gold, SHORT))}</th>{cells}{other}</tr>')
+    note = f"<p>Shown are the {len(shown)} most confused of {len(task.labels):,} classes.</p>" * is_cut
     return (f'{note}<div class="mtl-scroll"><table class="mtl-confusion"><thead><tr><th>gold (down), predicted (across)</th>{head}'
             f"{'<th><span>others</span></th>' * is_cut}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>")
 
@@ -125,7 +130,7 @@ def _most_confused(task: TaskReport) -> list[str]:
 def _cell(gold: str, guess: str, count: int, total: int) -> str:
     if not count:
         return "<td></td>"
-    title = html.escape(f"{gold}, predicted {guess}: {count} of {total}")
+    title = html.escape(f"{isolate(gold)}, predicted {isolate(guess)}: {count:,} of {total:,}")
     return f'<td class="{"mtl-hit" if gold == guess else "mtl-miss"}" style="--s:{60 * count / total:.0f}%" title="{title}">{count:,}</td>'
 
 
@@ -137,7 +142,8 @@ def _errors(errors: SpanErrors) -> str:
     legend = "".join(f'<span><i style="background:{colour}"></i>{name} {getattr(errors, field):,}</span>'
                      for field, (name, colour) in SORTS.items())
     return (f'<div class="mtl-stack">{bar}</div><div class="mtl-legend">{legend}</div>'
-            "<p>All but the invented are the entities of the data; all but the missed are those that the model predicted.</p>")
+            "<p>Every entity of the data and every predicted one is counted. Missed ones are only in the data, invented ones are only "
+            "predicted.</p>")
 
 
 # Mistakes
@@ -146,15 +152,16 @@ def _errors(errors: SpanErrors) -> str:
 def _mistakes(task: TaskReport, colour: dict[str, str]) -> str:
     if not task.mistakes:
         return ""
-    count = f"The {len(task.mistakes)} worst of {task.wrong:,} rows" if len(task.mistakes) < task.wrong else f"All {task.wrong:,} rows"
-    return (f"<details><summary>{count} that are not right, the surest mistakes first</summary>"
+    count = f"{len(task.mistakes)} of " * (len(task.mistakes) < task.wrong) + many(task.wrong, "row")
+    verb = "is" if task.wrong == 1 else "are"
+    return (f"<details><summary>{count} that {verb} not right, those first of which the model was surest</summary>"
             + "".join(_mistake(mistake, colour) for mistake in task.mistakes) + "</details>")
 
 
 def _mistake(mistake: Mistake, colour: dict[str, str]) -> str:
     sure = f" ({mistake.sure:.0%} sure)" if mistake.sure else ""
     if isinstance(mistake.gold, str):
-        return (f'<div class="mtl-row">{html.escape(mistake.text)}<div><span>gold: <b>{html.escape(mistake.gold)}</b></span>'
-                f"<span>predicted: <b>{html.escape(str(mistake.predicted))}</b>{sure}</span></div></div>")
+        return (f'<div class="mtl-row">{apart(mistake.text)}<div><span>gold: <b>{apart(mistake.gold)}</b></span>'
+                f"<span>predicted: <b>{apart(str(mistake.predicted))}</b>{sure}</span></div></div>")
     return (f'<div class="mtl-row"><div>gold</div>{marked_html(mistake.text, mistake.gold, colour)}'
             f"<div>predicted{sure}</div>{marked_html(mistake.text, mistake.predicted, colour)}</div>")

@@ -4,6 +4,7 @@ computes, and no page is needed for a run to go on."""
 import html
 import itertools
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ from mtl.data.settle import settle
 from mtl.errors import MtlError
 from mtl.measuring import measured_at
 from mtl.runs import History, open_run
+from mtl.text import isolate
 from mtl.ui import charts, form
 from mtl.ui.data_panel import DataPanel
 from mtl.ui.insight_panel import InsightPanel, SettingsPanel
 from mtl.ui.page import Page, hidden_text
-from mtl.ui.status import Buttons, legend_html, run_choices, run_name, status_html
+from mtl.ui.status import Buttons, legend_html, run_choices, run_name, status_html, who_may
 
 TOLD = "/told/"  # between what happened and the steps, in the news of a run
 EARLY, REDRAWN = 5, 3  # steps that are each drawn at once; seconds of training that are drawn together from then on
@@ -27,8 +29,8 @@ BASIC, MORE = form.fields(basic=True), form.fields(basic=False)
 
 
 def news(run_id: str, history: History) -> str:
-    """A text that is another whenever there is more to show: every step at first, and then, for to draw takes a browser long, what every
-    `REDRAWN` seconds of training have brought."""
+    """A text that changes whenever the plots are to be drawn again: at every step at first, then every `REDRAWN` seconds of training, since
+    drawing takes a browser long."""
     drawn = str(history.step)
     if history.status == "running" and len(history.steps) > EARLY:
         drawn = f"{history.steps[-1].seconds // REDRAWN:.0f} x {REDRAWN} s"
@@ -52,9 +54,9 @@ class TrainTab:
 
     def _setting_widgets(self) -> None:
         gr.Markdown("**3. Settings**")
-        with gr.Row():
+        with gr.Row(elem_classes="mtl-settings"):
             basic = {name: form.make_widget(name) for name in BASIC}
-        with gr.Accordion("More settings", open=False), gr.Row():
+        with gr.Accordion("More settings", open=False), gr.Row(elem_classes="mtl-settings"):
             more = {name: form.make_widget(name) for name in MORE}
         self.settings = basic | more
         self.told = SettingsPanel(self.page)
@@ -73,15 +75,15 @@ class TrainTab:
         self.score_legend = gr.HTML(elem_id="score-legend")
         self.score_plot = gr.LinePlot(y="score", title="Scores on dev", y_lim=[0, 1], elem_id="score-plot", **plot)
         self.smoothing = gr.Slider(0, 0.95, 0.6, step=0.05, label="Smoothing of the training loss",
-                                   info="0 shows it as it is; dev losses and scores are never smoothed.")
+                                   info="0 shows it as it is. Dev losses and scores are never smoothed.")
         self.table = gr.Dataframe(label="Last values", headers=charts.LAST_COLUMNS, interactive=False, wrap=True, elem_id="last-values",
                                   column_widths=["100px", "115px", "95px", "95px", "300px"])
         self.insight = InsightPanel(self.page)
         self.log = gr.Textbox(label="Log, newest first", lines=8, max_lines=8, interactive=False, elem_id="log", autoscroll=False)
         self.link = gr.Textbox(label="Link to this run", interactive=False, buttons=["copy"], elem_id="link",
-                               info="Whoever has it can watch; only this browser can pause, stop or delete.")
+                               info=who_may(None, is_owner=False))
         with gr.Row():
-            self.menu = gr.Dropdown([], label="Other runs", info="Those of this browser, and those from the terminal.", elem_id="run-menu",
+            self.menu = gr.Dropdown([], label="Other runs", info="Those started in this browser or in the terminal.", elem_id="run-menu",
                                     scale=3)
             self.delete_button = gr.Button("Delete the run shown", size="sm", scale=1, min_width=150, interactive=False, elem_id="delete")
         # a look is taken often, and gradio takes milliseconds for each part that may change: these tell whether there is more to do
@@ -109,13 +111,14 @@ class TrainTab:
         page.run_id.change(**look)
         for button, act in buttons.items():
             button.click(command(act), [page.run_id, page.browser], None, **quiet).then(**look)
-        self.menu.focus(self.list_runs, page.browser, self.menu, **quiet)
+        gr.on([self.menu.focus, page.told.change], self.list_runs, page.browser, self.menu, **quiet)
         self.menu.input(lambda run_id, browser: (run_id, browser | {"run": run_id}), [self.menu, page.browser], [page.run_id, page.browser],
                         **quiet).then(self.fill_form, page.run_id, self.form_outputs(), **quiet).then(**self.data.look)
         self.delete_button.click(self.delete, [page.run_id, page.browser], [page.run_id, page.browser, self.menu],
-                                 js="(run, browser) => confirm('Delete this run with its checkpoints?') ? [run, browser] : ['', browser]",
+                                 js="(run, browser) => confirm('Delete this run and its checkpoints?') ? [run, browser] : ['', browser]",
                                  **quiet)
         page.run_id.change(None, page.run_id, self.link, js=SHOW_LINK, **quiet)
+        page.run_id.change(self.say_who_may, [page.run_id, page.browser], self.link, **quiet)
 
     # Handlers: gather, call, return
 
@@ -123,8 +126,9 @@ class TrainTab:
         """Two tasks are weighed against each other by one slider."""
         if len(tasks) != 2:
             return gr.update(visible=False)
-        return gr.update(visible=True, label=f"Alpha: {tasks[0]} against {tasks[1]}",
-                         info=f"The loss is alpha x {tasks[0]} + (1 - alpha) x {tasks[1]}. At 0.5 both count the same.")
+        one, other = map(isolate, tasks)
+        return gr.update(visible=True, label=f"Alpha: {one} against {other}",
+                         info=f"The loss is alpha x {one} + (1 - alpha) x {other}. At 0.5 both count the same.")
 
     def start(self, browser: dict, names: list[str], alpha: float, *inputs: Any) -> list:
         """Queue the run that the form describes."""
@@ -206,6 +210,13 @@ class TrainTab:
     def choices(self, browser: dict) -> list[tuple[str, str]]:
         """The runs that this browser may list, and the one it looks at."""
         return run_choices(self.jobs.root, browser["key"], browser["run"])
+
+    def say_who_may(self, run_id: str, browser: dict) -> dict:
+        """Who may do what with the run that is shown."""
+        with suppress(MtlError):
+            run = open_run(self.jobs.root, run_id)
+            return gr.update(info=who_may(run, run.belongs_to(browser["key"])))
+        return gr.update(info=who_may(None, is_owner=False))
 
     def list_runs(self, browser: dict) -> dict:
         """The menu, brought up to date."""

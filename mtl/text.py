@@ -1,0 +1,66 @@
+"""What a user wrote, inside our own sentences: shortened between characters, made visible, and kept from moving the words around it; and
+counts with their nouns. Knows nothing of files, runs or pages."""
+
+import regex
+
+REPLACED = "\ufffd"  # stands where something cannot be shown
+FIRST_STRONG_ISOLATE, POP_ISOLATE = "\u2068", "\u2069"
+PLURALS = {"is": "are", "was": "were", "has": "have"}
+
+_CHARACTER = regex.compile(r"\X")  # what a person takes for one character: a letter with its accents, a whole family of emoji
+_MOVES_ITS_SURROUNDINGS = regex.compile(r"[\p{Bidi_Class=R}\p{Bidi_Class=AL}\p{Bidi_Class=AN}\p{Bidi_Control}]")
+_LETTER = regex.compile(r"[\p{Bidi_Class=L}\p{Bidi_Class=R}\p{Bidi_Class=AL}]")
+_JOINERS = str.maketrans("", "", "\u200c\u200d")  # emoji, Persian and Indic words need them; they cannot be seen themselves
+_FLAG = regex.compile("\U0001f3f4[\U000e0020-\U000e007f]+")  # of England, Scotland, Wales
+
+
+def cut(text: str, limit: int) -> str:
+    """The first characters of `text`, `limit` code points at most; none is cut in two, unless the first alone is longer."""
+    if len(text) <= limit or text[:limit + 1].isascii():
+        return text[:limit]
+    blank = max(0, text.rfind(" ", 0, limit))  # a character begins there; to look at all from the beginning on takes longer
+    *_, last = (match.start() for match in _CHARACTER.finditer(text, blank, limit + 1))
+    return text[:last or limit]
+
+
+def shorten(text: str, limit: int) -> str:
+    """`text`, or its first characters, `limit` code points at most, and an ellipsis."""
+    return text if len(text) <= limit else cut(text, limit) + "…"
+
+
+def visible(text: str, instead: str = REPLACED) -> str:
+    """`text` with `instead` in the place of each character that cannot be shown, such as a control character."""
+    return text if text.isprintable() else "".join(one if _can_be_shown(one) else instead for one in _CHARACTER.findall(text))
+
+
+def can_be_shown(text: str) -> bool:
+    """Whether every character of `text` can be seen."""
+    return text.isprintable() or all(map(_can_be_shown, _CHARACTER.findall(text)))
+
+
+def _can_be_shown(character: str) -> bool:
+    bare = character.translate(_JOINERS)
+    return bool(bare) and (bare.isprintable() or _FLAG.fullmatch(bare) is not None)
+
+
+def isolate(text: str) -> str:
+    """`text` for a sentence that is not HTML. Arabic or Hebrew in it would move the numbers and marks beside it: then it gets the
+    invisible characters that keep it apart. In HTML <bdi> does that."""
+    return f"{FIRST_STRONG_ISOLATE}{text}{POP_ISOLATE}" if _MOVES_ITS_SURROUNDINGS.search(text) else text
+
+
+def is_right_to_left(text: str) -> bool:
+    """Whether `text` is read from right to left, as its first letter tells."""
+    first = _LETTER.search(text)
+    return first is not None and _MOVES_ITS_SURROUNDINGS.match(first.group()) is not None
+
+
+def many(count: int, noun: str, verb: str = "", total: int = 0) -> str:
+    """'1 row has', '1,234 rows have', '3 of 200 rows (1.5%) have'."""
+    whole, part = (f" of {total:,}", f" ({count / total:.1%})") if total else ("", "")
+    out = f"{count:,}{whole} {noun if (total or count) == 1 else _plural(noun)}{part}"
+    return f"{out} {verb if count == 1 else PLURALS[verb]}" if verb else out
+
+
+def _plural(noun: str) -> str:
+    return f"{noun[:-1]}ies" if noun.endswith("ty") else noun + ("es" if noun.endswith("s") else "s")
