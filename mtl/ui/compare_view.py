@@ -111,7 +111,7 @@ def deleted_sentence(seen: Seen) -> str:
     """Which runs were deleted, and what becomes of that."""
     if not seen.deleted:
         return ""
-    names = ", ".join(series(member, seen.plan) for member in seen.deleted)
+    names = ", ".join(isolate(series(member, seen.plan)) for member in seen.deleted)
     again = [series(member, seen.plan) for member in seen.deleted if not member.is_cut] if seen.history.status in RESUMABLE else []
     return f"Deleted: {names}." + f" Resume trains {', '.join(again)} again." * bool(again)
 
