@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     predict.add_argument("--engine", default="auto", choices=["auto", "plain", "fused", "int8"],
                          help="how it is computed: plain and fused answer alike, int8 rounds; auto (default) is what is fastest here, int8 "
-                              "only if it cost no task more than 0.2 points on dev")
+                              "only if training measured that every task loses less than 1 point")
 
     runs = commands.add_parser("runs", help="list the runs, newest first")
     runs.set_defaults(act=_runs)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from mtl.bootstrap import all_right, difference, interval, main_score
 from mtl.checkpoint import read_tallies, write_tallies
 from mtl.errors import MtlError
+from mtl.intervals import all_right, difference, interval, main_score
 
 
 def accuracy_tally(share: float, rows: int, seed: int) -> np.ndarray:
