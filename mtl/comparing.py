@@ -129,24 +129,24 @@ def _search(comparison: Comparison, hand: Hand, train: Train, show: Callable[[Ev
         if plan.rungs and clock() + _foreseen(comparison, plan, index) > end:
             comparison.write_plan(plan.with_member(index, is_cut=True))
             continue
-        begun, used = clock(), _used(comparison, plan.members[index])
+        begun, before = clock(), _used(comparison, plan.members[index])
         status, message = train_member(comparison, index, until, train, show)
-        used += max(clock() - begun, 0.001)
-        comparison.write_plan(comparison.plan.with_member(index, used=used))
+        took = max(clock() - begun, 0.001)
+        comparison.write_plan(comparison.plan.with_member(index, used=before + took))
         if status == "stopped" and hand.stopped:
             return "stopped", "Stopped. Resume goes on with the time that is left."
         if not index and status != "finished":
             advice = " Give more minutes." if status == "stopped" else ""
             return "failed", f"The first run, which measures the pace, was {status}: {message}{advice}"
         # a candidate whose loss is no number any more has failed, not the search
-        comparison.write_plan(comparison.plan.with_member(index, seconds=used, is_cut=status == "stopped"))
+        comparison.write_plan(comparison.plan.with_member(index, seconds=took, used=before, is_cut=status == "stopped"))
         drop_weights(comparison.member_run(comparison.plan.members[index]))
 
 
 def _used(comparison: Comparison, member: Member) -> float:
     """The seconds that `member` has taken so far. If the process died in it, nobody noted them: then the training seconds in its log."""
     if member.seconds or not member.run:
-        return member.seconds
+        return member.used + member.seconds
     steps = read_history(comparison.member_run(member)).steps
     return max(member.used, steps[-1].seconds if steps else 0.0)
 

@@ -29,8 +29,8 @@ Kind = Literal["alone", "sweep", "search"]
 
 class Member(BaseModel):
     """One run of a comparison: what it is there for, its settings, and its id once it was made. In a search, `rung` is the round,
-    `seconds` is what it took once it is over, `used` what it took before it was stopped, and `is_cut` says that there was no time to end
-    it."""
+    `seconds` is what it took, known once it is over; `used` what it had taken before, when it was stopped and went on; and `is_cut` says
+    that there was no time to end it."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 

@@ -39,8 +39,8 @@ class Difference:
     @property
     def interval(self) -> Interval:
         """The 95 % interval."""
-        margin = self.margin()
-        return Interval(self.value, max(-1.0, self.value - margin), min(1.0, self.value + margin))
+        low, high = np.clip([self.value - self.margin(), self.value + self.margin()], -1, 1).tolist()
+        return Interval(self.value, low, high)
 
     @property
     def p_value(self) -> float:

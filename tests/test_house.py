@@ -20,7 +20,8 @@ RUNGS = ["errors intervals methods", "config", "shorthand", "data events", "task
          "__main__", "ui", "app"]
 RUNG = {name: height for height, rung in enumerate(RUNGS) for name in rung.split()}
 DOORS = {"gradio": {"ui", "app"}, "threading": {"jobs", "control"}, "torchjd": {"balancing"}, "accelerate": {"learner", "training", "cli"},
-         "huggingface_hub": {"hub", "data.hub", "encoder"}, "pandas": {"ui"}, "safetensors": {"evaluation", "checkpoint"}, "peft": {"lora"}}
+         "huggingface_hub": {"hub", "data.hub", "encoder"}, "pandas": {"ui"}, "safetensors": {"evaluation", "checkpoint"}, "peft": {"lora"},
+         "scipy": {"intervals"}}
 
 
 def room(path: Path) -> str:

@@ -38,7 +38,8 @@ class CompareTab:
         gr.Markdown("**Did it help?** Every task is trained alone too: the same steps, seed and settings, measured on the same dev rows. "
                     "Then a card tells what training together gave and cost.")
         self.seeds = gr.Number(1, label="Seeds", precision=0, minimum=1, maximum=MAX_SEEDS, elem_id="compare-seeds",
-                               info="So many of each run: more tell a difference from the luck of one training.")
+                               info="1 shows the differences, at the cost of one run together and one a task, but gives no verdict. "
+                                    "3 or more give one, and train so many times as much.")
         self.run_button = gr.Button("Train each task of the run shown alone too", elem_id="compare-run")
         self.form_button = gr.Button("Train together and alone, with the settings of the Train tab", elem_id="compare-form")
         gr.Markdown("**What does one task cost the other?** With two tasks chosen in the Train tab: a run for each alpha.")
