@@ -18,6 +18,7 @@ from mtl.errors import MtlError, is_disk_full
 LAST, PREVIOUS, BEST = "last", "previous", "best"
 MANIFEST = "manifest.json"
 TALLIES = "tallies.npz"
+LOOKS = "looks"  # a run in whose folder there is one keeps there the tallies of its looks at dev
 CARD = "README.md"  # for people; who edits it damages nothing
 
 
@@ -93,19 +94,27 @@ def read_facts(checkpoint: Path) -> dict[str, Any]:
     return facts
 
 
-def write_tallies(checkpoint: Path, tallies: dict[str, np.ndarray]) -> None:
-    """Keep with a checkpoint what its model scored on every dev row: for each task hits and items (N, 2), see Task.tally."""
-    names = np.array(list(tallies), dtype=np.str_)
-    np.savez_compressed(checkpoint / TALLIES, tasks=names, **{f"task{index}": tally for index, tally in enumerate(tallies.values())})
+def write_tallies(file: Path, tallies: dict[str, np.ndarray]) -> None:
+    """Keep in `file` what a model scored on every dev row: for each task hits and items (N, 2), see Task.tally. Whole or not at all."""
+    names, building = np.array(list(tallies), dtype=np.str_), file.with_name(f".{file.name}")
+    np.savez_compressed(building, tasks=names, **{f"task{index}": tally for index, tally in enumerate(tallies.values())})
+    _sync(building)
+    building.replace(file)
 
 
-def read_tallies(checkpoint: Path) -> dict[str, np.ndarray]:
+def read_tallies(file: Path) -> dict[str, np.ndarray]:
     """What `write_tallies` wrote; raises MtlError if it is not there or cannot be read."""
     try:
-        with np.load(checkpoint / TALLIES, allow_pickle=False) as stored:
+        with np.load(file, allow_pickle=False) as stored:
             return {str(task): stored[f"task{index}"] for index, task in enumerate(stored["tasks"])}
     except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise MtlError(f"Checkpoint '{checkpoint.name}' does not say how its model did on every dev row ({error}). Train again.") from error
+        raise MtlError(f"{file.parent.name}/{file.name} does not say how the model did on every dev row ({type(error).__name__}). "
+                       "Train again.") from error
+
+
+def kept_looks(run: Path) -> dict[int, Path]:
+    """The files with the tallies of a run's looks at dev, by their steps."""
+    return {int(file.stem): file for file in (run / LOOKS).glob("[0-9]*.npz")}
 
 
 def newest_checkpoint(run: Path) -> tuple[Path | None, dict[str, Any], list[str]]:

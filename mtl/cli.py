@@ -38,7 +38,8 @@ def _parser() -> argparse.ArgumentParser:
     train.set_defaults(act=_train)
     train.add_argument("--resume", metavar="RUN", help="go on with this run (its id, or 'last') from its newest checkpoint")
     train.add_argument("--compare", action="store_true", help="then train each task alone, and tell whether training together helped")
-    train.add_argument("--seeds", metavar="N", type=int, default=1, help="with --compare: so many of each (default: 1)")
+    train.add_argument("--seeds", metavar="N", type=int, default=1,
+                       help="with --compare: so many of each (default: 1, which gives no verdict; 3 or more do)")
     train.add_argument("--test", action="store_true", help="when it is finished, measure its best checkpoint on the test rows")
     add_settings(train)
 
@@ -51,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     predict.add_argument("--engine", default="auto", choices=["auto", "plain", "fused", "int8"],
                          help="how it is computed: plain and fused answer alike, int8 rounds; auto (default) is what is fastest here, int8 "
-                              "only if it cost no task more than 0.2 points on dev")
+                              "only if training measured that every task loses less than 1 point")
 
     runs = commands.add_parser("runs", help="list the runs, newest first")
     runs.set_defaults(act=_runs)

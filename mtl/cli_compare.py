@@ -29,7 +29,8 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     compare = commands.add_parser("compare", help="did it help? train each task of a run alone too, and compare")
     compare.set_defaults(act=compare_run)
     compare.add_argument("run", nargs="?", help="a finished run (its id, or 'last')")
-    compare.add_argument("--seeds", metavar="N", type=int, default=1, help="so many of each run, with different seeds (default: 1)")
+    compare.add_argument("--seeds", metavar="N", type=int, default=1,
+                         help="so many of each run, with different seeds (default: 1, which gives no verdict; 3 or more do)")
     compare.add_argument("--resume", metavar="ID", help="go on with a comparison, a sweep or a search (its id, or 'last')")
 
     sweep = commands.add_parser("sweep", help="train two tasks with several weights: what each gains from the other's loss")

@@ -4,10 +4,10 @@ import argparse
 from collections.abc import Iterator
 from itertools import islice
 
-from mtl.bootstrap import Interval
 from mtl.config import RunConfig
 from mtl.errors import MtlError
 from mtl.examine import LabelScores, TaskReport
+from mtl.intervals import Interval
 from mtl.measuring import DEV, TEST, Measured, has_test_rows, measure_dev, measure_test, to_json
 from mtl.runs import Run
 from mtl.terminal import find_run

@@ -6,8 +6,10 @@ from time import monotonic as clock
 from typing import Any, Protocol
 
 from mtl import search
-from mtl.comparison import Comparison, Plan, drop_weights, make_member
+from mtl.checkpoint import LOOKS
+from mtl.comparison import ALONE, Comparison, Member, Plan, drop_weights, make_member
 from mtl.config import RunConfig
+from mtl.errors import MtlError
 from mtl.events import Event, StatusChanged
 from mtl.runs import History, Run, read_history
 from mtl.text import isolate, many
@@ -72,9 +74,15 @@ def _in_turn(comparison: Comparison, hand: Hand, train: Train, show: Callable[[E
 
 
 def train_member(comparison: Comparison, index: int, hand: Hand, train: Train, show: Callable[[Event], None]) -> tuple[str, str]:
-    """Train the member at `index` to its end, or go on with it; one that is finished is left alone. Its status and message."""
-    run = comparison.member_run(comparison.plan.members[index])
+    """Train the member at `index` to its end, or go on with it; one that is finished is left alone. Its status and message.
+
+    Raises MtlError if it was begun by an earlier version and kept too little to be compared."""
+    member = comparison.plan.members[index]
+    run = comparison.member_run(member)
     is_new = run is None
+    if not is_new and member.role.startswith(ALONE) and not (run.folder / LOOKS).is_dir():
+        raise MtlError("This comparison was begun by an earlier version, which did not keep enough of its runs to compare them fairly. "
+                       "Start it again; a finished run of all tasks can be used again.")
     if not is_new and (history := read_history(run)).status == "finished":
         return history.status, history.message
     run = make_member(comparison, index) if is_new else run
@@ -106,7 +114,8 @@ class _Until:
 
 def _search(comparison: Comparison, hand: Hand, train: Train, show: Callable[[Event], None]) -> tuple[str, str]:
     """The pace, then round after round until the rounds or the minutes are over; the end status and what to say."""
-    base, end = comparison.config, clock() + 60 * comparison.plan.minutes - sum(member.seconds for member in comparison.plan.members)
+    base, plan = comparison.config, comparison.plan
+    end = clock() + 60 * plan.minutes - sum(_used(comparison, member) for member in plan.members)
     until = _Until(hand, end)
     while True:
         plan = comparison.plan
@@ -122,16 +131,26 @@ def _search(comparison: Comparison, hand: Hand, train: Train, show: Callable[[Ev
         if index and clock() + _foreseen(comparison, plan, index) > end:
             comparison.write_plan(plan.with_member(index, is_cut=True))
             continue
-        begun = clock()
+        begun, before = clock(), _used(comparison, plan.members[index])
         status, message = train_member(comparison, index, until, train, show)
+        took = max(clock() - begun, 0.001)
+        comparison.write_plan(comparison.plan.with_member(index, used=before + took))
         if status == "stopped" and hand.stopped:
             return "stopped", "Stopped. Resume goes on with the time that is left."
         if not index and status != "finished":
             advice = " Give more minutes." if status == "stopped" else ""
             return "failed", f"The first run, which measures the pace, was {status}: {message}{advice}"
         # a candidate whose loss is no number any more has failed, not the search
-        comparison.write_plan(comparison.plan.with_member(index, seconds=max(clock() - begun, 0.001), is_cut=status == "stopped"))
+        comparison.write_plan(comparison.plan.with_member(index, seconds=took, used=before, is_cut=status == "stopped"))
         drop_weights(comparison.member_run(comparison.plan.members[index]))
+
+
+def _used(comparison: Comparison, member: Member) -> float:
+    """The seconds that `member` has taken so far. If the process died in it, nobody noted them: then the training seconds in its log."""
+    if member.seconds or not member.run:
+        return member.used + member.seconds
+    steps = read_history(comparison.member_run(member)).steps
+    return max(member.used, steps[-1].seconds if steps else 0.0)
 
 
 def _histories(comparison: Comparison, plan: Plan) -> list[History | None]:
@@ -150,9 +169,10 @@ def _more(comparison: Comparison, base: RunConfig, end: float) -> Plan | None:
 
 
 def _foreseen(comparison: Comparison, plan: Plan, index: int) -> float:
-    """How long the run at `index` will take, at the pace of the first one."""
-    first = read_history(comparison.member_run(plan.members[0]))
-    return search.measure(first, plan.members[0].seconds, comparison.config).seconds(plan.members[index].config.max_steps)
+    """How long the run at `index` will take, or what is left of it, at the pace of the first one."""
+    first, member = read_history(comparison.member_run(plan.members[0])), plan.members[index]
+    done = read_history(comparison.member_run(member)).step if member.run else 0
+    return search.measure(first, plan.members[0].seconds, comparison.config).seconds(member.config.max_steps - done)
 
 
 def _found(comparison: Comparison) -> str:

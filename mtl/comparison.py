@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mtl.checkpoint import BEST, LAST, PREVIOUS
+from mtl.checkpoint import BEST, LAST, LOOKS, PREVIOUS
 from mtl.config import RunConfig, TaskSpec, make_config
 from mtl.data import SPLIT, choose_tasks, describe_source, read_table
 from mtl.errors import MtlError
@@ -30,7 +30,8 @@ Kind = Literal["alone", "sweep", "search"]
 
 class Member(BaseModel):
     """One run of a comparison: what it is there for, its settings, and its id once it was made. In a search, `rung` is the round,
-    `seconds` is what it took, and `is_cut` says that there was no time to end it."""
+    `seconds` is what it took, known once it is over; `used` what it had taken before, when it was stopped and went on; and `is_cut` says
+    that there was no time to end it."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
@@ -39,6 +40,7 @@ class Member(BaseModel):
     run: str = ""
     rung: int = 0
     seconds: float = 0.0
+    used: float = 0.0
     is_cut: bool = False
 
 
@@ -204,8 +206,12 @@ def vary(config: RunConfig, what: str, **changes: object) -> RunConfig:
 
 
 def as_long_as(config: RunConfig, joint: RunStarted) -> RunConfig:
-    """`config` for as many optimizer steps as `joint` has, measured as often. An epoch of one task may be shorter than one of all."""
-    return config.model_copy(update={"max_steps": joint.total_steps, "epochs": MAX_EPOCHS,
+    """`config` for as many optimizer steps as `joint` may take, measured as often. An epoch of one task may be shorter than one of all.
+
+    Patience is not asked of a single task: its score is less steady than the mean of several, so it would end too early, and the
+    comparison would favour training together by up to 2 points. `choose_look` of verdict.py asks it of the mean instead.
+    """
+    return config.model_copy(update={"max_steps": joint.total_steps, "epochs": MAX_EPOCHS, "patience": 0,
                                      "eval_every": config.eval_every or joint.steps_per_epoch})
 
 
@@ -213,7 +219,8 @@ def make_member(comparison: Comparison, index: int) -> Run:
     """Make the run of the member at `index`, which has none yet, and write its id into the plan.
 
     It has the rows and the split that `config.json` of the comparison gives, whatever its own tasks and seed are, so that all members
-    are measured on the same dev rows in the same order; but the joint run itself, which has them anyway, with its test rows.
+    are measured on the same dev rows in the same order; but the joint run itself, which has them anyway, with its test rows. A run of
+    one task keeps the tallies of all its looks, since only in the end is it known which look counts.
     """
     plan = comparison.plan
     member = plan.members[index]
@@ -225,6 +232,8 @@ def make_member(comparison: Comparison, index: int) -> Run:
     for name, copy in copies.items():
         if (comparison.folder / name).is_file():  # one from the terminal has no owner
             (run.folder / copy).write_bytes((comparison.folder / name).read_bytes())
+    if member.role.startswith(ALONE):
+        (run.folder / LOOKS).mkdir()
     comparison.write_plan(plan.with_member(index, config=config, run=run.id))
     return run
 

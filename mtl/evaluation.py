@@ -84,11 +84,16 @@ def with_states(split: Split, model: MultiTaskModel, machine: Machine, file: Pat
     return replace(split, states=keep_states(model, split.examples, split.lengths, machine, file, progress))
 
 
+def sample_places(rows: int, count: int, seed: int) -> np.ndarray:
+    """Which of so many rows `sample` draws, in their order."""
+    return np.sort(np.random.default_rng(seed).permutation(rows)[:count])
+
+
 def sample(split: Split, count: int, seed: int) -> Split:
     """At most `count` rows of `split`, drawn by `seed`; all of them where a frozen encoder has answered already."""
     if len(split.rows) <= count or split.states is not None:
         return split
-    places = np.sort(np.random.default_rng(seed).permutation(len(split.rows))[:count])
+    places = sample_places(len(split.rows), count, seed)
     return replace(split, rows=take(split.rows, places), examples=take(split.examples, places), lengths=split.lengths[places],
                    targets={task: counts[places] for task, counts in split.targets.items()})
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mtl.bootstrap import Interval, all_right, interval
 from mtl.data.rows import Row, Value
 from mtl.data.words import Span
+from mtl.intervals import Interval, all_right, interval
 from mtl.text import cut
 
 if TYPE_CHECKING:  # they import torch, and a report that was made before is shown without it

@@ -26,7 +26,8 @@ class MultiTaskConfig(PreTrainedConfig):
     """The encoder's own config, the tasks (TaskSpecs as plain values), how the heads are fed, and what never stands together in the
     training rows (Hints of hints.py as plain values, the surest first).
 
-    `int8_cost`: the most that a task's main score on dev fell when the encoder was computed in 8 bits; None if nobody measured it.
+    `int8_cost_bound`: what a task's main score falls at most, with 95 % confidence, when the encoder is computed in 8 bits, as measured on
+    dev; None if nobody measured it. (Checkpoints from before have an `int8_cost`, which was no bound, and is not read.)
     `base` is the encoder's name. With `only_heads`, or a `lora_rank` above 0, a checkpoint has no weights of it, only heads and adapters;
     `base_sha256` tells whether what is found under that name later is still the same.
     """
@@ -41,7 +42,7 @@ class MultiTaskConfig(PreTrainedConfig):
     normalize: bool = False
     dropout: float = 0.1
     max_length: int = 128
-    int8_cost: float | None = None
+    int8_cost_bound: float | None = None
     base: str = ""
     base_sha256: str = ""
     lora_rank: int = 0

@@ -53,10 +53,11 @@ def _short(config: RunConfig, role: str, steps: int) -> RunConfig:
 
 
 def measure(history: History, seconds: float, config: RunConfig) -> Pace:
-    """What is known when the first run is over, which took `seconds`."""
+    """What is known when the first run is over, which took `seconds` since it began, or went on."""
     started, last = history.started, history.steps[-1]
+    before = max((done.seconds for done in history.steps if done.step <= started.step), default=0.0)
     full = min(config.epochs * started.steps_per_epoch, config.max_steps or math.inf)
-    return Pace(max(0.0, seconds - last.seconds), last.seconds / last.step, int(full))
+    return Pace(max(0.0, seconds - (last.seconds - before)), last.seconds / last.step, int(full))
 
 
 def plan_rungs(pace: Pace, seconds: float) -> tuple[tuple[int, int], ...]:

@@ -95,10 +95,11 @@ def _evaluate_and_save(learner: Learner, step: int) -> Iterator[Event]:
     evaluated = learner.evaluate(learner.dev_split, "dev", learner.model)
     learner.note_score(evaluated)
     yield evaluated
+    learner.keep_look()
     if evaluated.is_best:
-        learner.model.config.int8_cost = learner.int8_cost(evaluated)
+        learner.model.config.int8_cost_bound = learner.int8_cost_bound()
         yield from learner.save(BEST, resumable=False)
-        learner.model.config.int8_cost = None  # of these weights, and no others
+        learner.model.config.int8_cost_bound = None  # of these weights, and no others
     if learner.config.keep_epochs and step % learner.steps_per_epoch == 0:
         yield from learner.save(f"epoch-{step // learner.steps_per_epoch:03d}", resumable=False)
     yield from learner.save(LAST, resumable=True)

@@ -1,5 +1,6 @@
 """The Compare tab without a page: which curves, which words, which buttons, from plans and logs that are made up."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -121,13 +122,23 @@ def test_several_seeds_are_told_apart(alone):
 
 
 def test_the_card_is_a_sentence_a_task_coloured_by_its_verdict_and_escaped():
-    tasks = (Compared("a<b>", "accuracy", 0.8, 0.7, 0.1, 0.05, 0.15), Compared("slots", "f1", 0.6, 0.7, -0.1, -0.15, -0.05))
-    everything = Compared("everything right", "share of rows", 0.5, 0.5, 0.0, -0.9, 0.9)
-    page = view.card_html(Card(tasks, everything, 10, (1,), 20, (100, 200), (1000, 2000), (1.0, 2.0)))
+    tasks = (Compared("a<b>", "accuracy", 0.8, 0.7, 0.1, 0.05, 0.15, 0.001, "helped"),
+             Compared("slots", "f1", 0.6, 0.7, -0.1, -0.15, -0.05, 0.001, "hurt"))
+    everything = Compared("everything right", "share of rows", 0.5, 0.5, 0.0, -0.9, 0.9, 1.0, "no difference")
+    steps = {"together": (20, 20), "a<b> alone": (20, 20), "slots alone": (20, 20)}
+    card = Card(tasks, everything, 10, (1, 2), steps, (100, 200), (1000, 2000), (1.0, 2.0))
+    page = view.card_html(card)
     assert "mtl-fine" in page and "mtl-problem" in page
     assert "<bdi>a&lt;b&gt;</bdi>: 80.0 together, 70.0 alone: +10.0 (+5.0 to +15.0)" in page
     assert "left:0.0%;width:100.0%" in page  # what is beyond the scale ends at its edge
-    assert "1.0 ms" in page and "same 10 dev rows" in page
+    assert "1.0 ms" in page and "same 10 dev rows" in page and "each run took 20 (seeds 1, 2)" in page
+
+    one_seed = view.card_html(replace(card, seeds=(1,), tasks=(replace(tasks[0], verdict="higher"), replace(tasks[1], verdict="lower")),
+                                      steps=steps | {"together": (10,)}))
+    assert "mtl-fine" not in one_seed and "mtl-problem" not in one_seed  # no colour of a verdict
+    assert "<b>higher</b>" in one_seed and "lower together with this one seed" in one_seed
+    assert "With one seed there is no verdict" in one_seed and "Seeds on the Compare tab" in one_seed
+    assert "together 10; a&lt;b&gt; alone 20" in one_seed
 
 
 def test_a_sweep_has_a_point_for_every_run_that_was_measured_and_a_colour_for_every_alpha(seen):

@@ -2,23 +2,25 @@
 
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mtl import control
+from mtl.checkpoint import LOOKS, kept_looks, read_tallies
 from mtl.cli import main
 from mtl.comparing import conduct
 from mtl.comparison import Comparison, alone_plan, create, list_comparisons, open_comparison, plan_for_run
 from mtl.data import load
 from mtl.errors import MtlError
 from mtl.events import CheckpointSaved, RunStarted, StatusChanged
+from mtl.intervals import main_score
 from mtl.jobs import Jobs
 from mtl.runner import carry_out
 from mtl.runs import Limits, Run, create_run, delete_run, list_runs, open_run, read_history
-from mtl.verdict import Card, Compared, compare_scores, make_card, markdown, read_card, write_card
+from mtl.verdict import Card, Compared, choose_look, compare_scores, make_card, markdown, read_card, write_card
 
 KEY = "the owner's key"
 TASKS = ("class", "sentiment", "entities")
@@ -118,7 +120,7 @@ def test_a_finished_run_is_the_joint_one_and_is_not_trained_again(tmp_path, smal
     comparison = create(tmp_path, *plan_for_run(run, 1))
     assert conduct(comparison, hand) == "finished"
     assert run.id not in hand.begun and len(hand.begun) == 3 and (run.folder / "events.jsonl").read_bytes() == written
-    assert read_card(comparison.folder).steps == read_history(run).step
+    assert read_card(comparison.folder).steps["together"] == (read_history(run).step,)
 
 
 @pytest.mark.parametrize(("changes", "seeds", "sentence"), [
@@ -150,6 +152,8 @@ def test_a_comparison_that_was_stopped_goes_on_where_it_was_from_the_terminal(tm
     told = capsys.readouterr().out
     assert end.value.code == 0 and "| entities | f1 |" in told and f"2 of 4, alone: class: run {second.id}" in told and "1 of 4" not in told
     assert (joint.folder / "events.jsonl").read_bytes() == before and read_history(second).started.step == 3
+    looks = [seen.step for seen in read_history(second).evaluations if seen.step]
+    assert sorted(kept_looks(second.folder)) == looks and not kept_looks(joint.folder)
     assert len(list_runs(tmp_path)) == 4
 
 
@@ -336,18 +340,85 @@ def test_the_card_has_the_numbers_that_follow_from_the_tallies():
     joint[0]["mood"][4:] = 0  # those rows have no label
     tasks, everything = compare_scores(joint, alone, labelled, {"topic": "accuracy", "mood": "accuracy"})
     assert [(found.together, found.alone) for found in tasks] == [(0.8, 0.4), (1.0, 0.75)]
-    assert tasks[0].difference == pytest.approx(0.4) and tasks[0].verdict == "helped"
-    assert tasks[1].verdict == "no difference" and tasks[1].low == 0
+    assert tasks[0].difference == pytest.approx(0.4) and tasks[1].difference == 0.25
+    assert tasks[0].low < 0 and tasks[0].verdict == "no difference"  # four rows that differ, all one way
     assert (everything.together, everything.alone) == (0.8, 0.3)  # alone: right are the rows 0 to 2
 
 
-@pytest.mark.parametrize(("low", "high", "verdict"), [(0.01, 0.1, "helped"), (-0.1, -0.01, "hurt"), (-0.01, 0.01, "no difference"),
-                                                       (0.0, 0.1, "no difference"), (None, None, "unknown")])
-def test_a_verdict_needs_an_interval_that_leaves_out_nothing(low, high, verdict):
-    found = Compared("entities", "f1", 0.703, 0.689, None if low is None else 0.014, low, high)
-    assert found.verdict == verdict
-    if verdict == "no difference" and low < 0:
-        assert found.sentence == "entities: 70.3 together, 68.9 alone: +1.4 (-1.0 to +1.0): no difference shown."
+def compare(seeds: int, *better: int) -> list[Compared]:
+    """The lines of a card on 400 rows, for one task a number: on so many rows only the joint run is right (only the other, below 0)."""
+    labelled = {f"task {index}": np.ones(400, bool) for index in range(len(better))}
+    sides = [{name: accuracy([1] * 300 + [0] * max(0, side * more) + [1] * max(0, -side * more) + [0] * (100 - abs(more)))
+              for name, more in zip(labelled, better, strict=True)} for side in (-1, 1)]
+    tasks, everything = compare_scores([sides[0]] * seeds, [sides[1]] * seeds, labelled, dict.fromkeys(labelled, "accuracy"))
+    return [*tasks, everything]
+
+
+def test_a_verdict_needs_two_seeds_and_an_interval_that_leaves_out_0():
+    assert [found.verdict for found in compare(2, 30, -30, 3)][:3] == ["helped", "hurt", "no difference"]
+    assert [found.verdict for found in compare(1, 30, -30, 3)][:3] == ["higher", "lower", "no difference"]
+    helped, small = compare(1, 30, 4)[:2]
+    assert helped.sentence == "task 0: 82.5 together, 75.0 alone: +7.5 (+4.7 to +10.3): higher together with this one seed."
+    assert small.sentence == "task 1: 76.0 together, 75.0 alone: +1.0 (-0.2 to +2.2): no difference shown."
+
+
+def test_on_a_card_with_many_scores_an_interval_that_barely_leaves_out_0_is_no_verdict_and_the_card_says_why():
+    alone, = compare(2, 7)[:1]
+    assert alone.verdict == "helped" and 0.01 < alone.p_value < 0.025
+    among = compare(2, 7, 0, 0, 0)[0]
+    assert (among.low, among.high, among.p_value) == (alone.low, alone.high, alone.p_value) and among.low > 0
+    assert among.verdict == "no difference"
+    assert among.sentence.endswith("no difference shown. The interval leaves out 0, but among several scores one such interval comes too "
+                                   "easily by chance.")
+
+
+def test_the_separate_runs_of_a_seed_are_looked_at_where_their_mean_is_best_and_no_later_than_patience_allows():
+    topic, mood = {4: 0.5, 8: 0.9, 12: 0.6, 16: 0.8}, {4: 0.5, 8: 0.2, 12: 0.6, 16: 0.8}
+    assert choose_look([topic, mood], 0) == 16 and choose_look([topic], 0) == 8 and choose_look([mood], 0) == 16
+    falling, rising = {4: 0.5, 8: 0.4, 12: 0.3, 16: 0.9}, {4: 0.1, 8: 0.4, 12: 0.2, 16: 0.9}
+    assert choose_look([falling, rising], 1) == 8 and choose_look([falling], 1) == 4 and choose_look([falling, rising], 2) == 16
+    assert choose_look([{4: 0.5, 8: 0.5}], 0) == 4  # the first of equals, as when best is saved
+    assert choose_look([topic, {4: 0.1, 8: 0.1}], 0) == 8
+    with pytest.raises(MtlError, match="no look at dev in common"):
+        choose_look([topic, {}], 0)
+
+
+def test_the_card_takes_the_separate_runs_at_one_look_and_not_each_at_its_own_best(finished):
+    card, runs = read_card(finished.folder), runs_of(finished)
+    for seed in (1, 2):
+        scores = {task: {seen.step: seen.score for seen in read_history(runs[f"alone: {task} {seed}"]).evaluations if seen.step}
+                  for task in TASKS}
+        best = max(scores["class"], key=lambda step: sum(of_task[step] for of_task in scores.values()))
+        assert choose_look(list(scores.values()), 0) == best
+        for task in TASKS:
+            tally = read_tallies(kept_looks(runs[f"alone: {task} {seed}"].folder)[best])[task]
+            scores[task] = float(main_score(tally))
+        if seed == 1:
+            first = scores
+    for found in card.tasks:
+        assert found.alone == pytest.approx((first[found.name] + scores[found.name]) / 2)
+
+
+def test_patience_ends_the_run_together_only_and_the_card_tells_the_steps_of_each(tmp_path, tiny_config):
+    config = tiny_config(epochs=4, patience=1, learning_rate=1e-9, head_learning_rate=1e-9, diagnose_every=0)  # no score gets better
+    comparison = create(tmp_path, config, alone_plan(config, 1))
+    assert conduct(comparison, Hand()) == "finished", read_history(comparison).message
+    card = read_card(comparison.folder)
+    assert card.steps == {"together": (8,)} | {f"{task} alone": (16,) for task in TASKS}
+    assert card.steps == {name: (read_history(run).step,) for name, run in zip(card.steps, runs_of(comparison).values(), strict=True)}
+    assert "together 8; class alone 16; sentiment alone 16; entities alone 16 (seed 1). Patience ended" in card.steps_sentence
+
+
+def test_a_comparison_of_an_earlier_version_says_to_compare_again(tmp_path, small, finished):
+    (tmp_path / "card.json").write_text((finished.folder / "card.json").read_text().replace("p_value", "level"))
+    with pytest.raises(MtlError, match="earlier version made it.*Start the comparison again"):
+        read_card(tmp_path)
+    comparison = create(tmp_path, small, alone_plan(small, 1))
+    assert conduct(comparison, Hand(runs=2, steps=1)) == "stopped"
+    (comparison.member_run(comparison.plan.members[1]).folder / LOOKS).rmdir()
+    hand = Hand()
+    assert conduct(comparison, hand) == "failed" and hand.begun == []
+    assert "begun by an earlier version" in read_history(comparison).message
 
 
 def test_a_task_without_a_dev_label_has_no_verdict():
@@ -373,7 +444,9 @@ def test_the_card_tells_size_and_time_and_comes_back_from_its_file(finished, tmp
     write_card(tmp_path, card)
     assert read_card(tmp_path) == card and json.loads((tmp_path / "card.json").read_text())["dev_rows"] == card.dev_rows
     text = markdown(card)
-    assert all(found.sentence in text for found in (*card.tasks, card.everything)) and "seeds 1, 2" in text
+    assert all(found.sentence in text for found in (*card.tasks, card.everything)) and "seeds 1, 2" in text and "--seeds" not in text
+    one = markdown(replace(card, seeds=(1,)))
+    assert "With one seed there is no verdict" in one and "--seeds 3" in one and "the luck of training" not in one.split("Scores:")[1]
     (tmp_path / "card.json").write_text("[]")
     with pytest.raises(MtlError, match="card"):
         read_card(tmp_path)

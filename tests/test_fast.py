@@ -8,8 +8,10 @@ import torch
 from transformers import DistilBertConfig, DistilBertModel
 
 from mtl.batching import by_tokens, collate, encode
+from mtl.checkpoint import save_checkpoint
 from mtl.encoder import load_encoder
 from mtl.errors import MtlError
+from mtl.evaluation import load_weights
 from mtl.fast import accelerate
 from mtl.machine import Machine
 from mtl.model import at_rest
@@ -77,12 +79,12 @@ def test_int8_does_not_round_the_features_that_are_outliers(make_model, monkeypa
     assert kept < 0.5 * error()
 
 
-@pytest.mark.parametrize(("cost", "how"), [(None, "fused"), (0.0021, "fused"), (0.002, "int8"), (-0.01, "int8")])
-def test_int8_is_chosen_only_if_it_is_fastest_and_was_measured_to_cost_next_to_nothing(loaded, monkeypatch, cost, how):
+@pytest.mark.parametrize(("cost", "how"), [(None, "fused"), (0.01, "fused"), (0.0099, "int8"), (0.0, "int8")])
+def test_int8_is_chosen_only_if_it_is_fastest_and_surely_costs_less_than_a_point(loaded, monkeypatch, cost, how):
     speeds = {2: [3.0, 2.0], 3: [3.0, 2.0, 1.0]}
     monkeypatch.setattr("mtl.fast._fastest", {})
     monkeypatch.setattr("mtl.fast._seconds", lambda *models: speeds[len(models)])
-    loaded[0].config.int8_cost = cost
+    loaded[0].config.int8_cost_bound = cost
     assert accelerate(loaded[0])[1] == how
     speeds[3] = [3.0, 2.0, 2.5]
     monkeypatch.setattr("mtl.fast._fastest", {})
@@ -91,6 +93,16 @@ def test_int8_is_chosen_only_if_it_is_fastest_and_was_measured_to_cost_next_to_n
     monkeypatch.setattr("mtl.fast._fastest", {})
     monkeypatch.setattr("mtl.fast.HAS_INT8", False)
     assert accelerate(loaded[0])[1] == "fused"
+
+
+def test_a_checkpoint_from_before_whose_cost_is_no_bound_is_not_allowed_8_bits(make_model, monkeypatch, tmp_path):
+    model = make_model()
+    model.config.int8_cost = 0.0  # as it was called
+    save_checkpoint(tmp_path, "best", model.save_pretrained, {"step": 1})
+    loaded = load_weights(tmp_path / "best", "cpu")
+    monkeypatch.setattr("mtl.fast._fastest", {})
+    monkeypatch.setattr("mtl.fast._seconds", lambda *models: [3.0, 2.0, 1.0][:len(models)])
+    assert loaded.config.int8_cost_bound is None and accelerate(loaded)[1] == "fused"
 
 
 @pytest.mark.parametrize("engine", ["plain", "fused", "int8", "auto"])

@@ -2,11 +2,11 @@
 
 import pytest
 
-from mtl.bootstrap import Interval
 from mtl.checkpoint import MANIFEST
 from mtl.data.words import Span
 from mtl.events import Evaluated
 from mtl.examine import LabelScores, Mistake, Report, SpanErrors, TaskReport
+from mtl.intervals import Interval
 from mtl.measuring import Measured, digest, measure_dev, measure_test, read_measured
 from mtl.runner import carry_out
 from mtl.runs import History, Run, create_run, read_history

@@ -8,7 +8,7 @@ import pytest
 
 from mtl import comparing, data
 from mtl.comparing import conduct
-from mtl.comparison import create, drop_weights, open_comparison, sweep_plan
+from mtl.comparison import create, drop_weights, list_comparisons, open_comparison, sweep_plan
 from mtl.config import make_config
 from mtl.errors import MtlError
 from mtl.events import CheckpointSaved, Evaluated, RunStarted, StatusChanged, StepDone
@@ -28,6 +28,8 @@ class Machine:
     step: float = 0.5
     now: float = 0.0
     patience: int = 999
+    after: float = 0.0  # seconds that it trains in that run until it is asked
+    dies: bool = False  # then, instead
     slow: bool = False
     runs: list[Run] = field(default_factory=list)
     stopped: bool = False
@@ -43,8 +45,12 @@ class Machine:
         self.now += self.overhead
         run.log.append(RunStarted(0, config.max_steps, 30, {task: {"kind": "classification", "main_score": "accuracy"} for task in TASKS},
                                   50, 10, 1, "cpu", "fp32", 1, 1, 1))
-        self.stopped = len(self.runs) > self.patience
-        for _ in range(config.max_steps):
+        is_last = len(self.runs) > self.patience
+        for step in range(config.max_steps):
+            self.stopped = is_last and step * self.step >= self.after
+            if self.stopped and self.dies:
+                run.log.append(StepDone(step, 1.0, {}, 0.0, 1.0, 32 / self.step, self.step * step))
+                raise KeyboardInterrupt
             if between_steps(SimpleNamespace()):
                 run.log.append(StatusChanged("stopped"))
                 return "stopped"
@@ -164,6 +170,26 @@ def test_a_candidate_that_was_deleted_after_the_search_is_said_to_be_and_the_bes
             delete_run(run)
     assert {one.status for one in tried(plan, [None] * len(plan.members))} <= {"deleted", "cut"}
     assert best(plan, [None] * len(plan.members)) is None and "| deleted |" in search_markdown(plan, [None] * len(plan.members))
+def test_a_search_that_is_stopped_again_and_again_takes_no_more_than_its_minutes(search):
+    machine = Machine(patience=6, after=3.0)
+    comparison, status, _, _ = search(machine, 3)
+    spent, stops = machine.now, 1
+    while status == "stopped":
+        again = Machine(patience=0, after=3.0)
+        _, status, _, _ = search(again, comparison=open_comparison(comparison.root, comparison.id))
+        spent, stops = spent + again.now, stops + 1
+        assert stops < 60
+    assert stops > 3 and 90 < spent <= 180 + machine.overhead + machine.step
+
+
+def test_what_a_run_took_in_which_the_process_died_counts_for_the_minutes(search):
+    machine = Machine(step=2.0, patience=0, after=38.0, dies=True)
+    with pytest.raises(KeyboardInterrupt):
+        search(machine, 5)
+    comparison, = list_comparisons(machine.runs[0].folder.parent)
+    again = Machine(step=2.0)
+    assert search(again, comparison=comparison)[1] == "finished"
+    assert 200 < machine.now + again.now <= 300
 
 
 def test_the_settings_themselves_are_always_among_the_candidates_and_all_draws_are_sensible_and_the_same_again(tiny_config):

@@ -11,11 +11,12 @@ import torch
 
 from mtl import learner as learner_module
 from mtl import training as training_module
-from mtl.checkpoint import BEST, LAST, newest_checkpoint, read_facts
+from mtl.checkpoint import BEST, LAST, LOOKS, TALLIES, kept_looks, newest_checkpoint, read_facts, read_tallies
 from mtl.config import TaskSpec
 from mtl.errors import MtlError
-from mtl.evaluation import load_weights, score
+from mtl.evaluation import load_weights, sample_places
 from mtl.events import CheckpointSaved, Diagnosed, Evaluated, Notice, RunStarted, StatusChanged, StepDone
+from mtl.intervals import main_score
 from mtl.learner import Learner
 from mtl.prediction import Predictor
 from mtl.stepping import rate_factor
@@ -257,37 +258,54 @@ def test_the_best_weights_are_kept_and_the_test_rows_are_left_alone(tiny_config,
     assert right > 0.8
 
 
-def test_the_best_weights_know_what_8_bits_cost_them_on_dev(tiny_config, finish, monkeypatch, tmp_path):
-    evaluated = dev(finish(tiny_config(epochs=1), tmp_path / "a"))[-1]
-    [cost, of_last] = [load_weights(tmp_path / "a" / name, "cpu").config.int8_cost for name in (BEST, LAST)]
-    assert evaluated.is_best and isinstance(cost, float) and abs(cost) < 0.2 and of_last is None
-    looks = []
+def test_the_best_weights_have_a_bound_on_what_8_bits_cost_them_on_the_same_dev_rows(tiny_config, finish, monkeypatch, tmp_path):
+    config = tiny_config(epochs=1, hypothetical_rows=200, dev_share=0.4)
+    assert dev(finish(config, tmp_path / "a"))[-1].is_best
+    bound, of_last = (load_weights(tmp_path / "a" / name, "cpu").config.int8_cost_bound for name in (BEST, LAST))
+    assert 0.03 < bound < 0.2 and of_last is None  # on 80 rows nobody can be sure of a point
+    seen, kept = [], read_tallies(tmp_path / "a" / BEST / TALLIES)
 
-    def score_worse_in_8_bits(*given):
-        looks.append(score(*given))
-        scores = {task: {name: value - 0.25 * (task == "class") for name, value in of_task.items()}
-                  for task, of_task in evaluated.scores.items()}
-        return replace(looks[-1], scores=scores) if len(looks) == 3 else looks[-1]  # the first two are before and after the epoch
+    def of_task(before, after):
+        seen.append(before)
+        return (0.02, 0.07, 0.01)[len(seen) - 1]
 
-    monkeypatch.setattr("mtl.learner.score", score_worse_in_8_bits)
-    finish(tiny_config(epochs=1), tmp_path / "b")
-    assert len(looks) == 3
-    assert load_weights(tmp_path / "b" / BEST, "cpu").config.int8_cost == pytest.approx(0.25)
+    monkeypatch.setattr("mtl.learner.cost_bound", of_task)
+    monkeypatch.setattr("mtl.learner.INT8_ROWS", 50)
+    finish(config, tmp_path / "b")
+    assert load_weights(tmp_path / "b" / BEST, "cpu").config.int8_cost_bound == 0.07  # of the task that loses most
+    places = sample_places(80, 50, config.seed)
+    assert [before.tolist() for before in seen] == [tally[places].tolist() for tally in kept.values()]
 
 
-def test_where_no_score_or_no_8_bits_are_to_be_had_nothing_is_said_of_their_cost(tiny_config, finish, monkeypatch, tmp_path):
-    costs = []
-
-    def look(learner):
-        empty = dict.fromkeys(learner.model.tasks, {})
-        costs.append(learner.int8_cost(replace(evaluated, scores=empty)))
-        return False
-
-    evaluated = dev(finish(tiny_config(epochs=1), tmp_path / "a"))[-1]
-    finish(tiny_config(max_steps=1), tmp_path / "b", between_steps=look)
+def test_a_task_without_a_dev_label_or_a_machine_without_8_bits_leaves_their_cost_unknown(tiny_config, finish, easy_rows, write_rows,
+                                                                                         monkeypatch, tmp_path):
+    rows = easy_rows(60)
+    for row in rows[40:]:
+        del row["place"]
+    parts = {"train": rows[:40], "dev": rows[40:]}
+    files = {f"{split}_files": (write_rows(tmp_path / f"{split}.jsonl", part),) for split, part in parts.items()}
+    finish(tiny_config(source="files", epochs=1, **files), tmp_path / "a")
+    assert load_weights(tmp_path / "a" / BEST, "cpu").config.int8_cost_bound is None
     monkeypatch.setattr("mtl.learner.HAS_INT8", False)
-    finish(tiny_config(epochs=1), tmp_path / "c")
-    assert costs == [None] and load_weights(tmp_path / "c" / BEST, "cpu").config.int8_cost is None
+    finish(tiny_config(epochs=1), tmp_path / "b")
+    assert load_weights(tmp_path / "b" / BEST, "cpu").config.int8_cost_bound is None
+
+
+def test_a_run_with_a_place_for_them_keeps_the_tallies_of_its_looks_and_of_very_many_only_some(tiny_config, finish, monkeypatch, tmp_path):
+    config = tiny_config(epochs=2, eval_every=1)
+    assert kept_looks(tmp_path / "without") == {} and finish(config, tmp_path / "without") and not (tmp_path / "without" / LOOKS).exists()
+    for name in ("all", "some"):
+        (tmp_path / name / LOOKS).mkdir(parents=True)
+    looks = [seen for seen in dev(finish(config, tmp_path / "all")) if seen.step]
+    files = kept_looks(tmp_path / "all")
+    assert sorted(files) == [seen.step for seen in looks] == list(range(1, 9))
+    for seen in looks:
+        tallies = read_tallies(files[seen.step])
+        assert float(main_score(tallies["class"])) == seen.scores["class"]["accuracy"]
+        assert float(main_score(tallies["entities"])) == pytest.approx(seen.scores["entities"]["f1"])
+    monkeypatch.setattr("mtl.learner.KEPT_LOOKS", 3)
+    finish(config, tmp_path / "some")
+    assert sorted(kept_looks(tmp_path / "some")) == [3, 6, 8]
 
 
 def test_a_run_is_told_in_order(tiny_config, finish, tmp_path):

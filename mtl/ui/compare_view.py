@@ -26,7 +26,7 @@ TITLES = {"alone": "Did it help?", "sweep": "Weight sweep", "search": "Good sett
 GONE = "The process that trained this comparison is gone. Resume goes on with the runs that are not finished."
 CURVES = ["step", "score", "series"]
 POINTS = ["first", "second", "alpha"]
-COLOURS = {"helped": "fine", "hurt": "problem", "no difference": "", "unknown": "warning"}
+COLOURS = {"helped": "fine", "hurt": "problem", "no difference": "", "higher": "", "lower": "", "unknown": "warning"}
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ def result_html(seen: Seen) -> str:
 
 def card_html(card: Card) -> str:
     """Did it help? A sentence a task, then what one model costs against several."""
-    rest = "".join(f"<p>{html.escape(line)}</p>" for line in (card.size_sentence, card.time_sentence, card.note))
+    rest = "".join(f"<p>{html.escape(line)}</p>" for line in card.notes)
     return ('<div class="mtl-report mtl-card"><h4>Did training together help?</h4>' + "".join(map(_verdict, (*card.tasks, card.everything)))
             + rest + "</div>")
 

@@ -5,8 +5,8 @@ import html
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from mtl.bootstrap import Interval
 from mtl.examine import Mistake, SpanErrors, TaskReport
+from mtl.intervals import Interval
 from mtl.measuring import DEV, TEST, Measured, has_test_rows
 from mtl.runs import ACTIVE, History, Run
 from mtl.text import isolate, many, shorten
