@@ -218,7 +218,7 @@ def test_a_new_form_has_the_defaults_and_a_broken_file_is_told_with_its_name_and
     files = {"empty.jsonl": ("", "empty.jsonl: is empty."),
              "words.csv": ("Just one sentence\nand another one\n", "words.csv"),
              "lengths.jsonl": ('{"tokens": ["Anna", "came"], "tags": ["B-PER", "O"]}\n{"tokens": ["Anna", "left"], "tags": ["B-PER"]}\n',
-                               "lengths.jsonl, line 2: 2 tokens but 1 tags")}
+                               "lengths.jsonl, line 2: 2 tokens but 1 tag")}
     page = open_page(new_person())
     shown, wanted = form_and_defaults(page)
     assert shown == wanted
