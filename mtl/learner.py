@@ -50,7 +50,7 @@ from mtl.stepping import Stepper, rate_factor
 
 OPTIMIZER, BALANCER = "optimizer.pt", "balancer.pt"
 TOLD_EVERY, TOLD_SHARE = 5.0, 0.005  # of the seconds spent training
-KEPT_LOOKS = 2000  # looks of a run, about, of which the tallies are kept; 700 rows take 1 KB
+KEPT_LOOKS = 2000  # so many looks of a run keep their tallies, which take 1 KB for 700 rows
 INT8_ROWS = 2000  # dev rows at most, on which it is measured what 8 bits cost
 
 
@@ -191,11 +191,12 @@ class Learner:
                          is_best=name == "dev" and got.score > self.progress.best_score, seconds=time.perf_counter() - start)
 
     def int8_cost_bound(self) -> float | None:
-        """What a task's main score, as just measured on dev, falls at most when the encoder is computed in 8 bits, so that prediction
-        knows whether it may: with 95 % confidence, the most of all tasks. None where that is not known how to do, would take longer
-        than the training itself, or a task has no dev label.
+        """With 95 % confidence, the most that any task's main score, as just measured on dev, falls when the encoder is computed in 8
+        bits. Prediction decides by it. None where that is not known how to do, would take longer than the training itself, or a task has
+        no dev label.
 
-        The most of 95 % bounds is itself a 95 % bound, since the task that loses most has one (Berger, 1982).
+        The largest of the tasks' 95 % bounds needs no correction for their number: it can be too low only if the bound of the task that
+        loses most is (Berger, 1982).
         """
         if not HAS_INT8 or self.rank or self.dev_split.states is not None or not is_known(self.model):
             return None
@@ -208,7 +209,8 @@ class Learner:
         return worst if math.isfinite(worst) else None
 
     def keep_look(self) -> None:
-        """Keep the tallies of the last look at dev, if the run's folder has a place for them: of very many looks every so-many-th."""
+        """Keep the tallies of the last look at dev, if the run's folder has a place for them. Of more than KEPT_LOOKS looks only every
+        second one (third, ...) is kept, and the last."""
         step, every = self.progress.step, self.config.eval_every or self.steps_per_epoch
         stride = every * -(-self.total_steps // (every * KEPT_LOOKS))
         if self.rank == 0 and (self.run / LOOKS).is_dir() and (step % stride == 0 or step == self.total_steps):

@@ -26,8 +26,8 @@ VERDICTS = {"helped": "training together helped", "hurt": "training together hur
             "unknown": "nothing to tell it by, as no dev row is labelled"}
 BY_CHANCE = ". The interval leaves out 0, but among several scores one such interval comes too easily by chance"
 EVERYTHING = "everything right"
-ONE_SEED = ("With one seed there is no verdict: how much the luck of one training changes is not known. Choose 3 seeds or more to get one: "
-            "Seeds on the Compare tab, or --seeds 3 in the terminal.")
+ONE_SEED = ("With one seed there is no verdict, because nobody knows how far another seed would move these scores. To get one, choose 3 "
+            "seeds or more: Seeds on the Compare tab, or --seeds 3 in the terminal.")
 ROUNDS, SENTENCES = 5, 16  # how often, and on how many dev texts, prediction is timed
 Tallies = Mapping[str, np.ndarray]
 
@@ -111,9 +111,9 @@ class Card:
     def how_sentence(self) -> str:
         """How the scores were measured, and what the intervals are."""
         luck = ", and the luck of training" if len(self.seeds) > 1 else ""
-        return (f"Scores: on the same {self.dev_rows:,} dev rows, at the look with the best mean over the tasks; the look of the separate "
-                f"runs of a seed is chosen by that rule too, one for all. In brackets: {LEVEL:.0%} intervals; they cover the choice of the "
-                f"dev rows{luck}. Verdicts allow for the number of scores on this card (Holm's method).")
+        return (f"Scores: on the same {self.dev_rows:,} dev rows, from the step at which the mean over the tasks was best; the separate "
+                f"runs of a seed are all taken at one step, chosen by their mean. In brackets: {LEVEL:.0%} intervals; they cover the "
+                f"choice of the dev rows{luck}. Verdicts allow for the number of scores on this card (Holm's method).")
 
 
 def compare_scores(joint: Sequence[Tallies], alone: Sequence[Tallies], labelled: Tallies,

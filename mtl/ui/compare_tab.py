@@ -40,8 +40,8 @@ class CompareTab:
         gr.Markdown("**Did it help?** Every task is also trained alone, with the same steps, seed and settings, and measured on the same "
                     "dev rows. Then a card says what training together gained and what it cost.")
         self.seeds = gr.Number(1, label="Seeds", precision=0, minimum=1, maximum=MAX_SEEDS, elem_id="compare-seeds",
-                               info="How many times each run is repeated, each time with another seed. 1 shows the differences but gives no "
-                                    "verdict: chance alone can make them. 3 or more give one, and train so many times as much.")
+                               info="How many times each run is repeated, each time with another seed. 1 shows the differences but gives "
+                                    "no verdict: chance alone can make them. 3 or more give one, and train so many times as much.")
         self.shown_run = gr.HTML(elem_id="compare-shown-run")
         self.run_button = gr.Button("Train each task of the shown run alone", elem_id="compare-run")
         self.form_button = gr.Button("Train together and alone, with the settings of the Train tab", elem_id="compare-form")
