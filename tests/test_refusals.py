@@ -1,4 +1,4 @@
-"""A wrong value of any setting, found by the schema itself: one plain sentence with the setting's label, the value, the bound, and no word of
+"""A wrong value of any setting, found by the schema itself: one plain sentence with the label, the value and the bound, and no word of
 pydantic's."""
 
 import json
@@ -51,10 +51,9 @@ def wrong_values(schema: dict[str, Any]) -> list[tuple[Any, str]]:
 def wrong_numbers(schema: dict[str, Any]) -> list[tuple[Any, str]]:
     """Numbers beyond each bound, none at all, and what is no number."""
     step, cases = 1 if schema["type"] == "integer" else 0.5, []
-    for rule, sign, is_out in (("minimum", -1, False), ("exclusiveMinimum", -1, True), ("maximum", 1, False), ("exclusiveMaximum", 1, True)):
+    for rule, beyond in (("minimum", -step), ("exclusiveMinimum", 0), ("maximum", step), ("exclusiveMaximum", 0)):
         if rule in schema:
-            bound = schema[rule]
-            cases += [(bound + sign * step, f"{bound:,}")] + [(bound, f"{bound:,}")] * is_out
+            cases.append((schema[rule] + beyond, f"{schema[rule]:,}"))
     whole = "whole number" if schema["type"] == "integer" else "number"
     cases += [(2.5, whole)] * (schema["type"] == "integer")
     return cases + [(math.nan, "NaN"), (math.inf, "infinity"), (-math.inf, "infinity"), ("odd", "'odd'"), (LONG, "…"), (None, "nothing"),

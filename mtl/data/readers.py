@@ -12,7 +12,7 @@ from mtl.config import ColumnSpec, TaskSpec
 from mtl.data.cells import Cell, Recipe, make_row
 from mtl.data.columns import GENERIC, Column, Profile, find_columns, profile
 from mtl.data.conll import looks_like_columns, read_conll, read_parts
-from mtl.data.files import Record, Source, at_line, find_format, group_of, part_of, read_lines, show, show_names
+from mtl.data.files import MAX_NAME, Record, Source, at_line, find_format, group_of, part_of, read_lines, show, show_names
 from mtl.data.json_files import read_json
 from mtl.data.marked import looks_marked, read_marked
 from mtl.data.rows import Row, Table, row_shape
@@ -185,7 +185,7 @@ def _name_by_file(column: Column, plain: str, source: Source, profiles: dict[str
         if len(groups) > 1:
             source.notice(f"'{show(column.name)}' has the labels that it has in other files too, and is taken for the same task.")
         return plain
-    return groups[0] if same[0][1] == 1 else f"{groups[0]} {plain}"
+    return groups[0] if same[0][1] == 1 else f"{groups[0][len(plain) + 1 - MAX_NAME:]} {plain}"  # their ends differ more often
 
 
 def _are_same(labels: set[str], others: set[str]) -> bool:
