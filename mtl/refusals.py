@@ -73,7 +73,7 @@ def wanted(kind: Any, rules: Sequence[Any] = (), default: Any = None) -> str:
     if plain is bool:
         return "true or false"
     if plain in (int, float):
-        example = f", such as {number(default)}" if isinstance(default, int | float) else ""
+        example = f", such as {number(default).replace(',', '')}" if isinstance(default, int | float) else ""
         empty = ", or nothing" * (plain is not kind and get_origin(kind) is UnionType)
         return f"a {'whole ' * (plain is int)}number{_range(bounds)}{example}{empty}"
     many = _count(bounds)

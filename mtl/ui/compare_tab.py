@@ -9,6 +9,7 @@ import gradio as gr
 from mtl.comparison import DEFAULT_ALPHAS, MAX_SEEDS, Plan, alone_plan, open_comparison, plan_for_run, sweep_plan
 from mtl.config import RunConfig
 from mtl.errors import MtlError
+from mtl.refusals import found
 from mtl.runs import ACTIVE, open_run
 from mtl.search import MAX_MINUTES, search_plan
 from mtl.sweep import parse_numbers
@@ -37,8 +38,8 @@ class CompareTab:
     def _question_widgets(self) -> None:
         gr.Markdown("**Did it help?** Every task is trained alone too: the same steps, seed and settings, measured on the same dev rows. "
                     "Then a card tells what training together gave and cost.")
-        self.seeds = gr.Number(1, label="Seeds", precision=0, minimum=1, maximum=MAX_SEEDS, elem_id="compare-seeds",
-                               info="So many of each run: more tell a difference from the luck of one training.")
+        self.seeds = gr.Textbox("1", label="Seeds", max_lines=1, elem_id="compare-seeds",
+                                info="So many of each run: more tell a difference from the luck of one training.")
         self.run_button = gr.Button("Train each task of the run shown alone too", elem_id="compare-run")
         self.form_button = gr.Button("Train together and alone, with the settings of the Train tab", elem_id="compare-form")
         gr.Markdown("**What does one task cost the other?** With two tasks chosen in the Train tab: a run for each alpha.")
@@ -47,8 +48,8 @@ class CompareTab:
         self.sweep_button = gr.Button("Weight sweep", elem_id="compare-sweep")
         gr.Markdown("**Which settings are good?** Learning rates and task weights around those of the Train tab: many candidates train a "
                     "little, the best of them longer. Dev scores decide; the test rows are not looked at.")
-        self.minutes = gr.Number(10, label="Minutes", minimum=0.1, maximum=MAX_MINUTES, elem_id="compare-minutes",
-                                 info="How long it may take. At least some times what one run takes.")
+        self.minutes = gr.Textbox("10", label="Minutes", max_lines=1, elem_id="compare-minutes",
+                                  info="How long it may take. At least some times what one run takes.")
         self.search_button = gr.Button("Find good settings", elem_id="compare-search")
 
     def _answer_widgets(self) -> None:
@@ -75,10 +76,12 @@ class CompareTab:
     def _wire(self, tab: gr.Tab) -> None:
         page, quiet = self.page, self.page.quiet
         begun = [self.comparison_id, page.browser, self.menu]
-        self.run_button.click(self.compare_run, [page.run_id, page.browser, self.seeds], begun, api_visibility="private")
-        self.form_button.click(self.compare_form, [self.seeds, *self.train.form_inputs()], begun, api_visibility="private")
-        self.sweep_button.click(self.sweep, [self.alphas, *self.train.form_inputs()], begun, api_visibility="private")
-        self.search_button.click(self.search, [self.minutes, *self.train.form_inputs()], begun, api_visibility="private")
+        form_inputs = self.train.form_inputs()
+        for button, act, inputs in ((self.run_button, self.compare_run, [page.run_id, page.browser, self.seeds]),
+                                    (self.form_button, self.compare_form, [self.seeds, *form_inputs]),
+                                    (self.sweep_button, self.sweep, [self.alphas, *form_inputs]),
+                                    (self.search_button, self.search, [self.minutes, *form_inputs])):
+            button.click(act, inputs, begun, api_visibility="private", show_progress_on=self.state)
         shown = [self.state, self.resume_button, self.stop_button, self.delete_button, self.result, self.use_button, self.points, self.task,
                  self.legend, self.plot, self.members, self.cursor]
         look = [self.comparison_id, page.browser, self.cursor, self.task]
@@ -96,7 +99,7 @@ class CompareTab:
 
     # Handlers: gather, call, return
 
-    def compare_run(self, run_id: str, browser: dict, seeds: int) -> list:
+    def compare_run(self, run_id: str, browser: dict, seeds: str) -> list:
         """Train each task of the run that is shown alone too."""
         def plan() -> tuple[RunConfig, Plan]:
             if not run_id:
@@ -104,14 +107,15 @@ class CompareTab:
             run = open_run(self.jobs.root, run_id)
             if not run.belongs_to(browser["key"]):
                 raise MtlError("This run was started in another browser; only there it can be compared.")
-            return plan_for_run(run, _whole(seeds))
+            return plan_for_run(run, _number("Seeds", seeds, int, 1, MAX_SEEDS))
         return self._begin(plan, browser)
 
-    def compare_form(self, seeds: int, browser: dict, *inputs: Any) -> list:
+    def compare_form(self, seeds: str, browser: dict, *inputs: Any) -> list:
         """Train what the form describes, and each of its tasks alone."""
         def plan() -> tuple[RunConfig, Plan]:
+            number = _number("Seeds", seeds, int, 1, MAX_SEEDS)
             config = self.train.config(browser, *inputs)
-            return config, alone_plan(config, _whole(seeds))
+            return config, alone_plan(config, number)
         return self._begin(plan, browser)
 
     def sweep(self, alphas: str, browser: dict, *inputs: Any) -> list:
@@ -122,11 +126,12 @@ class CompareTab:
             return config, sweep_plan(config, numbers)
         return self._begin(plan, browser)
 
-    def search(self, minutes: float | None, browser: dict, *inputs: Any) -> list:
+    def search(self, minutes: str, browser: dict, *inputs: Any) -> list:
         """Try settings around those of the form."""
         def plan() -> tuple[RunConfig, Plan]:
+            number = _number("Minutes", minutes, float, 0, MAX_MINUTES)
             config = self.train.config(browser, *inputs)
-            return config, search_plan(config, minutes or 0)
+            return config, search_plan(config, number)
         return self._begin(plan, browser)
 
     def use(self, comparison_id: str) -> list:
@@ -138,8 +143,7 @@ class CompareTab:
         if config is None:
             raise gr.Error("Nothing was found yet. Wait for the first candidates.", print_exception=False)
         gr.Info("The learning rates and weights stand in the form of the Train tab now.")
-        values = {name: getattr(config, name) for name in USED} | ({"balancing": "equal"} if config.balancing == "fixed" else {})
-        return [0.5 if config.alpha is None else config.alpha, *(form.shown(name, value) for name, value in values.items())]
+        return [form.shown("alpha", config.alpha) or form.EVEN, *(form.shown(name, getattr(config, name)) for name in USED)]
 
     def _begin(self, plan: Any, browser: dict) -> list:
         """Queue the comparison that `plan()` gives, and show it."""
@@ -230,6 +234,9 @@ def _hidden() -> list:
     return [gr.update(visible=False), "", gr.update(visible=False)]
 
 
-def _whole(number: float | None) -> int:
-    """What stands in a field for a count."""
-    return int(number or 0)
+def _number(label: str, text: str, kind: type, least: int, most: int) -> float:
+    """The number that stands in a field of this tab; raises MtlError if it is none of that `kind`, or out of bounds."""
+    value = form.read_number(text, kind)
+    if not isinstance(value, int | kind) or not least <= value <= most:
+        raise MtlError(f"{label}: found {found(value)}, wanted a {'whole ' * (kind is int)}number from {least} to {most:,}.")
+    return value
