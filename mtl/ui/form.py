@@ -53,10 +53,10 @@ def shown(name: str, value: Any) -> Any:
     if isinstance(value, float):
         short = f"{value:g}"
         return short if float(short) == value else repr(value)
-    return "" if value is None else str(value) if number_kind(name) else value
+    return "" if value is None else str(value) if _number_kind(name) else value
 
 
-def number_kind(name: str) -> type | None:
+def _number_kind(name: str) -> type | None:
     """int or float if the setting is such a number, else None."""
     kind = RunConfig.model_fields[name].annotation
     plain = next((part for part in get_args(kind) if part is not NoneType), kind) if get_origin(kind) is not Literal else kind
@@ -95,7 +95,7 @@ def _typed(name: str, value: Any) -> Any:
         return value
     if name == "weights":
         return parse_weights(value)
-    return read_number(value, kind) if (kind := number_kind(name)) else value.strip()
+    return read_number(value, kind) if (kind := _number_kind(name)) else value.strip()
 
 
 def _bound(field: FieldInfo, name: str) -> Any:

@@ -104,8 +104,10 @@ class TrainTab:
         self.told.wire(self.settings, self.tasks, self.data.patterns)
         self.insight.wire()
         self.start_button.click(None, None, self.start_button, js=f"() => '{STARTING}'", **quiet)  # at once, however far the server is
-        self.start_button.click(self.start, self.form_inputs(), [page.run_id, page.browser, self.menu], api_visibility="private",
-                                show_progress_on=self.starting).then(lambda: START, None, self.start_button, **quiet)
+        started = self.start_button.click(self.start, self.form_inputs(), [page.run_id, page.browser, self.menu],
+                                          api_visibility="private", show_progress_on=self.starting)
+        for is_over in (started.then, started.failure):  # gradio 6.31 does not go on to `then` after a failure
+            is_over(lambda: START, None, self.start_button, **quiet)
         buttons = {self.pause_button: self.jobs.pause, self.resume_button: self.jobs.resume, self.stop_button: self.jobs.stop}
         look = {"fn": self.look, "inputs": [page.run_id, page.browser], "outputs": [self.status, self.pressable, page.told, self.news],
                 **quiet}
@@ -141,9 +143,9 @@ class TrainTab:
         return gr.update(visible=True, interactive=not other, label=f"Alpha: {tasks[0]} against {tasks[1]}", info=info)
 
     def show_fixed(self, alpha: str, weights: str, balancing: str) -> str:
-        """The balancing that goes with what is given: 'equal' is none."""
+        """The balancing that goes with the weights that are given, or with none."""
         is_given = weights.strip() or form.read_number(alpha, float) not in (None, float(form.EVEN))
-        return "fixed" if is_given and balancing == "equal" else balancing
+        return balancing if balancing not in ("equal", "fixed") else "fixed" if is_given else "equal"
 
     def start(self, browser: dict, choice: str, alpha: str, progress: gr.Progress = gr.Progress(), *inputs: Any) -> list:  # noqa: B008
         """Queue the run that the form describes."""
