@@ -379,6 +379,18 @@ def test_start_before_the_data_were_read_takes_all_tasks_and_after_that_those_th
         asked(train_tab, "", str(tmp_path / "not read.jsonl"), epochs="")  # what is wrong in the form is said first
 
 
+def test_every_long_part_of_looking_at_data_is_named(train_tab, write_rows, easy_rows, tmp_path):
+    file, told = write_rows(tmp_path / "own.jsonl", easy_rows(2500)), []
+    data = ["files", "learnable", "1200", [file], "", "", ""]
+    train_tab.data.understand(*data, "", "128", "", progress=lambda share, desc: told.append(desc))
+    assert list(dict.fromkeys(told)) == ["Looking at own.jsonl", "Reading own.jsonl", "Setting rows aside to measure on",
+                                         "Looking at the rows", "Measuring the texts", "Counting the labels"]
+    told.clear()
+    train_tab.config({"key": "k", "run": ""}, "", form.EVEN, *data, *(widget.value for widget in train_tab.settings.values()),
+                     progress=lambda what, share: told.append(what))
+    assert list(dict.fromkeys(told)) == ["Looking at own.jsonl"]
+
+
 def test_the_files_of_a_run_are_not_taken_for_data_of_another_kind(train_tab, write_rows, easy_rows, tmp_path):
     config = make_config({"source": "files", "train_files": (write_rows(tmp_path / "own.jsonl", easy_rows(40)),)})
     run = create_run(train_tab.jobs.root, config)
