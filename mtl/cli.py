@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mtl import cli_compare, cli_data, cli_scores
 from mtl.config import RunConfig, make_config
-from mtl.errors import MtlError
+from mtl.errors import MtlError, SettingError
 from mtl.runs import STARTER_NAME, Run, create_run, default_root, list_runs, open_starter, read_history, starter_folder
 from mtl.starter import STARTER, make_starter
 from mtl.terminal import STOPPED, StopSignal, Terminal, add_settings, find_run, read_settings, settings_given, settled
@@ -26,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     try:
         sys.exit(options.act(options))
+    except SettingError as error:
+        sys.exit(f"mtl: {error.for_terminal}")
     except MtlError as error:
         sys.exit(f"mtl: {error}")
 

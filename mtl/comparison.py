@@ -185,6 +185,10 @@ def sweep_plan(config: RunConfig, alphas: Sequence[float], tasks: Sequence[TaskS
     if len(specs) != 2:
         raise MtlError(f"A weight sweep weighs two tasks against each other, but {many(len(specs), 'task', 'is')} "
                        f"chosen: {', '.join(isolate(spec.name) for spec in specs)}. Choose two.")
+    if config.weights:
+        raise MtlError("Loss weights: a weight sweep weighs the tasks by Alphas instead. Leave Loss weights empty.")
+    if config.balancing not in ("equal", "fixed"):
+        raise MtlError(f"Balancing: found '{config.balancing}', but a weight sweep weighs the tasks by Alphas. Use 'equal' or 'fixed'.")
     wanted = sorted(set(alphas))
     if not 2 <= len(wanted) <= MAX_ALPHAS:
         raise MtlError(f"Alphas: found {len(wanted)} different values, wanted 2 to {MAX_ALPHAS}, such as 0.1,0.5,0.9.")

@@ -4,15 +4,14 @@ form, the flags of the command line and the JSON files are all made from them. K
 from __future__ import annotations
 
 import json
-import re
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from mtl.errors import MtlError
+from mtl.errors import MtlError, SettingError
 from mtl.methods import refusal
+from mtl.refusals import refused
 from mtl.text import can_be_shown
 
 MAX_TASKS = 8
@@ -24,6 +23,7 @@ Role = Literal["text", "tokens", "class", "tags", "spans", "marked", "ignore"]
 ROLES: dict[str, str] = {
     "text": "the sentence", "tokens": "its words", "class": "its label", "tags": "a tag a word", "spans": "its entities",
     "marked": "with entities marked", "ignore": "not used"}
+Spec = TypeVar("Spec", bound=BaseModel)
 
 
 class TaskSpec(BaseModel):
@@ -103,7 +103,7 @@ class RunConfig(BaseModel):
     tasks: tuple[TaskSpec, ...] = setting((), "Tasks", "The tasks to train. Empty: every task found in the data.", max_length=MAX_TASKS)
     alpha: float | None = setting(
         None, "Alpha", "With two tasks: the total loss is alpha x the first one's loss + (1 - alpha) x the second one's.", ge=0, le=1)
-    weights: dict[str, float] = setting(
+    weights: dict[str, Annotated[float, Field(ge=0)]] = setting(
         {}, "Loss weights", "Weight of each task's loss in the sum, such as intent=1,tags=2. Not named: 1.")
     sampling: Literal["joint", "alternating", "proportional", "temperature", "annealed"] = setting(
         "joint", "Sampling", "Which rows make up a step. 'joint': all mixed, with every label on them; 'alternating': the tasks take "
@@ -118,7 +118,8 @@ class RunConfig(BaseModel):
     # Model
     encoder: str = setting(
         "bundled", "Encoder", "'bundled' is all-MiniLM-L6-v2 (22M parameters, no download); 'tiny' starts from random weights and "
-        "wants a learning rate of about 2e-3; or the id of a Hub encoder, such as distilbert-base-uncased.", basic=True, max_length=200)
+        "wants a learning rate of about 2e-3; or the id of a Hub encoder, such as distilbert-base-uncased.", basic=True, min_length=1,
+        max_length=200)
     fine_tuning: Literal["full", "lora", "heads"] = setting(
         "full", "Fine-tuning", "'full' trains every weight: the best scores. 'lora' trains small adapters beside the frozen encoder: a "
         "checkpoint of a few MB, a little less accurate, and it wants a learning rate of 1e-3 to 2e-3. 'heads' trains only the heads on "
@@ -170,42 +171,34 @@ class RunConfig(BaseModel):
     @classmethod
     def _printable(cls, name: str) -> str:
         if not can_be_shown(name):
-            raise ValueError("has characters that cannot be shown; use letters, digits and punctuation")
+            raise _wrong("name", "has characters that cannot be shown; use letters, digits and punctuation.")
         return name.strip()
-
-    @field_validator("weights")
-    @classmethod
-    def _weights_in_bounds(cls, weights: dict[str, float]) -> dict[str, float]:
-        for task, weight in weights.items():
-            if not weight >= 0:
-                raise ValueError(f"gives task '{task}' the weight {weight}; use 0 or more")
-        return weights
 
     @model_validator(mode="after")
     def _fields_agree(self) -> RunConfig:
         names = [task.name for task in self.tasks]
         if len(set(names)) < len(names):
-            raise ValueError(f"tasks: two tasks have one name ({', '.join(names)}); give each its own column")
+            raise _wrong("tasks", f"two tasks have one name ({', '.join(names)}); give each its own column.")
         if self.source == "files" and not self.train_files:
-            raise ValueError("train_files: is empty; name a file with sentences and labels, or use the bundled corpus")
+            raise _wrong("train_files", "found none; name a file with sentences and labels, or use the bundled corpus.")
         if self.source == "hub" and not self.hub:
-            raise ValueError("hub: is empty; name a dataset of the Hub, such as fancyzhx/ag_news")
+            raise _wrong("hub", "found none; name a dataset of the Hub, such as fancyzhx/ag_news.")
         if self.source not in ("files", "hub") and (self.train_files or self.dev_files or self.test_files):
-            raise ValueError(f"source: is '{self.source}', but a file is given too; set it to 'files', or leave the files out")
+            raise _wrong("source", f"found '{self.source}', but a file is given too; set it to 'files', or leave the files out.")
         if self.fine_tuning != "full" and self.encoder == "tiny":
             what = {"lora": "that could be adapted", "heads": "that heads could read"}[self.fine_tuning]
-            raise ValueError(f"fine_tuning: is '{self.fine_tuning}', but the encoder 'tiny' has learned nothing {what}; "
-                             "use 'full', or another encoder")
+            raise _wrong("fine_tuning", f"found '{self.fine_tuning}', but the encoder 'tiny' has learned nothing {what}; use 'full', or "
+                         "another encoder.")
         if self.fine_tuning != "full" and self.frozen_layers:
-            raise ValueError(f"frozen_layers: is {self.frozen_layers}, but fine_tuning '{self.fine_tuning}' freezes every layer anyway; "
-                             "leave it at 0, or use 'full'")
+            raise _wrong("frozen_layers", f"found {self.frozen_layers}, but Fine-tuning '{self.fine_tuning}' freezes every layer anyway; "
+                         "leave it at 0, or use 'full'.")
         if self.fine_tuning == "heads" and self.pooling == "pooler":
-            raise ValueError("pooling: is 'pooler', which may be new and would have to be trained, but fine_tuning 'heads' trains nothing "
-                             "of the encoder; use 'mean' or 'cls'")
+            raise _wrong("pooling", "found 'pooler', which may be new and would have to be trained, but Fine-tuning 'heads' trains nothing "
+                         "of the encoder; use 'mean' or 'cls'.")
         if self.alpha is not None and self.weights:
-            raise ValueError("alpha: is given together with weights; use one of them")
+            raise _wrong("alpha", f"found {self.alpha:g}, but Loss weights are given too; use one of them.")
         if problem := refusal(self.balancing, self):
-            raise ValueError(f"balancing: is '{self.balancing}', {problem}")
+            raise _wrong("balancing", f"found '{self.balancing}', {problem}.")
         return self
 
     def loss_weights(self, tasks: list[str]) -> dict[str, float]:
@@ -215,15 +208,15 @@ class RunConfig(BaseModel):
         """
         if self.alpha is not None:
             if len(tasks) != 2:
-                raise MtlError(f"alpha weighs two tasks against each other, but this run has {len(tasks)} ({', '.join(tasks)}). "
-                               "Use weights instead, such as " + ",".join(f"{task}=1" for task in tasks) + ".")
+                raise _wrong("alpha", f"weighs two tasks against each other, but this run has {len(tasks)} ({', '.join(tasks)}). Use Loss "
+                             "weights instead, such as " + ",".join(f"{task}=1" for task in tasks) + ".")
             return {tasks[0]: self.alpha, tasks[1]: 1 - self.alpha}
         for name in self.weights:
             if name not in tasks:
-                raise MtlError(f"weights: there is no task '{name}'. The tasks are: {', '.join(tasks)}.")
+                raise _wrong("weights", f"there is no task '{name}'. The tasks are: {', '.join(tasks)}.")
         weights = {task: self.weights.get(task, 1.0) for task in tasks}
         if not any(weights.values()):
-            raise MtlError("weights: every task has weight 0, so nothing would be learned. Give at least one task a weight above 0.")
+            raise _wrong("weights", "every task has weight 0, so nothing would be learned. Give at least one task a weight above 0.")
         return weights
 
 
@@ -237,7 +230,8 @@ def read_config(path: Path) -> RunConfig:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise MtlError(f"{path.name}: cannot be read as a run's settings ({error}).") from error
+        why = error.strerror if isinstance(error, OSError) else error  # the whole of an OSError names the folder
+        raise MtlError(f"{path.name}: cannot be read as a run's settings ({why}).") from error
     return _checked(lambda: RunConfig.model_validate_json(json.dumps(_fixed(values))))
 
 
@@ -248,21 +242,21 @@ def _fixed(values: Any) -> Any:
     return values | {"balancing": "fixed"} if values.get("weights") or values.get("alpha") is not None else values
 
 
+def make_spec(field: str, kind: type[Spec], values: dict[str, Any]) -> Spec:
+    """A checked item of RunConfig's `field`: a ColumnSpec of 'columns', a HubSpec of 'hub'; raises MtlError in the user's words."""
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        raise refused(error, kind, field, RunConfig.model_fields[field].title) from error
+
+
 def _checked(make: Any) -> RunConfig:
     try:
         return make()
     except ValidationError as error:
-        raise MtlError(_sentence(error.errors()[0])) from error
+        raise refused(error, RunConfig) from error
 
 
-def _sentence(error: dict[str, Any]) -> str:
-    """One pydantic error as 'setting: found, wanted'."""
-    place = ".".join(str(part) for part in error["loc"])
-    message = re.sub(r"^Value error, ", "", error["msg"])
-    if error["type"] == "extra_forbidden":
-        near = get_close_matches(place, RunConfig.model_fields, n=1)
-        return f"There is no setting '{place}'." + (f" Did you mean '{near[0]}'?" if near else "")
-    if error["type"] == "value_error":
-        return f"{place}: {message}." if place else f"{message}."
-    wanted = message.replace("Input should be", "it should be")
-    return f"{place}: found {error['input']!r}, but {wanted[0].lower()}{wanted[1:]}."
+def _wrong(name: str, what: str) -> SettingError:
+    """Why the setting `name` cannot be as it is, with its label in front."""
+    return SettingError(RunConfig.model_fields[name].title, name, what)

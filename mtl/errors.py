@@ -9,6 +9,14 @@ class MtlError(Exception):
     """A message written for the user: where, what was found, what was wanted, what to do."""
 
 
+class SettingError(MtlError):
+    """A setting that cannot be: its `label` on the page, its `name`, and `what` is wrong. The terminal calls it by its flag too."""
+
+    def __init__(self, label: str, name: str, what: str) -> None:
+        super().__init__(f"{label}: {what}")
+        self.for_terminal = f"{label} (--{name.replace('_', '-')}): {what}" if name else str(self)
+
+
 def is_disk_full(error: BaseException) -> bool:
     """Whether `error` says that no space is left.
 

@@ -49,19 +49,19 @@ SAMPLINGS_FOR: dict[str, str] = {
 def refusal(balancing: str, config: Any) -> str:
     """Why `balancing` cannot be used with the other settings of `config` (a RunConfig), as the end of a sentence; '' if it can."""
     method = METHODS[balancing]
-    given = "alpha is" if config.alpha is not None else "loss weights are" if config.weights else ""
+    given = "Alpha is" if config.alpha is not None else "Loss weights are" if config.weights else ""
     if given and balancing == "equal":
         return f"but {given} given; leave them out, or use 'fixed'"
     if given and balancing != "fixed":
         return f"which finds weights by itself, but {given} given too; leave them out, or use 'fixed'"
     if balancing == "fixed" and not given:
-        return "but there are no weights; give loss weights such as intent=1,tags=2, or an alpha, or use 'equal'"
+        return "but there are no weights; give Loss weights such as intent=1,tags=2, or an Alpha, or use 'equal'"
     if config.sampling == "alternating" and (method.is_gradient or balancing in ("famo", "random")):
-        return "but with sampling 'alternating' a step has one task only, so there is nothing to balance; use 'joint' or 'proportional'"
+        return "but with Sampling 'alternating' a step has one task only, so there is nothing to balance; use 'joint' or 'proportional'"
     if method.wants_whole_step and config.accumulation > 1:
-        return f"which has to see a step at once, but accumulation is {config.accumulation}; set it to 1"
+        return f"which has to see a step at once, but Accumulation is {config.accumulation}; set it to 1"
     if method.is_gradient and config.fine_tuning == "heads":
-        return "but with fine_tuning 'heads' nothing is trained that the tasks share; use 'equal'"
+        return "but with Fine-tuning 'heads' nothing is trained that the tasks share; use 'equal'"
     return ""
 
 

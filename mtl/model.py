@@ -175,10 +175,10 @@ def freeze_lowest(model: MultiTaskModel, layers: int, embeddings: bool) -> None:
     if model.config.needs_base or not (layers or embeddings):
         return  # all of the encoder is frozen already, or nothing is to be
     if layers > count:
-        raise MtlError(f"frozen_layers is {layers}, but the encoder '{model.config.base}' has {count} layers. Use 0 to {count}.")
+        raise MtlError(f"Frozen layers: found {layers}, but the encoder '{model.config.base}' has {count} layers. Use 0 to {count}.")
     lists = layer_lists(encoder)
     if layers and not lists:
-        raise MtlError(f"The layers of the encoder '{model.config.base}' cannot be told apart. Set frozen_layers to 0.")
+        raise MtlError(f"The layers of the encoder '{model.config.base}' cannot be told apart. Set Frozen layers to 0.")
     before = [part for name, part in encoder.named_children() if "emb" in name] or [encoder.get_input_embeddings()]
     model.frozen = before + [layer for parts in lists for layer in parts[:layers]]
     for part in model.frozen:

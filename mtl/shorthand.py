@@ -2,7 +2,7 @@
 
 import re
 
-from mtl.config import ROLES, ColumnSpec, HubSpec
+from mtl.config import ROLES, ColumnSpec, HubSpec, make_spec
 from mtl.errors import MtlError
 
 
@@ -33,7 +33,7 @@ def parse_columns(text: str) -> tuple[ColumnSpec, ...]:
         if not equals or not column or role not in ROLES:
             raise MtlError(f"Columns: '{part[:60]}' is not of the form column=role. The roles are: {', '.join(ROLES)}. "
                            "Write for example Review=text,Stars=class:sentiment.")
-        specs.append(ColumnSpec(column=column, role=role, task=task.strip(), group=group))
+        specs.append(make_spec("columns", ColumnSpec, {"column": column, "role": role, "task": task.strip(), "group": group}))
     return tuple(specs)
 
 
@@ -44,5 +44,5 @@ def parse_hub(text: str) -> tuple[HubSpec, ...]:
         found = re.fullmatch(r"([^\s:@]+)(?::([^\s:@]+))?(?:@([0-9a-f]{40}))?", part)
         if not found:
             raise MtlError(f"Hub datasets: '{part[:60]}' is not of the form owner/name:config@commit. Write for example nyu-mll/glue:sst2.")
-        specs.append(HubSpec(id=found[1], config=found[2] or "", revision=found[3] or ""))
+        specs.append(make_spec("hub", HubSpec, {"id": found[1], "config": found[2] or "", "revision": found[3] or ""}))
     return tuple(specs)

@@ -20,7 +20,7 @@ from mtl.model import MultiTaskModel
 
 KEPT_IN_MEMORY = 2**28  # bytes; more go into a file, of which the system keeps in memory what it can
 BATCH = 64
-ADVICE = "Free some space, use fewer rows or a smaller max_length, or set fine_tuning to 'lora', which keeps nothing."
+ADVICE = "Free some space, use fewer rows or a smaller Max length, or set Fine-tuning to 'lora', which keeps nothing."
 
 
 @dataclass(frozen=True)

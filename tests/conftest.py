@@ -54,7 +54,8 @@ def make_model(tiny):
     return make
 
 
-LONGEST = ("test_page.py", "test_page_data.py", "test_page_compare.py", "test_cli.py", "test_page_scores.py", "test_checkpoint.py")
+LONGEST = ("test_page.py", "test_page_form.py", "test_page_data.py", "test_page_compare.py", "test_cli.py", "test_page_scores.py",
+           "test_checkpoint.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -277,7 +277,7 @@ def test_the_gramian_is_that_of_the_whole_gradients():
     ({"balancing": "fixed"}, "no weights"),
     ({"balancing": "pcgrad", "weights": {"a": 1.0}}, "finds weights by itself"),
     ({"balancing": "upgrad", "alpha": 0.3}, "finds weights by itself"),
-    ({"balancing": "famo", "accumulation": 2}, "accumulation is 2"),
+    ({"balancing": "famo", "accumulation": 2}, "Accumulation is 2"),
     ({"balancing": "pcgrad", "sampling": "alternating"}, "one task only"),
     ({"balancing": "random", "sampling": "alternating"}, "one task only"),
     ({"balancing": "pcgrad", "fine_tuning": "heads"}, "nothing is trained that the tasks share"),

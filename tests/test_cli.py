@@ -81,7 +81,7 @@ def test_a_run_is_trained_listed_and_asked(here):
     (["train", "--tasks", "topic,colour"], "There is no task 'colour' in the data. The tasks found are: topic, sentiment, entities"),
     (["train", "--preset", "list"], "The presets are: snips, atis"), (["train", "--columns", "x"], "is not of the form column=role"),
     (["data", "nowhere.csv"], "nowhere.csv: there is no such file"),
-    (["train", "--learning-rate", "-1"], "learning_rate: found -1.0, but it should be greater than 0"),
+    (["train", "--learning-rate", "-1"], "Learning rate (--learning-rate): found -1, wanted a number above 0"),
     (["train", "--weights", "class"], "'class' is not of the form task=number"),
     (["train", "--resume", "last"], "There is no run yet"),
     (["train", "--resume", "last", "--epochs", "3"], "--resume goes on with the settings"),
@@ -96,7 +96,7 @@ def test_what_is_wrong_is_said_in_one_sentence(monkeypatch, tmp_path, arguments,
 
 
 @pytest.mark.parametrize(("flags", "sentence"), [
-    (["--alpha", "0.3"], "alpha weighs two tasks against each other, but this run has 3"),
+    (["--alpha", "0.3"], "Alpha: weighs two tasks against each other, but this run has 3"),
     (["--encoder", "../etc"], "'../etc' is not the id of a Hub model"),
 ])
 def test_a_run_that_cannot_begin_fails_with_a_sentence_and_no_traceback(here, flags, sentence):

@@ -95,14 +95,14 @@ def test_an_encoder_that_keeps_its_layers_in_several_lists_has_each_of_them_froz
 
 
 def test_more_layers_than_there_are_is_refused_with_their_number(make_model):
-    with pytest.raises(MtlError, match="frozen_layers is 3, but the encoder 'some/encoder' has 2 layers. Use 0 to 2"):
+    with pytest.raises(MtlError, match="Frozen layers: found 3, but the encoder 'some/encoder' has 2 layers. Use 0 to 2"):
         freeze_lowest(build(make_model), 3, embeddings=False)
 
 
 def test_an_encoder_whose_layers_share_their_weights_is_refused(make_model):
     config = AlbertConfig(vocab_size=90, hidden_size=32, embedding_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=4)
     model = make_model(AutoModel.from_config(config), base="albert")
-    with pytest.raises(MtlError, match="The layers of the encoder 'albert' cannot be told apart. Set frozen_layers to 0"):
+    with pytest.raises(MtlError, match="The layers of the encoder 'albert' cannot be told apart. Set Frozen layers to 0"):
         freeze_lowest(model, 1, embeddings=False)
     freeze_lowest(model, 0, embeddings=True)
 
@@ -118,10 +118,10 @@ def test_a_checkpoint_of_a_partly_frozen_model_holds_every_weight(make_model, tm
 
 
 @pytest.mark.parametrize(("changes", "message"), [
-    ({"fine_tuning": "lora", "frozen_layers": 2}, "frozen_layers: is 2, but fine_tuning 'lora' freezes every layer anyway"),
-    ({"fine_tuning": "heads", "frozen_layers": 1}, "frozen_layers: is 1, but fine_tuning 'heads' freezes every layer anyway"),
-    ({"fine_tuning": "heads", "pooling": "pooler"}, "pooling: is 'pooler'.*use 'mean' or 'cls'"),
-    ({"fine_tuning": "heads", "encoder": "tiny"}, "fine_tuning: is 'heads', but the encoder 'tiny' has learned nothing that heads")])
+    ({"fine_tuning": "lora", "frozen_layers": 2}, "Frozen layers: found 2, but Fine-tuning 'lora' freezes every layer anyway"),
+    ({"fine_tuning": "heads", "frozen_layers": 1}, "Frozen layers: found 1, but Fine-tuning 'heads' freezes every layer anyway"),
+    ({"fine_tuning": "heads", "pooling": "pooler"}, "Pooling: found 'pooler'.*use 'mean' or 'cls'"),
+    ({"fine_tuning": "heads", "encoder": "tiny"}, "Fine-tuning: found 'heads', but the encoder 'tiny' has learned nothing that heads")])
 def test_settings_that_do_not_go_together_are_refused(changes, message):
     with pytest.raises(MtlError, match=message):
         make_config(changes)
@@ -188,7 +188,7 @@ def test_a_disk_without_room_for_the_states_is_told_before_the_encoder_is_asked(
     model.encoder.forward = None
     monkeypatch.setattr("mtl.states.KEPT_IN_MEMORY", 100)
     monkeypatch.setattr("shutil.disk_usage", lambda path: namedtuple("Usage", "free")(3000))
-    with pytest.raises(MtlError, match="about 6 rows takes 0.0 GB, but the disk has 0.0 GB free. Free some space.*or set fine_tuning"):
+    with pytest.raises(MtlError, match="about 6 rows takes 0.0 GB, but the disk has 0.0 GB free. Free some space.*or set Fine-tuning"):
         keep_states(model, examples_of(LENGTHS), LENGTHS, CPU, tmp_path / "states")
 
 
@@ -348,5 +348,5 @@ def test_a_run_with_every_layer_frozen_and_a_balancing_of_gradients_trains_what_
 
 
 def test_a_run_with_more_frozen_layers_than_there_are_ends_before_it_begins(tiny_config, finish, tmp_path):
-    with pytest.raises(MtlError, match="frozen_layers is 3, but the encoder 'tiny' has 2 layers"):
+    with pytest.raises(MtlError, match="Frozen layers: found 3, but the encoder 'tiny' has 2 layers"):
         finish(tiny_config(frozen_layers=3), tmp_path)

@@ -311,6 +311,13 @@ def test_one_general_name_with_other_labels_is_called_like_the_files(tmp_path):
     assert kinds(read(tmp_path, parts)) == {"a": "classification", "b": "classification"}
 
 
+def test_files_with_very_long_names_give_tasks_names_that_fit_and_differ(tmp_path):
+    long = "a" * 60
+    found = kinds(read(tmp_path, {f"{long}{number}.csv": f"text,label,lang\na,x{number},e{number}\nb,y{number},d{number}\n"
+                                  for number in (1, 2)}))
+    assert [name[-7:] for name in found] == ["1 label", "lang", "2 label"] and all(len(name) <= 64 for name in found)
+
+
 def test_columns_can_be_told_for_one_of_the_files(tmp_path):
     files = {"a.csv": "text,label\nso good,pos\nso bad,neg\n", "b.csv": "text,label\na game,sport\n"}
     assert kinds(read(tmp_path, files, "a/label=class:mood")) == {"mood": "classification", "b": "classification"}

@@ -13,7 +13,7 @@ from mtl.config import RunConfig
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted([*ROOT.glob("mtl/**/*.py"), ROOT / "app.py"])
 # the corridor: a module imports only from rungs before its own
-RUNGS = ["errors text intervals methods", "config", "shorthand", "data events", "tasks lora hints packing randomness",
+RUNGS = ["errors text intervals methods", "refusals", "config", "shorthand", "data events", "tasks lora hints packing randomness",
          "encoder batching sampling model balancing machine dropout", "checkpoint diagnosis states", "evaluation fast",
          "stepping examine", "learner", "training prediction", "runs", "runner measuring control", "comparison",
          "verdict sweep search", "comparing", "jobs", "export hub starter terminal cli_data", "cli_compare cli_scores", "cli",

@@ -120,7 +120,7 @@ def test_a_run_that_was_stopped_in_the_middle_and_resumed_ends_bit_for_bit_like_
 
 
 def test_an_encoder_that_has_learned_nothing_is_refused():
-    with pytest.raises(MtlError, match="fine_tuning: is 'lora', but the encoder 'tiny' has learned nothing"):
+    with pytest.raises(MtlError, match="Fine-tuning: found 'lora', but the encoder 'tiny' has learned nothing"):
         make_config({"encoder": "tiny", "fine_tuning": "lora"})
 
 

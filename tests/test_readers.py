@@ -782,3 +782,16 @@ def test_a_file_cut_off_anywhere_in_its_last_line_is_refused(tmp_path):
     for length in range(1, len(line)):
         with pytest.raises(MtlError, match=r"^x\.jsonl, line 2: "):
             read(tmp_path, "x.jsonl", f"{line}\n{line[:length]}")
+
+
+@pytest.mark.parametrize(("name", "record"), [
+    ("short.csv", "hi {index},{label}\n"), ("long.jsonl", '{{"text": "' + "very " * 80 + '{index}", "label": "{label}"}}\n'),
+    ("words.conll", "Rome B-LOC\nis O\n{index} O\n\n")])
+def test_how_far_a_file_is_read_is_told_as_it_is_however_long_its_rows_are(tmp_path, name, record):
+    count, told = 20_000, []
+    head = "text,label\n" * name.endswith(".csv")
+    (tmp_path / name).write_text(head + "".join(record.format(index=index, label="ab"[index % 2]) for index in range(count)))
+    read_files([tmp_path / name], progress=lambda what, share: told.append((what, share)))
+    for what in (f"Looking at {name}", f"Reading {name}"):
+        shares = [share for phase, share in told if phase == what]
+        assert shares == pytest.approx([2000 * index / count for index in range(1, count // 2000 + 1)], abs=0.1)

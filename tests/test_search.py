@@ -269,6 +269,16 @@ def test_a_sweep_needs_two_tasks_and_two_values(tiny_config):
         sweep_plan(tiny_config().model_copy(update={"tasks": SPECS[:2]}), [0.5, 0.5])
 
 
+@pytest.mark.parametrize(("changes", "told"), [
+    ({"weights": {"class": 2.0}}, "Loss weights: a weight sweep weighs the tasks by Alphas"),
+    ({"balancing": "famo"}, "Balancing: found 'famo', but a weight sweep weighs the tasks by Alphas")])
+def test_a_sweep_refuses_what_it_would_not_use(tiny_config, changes, told):
+    from mtl.data.hypothetical import TASKS as SPECS
+
+    with pytest.raises(MtlError, match=told):
+        sweep_plan(tiny_config(**changes).model_copy(update={"tasks": SPECS[:2]}), [0.1, 0.9])
+
+
 def test_the_table_of_a_search_has_the_best_first_and_says_what_was_cut(search):
     _, _, plan, histories = search(Machine(slow=True), 7)
     table = tried(plan, histories)

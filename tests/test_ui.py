@@ -13,6 +13,7 @@ from hypothesis import strategies as some
 
 from mtl.config import RunConfig, TaskSpec, make_config
 from mtl.data import load
+from mtl.data.files import part_of, split_of
 from mtl.data.hypothetical import make_rows
 from mtl.data.report import bundled_subwords, make_report
 from mtl.data.rows import Row
@@ -20,15 +21,26 @@ from mtl.data.words import Span
 from mtl.errors import MtlError
 from mtl.events import Logged, Preparing, RunStarted, StatusChanged, StepDone
 from mtl.jobs import Jobs
-from mtl.runs import ACTIVE, RESUMABLE, YIELDED, History
+from mtl.runs import ACTIVE, RESUMABLE, YIELDED, History, create_run
 from mtl.tasks.base import Tagged
 from mtl.ui import build_app, form
 from mtl.ui.charts import PALETTE, colours
-from mtl.ui.data_view import assign_files, examples_html, problem_html, report_html, short_findings_html, task_table
+from mtl.ui.data_view import (
+    Choice,
+    assign_files,
+    data_key,
+    examples_html,
+    name_apart,
+    problem_html,
+    report_html,
+    short_findings_html,
+    task_table,
+)
 from mtl.ui.messages import Said, let_all_tell, message_box
+from mtl.ui.page import Page
 from mtl.ui.predict_tab import highlighted
 from mtl.ui.status import Buttons, duration, status_html
-from mtl.ui.train_tab import EARLY, REDRAWN, news
+from mtl.ui.train_tab import EARLY, REDRAWN, TrainTab, news
 
 
 def tagged(*spans: Span) -> Tagged:
@@ -276,25 +288,176 @@ def test_an_untouched_form_is_the_default_settings():
 
 
 @pytest.mark.parametrize(("values", "expected"), [
-    ({"epochs": None, "learning_rate": None, "encoder_dropout": None}, {}),
-    ({"epochs": 7.0, "seed": 3}, {"epochs": 7, "seed": 3}),
-    ({"dropout": 0, "encoder_dropout": 0}, {"dropout": 0.0, "encoder_dropout": 0.0}),
-    ({"encoder": " tiny \n", "name": " A run "}, {"encoder": "tiny", "name": "A run"}),
+    ({"epochs": "7.0", "seed": " 3 ", "batch_size": "1e2"}, {"epochs": 7, "seed": 3, "batch_size": 100}),
+    ({"learning_rate": "1e-3", "dropout": "0", "encoder_dropout": "0"}, {"learning_rate": 1e-3, "dropout": 0.0, "encoder_dropout": 0.0}),
+    ({"encoder_dropout": ""}, {}), ({"encoder": " tiny \n", "name": " A run "}, {"encoder": "tiny", "name": "A run"}),
     ({"weights": ""}, {}), ({"weights": " intent = 2 , tags=0.5,"}, {"weights": {"intent": 2.0, "tags": 0.5}, "balancing": "fixed"})])
 def test_what_stands_in_the_form_becomes_settings(values, expected):
     assert form.make_run_config(values) == RunConfig(**expected)
 
 
 @pytest.mark.parametrize(("values", "message"), [
-    ({"epochs": 0}, "epochs: found 0"), ({"epochs": 2.5}, "epochs: found 2.5"), ({"learning_rate": -1}, "learning_rate: found -1"),
-    ({"learning_rate": float("nan")}, "learning_rate"), ({"dropout": 1}, "dropout: found 1"), ({"seed": -1}, "seed: found -1"),
+    ({"epochs": "2.5"}, "Epochs: found 2.5"), ({"epochs": "1e400"}, "Epochs: found infinity"), ({"learning_rate": "0,5"}, "found '0,5'"),
+    ({"learning_rate": "nan"}, "Learning rate: found NaN"), ({"encoder_dropout": "odd"}, "Encoder dropout: found 'odd'"),
     ({"weights": "intent"}, "'intent' is not of the form task=number"), ({"weights": "intent=much"}, "not of the form"),
-    ({"weights": "intent=-1"}, "weight -1"), ({"weights": "intent=nan"}, "weight|finite"),
-    ({"weights": "intent=inf"}, "weight|finite"), ({"name": "a\x07"}, "cannot be shown")])
+    ({"weights": "intent=-1"}, "Loss weights, intent: found -1"), ({"weights": "intent=nan"}, "Loss weights, intent: found NaN"),
+    ({"encoder": " "}, "Encoder: found an empty text"), ({"name": "a\x07"}, "cannot be shown")])
 def test_what_cannot_be_is_told_in_words(values, message):
-    with pytest.raises(MtlError, match=message) as told:
+    with pytest.raises(MtlError, match=message):
         form.make_run_config(values)
-    assert "pydantic" not in str(told.value) and "Traceback" not in str(told.value)
+
+
+def other_values(name: str) -> list:
+    """Values of a setting that are not its default."""
+    schema = RunConfig.model_json_schema()["properties"][name]
+    schema = next((part for part in schema.get("anyOf", ()) if part["type"] != "null"), schema)
+    if "enum" in schema:
+        return schema["enum"]
+    if schema["type"] == "boolean":
+        return [True, False]
+    if schema["type"] == "string":
+        return ["another"]
+    if schema["type"] == "object":
+        return [{"intent": 0.1 + 0.2, "my tags": 2.0}]
+    low, high = schema.get("minimum", 0), schema.get("maximum", schema.get("exclusiveMaximum", 1))
+    return [low + 1, high - 1] if schema["type"] == "integer" else [low + (high - low) / 3, low + (high - low) * 1e-5]
+
+
+ALL_FIELDS = form.fields(basic=True) + form.fields(basic=False) + ["alpha", "hypothetical_rows"]
+
+
+@pytest.mark.parametrize("name", ALL_FIELDS)
+def test_what_a_widget_shows_is_what_a_run_gets(name):
+    for value in other_values(name):
+        with gr.Blocks():
+            widget = form.make_widget(name)
+            seen = widget.preprocess(widget.postprocess(form.shown(name, value)))
+        settings = {"balancing": "fixed", "weights": {"a": 1.0}} if name == "balancing" and value == "fixed" else {}
+        assert getattr(form.make_run_config(settings | {name: seen}), name) == value
+        assert widget.label == RunConfig.model_fields[name].title
+
+
+@pytest.mark.parametrize("name", ALL_FIELDS)
+def test_a_field_that_was_emptied_is_refused_by_its_label_or_nothing_is_a_value_of_it(name):
+    field, with_nothing = RunConfig.model_fields[name], {"name": "", "weights": {}, "alpha": None, "encoder_dropout": None}
+    if name in with_nothing:
+        assert getattr(form.make_run_config({name: ""}), name) == with_nothing[name]
+        return
+    for empty in ("", None):
+        with pytest.raises(MtlError, match=f"^{field.title}: found (nothing|''|an empty text), wanted "):
+            form.make_run_config({name: empty})
+
+
+# The tasks and what weighs them
+
+
+@pytest.mark.parametrize(("alpha", "weights", "balancing", "tasks", "expected"), [
+    ("0.5", "", "equal", 2, {}), ("0.5", "", "fixed", 2, {"alpha": 0.5, "balancing": "fixed"}),
+    ("0.3", "", "equal", 2, {"alpha": 0.3, "balancing": "fixed"}), ("0.3", "", "famo", 2, {"balancing": "famo"}),
+    ("0.3", "a=2", "fixed", 2, {"weights": {"a": 2.0}, "balancing": "fixed"}), ("0.3", "", "equal", 3, {}), ("", "", "equal", 2, {}),
+    ("7", "", "equal", 2, "Alpha: found 7, wanted a number from 0 to 1"), ("odd", "", "fixed", 2, "Alpha: found 'odd'"),
+    ("", "", "fixed", 2, "Balancing: found 'fixed', but there are no weights"), ("0.5", "", "fixed", 3, "Balancing: found 'fixed'")])
+def test_alpha_is_used_where_it_is_shown_or_it_is_said_that_it_is_not(alpha, weights, balancing, tasks, expected, train_tab):
+    values = {"weights": weights, "balancing": balancing}
+    names = tuple("abc"[:tasks])
+    widget = train_tab.show_alpha(str(Choice("data", names, names)), weights, balancing)
+    if isinstance(expected, str):
+        with pytest.raises(MtlError, match=expected):
+            form.make_run_config(values | form.weighing(alpha, values, tasks))
+        return
+    config = form.make_run_config(values | form.weighing(alpha, values, tasks))
+    assert config == RunConfig(**expected)
+    assert widget["visible"] == (tasks == 2)
+    if tasks == 2:
+        assert widget["interactive"] != widget["info"].startswith("Not used: ")
+        assert widget["interactive"] or config.alpha is None
+        assert balancing == "fixed" or train_tab.show_fixed(alpha, weights, balancing) == config.balancing  # what the menu shows then
+
+
+def test_tasks_are_weighed_in_the_order_of_the_data_however_they_were_ticked(train_tab):
+    widget = train_tab.show_alpha(str(Choice("data", ("topic", "tone"), ("tone", "topic"))), "", "equal")
+    assert widget["label"] == "Alpha: topic against tone"
+
+
+@pytest.mark.parametrize(("before", "data", "found", "expected"), [
+    (Choice(), "new", ("a", "b"), ("a", "b")),
+    (Choice("old", ("a", "b", "c"), ("a",)), "new", ("a", "b"), ("a", "b")),  # what was ticked in other data is no wish for these
+    (Choice("same", ("a", "b", "c"), ("a", "c")), "same", ("a", "b", "c"), ("a", "c")),
+    (Choice("same", ("a", "b", "c"), ("a",)), "same", ("a", "b", "renamed"), ("a", "renamed")),
+    (Choice("same", ("a", "b"), ()), "same", ("a", "b"), ()),
+    (Choice("same", None, ("a", "c")), "same", ("a", "b", "c"), ("a", "c")),  # of a run that was put into the form
+    (Choice("same", None, ("gone",)), "same", ("a", "b"), ("a", "b")),
+    (Choice("same", (), ()), "same", ("a", "b"), ("a", "b")),  # a file that could not be read, put right
+    (Choice(), "new", tuple("abcdefghij"), tuple("abcdefgh"))])
+def test_a_choice_of_tasks_belongs_to_its_data(before, data, found, expected):
+    assert Choice.read(str(before)) == before
+    assert before.among(data, found) == Choice(data, found, expected)
+
+
+def test_data_are_the_same_as_long_as_the_widgets_name_the_same():
+    assert data_key("newsroom", ["a"], "hub", "run") == data_key("newsroom", None, "", "")
+    assert data_key("files", ["a"], "", "run") == data_key("files", ["a"], "hub", "")
+    assert len({data_key("files", ["a"], "", ""), data_key("files", ["a", "b"], "", ""), data_key("files", None, "", "run"),
+                data_key("hub", None, "", "run"), data_key("hub", None, "x", "run"), data_key("hypothetical", None, "", "")}) == 6
+
+
+@pytest.fixture
+def train_tab(tmp_path):
+    """The Train tab of a page that nobody looks at."""
+    with gr.Blocks():
+        return TrainTab(Page(Jobs(tmp_path / "runs"), gr.BrowserState({})))
+
+
+def asked(tab: TrainTab, choice: str, file: str, **settings: str) -> RunConfig:
+    """The run that the form describes with `file` uploaded and the other widgets as they are at first."""
+    data = ["files", "learnable", "1200", [file], "", "", ""]
+    return tab.config({"key": "k", "run": ""}, choice, form.EVEN, *data, *(settings.get(name, widget.value)
+                                                                           for name, widget in tab.settings.items()))
+
+
+def test_start_before_the_data_were_read_takes_all_tasks_and_after_that_those_that_are_ticked(train_tab, write_rows, easy_rows, tmp_path):
+    file = write_rows(tmp_path / "own.jsonl", easy_rows(40))
+    key = data_key("files", [file], "", "")
+    for choice, expected in [(Choice("other data", ("x",), ("x",)), ["answer", "place"]), (Choice(), ["answer", "place"]),
+                             (Choice(key, ("answer", "place"), ("place",)), ["place"])]:
+        assert [task.name for task in asked(train_tab, str(choice), file).tasks] == expected
+    with pytest.raises(MtlError, match="No task is chosen"):
+        asked(train_tab, str(Choice(key, ("answer", "place"), ())), file)
+    with pytest.raises(MtlError, match="^Epochs: found nothing, wanted a whole number from 1 to 10,000, such as 8.$"):
+        asked(train_tab, "", str(tmp_path / "not read.jsonl"), epochs="")  # what is wrong in the form is said first
+
+
+def test_every_long_part_of_looking_at_data_is_named(train_tab, write_rows, easy_rows, tmp_path):
+    file, told = write_rows(tmp_path / "own.jsonl", easy_rows(2500)), []
+    data = ["files", "learnable", "1200", [file], "", "", ""]
+    train_tab.data.understand(*data, "", "128", "", progress=lambda share, desc: told.append(desc))
+    assert list(dict.fromkeys(told)) == ["Looking at own.jsonl", "Reading own.jsonl", "Setting rows aside to measure on",
+                                         "Looking at the rows", "Measuring the texts", "Counting the labels"]
+    told.clear()
+    train_tab.config({"key": "k", "run": ""}, "", form.EVEN, *data, *(widget.value for widget in train_tab.settings.values()),
+                     progress=lambda what, share: told.append(what))
+    assert list(dict.fromkeys(told)) == ["Looking at own.jsonl"]
+
+
+def test_the_files_of_a_run_are_not_taken_for_data_of_another_kind(train_tab, write_rows, easy_rows, tmp_path):
+    config = make_config({"source": "files", "train_files": (write_rows(tmp_path / "own.jsonl", easy_rows(40)),)})
+    run = create_run(train_tab.jobs.root, config)
+    values = train_tab.data.values("files", "learnable", "1200", None, "", "", run.id)
+    assert [Path(name).name for name in values["train_files"]] == ["own.jsonl"]
+    with pytest.raises(MtlError, match="Look the dataset up, then download it"):
+        train_tab.data.values("hub", "learnable", "1200", None, "", "", run.id)
+
+
+def test_files_of_one_name_get_names_of_their_own(tmp_path):
+    paths = []
+    for folder, name in [("a", "own.csv"), ("b", "own.csv"), ("c", "Own.csv"), ("a", "seq.in"), ("b", "seq.in"), ("a", "train.csv")]:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        paths.append(str(tmp_path / folder / name))
+        Path(paths[-1]).write_text(folder + name)
+    apart = name_apart([*paths, paths[0]])
+    assert [Path(path).name for path in apart] == ["own.csv", "own-2.csv", "Own-3.csv", "seq.in", "2-seq.in", "train.csv"]
+    assert [Path(path).read_text() for path in apart] == [Path(path).read_text() for path in paths]
+    assert name_apart(apart) == apart and split_of(Path("train-2.csv")) == "train" and part_of(Path("2-seq.in")) == "seq.in"
 
 
 @given(some.dictionaries(some.sampled_from(["intent", "my tags", "a=b"]), some.floats(0, 1e6)))

@@ -12,7 +12,7 @@ from mtl.config import ColumnSpec, TaskSpec
 from mtl.data.cells import Cell, Recipe, make_row
 from mtl.data.columns import GENERIC, Column, Profile, find_columns, profile
 from mtl.data.conll import looks_like_columns, read_conll, read_parts
-from mtl.data.files import Record, Source, at_line, find_format, group_of, part_of, read_lines, show, show_names
+from mtl.data.files import MAX_NAME, Record, Source, at_line, find_format, group_of, part_of, read_lines, show, show_names
 from mtl.data.json_files import read_json
 from mtl.data.marked import looks_marked, read_marked
 from mtl.data.rows import Row, Table, fitting, row_shape
@@ -25,6 +25,7 @@ READERS: dict[str, Callable[[Source], Iterator[Record]]] = {
     "csv": read_csv, "json": read_json, "conll": read_conll, "parts": read_parts, "text": read_marked, "parquet": read_parquet}
 KINDS_OF = {"class": "classification", "tags": "tagging", "spans": "tagging", "marked": "tagging"}
 MERGED_ROWS = 200_000  # of files for different tasks, up to so many rows are joined where they have the same text
+HEAD, UNKNOWN_BYTES = 1 << 16, 120  # bytes of a file by which its records are guessed, and of a record where they do not tell
 Progress = Callable[[str, float], None]  # what is being done, and the share of it that is done
 
 
@@ -134,15 +135,27 @@ class _Counter:
 
     def __init__(self, source: Source, what: str, progress: Progress, total: int = 0) -> None:
         self.records, self.what, self.progress = 0, what, progress
-        self.total = total or max(1, sum(path.stat().st_size for path in source.paths if path.is_file()) // 120)  # a guess: 120 bytes each
+        self.source, self.total = source, total
 
     def count(self, records: Iterable[Record]) -> Iterator[Record]:
         """The same records."""
+        self.total = self.total or _guess_records(self.source)
         for record in records:
             self.records += 1
             if self.records % 2000 == 0:
                 self.progress(self.what, min(0.99, self.records / self.total))
             yield record
+
+
+def _guess_records(source: Source) -> int:
+    """About how many records a file has, judged by its beginning."""
+    if not source.path.is_file():
+        return 1
+    with source.path.open("rb") as file:
+        head = file.read(HEAD)
+    ends = head.count(b"\n\n" if source.format == "conll" else b"\n")
+    each = len(head) / ends if ends and source.format != "parquet" else UNKNOWN_BYTES
+    return max(1, round(source.path.stat().st_size / each))
 
 
 def _name_tasks(looked: Sequence[tuple[dict[str, Profile], list[Column]]], sources: Sequence[Source]) -> dict[tuple[str, str], str]:
@@ -187,7 +200,7 @@ def _name_by_file(column: Column, plain: str, source: Source, profiles: dict[str
         if len(groups) > 1:
             source.notice(f"'{show(column.name)}' has the labels that it has in other files too, and is taken for the same task.")
         return plain
-    return groups[0] if same[0][1] == 1 else f"{groups[0]} {plain}"
+    return groups[0] if same[0][1] == 1 else f"{groups[0][len(plain) + 1 - MAX_NAME:]} {plain}"  # their ends differ more often
 
 
 def _are_same(labels: set[str], others: set[str]) -> bool:

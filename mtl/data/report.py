@@ -217,7 +217,7 @@ def _telling(subwords: Subwords, progress: Progress, total: int) -> Subwords:
 
 
 def _cut_findings(lengths: Lengths) -> Iterator[Finding]:
-    about, advice = "about " * (lengths.measured < lengths.rows), "Raise max_length, at some cost in time, or cut the texts into parts."
+    about, advice = "about " * (lengths.measured < lengths.rows), "Raise Max length, at some cost in time, or cut the texts into parts."
     if lengths.rows_cut:
         yield Finding("warning" if lengths.rows_cut > MANY * lengths.rows else "note",
                       f"{about.capitalize()}{many(lengths.rows_cut, 'training row', 'is', lengths.rows)} longer than {lengths.max_length} "

@@ -24,20 +24,30 @@ def settle(config: RunConfig, store: Path, task_names: Sequence[str] = (), progr
 
     Raises MtlError if the data cannot be had or read, or if one of `task_names` is not in it.
     """
+    config, found = find_tasks(config, store, list(task_names) or [spec.name for spec in config.tasks], progress)
+    return with_tasks(config, found, task_names) if task_names else config
+
+
+def find_tasks(config: RunConfig, store: Path, wanted: Sequence[str] = (), progress: Progress = no_progress
+               ) -> tuple[RunConfig, Sequence[TaskSpec]]:
+    """`config` with its data fetched and the roles of all columns, and the tasks that are in the data; what looks like free text is one
+    only if it is among the `wanted`."""
     if config.source == "hub" and not (config.train_files and all(map(os.path.isfile, config.train_files))):
         config = fetch(config, [pin(spec) for spec in config.hub], store, progress)
-    values = {}
-    found: Sequence[TaskSpec] = TASKS
-    if config.source != "hypothetical":
-        wanted = list(task_names) or [spec.name for spec in config.tasks]
-        files = understand(split_paths(config, Path())["train"], config.columns, wanted, progress)
-        found = list({task.name: task for file in files for task in file.tasks}.values())
-        if config.source != "newsroom":
-            values["columns"] = tuple(ColumnSpec(column=column.name, role=column.role, task=column.task, group=column.group)
-                                      for file in files for column in file.columns)
-    if task_names:
-        values["tasks"] = pick_tasks(found, task_names)
-    return make_config(config.model_dump() | values) if values else config
+    if config.source == "hypothetical":
+        return config, TASKS
+    files = understand(split_paths(config, Path())["train"], config.columns, wanted, progress)
+    found = list({task.name: task for file in files for task in file.tasks}.values())
+    if config.source == "newsroom":
+        return config, found
+    columns = tuple(ColumnSpec(column=column.name, role=column.role, task=column.task, group=column.group)
+                    for file in files for column in file.columns)
+    return make_config(config.model_dump() | {"columns": columns}), found
+
+
+def with_tasks(config: RunConfig, found: Sequence[TaskSpec], names: Sequence[str], **changes: object) -> RunConfig:
+    """`config` for those of the tasks `found` that are called by `names`, and with `changes`."""
+    return make_config(config.model_dump() | {"tasks": pick_tasks(found, names)} | changes)
 
 
 def pin(spec: HubSpec) -> tuple[HubSpec, HubDataset]:

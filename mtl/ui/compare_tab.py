@@ -10,6 +10,7 @@ import gradio as gr
 from mtl.comparison import DEFAULT_ALPHAS, MAX_SEEDS, Plan, alone_plan, open_comparison, plan_for_run, sweep_plan
 from mtl.config import RunConfig
 from mtl.errors import MtlError
+from mtl.refusals import found
 from mtl.runs import ACTIVE, open_run
 from mtl.search import MAX_MINUTES, search_plan
 from mtl.sweep import parse_numbers
@@ -39,9 +40,9 @@ class CompareTab:
     def _question_widgets(self) -> None:
         gr.Markdown("**Did it help?** Every task is also trained alone, with the same steps, seed and settings, and measured on the same "
                     "dev rows. Then a card says what training together gained and what it cost.")
-        self.seeds = gr.Number(1, label="Seeds", precision=0, minimum=1, maximum=MAX_SEEDS, elem_id="compare-seeds",
-                               info="How many times each run is repeated, each time with another seed. 1 shows the differences but gives "
-                                    "no verdict: chance alone can make them. 3 or more give one, and train so many times as much.")
+        self.seeds = gr.Textbox("1", label="Seeds", max_lines=1, elem_id="compare-seeds",
+                                info="How many times each run is repeated, each time with another seed. 1 shows the differences but gives "
+                                     "no verdict: chance alone can make them. 3 or more give one, and train so many times as much.")
         self.shown_run = gr.HTML(elem_id="compare-shown-run")
         self.run_button = gr.Button("Train each task of the shown run alone", elem_id="compare-run")
         self.form_button = gr.Button("Train together and alone, with the settings of the Train tab", elem_id="compare-form")
@@ -51,8 +52,8 @@ class CompareTab:
         self.sweep_button = gr.Button("Weight sweep", elem_id="compare-sweep")
         gr.Markdown("**Which settings are good?** Learning rates and task weights near those of the Train tab are tried. Many candidates "
                     "train for a short time, the best of them longer. It chooses by dev scores. Test rows stay untouched.")
-        self.minutes = gr.Number(10, label="Minutes", minimum=0.1, maximum=MAX_MINUTES, elem_id="compare-minutes",
-                                 info="How long the search may take. Allow several times the length of one run.")
+        self.minutes = gr.Textbox("10", label="Minutes", max_lines=1, elem_id="compare-minutes",
+                                  info="How long the search may take. Allow several times the length of one run.")
         self.search_button = gr.Button("Find good settings", elem_id="compare-search")
 
     def _answer_widgets(self) -> None:
@@ -79,10 +80,12 @@ class CompareTab:
     def _wire(self, tab: gr.Tab) -> None:
         page, quiet = self.page, self.page.quiet
         begun = [self.comparison_id, page.browser, self.menu]
-        self.run_button.click(self.compare_run, [page.run_id, page.browser, self.seeds], begun, api_visibility="private")
-        self.form_button.click(self.compare_form, [self.seeds, *self.train.form_inputs()], begun, api_visibility="private")
-        self.sweep_button.click(self.sweep, [self.alphas, *self.train.form_inputs()], begun, api_visibility="private")
-        self.search_button.click(self.search, [self.minutes, *self.train.form_inputs()], begun, api_visibility="private")
+        form_inputs = self.train.form_inputs()
+        for button, act, inputs in ((self.run_button, self.compare_run, [page.run_id, page.browser, self.seeds]),
+                                    (self.form_button, self.compare_form, [self.seeds, *form_inputs]),
+                                    (self.sweep_button, self.sweep, [self.alphas, *form_inputs]),
+                                    (self.search_button, self.search, [self.minutes, *form_inputs])):
+            button.click(act, inputs, begun, api_visibility="private", show_progress_on=self.state)
         gr.on([tab.select, page.run_id.change, page.told.change], self.name_run, page.run_id, self.shown_run, **quiet)
         shown = [self.state, self.resume_button, self.stop_button, self.delete_button, self.status, self.result, self.use_button,
                  self.points, self.task, self.legend, self.plot, self.members, self.cursor]
@@ -108,7 +111,7 @@ class CompareTab:
             return shown_run_html(open_run(self.jobs.root, run_id))
         return ""
 
-    def compare_run(self, run_id: str, browser: dict, seeds: int) -> list:
+    def compare_run(self, run_id: str, browser: dict, seeds: str) -> list:
         """Train each task of the run that is shown alone too."""
         def plan() -> tuple[RunConfig, Plan]:
             if not run_id:
@@ -116,14 +119,15 @@ class CompareTab:
             run = open_run(self.jobs.root, run_id)
             if not run.belongs_to(browser["key"]):
                 raise MtlError("This run was not started in this browser. It can be compared only where it was started.")
-            return plan_for_run(run, _whole(seeds))
+            return plan_for_run(run, _number("Seeds", seeds, int, 1, MAX_SEEDS))
         return self._begin(plan, browser)
 
-    def compare_form(self, seeds: int, browser: dict, *inputs: Any) -> list:
+    def compare_form(self, seeds: str, browser: dict, *inputs: Any) -> list:
         """Train what the form describes, and each of its tasks alone."""
         def plan() -> tuple[RunConfig, Plan]:
+            number = _number("Seeds", seeds, int, 1, MAX_SEEDS)
             config = self.train.config(browser, *inputs)
-            return config, alone_plan(config, _whole(seeds))
+            return config, alone_plan(config, number)
         return self._begin(plan, browser)
 
     def sweep(self, alphas: str, browser: dict, *inputs: Any) -> list:
@@ -134,11 +138,12 @@ class CompareTab:
             return config, sweep_plan(config, numbers)
         return self._begin(plan, browser)
 
-    def search(self, minutes: float | None, browser: dict, *inputs: Any) -> list:
+    def search(self, minutes: str, browser: dict, *inputs: Any) -> list:
         """Try settings around those of the form."""
         def plan() -> tuple[RunConfig, Plan]:
+            number = _number("Minutes", minutes, float, 0, MAX_MINUTES)
             config = self.train.config(browser, *inputs)
-            return config, search_plan(config, minutes or 0)
+            return config, search_plan(config, number)
         return self._begin(plan, browser)
 
     def use(self, comparison_id: str) -> Said:
@@ -146,9 +151,8 @@ class CompareTab:
         config = view.best_settings(view.look(self.jobs, comparison_id))
         if config is None:
             raise MtlError("Nothing was found yet. Wait for the first candidates.")
-        values = {name: getattr(config, name) for name in USED} | ({"balancing": "equal"} if config.balancing == "fixed" else {})
-        return Said([0.5 if config.alpha is None else config.alpha, *(form.shown(name, value) for name, value in values.items())],
-                    "The learning rates and weights stand in the form of the Train tab now.")
+        return Said([form.shown("alpha", config.alpha) or form.EVEN, *(form.shown(name, getattr(config, name)) for name in USED)],
+                    "The learning rates and weights are in the form of the Train tab now.")
 
     def _begin(self, plan: Any, browser: dict) -> list:
         """Queue the comparison that `plan()` gives, and show it."""
@@ -237,6 +241,9 @@ def _hidden() -> list:
     return [gr.update(visible=False), "", gr.update(visible=False)]
 
 
-def _whole(number: float | None) -> int:
-    """What stands in a field for a count."""
-    return int(number or 0)
+def _number(label: str, text: str, kind: type, least: int, most: int) -> float:
+    """The number that stands in a field of this tab; raises MtlError if it is none of that `kind`, or out of bounds."""
+    value = form.read_number(text, kind)
+    if not isinstance(value, int | kind) or not least <= value <= most:
+        raise MtlError(f"{label}: found {found(value)}, wanted a {'whole ' * (kind is int)}number from {least} to {most:,}.")
+    return value

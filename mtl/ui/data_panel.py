@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from mtl.config import MAX_TASKS, ROLES, ColumnSpec, HubSpec, RunConfig
+from mtl.config import MAX_TASKS, ROLES, ColumnSpec, HubSpec, RunConfig, make_spec
 from mtl.data import choose_tasks, describe_source, load, read_table, settle
 from mtl.data.hub import PRESETS
 from mtl.data.report import bundled_subwords, make_report
@@ -19,7 +19,19 @@ from mtl.runs import open_run
 from mtl.shorthand import parse_hub
 from mtl.text import isolate, many
 from mtl.ui import form
-from mtl.ui.data_view import FILES, assign_files, examples_html, problem_html, report_html, short_findings_html, task_table
+from mtl.ui.data_view import (
+    FILES,
+    NO_FILE,
+    Choice,
+    assign_files,
+    data_key,
+    examples_html,
+    name_apart,
+    problem_html,
+    report_html,
+    short_findings_html,
+    task_table,
+)
 from mtl.ui.page import Page, hidden_text
 
 SOURCES = {"newsroom": "Newsroom", "files": "My own files", "hub": "From the Hub", "hypothetical": "Hypothetical data"}
@@ -30,6 +42,8 @@ ABOUT = {"newsroom": "A bundled corpus: 2,479 rows, each a short news sentence w
          "hypothetical": "Rows of sentences made from a seed, to see how training works. A score on them says nothing about real text."}
 ANY = "Any other"
 SHOWN_COLUMNS = 16
+# in the browser, so that it is done before the next click
+TICK = "(ticked, choice) => JSON.stringify({...JSON.parse(choice || '{}'), ticked})"
 
 
 class DataPanel:
@@ -40,16 +54,17 @@ class DataPanel:
         with gr.Group():
             self.source = gr.Radio([(title, name) for name, title in SOURCES.items()], value="newsroom", label="1. Data", elem_id="source",
                                    info=ABOUT["newsroom"])
-            self.labels = gr.Radio(["learnable", "random"], value="learnable", label="Their labels", elem_id="hypothetical-labels",
-                                   info=RunConfig.model_fields["hypothetical_labels"].description, visible=False)
-            self.rows = gr.Number(1200, precision=0, label="How many rows", elem_id="rows", visible=False)
+            labels = RunConfig.model_fields["hypothetical_labels"]
+            self.labels = gr.Radio(["learnable", "random"], value=labels.default, label=labels.title, elem_id="hypothetical-labels",
+                                   info=labels.description, visible=False)
+            self.rows = form.make_widget("hypothetical_rows", elem_id="rows", visible=False)
             self.files = gr.File(file_count="multiple", visible=False, elem_id="files", height=160,
                                  label="CSV, TSV, JSONL, JSON, CoNLL, marked text, Parquet")
             with gr.Column(visible=False) as self.hub_column:
                 self._hub_widgets()
         self.told = hidden_text()  # what the user (or the run in the form) said of the columns: ColumnSpecs as JSON
         self.data_run = hidden_text()  # the run whose own copy of the files is used when none is uploaded
-        self.run_tasks = hidden_text()  # the tasks of the run that the form was filled from, as JSON
+        self.choice = hidden_text("choice")  # which tasks are ticked, and for which data: see Choice
         self.understood = gr.Textbox(label="What was understood", lines=2, max_lines=8, interactive=False, elem_id="findings")
         self._column_widgets()
         self.task_table = gr.Dataframe(label="Tasks found", interactive=False, wrap=True, max_height=340, elem_id="task-table",
@@ -97,23 +112,25 @@ class DataPanel:
     def wire(self, max_length: gr.components.Component, tasks: gr.CheckboxGroup) -> None:
         """Connect the widgets; `tasks` offers the tasks that are found, `max_length` is where a run would cut sentences."""
         quiet = self.page.quiet
-        self.look = {"fn": self.understand, "inputs": [*self.inputs, self.run_tasks, max_length, self.column_names],
+        self.look = {"fn": self.understand, "inputs": [*self.inputs, self.choice, max_length, self.column_names],
                      "outputs": [self.understood, self.task_table, self.patterns, self.findings, self.report, self.examples, tasks,
-                                 self.columns_box, self.column_names, *self.column_rows, *self.roles, *self.task_names],
+                                 self.choice, self.columns_box, self.column_names, *self.column_rows, *self.roles, *self.task_names],
                      "show_progress": "full", "show_progress_on": self.understood, "api_visibility": "private",
                      "trigger_mode": "always_last"}
         self.source.change(self.show_source, self.source, [self.source, self.labels, self.rows, self.files, self.hub_column], **quiet)
-        gr.on([self.source.input, self.files.upload, self.files.clear, self.files.delete], lambda: "", None, self.told, **quiet).then(
-            **self.look)
+        tasks.input(None, [tasks, self.choice], self.choice, js=TICK, **quiet)
+        gr.on([self.source.input, self.files.clear, self.files.delete], lambda: "", None, self.told, **quiet).then(**self.look)
+        self.files.upload(self.take_files, self.files, [self.files, self.told], **quiet).then(**self.look)
         gr.on([self.labels.input, self.rows.submit, self.rows.blur, max_length.blur], **self.look)
         for widget in (*self.roles, *self.task_names):
             event = widget.input if isinstance(widget, gr.Dropdown) else widget.blur
             event(self.tell, [self.told, self.column_names, *self.roles, *self.task_names], self.told, **quiet).then(**self.look)
-        self.preset.change(self.show_preset, self.preset,
-                           [self.preset, self.ids, self.pinned, self.download_button, self.about_hub], **quiet)
-        self.ids.change(lambda: ["", gr.update(value="Download", interactive=False)], None, [self.pinned, self.download_button], **quiet)
-        gr.on([self.look_button.click, self.ids.submit], self.look_up, [self.preset, self.ids],
-              [self.about_hub, self.pinned, self.download_button, self.told], show_progress_on=self.about_hub, api_visibility="private")
+        forgotten = [self.about_hub, self.pinned, self.download_button, self.hub, self.data_run, self.told]
+        self.preset.input(self.show_preset, self.preset, [self.preset, self.ids], **quiet).then(self.forget, None, forgotten, **quiet).then(
+            **self.look)
+        self.ids.input(self.forget, None, forgotten, **quiet).then(**self.look)
+        gr.on([self.look_button.click, self.ids.submit], self.look_up, [self.preset, self.ids], forgotten,
+              show_progress_on=self.about_hub, api_visibility="private").then(**self.look)
         self.download_button.click(self.download, [self.pinned], [self.hub, self.about_hub], show_progress_on=self.about_hub,
                                    api_visibility="private").then(**self.look)
 
@@ -127,7 +144,15 @@ class DataPanel:
     def show_preset(self, preset: str) -> list:
         """What the preset is; for any other dataset, the field for its id."""
         about = PRESETS[preset].about if preset in PRESETS else "Any dataset that comes as Parquet, CSV or JSON lines."
-        return [gr.update(info=about), gr.update(visible=preset not in PRESETS), "", gr.update(value="Download", interactive=False), ""]
+        return [gr.update(info=about), gr.update(visible=preset not in PRESETS)]
+
+    def forget(self) -> list:
+        """Another dataset is named: what was looked up, downloaded, taken from a run, or said of columns belongs to the one before."""
+        return ["", "", gr.update(value="Download", interactive=False), "", "", ""]
+
+    def take_files(self, files: list[str]) -> list:
+        """The files that were chosen, no two of one name: that is how they are told apart later."""
+        return [renamed if (renamed := name_apart(files)) != files else gr.skip(), ""]
 
     def look_up(self, preset: str, ids: str) -> list:
         """Ask the Hub what there is, and how large."""
@@ -137,11 +162,11 @@ class DataPanel:
                 raise MtlError("Write the id of a dataset, such as fancyzhx/ag_news.")
             pinned = [settle.pin(spec) for spec in wanted["hub"]]
         except MtlError as error:
-            return [str(error), "", gr.update(value="Download", interactive=False), gr.skip()]
+            return [str(error), *self.forget()[1:]]
         total = sum(map(settle.size, pinned))
         specs = [spec.model_dump() for spec, _ in pinned]
         return ["\n".join(map(settle.describe, pinned)), json.dumps(specs),
-                gr.update(value=f"Download {settle.megabytes(total)}", interactive=True), _as_json(wanted["columns"])]
+                gr.update(value=f"Download {settle.megabytes(total)}", interactive=True), "", "", _as_json(wanted["columns"])]
 
     def download(self, pinned: str, progress: gr.Progress = gr.Progress()) -> list:  # noqa: B008 - this is how Gradio hands it in
         """Fetch what was looked up."""
@@ -156,9 +181,13 @@ class DataPanel:
     def _specs(self, pinned: str) -> tuple[HubSpec, ...]:
         if not pinned:
             raise MtlError("Look the dataset up first, then download it.")
-        return tuple(HubSpec(**values) for values in json.loads(pinned))
+        return tuple(make_spec("hub", HubSpec, values) for values in json.loads(pinned))
 
-    def values(self, source: str, labels: str, rows: int, files: list[str] | None, hub: str, told: str, data_run: str) -> dict[str, Any]:
+    def key(self, source: str, labels: str, rows: str, files: list[str] | None, hub: str, told: str, data_run: str) -> str:
+        """What names the data: see `data_key`."""
+        return data_key(source, files, hub, data_run)
+
+    def values(self, source: str, labels: str, rows: str, files: list[str] | None, hub: str, told: str, data_run: str) -> dict[str, Any]:
         """The settings that name the data: uploaded files, else the files of the run that the form was filled from."""
         if source == "newsroom":
             return {"source": source}
@@ -173,26 +202,29 @@ class DataPanel:
                 raise MtlError("Look the dataset up, then download it.")
             return columns | assign_files(files or [])
         run = open_run(self.jobs.root, data_run)
+        if run.config.source != source:
+            raise MtlError("Look the dataset up, then download it." if source == "hub" else NO_FILE)
         return columns | {"hub": run.config.hub} | {
             name: tuple(str(run.folder / file) for file in getattr(run.config, name)) for name in FILES}
 
-    def understand(self, source: str, labels: str, rows: int, files: list[str] | None, hub: str, told: str, data_run: str, run_tasks: str,
-                   max_length: float, names_before: str, progress: gr.Progress = gr.Progress()) -> list:  # noqa: B008
+    def understand(self, source: str, labels: str, rows: str, files: list[str] | None, hub: str, told: str, data_run: str, choice: str,
+                   max_length: str, names_before: str, progress: gr.Progress = gr.Progress()) -> list:  # noqa: B008
         """Read the data and show what is in it; a bad file is told where it is looked for."""
         def tell(what: str, share: float) -> None:
             progress(share, desc=what)
 
+        key, before = data_key(source, files, hub, data_run), Choice.read(choice)
         try:
             with TemporaryDirectory() as folder:
-                config = form.make_run_config(self.values(source, labels, rows, files, hub, told, data_run))
-                return self._look(config, json.loads(run_tasks or "[]"), int(max_length or 128), Path(folder), tell,
-                                  names_before, told)
+                values = self.values(source, labels, rows, files, hub, told, data_run) | {"max_length": max_length}
+                return self._look(form.make_run_config(values), lambda names: before.among(key, names), Path(folder), tell, names_before,
+                                  told)
         except MtlError as error:
             # what was told of the columns may be what is wrong: then it stays where it can be changed
-            return [str(error), None, "", "", "", "", gr.update(choices=[], value=[]), gr.skip() if told else gr.update(visible=False),
-                    *[gr.skip()] * (1 + 3 * SHOWN_COLUMNS)]
+            return [str(error), None, "", "", "", "", gr.update(choices=[], value=[]),
+                    str(Choice(key, ())), gr.skip() if told else gr.update(visible=False), *[gr.skip()] * (1 + 3 * SHOWN_COLUMNS)]
 
-    def _look(self, config: RunConfig, before: list[str], max_length: int, folder: Path, tell: Callable[[str, float], None],
+    def _look(self, config: RunConfig, choose: Callable[[list[str]], Choice], folder: Path, tell: Callable[[str, float], None],
               names_before: str, told: str) -> list:
         table, where = read_table(config, Path(), folder, tell), describe_source(config)
         specs = choose_tasks(table, table.tasks, where)
@@ -202,9 +234,12 @@ class DataPanel:
                   if (files := getattr(config, f"{split}_files"))]
         if not has_dev and config.source != "hypothetical":
             parts.append("No dev file: a share of these rows (Dev share) is kept aside to measure on.")
+        if len(specs) > MAX_TASKS:
+            parts.append(f"{len(specs)} tasks were found; at most {MAX_TASKS} are trained together, so the first {MAX_TASKS} are ticked.")
+        tell("Setting rows aside to measure on", 0.0)
         try:
             dataset = load(config.model_copy(update={"tasks": tuple(specs[:MAX_TASKS])}), Path(), folder, tell, table)
-            report = make_report(dataset, max_length, bundled_subwords(), tell)
+            report = make_report(dataset, config.max_length, bundled_subwords(), tell)
             patterns = json.dumps([[tasks, count] for tasks, count in report.coverage[0].patterns.items()])
             labels = {spec.name: spec.labels for spec in dataset.tasks}
             shown = [short_findings_html(report), report_html(report, dataset.tasks), examples_html(report.examples, dataset.tasks, labels)]
@@ -212,9 +247,10 @@ class DataPanel:
             patterns = ""
             shown = [problem_html(str(error)), problem_html(str(error)), examples_html(table.rows[:6], specs, {})]
         names = [spec.name for spec in specs]
-        chosen = [name for name in before if name in names] or names[:MAX_TASKS]
-        return ["\n".join([" ".join(parts), *table.notices]), task_table(table, specs), patterns, *shown,
-                gr.update(choices=names, value=chosen), *self._show_columns(table, config.source in ("files", "hub"), names_before, told)]
+        choice = choose(names)
+        return ["\n".join([" ".join(parts), *table.notices]), task_table(table, specs, tell), patterns, *shown,
+                gr.update(choices=names, value=list(choice.ticked)), str(choice),
+                *self._show_columns(table, config.source in ("files", "hub"), names_before, told)]
 
     def _show_columns(self, table: Table, own: bool, names_before: str, told: str) -> list:
         """A role, some values and, for tasks, a name for each column. Where the columns are those of before and the user has spoken, the
@@ -238,21 +274,23 @@ class DataPanel:
         """What the widgets say of the columns, over what was said before."""
         names = [tuple(name) for name in json.loads(column_names or "[]")]
         roles, tasks = widgets[:len(names)], widgets[SHOWN_COLUMNS:SHOWN_COLUMNS + len(names)]
-        specs = [ColumnSpec(column=column, group=group, role=role, task=(task or "").strip() if role in ("class", "tags", "spans", "marked")
-                            else "") for (group, column), role, task in zip(names, roles, tasks, strict=True)]
+        specs = [make_spec("columns", ColumnSpec, {"column": column, "group": group, "role": role, "task": (task or "").strip()
+                                                   if role in ("class", "tags", "spans", "marked") else ""})
+                 for (group, column), role, task in zip(names, roles, tasks, strict=True)]
         others = [spec for spec in json.loads(told or "[]") if (spec["group"], spec["column"]) not in names]
         return json.dumps(others + json.loads(_as_json(specs)))
 
     def fill(self, run_id: str, config: RunConfig) -> list:
         """The data of a run back in the panel, in the order of `outputs`."""
-        own = config.source in ("files", "hub")
-        return [config.source, config.hypothetical_labels, config.hypothetical_rows, None, "", _as_json(config.columns),
-                run_id if own else "", json.dumps([spec.name for spec in config.tasks]), ""]
+        data_run = run_id if config.source in ("files", "hub") else ""
+        choice = Choice(data_key(config.source, None, "", data_run), None, tuple(spec.name for spec in config.tasks))
+        return [config.source, config.hypothetical_labels, form.shown("hypothetical_rows", config.hypothetical_rows), None, "",
+                _as_json(config.columns), data_run, str(choice), ""]
 
     @property
     def outputs(self) -> list:
         """The widgets that `fill` sets."""
-        return [*self.inputs, self.run_tasks, self.column_names]
+        return [*self.inputs, self.choice, self.column_names]
 
 
 def _as_json(specs: Sequence[ColumnSpec]) -> str:

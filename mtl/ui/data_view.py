@@ -2,14 +2,18 @@
 functions; everything that a user wrote is escaped."""
 
 import html
-from collections.abc import Iterable, Sequence
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from mtl.config import TaskSpec
+from mtl.config import MAX_TASKS, TaskSpec
 from mtl.data.files import part_of, split_of
 from mtl.data.findings import Finding
+from mtl.data.readers import Progress, no_progress
 from mtl.data.report import Lengths, Report
 from mtl.data.rows import Row, Table, Value, count_all
 from mtl.errors import MtlError
@@ -18,12 +22,13 @@ from mtl.ui.charts import apart, colours
 
 FILES = ("train_files", "dev_files", "test_files")
 SHOWN_LABELS = 40  # of a task, in the report
+NO_FILE = "No file yet. Upload one with sentences and labels: CSV, TSV, JSONL, JSON, CoNLL columns, marked text or Parquet."
 
 
 def assign_files(paths: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Which uploaded files are for what, by their names; one that does not say so is for training. Raises MtlError if none is."""
     if not paths:
-        raise MtlError("No file yet. Upload one with sentences and labels: CSV, TSV, JSONL, JSON, CoNLL columns, marked text or Parquet.")
+        raise MtlError(NO_FILE)
     splits = [split_of(Path(path)) or "train" for path in paths]
     if len(paths) == 1 or (len(set(splits)) == 1 and all(part_of(Path(path)) for path in paths)):
         splits = ["train"] * len(paths)
@@ -33,19 +38,74 @@ def assign_files(paths: Sequence[str]) -> dict[str, tuple[str, ...]]:
             for split in ("train", "dev", "test") if split in splits}
 
 
-def task_table(table: Table, specs: Sequence[TaskSpec]) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Choice:
+    """Which of the tasks `found` in the data are ticked. It belongs to those data: others get all of theirs ticked. `found` is None while
+    nobody has looked: in a run that was just put into the form."""
+
+    data: str = ""
+    found: tuple[str, ...] | None = None
+    ticked: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, text: str | None) -> "Choice":
+        """The choice that is written in `text`."""
+        values = json.loads(text or "{}")
+        return cls(values.get("data", ""), None if values.get("found") is None else tuple(values["found"]), tuple(values.get("ticked", ())))
+
+    def __str__(self) -> str:
+        return json.dumps(asdict(self))
+
+    def among(self, data: str, found: Sequence[str]) -> "Choice":
+        """The choice among the tasks `found` in `data`: what was ticked for these very data, and what is new in them; else all, as far as
+        they may be trained together."""
+        ticked = [name for name in found if name in self.ticked or (self.found is not None and name not in self.found)]
+        if data != self.data or self.found == () or not (self.found or ticked):
+            ticked = list(found)[:MAX_TASKS]
+        return Choice(data, tuple(found), tuple(ticked))
+
+
+def name_apart(paths: Sequence[str]) -> list[str]:
+    """The same files, none twice. One that has the name of another before it gets a name of its own, on disk too: topic-2.csv."""
+    apart: list[Path] = []
+    for path in map(Path, dict.fromkeys(paths)):
+        taken, new, number = {other.name.casefold() for other in apart}, path, 1
+        while new.name.casefold() in taken:
+            number += 1
+            # of seq.in and its kind the end says what it is, of other files the beginning
+            new = path.with_name(f"{number}-{path.name}" if part_of(path) else f"{path.stem}-{number}{path.suffix}")
+        if new != path and not new.exists():
+            shutil.copyfile(path, new)  # the old one may be another visitor's too: gradio keeps equal files once
+        apart.append(new)
+    return list(map(str, apart))
+
+
+def data_key(source: str, files: Sequence[str] | None, hub: str, data_run: str) -> str:
+    """A text by which two states of the data's widgets are known to mean the same data."""
+    own = {"files": list(files or ()) or data_run, "hub": hub or data_run}
+    return json.dumps([source, own.get(source, "")])
+
+
+def task_table(table: Table, specs: Sequence[TaskSpec], progress: Progress = no_progress) -> pd.DataFrame:
     """One row a task: kind, labels with their counts, labelled rows."""
-    counts = count_all(table.rows, [spec.name for spec in specs])
-    labelled = dict.fromkeys(counts, 0)
-    for row in table.rows:
-        for name in labelled:
-            labelled[name] += row.values.get(name) is not None
+    labelled = dict.fromkeys([spec.name for spec in specs], 0)
+    counts = count_all(_counted(table.rows, labelled, progress), list(labelled))
     rows = []
     for spec in specs:
         most = ", ".join(f"{isolate(label)} ({count:,})" for label, count in counts[spec.name].most_common(5))
         more = ", ..." if len(counts[spec.name]) > 5 else ""
         rows.append([spec.name, spec.kind, f"{labelled[spec.name]:,} of {len(table.rows):,}", f"{len(counts[spec.name])}: {most}{more}"])
     return pd.DataFrame(rows, columns=["task", "kind", "labelled rows", "labels"])
+
+
+def _counted(rows: Sequence[Row], labelled: dict[str, int], progress: Progress) -> Iterator[Row]:
+    """The same rows, while `labelled` counts for each task those that have a value for it."""
+    for index, row in enumerate(rows):
+        if index % 2000 == 0:
+            progress("Counting the labels", index / len(rows))
+        for name in labelled:
+            labelled[name] += row.values.get(name) is not None
+        yield row
 
 
 # The report

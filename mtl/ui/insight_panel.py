@@ -36,11 +36,11 @@ class SettingsPanel:
         gr.on([patterns.change, self.chosen.change, *(widget.change for widget in plan)], self.show_plan, [patterns, self.chosen, *plan],
               self.plan, trigger_mode="always_last", **quiet)
 
-    def show_plan(self, patterns: str, chosen: str, sampling: str, temperature: float, *numbers: float) -> str:
+    def show_plan(self, patterns: str, chosen: str, sampling: str, temperature: str, *numbers: str) -> str:
         """How many rows of each task a step and an epoch will see; nothing while a field is empty or wrong."""
         with suppress(TypeError, ValueError):
             batch, accumulation, epochs = (int(number) for number in numbers)
-            if patterns and chosen and min(batch, accumulation, epochs, temperature) >= 1:
+            if patterns and chosen and min(batch, accumulation, epochs, float(temperature)) >= 1:
                 return insight.outlook_html(json.loads(patterns), json.loads(chosen), sampling, float(temperature), batch * accumulation,
                                             epochs)
         return ""

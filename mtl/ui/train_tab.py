@@ -6,25 +6,29 @@ import itertools
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import gradio as gr
 
 from mtl.config import RunConfig
 from mtl.data import read_table
-from mtl.data.settle import settle
+from mtl.data.readers import Progress, no_progress
+from mtl.data.settle import find_tasks, with_tasks
 from mtl.errors import MtlError
 from mtl.measuring import measured_at
 from mtl.runs import History, open_run
 from mtl.text import isolate
 from mtl.ui import charts, form
 from mtl.ui.data_panel import DataPanel
+from mtl.ui.data_view import Choice
 from mtl.ui.insight_panel import InsightPanel, SettingsPanel
 from mtl.ui.page import Page, hidden_text
 from mtl.ui.status import Buttons, legend_html, run_choices, run_name, status_html, who_may
 
 TOLD = "/told/"  # between what happened and the steps, in the news of a run
 EARLY, REDRAWN = 5, 3  # steps that are each drawn at once; seconds of training that are drawn together from then on
+START, STARTING = "Start training", "Starting \u2026"
 BASIC, MORE = form.fields(basic=True), form.fields(basic=False)
 
 
@@ -46,7 +50,7 @@ class TrainTab:
             with gr.Column(scale=2, min_width=320):
                 self.data = DataPanel(page)
                 self.tasks = gr.CheckboxGroup([], label="2. Tasks to train together", elem_id="tasks")
-                self.alpha = gr.Slider(0, 1, 0.5, step=0.05, label="Alpha", visible=False, elem_id="alpha")
+                self.alpha = form.make_widget("alpha", value=form.EVEN, visible=False, elem_id="alpha")
                 self._setting_widgets()
             with gr.Column(scale=3, min_width=320, elem_classes="run-column"):
                 self._run_widgets()
@@ -63,10 +67,11 @@ class TrainTab:
 
     def _run_widgets(self) -> None:
         with gr.Row():
-            self.start_button = gr.Button("Start training", variant="primary", elem_id="start", min_width=140, scale=2)
+            self.start_button = gr.Button(START, variant="primary", elem_id="start", min_width=140, scale=2)
             self.pause_button = gr.Button("Pause", interactive=False, elem_id="pause", min_width=90)
             self.resume_button = gr.Button("Resume", interactive=False, elem_id="resume", min_width=90)
             self.stop_button = gr.Button("Stop", variant="stop", interactive=False, elem_id="stop", min_width=90)
+        self.starting = gr.HTML(elem_id="starting")
         self.status = gr.HTML(status_html(None, 0, ""), elem_id="status")
         # the plots' own legends do not wrap: on a phone they would be cut off
         plot = {"x": "step", "color": "series", "colors_in_legend": [], "show_label": False, "height": 260}
@@ -94,10 +99,18 @@ class TrainTab:
     def _wire(self) -> None:
         page, quiet = self.page, self.page.quiet
         self.data.wire(self.settings["max_length"], self.tasks)
-        self.tasks.change(self.show_alpha, self.tasks, self.alpha, **quiet)
+        weighing = [self.settings["weights"], self.settings["balancing"]]
+        gr.on([self.data.choice.change, *(widget.change for widget in weighing)], self.show_alpha, [self.data.choice, *weighing],
+              self.alpha, trigger_mode="always_last", **quiet)
+        # who gives weights need not say that they are fixed, but has to see it
+        gr.on([self.alpha.input, self.settings["weights"].input], self.show_fixed, [self.alpha, *weighing], weighing[1], **quiet)
         self.told.wire(self.settings, self.tasks, self.data.patterns)
         self.insight.wire()
-        self.start_button.click(self.start, self.form_inputs(), [page.run_id, page.browser, self.menu], api_visibility="private")
+        self.start_button.click(None, None, self.start_button, js=f"() => '{STARTING}'", **quiet)  # at once, however far the server is
+        started = self.start_button.click(self.start, self.form_inputs(), [page.run_id, page.browser, self.menu],
+                                          api_visibility="private", show_progress_on=self.starting)
+        for is_over in (started.then, started.failure):  # gradio 6.31 does not go on to `then` after a failure
+            is_over(lambda: START, None, self.start_button, **quiet)
         buttons = {self.pause_button: self.jobs.pause, self.resume_button: self.jobs.resume, self.stop_button: self.jobs.stop}
         look = {"fn": self.look, "inputs": [page.run_id, page.browser], "outputs": [self.status, self.pressable, page.told, self.news],
                 **quiet}
@@ -122,32 +135,48 @@ class TrainTab:
 
     # Handlers: gather, call, return
 
-    def show_alpha(self, tasks: list[str]) -> dict:
-        """Two tasks are weighed against each other by one slider."""
+    def show_alpha(self, choice: str, weights: str, balancing: str) -> dict:
+        """Two tasks are weighed against each other by one number; where something else weighs them, that is said."""
+        chosen = Choice.read(choice)
+        tasks = [name for name in chosen.found or () if name in chosen.ticked]
         if len(tasks) != 2:
             return gr.update(visible=False)
         one, other = map(isolate, tasks)
-        return gr.update(visible=True, label=f"Alpha: {one} against {other}",
-                         info=f"The loss is alpha x {one} + (1 - alpha) x {other}. At 0.5 both count the same.")
+        info = f"From 0 to 1. The loss is alpha x {one} + (1 - alpha) x {other}. At 0.5 both count the same."
+        if weigher := form.weighed_by(weights, balancing):
+            info = f"Not used: {weigher}."
+        return gr.update(visible=True, interactive=not weigher, label=f"Alpha: {one} against {other}", info=info)
 
-    def start(self, browser: dict, names: list[str], alpha: float, *inputs: Any) -> list:
+    def show_fixed(self, alpha: str, weights: str, balancing: str) -> str:
+        """The balancing that goes with the weights that are given, or with none."""
+        is_given = weights.strip() or form.read_number(alpha, float) not in (None, float(form.EVEN))
+        return balancing if balancing not in ("equal", "fixed") else "fixed" if is_given else "equal"
+
+    def start(self, browser: dict, choice: str, alpha: str, progress: gr.Progress = gr.Progress(), *inputs: Any) -> list:  # noqa: B008
         """Queue the run that the form describes."""
-        run = self.jobs.start(self.config(browser, names, alpha, *inputs), browser["key"])
+        config = self.config(browser, choice, alpha, *inputs, progress=lambda what, share: progress(share, desc=what))
+        progress(1.0, desc="Copying the data into the run's folder")
+        run = self.jobs.start(config, browser["key"])
         return [run.id, browser | {"run": run.id}, gr.update(choices=self.choices(browser), value=run.id)]
 
-    def config(self, browser: dict, names: list[str], alpha: float, *inputs: Any) -> RunConfig:
-        """The run that the form describes, its data fetched and understood; raises MtlError if it is none."""
+    def config(self, browser: dict, choice: str, alpha: str, *inputs: Any, progress: Progress = no_progress) -> RunConfig:
+        """The run that the form describes, its data fetched and understood; raises MtlError if it is none. Where the data on the page were
+        changed and not read yet, it has all tasks that are found in them, as the page will show."""
         data, settings = inputs[:len(self.data.inputs)], inputs[len(self.data.inputs):]
         if not browser["key"]:  # a run without an owner would be nobody's
             raise MtlError("The page is still getting ready. Press Start again.")
+        key, chosen = self.data.key(*data), Choice.read(choice)
         values = dict(zip(self.settings, settings, strict=True)) | self.data.values(*data)
-        if len(names) == 2 and alpha != 0.5 and not values["weights"]:
-            values["alpha"] = alpha
-        config = form.make_run_config(values)
-        if not names:
-            read_table(config, Path())  # perhaps there are none because of what is wrong with the data
+        known = chosen.ticked if chosen.data == key and chosen.found is not None else None  # None: they are still to be found
+        # what is wrong in the form is said before the data are read
+        config = form.make_run_config(values | form.weighing(alpha, values, 2 if known is None else len(known)))
+        if known == ():
+            with TemporaryDirectory() as folder:
+                read_table(config, Path(), Path(folder), progress)  # perhaps there are none because of what is wrong with the data
             raise MtlError("No task is chosen. Choose at least one.")
-        config = settle(config, self.jobs.root / "hub", names)
+        config, found = find_tasks(config, self.jobs.root / "hub", known or (), progress)
+        names = chosen.among(key, [spec.name for spec in found]).ticked
+        config = with_tasks(config, found, names, **form.weighing(alpha, values, len(names)))
         config.loss_weights([spec.name for spec in config.tasks])
         return config
 
@@ -232,7 +261,7 @@ class TrainTab:
 
     def form_inputs(self) -> list:
         """What `config` is made from: who asks, and all widgets of the form."""
-        return [self.page.browser, self.tasks, self.alpha, *self.data.inputs, *self.settings.values()]
+        return [self.page.browser, self.data.choice, self.alpha, *self.data.inputs, *self.settings.values()]
 
     def form_outputs(self) -> list:
         """The widgets that `fill_form` sets."""
@@ -244,7 +273,7 @@ class TrainTab:
             config = open_run(self.jobs.root, run_id).config
         except MtlError:
             return [gr.skip()] * len(self.form_outputs())
-        return [*self.data.fill(run_id, config), 0.5 if config.alpha is None else config.alpha,
+        return [*self.data.fill(run_id, config), form.shown("alpha", config.alpha) or form.EVEN,
                 *(form.shown(name, getattr(config, name)) for name in self.settings)]
 
 
