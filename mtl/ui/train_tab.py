@@ -29,7 +29,7 @@ BASIC, MORE = form.fields(basic=True), form.fields(basic=False)
 def news(run_id: str, history: History) -> str:
     """A text that is another whenever there is more to show: every step at first, and then, for to draw takes a browser long, what every
     `REDRAWN` seconds of training have brought."""
-    drawn = str(history.step)
+    drawn = str(history.steps[-1].step) if history.steps else ""
     if history.status == "running" and len(history.steps) > EARLY:
         drawn = f"{history.steps[-1].seconds // REDRAWN:.0f} x {REDRAWN} s"
     return f"{run_id}/{history.started is not None}/{len(history.told)}{TOLD}{drawn}"  # evaluations are among what is told
