@@ -83,7 +83,7 @@ def test_reasons_why_nothing_can_be_measured(make_run, tiny_config, tmp_path):
     run = make_run(tmp_path)
     history = read_history(run)
     assert why_not_dev(history) == why_not_test(run, history, True, None) == ""
-    assert "only there" in why_not_test(run, history, False, None)
+    assert "only where" in why_not_test(run, history, False, None)
     done, _ = measure_test(run, device="cpu")
     assert "They are measured only once." in why_not_test(run, history, True, done)
     assert "went on" not in why_not_test(run, history, True, done)
