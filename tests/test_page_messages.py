@@ -98,7 +98,7 @@ def test_who_only_watches_and_presses_all_the_same_is_told_why_not(new_person, o
     for button in ("pause", "stop"):
         friend.locator(f"#{button}").evaluate("button => button.disabled = false")
         friend.locator(f"#{button}").click()
-        wait_for("the refusal", lambda: "started in another browser" in message(friend))
+        wait_for("the refusal", lambda: "was not started in this browser" in message(friend))
         friend.locator("#message").get_by_role("button", name="Dismiss").click()
     press(owner, "stop", "stopped")
 
