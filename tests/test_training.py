@@ -160,7 +160,7 @@ def test_a_task_of_weight_0_is_measured_but_neither_learned_nor_chosen_by(tiny_c
 
 
 def test_alpha_with_three_tasks_is_an_error(tiny_config, finish, tmp_path):
-    with pytest.raises(MtlError, match="alpha weighs two tasks against each other, but this run has 3"):
+    with pytest.raises(MtlError, match="Alpha: weighs two tasks against each other, but this run has 3"):
         finish(tiny_config(alpha=0.5), tmp_path)
 
 
