@@ -93,14 +93,11 @@ def test_every_family_of_encoders_trains_saves_and_loads(family, make_model, tmp
 
 
 def test_building_keeps_the_encoder_s_weights_and_its_seed_decides_the_heads(tiny, make_model):
-    torch.manual_seed(1)
-    first = make_model()
-    torch.manual_seed(1)
-    again = make_model()
+    first, again, other = make_model(seed=1), make_model(seed=1), make_model(seed=2)
     weights = tiny[0].state_dict()
     assert all(torch.equal(weight, weights[name]) for name, weight in first.encoder.state_dict().items())
     assert all(torch.equal(one, two) for one, two in zip(first.heads.parameters(), again.heads.parameters(), strict=True))
-    assert not torch.equal(first.heads[0].weight, make_model().heads[0].weight)
+    assert not torch.equal(first.heads[0].weight, other.heads[0].weight)
 
 
 # One pass, all heads
