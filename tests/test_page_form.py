@@ -187,7 +187,7 @@ def test_two_files_of_one_name_are_both_trained_on_under_names_that_are_shown(ap
 def test_start_right_after_choosing_a_file_trains_on_it_with_all_its_tasks(app, new_person, open_page, two_tasks, tmp_path):
     page = open_page(new_person(), two_tasks.id)
     wait_for("the tasks of the run", lambda: ticked(page) == ["one", "two"])
-    (tmp_path / "large.csv").write_text(rows(60_000, "two", "six", "seven"))
+    (tmp_path / "large.csv").write_text(rows(20_000, "two", "six", "seven"))
     web.set_field(page, "encoder", "tiny")
     web.upload(page, tmp_path / "large.csv")
     wait_for("the upload", lambda: re.search(r"large\s*\.csv", page.locator("#files").inner_text())

@@ -90,11 +90,14 @@ def test_every_refusal_of_a_runs_buttons_is_said_in_the_window_where_they_were_p
     assert message(back) == ""
 
 
-def test_who_only_watches_and_presses_all_the_same_is_told_why_not(new_person, open_page):
+def test_who_only_watches_is_told_so_and_why_a_press_all_the_same_does_nothing(new_person, open_page):
     owner = open_page(new_person())
     run_id = start_tiny(owner)
+    wait_for("the owner's words", lambda: "Only this browser can" in owner.locator("#link").inner_text())
     friend = open_page(new_person(), run_id)
     wait_for("the run", lambda: status(friend) == "running" and step(friend) > 0)
+    wait_for("the watcher's words", lambda: "not started in this browser" in friend.locator("#link").inner_text())
+    assert "Only this browser" not in friend.locator("#link").inner_text()
     for button in ("pause", "stop"):
         friend.locator(f"#{button}").evaluate("button => button.disabled = false")
         friend.locator(f"#{button}").click()
