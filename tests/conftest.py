@@ -143,22 +143,40 @@ def complaints() -> list[str]:
     return []
 
 
+@pytest.fixture(scope="session")
+def usual_browser(chromium) -> BrowserContext:
+    """The browser of the first person of every test; it need not fetch and compile the page's scripts again, which takes seconds."""
+    return chromium.new_context(viewport={"width": 1280, "height": 900})
+
+
 @pytest.fixture
-def new_person(chromium, app, complaints) -> Iterator[Callable[..., BrowserContext]]:
+def new_person(chromium, usual_browser, app, complaints) -> Iterator[Callable[..., BrowserContext]]:
     """A function that makes another person's browser. In the end neither a page nor the app may have had an error."""
     contexts, said = [], len(app.output)
+    listeners = {"weberror": lambda error: complaints.append(f"uncaught: {error.error}"),
+                 "console": lambda message: complaints.append(f"console: {message.text}") if message.type == "error" else None}
 
     def make(**settings) -> BrowserContext:
-        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}} | settings)
+        context = usual_browser if not settings and usual_browser not in contexts else chromium.new_context(
+            **{"viewport": {"width": 1280, "height": 900}} | settings)
         context.set_default_timeout(30_000)
-        context.on("weberror", lambda error: complaints.append(f"uncaught: {error.error}"))
-        context.on("console", lambda message: complaints.append(f"console: {message.text}") if message.type == "error" else None)
+        for event, listener in listeners.items():
+            context.on(event, listener)
         contexts.append(context)
         return context
 
     yield make
     for context in contexts:
-        context.close()
+        if context is not usual_browser:
+            context.close()
+            continue
+        for index, page in enumerate(context.pages):
+            if not index:
+                page.evaluate("localStorage.clear()")
+            page.close()
+        context.clear_cookies()
+        for event, listener in listeners.items():
+            context.remove_listener(event, listener)
     assert complaints == []
     assert "Traceback" not in app.output[said:], app.output[said:]
 
