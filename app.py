@@ -7,9 +7,9 @@ import sys
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
-from mtl.jobs import Jobs  # noqa: E402 - the variables are read when gradio is imported
-from mtl.runs import default_root  # noqa: E402
-from mtl.ui import build_app, launch_options  # noqa: E402
+from mtl.jobs.queue import Jobs  # noqa: E402 - the variables are read when gradio is imported
+from mtl.runs.folder import default_root  # noqa: E402
+from mtl.ui.app import build_app, launch_options  # noqa: E402
 
 jobs = Jobs(default_root())
 demo = build_app(jobs)

@@ -1,6 +1,6 @@
 """`python -m mtl ...` and `accelerate launch -m mtl ...`."""
 
-from mtl.cli import main
+from mtl.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -13,11 +13,11 @@ import hypothesis
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from mtl.config import RunConfig, TaskSpec, make_config
 from mtl.data.words import Span
-from mtl.encoder import load_encoder
-from mtl.model import build_model
-from mtl.training import train
+from mtl.model.encoder import load_encoder
+from mtl.model.multitask import build_model
+from mtl.settings.config import RunConfig, TaskSpec, make_config
+from mtl.training.loop import train
 from tests import browser as web
 from tests.browser import App, text_of, wait_for
 
@@ -54,7 +54,7 @@ def make_model(tiny):
     return make
 
 
-LONGEST = ("test_page.py", "test_page_form.py", "test_page_data.py", "test_page_compare.py", "test_cli.py", "test_page_scores.py",
+LONGEST = ("test_page.py", "test_page_form.py", "test_page_data.py", "test_page_compare.py", "test_main.py", "test_page_scores.py",
            "test_checkpoint.py")
 
 

@@ -4,28 +4,25 @@ import ast
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-from mtl.config import RunConfig
+from mtl.settings.config import RunConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted([*ROOT.glob("mtl/**/*.py"), ROOT / "app.py"])
-# the corridor: a module imports only from rungs before its own
-RUNGS = ["errors text intervals methods", "refusals", "config", "shorthand", "data events", "tasks lora hints packing randomness",
-         "encoder batching sampling model balancing machine dropout", "checkpoint diagnosis states", "evaluation fast",
-         "stepping examine", "learner", "training prediction", "runs", "runner measuring control", "comparison",
-         "verdict sweep search", "comparing", "jobs", "export hub starter terminal cli_data", "cli_compare cli_scores", "cli",
-         "__main__", "ui", "app"]
-RUNG = {name: height for height, rung in enumerate(RUNGS) for name in rung.split()}
-DOORS = {"gradio": {"ui", "app"}, "threading": {"jobs", "control"}, "torchjd": {"balancing"}, "accelerate": {"learner", "training", "cli"},
-         "huggingface_hub": {"hub", "data.hub", "encoder"}, "pandas": {"ui"}, "safetensors": {"evaluation", "checkpoint"}, "peft": {"lora"},
-         "scipy": {"intervals"}}
+# the tower in reading order: a module imports only from its own room and from rooms before it
+ROOMS = ["errors", "text", "settings", "data", "runs", "tasks", "model", "inference", "scoring", "training", "comparing", "publishing",
+         "jobs", "cli", "__main__", "ui", "app"]
+DOORS = {"gradio": {"ui", "app"}, "threading": {"jobs"}, "torchjd": {"training.balancing"}, "peft": {"model.lora"}, "pandas": {"ui"},
+         "accelerate": {"training.trainer", "training.loop", "cli.main"}, "huggingface_hub": {"data.hub", "model.encoder"},
+         "safetensors": {"model.loading", "runs.checkpoint"}, "scipy": {"scoring.intervals"}}
 
 
 def room(path: Path) -> str:
-    """mtl/ui/form.py -> ui, mtl/config.py -> config, app.py -> app."""
+    """mtl/ui/form.py -> ui, mtl/settings/config.py -> config, app.py -> app."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     return parts[0] if parts[0] == "app" else "mtl" if parts[1] == "__init__" else parts[1]
 
@@ -43,23 +40,35 @@ def imports(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_module_imports_only_from_rungs_before_its_own(path):
+def test_a_module_imports_only_from_its_own_room_and_from_rooms_before_it(path):
     here = room(path)
     if here == "mtl":
         assert imports(path) == ["os"]
         return
     for name in imports(path):
         if name.startswith("mtl."):
-            there = name.split(".")[1]
-            assert there == here or RUNG[there] < RUNG[here], f"{path.name} imports {name}, which is not before it"
+            assert ROOMS.index(name.split(".")[1]) <= ROOMS.index(here), f"{path.name} imports {name}, which is not before it"
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    def name(path: Path) -> str:
+        return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+    graph = {name(path): {other for other in imports(path) if other.startswith("mtl.")} for path in MODULES}
+    TopologicalSorter(graph).prepare()  # raises CycleError
+
+
+def test_the_tests_stand_in_the_rooms_of_what_they_test():
+    folders = {path.parent.relative_to(ROOT / "tests") for path in ROOT.glob("tests/**/test_*.py")} - {Path()}
+    assert [folder for folder in folders if not (ROOT / "mtl" / folder).is_dir()] == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_library_is_used_only_behind_its_door(path):
     here = ".".join(path.relative_to(ROOT).with_suffix("").parts[1:]) or "app"
     for name in imports(path):
-        allowed = DOORS.get(name.split(".")[0])
-        assert allowed is None or here in allowed or room(path) in allowed, f"{path.name} imports {name}; its door is {allowed}"
+        doors = DOORS.get(name.split(".")[0])
+        assert doors is None or any(f"{here}.".startswith(f"{door}.") for door in doors), f"{path.name} imports {name}; its door is {doors}"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -77,12 +86,11 @@ def test_every_public_name_has_a_docstring(path):
         assert ast.get_docstring(node), f"{path.name}: {node.name} has no docstring"
 
 
-def test_the_tree_in_the_readme_is_the_tree_on_disk():
+def test_the_tree_in_the_readme_is_the_rooms_on_disk():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     tree = text.split("## The code")[1].split("```")[1]
-    told = {line.split()[0] for line in tree.strip().splitlines()}
-    here = {str(path.relative_to(ROOT)) for path in MODULES}
-    assert told == here, f"only in the README: {sorted(told - here)}; only on disk: {sorted(here - told)}"
+    assert [line.split()[0] for line in tree.strip().splitlines()] == [
+        f"{name}.py" if name == "app" else f"mtl/{name}{'/' if (ROOT / 'mtl' / name).is_dir() else '.py'}" for name in ROOMS]
 
 
 def test_nothing_else_stands_at_the_top():
@@ -99,9 +107,9 @@ def test_every_setting_has_a_label_and_a_sentence_of_help():
 def test_the_tables_hold_what_the_config_offers():
     from typing import get_args
 
-    from mtl.config import Kind
-    from mtl.sampling import SAMPLINGS
+    from mtl.settings.config import Kind
     from mtl.tasks import TASKS
+    from mtl.training.sampling import SAMPLINGS
 
     assert set(get_args(Kind)) == set(TASKS)
     assert set(get_args(RunConfig.model_fields["sampling"].annotation)) == set(SAMPLINGS)
@@ -120,7 +128,8 @@ def test_every_requirement_is_pinned_and_torch_is_a_range_that_hosts_can_keep():
 
 
 def test_help_answers_without_loading_torch_or_gradio():
-    code = "import sys; from mtl.cli import _parser; _parser().format_help(); print([m for m in ('torch', 'gradio') if m in sys.modules])"
+    code = ("import sys; from mtl.cli.main import _parser; _parser().format_help(); "
+            "print([name for name in ('torch', 'gradio') if name in sys.modules])")
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout.strip() == "[]"
 
 

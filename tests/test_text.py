@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from mtl.config import make_config
-from mtl.data.files import show
-from mtl.data.hub_files import listed
+from mtl.data.formats.files import show
+from mtl.data.hub.files import listed
 from mtl.data.words import find_words
 from mtl.errors import MtlError
+from mtl.settings.config import make_config
 from mtl.text import can_be_shown, cut, isolate, many, shorten, visible
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"

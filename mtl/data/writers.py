@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from mtl.config import TaskSpec
 from mtl.data.columns import TOKEN_NAMES
-from mtl.data.conll import COMMENT, NAMES, NO_LABELS, NOT_LABELLED
-from mtl.data.files import MAX_WORD, MAX_WORDS, check_names, file_name, show, show_names
-from mtl.data.json_files import MAX_ARRAY, flatten
-from mtl.data.marked import LOOKED_AT, find_syntax, parse_marked, split_label, write_marked
+from mtl.data.formats.conll import COMMENT, NAMES, NO_LABELS, NOT_LABELLED
+from mtl.data.formats.files import MAX_WORD, MAX_WORDS, check_names, file_name, show, show_names
+from mtl.data.formats.json_files import MAX_ARRAY, flatten
+from mtl.data.formats.marked import LOOKED_AT, find_syntax, parse_marked, split_label, write_marked
+from mtl.data.formats.tables import as_list
 from mtl.data.rows import Row
-from mtl.data.tables import as_list
 from mtl.data.words import spans_to_tags
 from mtl.errors import MtlError, is_disk_full
+from mtl.settings.config import TaskSpec
 
 Fields = dict[str, object]
 BATCH = 1_000

@@ -7,9 +7,9 @@ from typing import Literal
 
 from torch import Tensor
 
-from mtl.config import TaskSpec
 from mtl.data.rows import Value
 from mtl.data.words import Range, Span
+from mtl.settings.config import TaskSpec
 
 IGNORED = -100  # the label id of what has no label: torch's cross entropy passes over it
 

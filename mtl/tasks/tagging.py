@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtl.config import TaskSpec
 from mtl.data.rows import Value
 from mtl.data.words import Range, spans_to_tags, tags_to_spans
+from mtl.settings.config import TaskSpec
 from mtl.tasks.base import IGNORED, Encoding, Prediction, Tagged, Task
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import orjson
 import pandas as pd
 
-from mtl.events import Evaluated, Event, RunStarted, StepDone, describe
-from mtl.runs import History
+from mtl.runs.events import Evaluated, Event, RunStarted, StepDone, describe
+from mtl.runs.history import History
 from mtl.text import isolate
 
 MAX_POINTS = 300  # per series: more cannot be told apart

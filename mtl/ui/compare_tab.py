@@ -7,13 +7,14 @@ from typing import Any
 
 import gradio as gr
 
-from mtl.comparison import DEFAULT_ALPHAS, MAX_SEEDS, Plan, alone_plan, open_comparison, plan_for_run, sweep_plan
-from mtl.config import RunConfig
+from mtl.comparing.plan import DEFAULT_ALPHAS, MAX_SEEDS, Plan, alone_plan, open_comparison, plan_for_run, sweep_plan
+from mtl.comparing.search import MAX_MINUTES, search_plan
+from mtl.comparing.sweep import parse_numbers
 from mtl.errors import MtlError
-from mtl.refusals import found
-from mtl.runs import ACTIVE, open_run
-from mtl.search import MAX_MINUTES, search_plan
-from mtl.sweep import parse_numbers
+from mtl.runs.folder import open_run
+from mtl.runs.history import ACTIVE
+from mtl.settings.config import RunConfig
+from mtl.settings.refusals import found
 from mtl.ui import compare_view as view
 from mtl.ui import form
 from mtl.ui.messages import Said

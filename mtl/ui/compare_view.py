@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from mtl.comparison import ALONE, Comparison, Member, Plan, list_comparisons, open_comparison
-from mtl.config import RunConfig
-from mtl.data import describe_source
+from mtl.comparing.joint_vs_alone import Card, Compared, read_card
+from mtl.comparing.plan import ALONE, Comparison, Member, Plan, list_comparisons, open_comparison
+from mtl.comparing.search import NOTE, best, percent, tried
+from mtl.comparing.sweep import sweep_points
+from mtl.data.dataset import describe_source
 from mtl.errors import MtlError
-from mtl.jobs import Jobs
-from mtl.runs import ACTIVE, RESUMABLE, History
-from mtl.search import NOTE, best, percent, tried
-from mtl.sweep import sweep_points
+from mtl.jobs.queue import Jobs
+from mtl.runs.history import ACTIVE, RESUMABLE, History
+from mtl.settings.config import RunConfig
 from mtl.text import isolate, many
 from mtl.ui.charts import HUES, apart, plain, thin
 from mtl.ui.status import duration, made_at, state_of, waiting, yielding
-from mtl.verdict import Card, Compared, read_card
 
 TITLES = {"alone": "Did it help?", "sweep": "Weight sweep", "search": "Good settings"}
 GONE = "The process that trained this comparison is gone. Resume goes on with the runs that are not finished."

@@ -1,5 +1,5 @@
 """The data of the Train tab: where it comes from, what its columns are for, and the report on it. The layout, then the wiring, then the
-handlers; reading and judging is done in mtl.data."""
+handlers; reading and judging is done in mtl.data.dataset."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -9,14 +9,15 @@ from typing import Any
 
 import gradio as gr
 
-from mtl.config import MAX_TASKS, ROLES, ColumnSpec, HubSpec, RunConfig, make_spec
-from mtl.data import choose_tasks, describe_source, load, read_table, settle
-from mtl.data.hub import PRESETS
+from mtl.data import resolve
+from mtl.data.dataset import choose_tasks, describe_source, load, read_table
+from mtl.data.hub.datasets import PRESETS
 from mtl.data.report import bundled_subwords, make_report
 from mtl.data.rows import Table
 from mtl.errors import MtlError
-from mtl.runs import open_run
-from mtl.shorthand import parse_hub
+from mtl.runs.folder import open_run
+from mtl.settings.config import MAX_TASKS, ROLES, ColumnSpec, HubSpec, RunConfig, make_spec
+from mtl.settings.shorthand import parse_hub
 from mtl.text import isolate, many
 from mtl.ui import form
 from mtl.ui.data_view import (
@@ -157,22 +158,22 @@ class DataPanel:
     def look_up(self, preset: str, ids: str) -> list:
         """Ask the Hub what there is, and how large."""
         try:
-            wanted = settle.preset_config(preset) if preset else {"hub": parse_hub(ids), "columns": ()}
+            wanted = resolve.preset_config(preset) if preset else {"hub": parse_hub(ids), "columns": ()}
             if not wanted["hub"]:
                 raise MtlError("Write the id of a dataset, such as fancyzhx/ag_news.")
-            pinned = [settle.pin(spec) for spec in wanted["hub"]]
+            pinned = [resolve.pin(spec) for spec in wanted["hub"]]
         except MtlError as error:
             return [str(error), *self.forget()[1:]]
-        total = sum(map(settle.size, pinned))
+        total = sum(map(resolve.size, pinned))
         specs = [spec.model_dump() for spec, _ in pinned]
-        return ["\n".join(map(settle.describe, pinned)), json.dumps(specs),
-                gr.update(value=f"Download {settle.megabytes(total)}", interactive=True), "", "", _as_json(wanted["columns"])]
+        return ["\n".join(map(resolve.describe, pinned)), json.dumps(specs),
+                gr.update(value=f"Download {resolve.megabytes(total)}", interactive=True), "", "", _as_json(wanted["columns"])]
 
     def download(self, pinned: str, progress: gr.Progress = gr.Progress()) -> list:  # noqa: B008 - this is how Gradio hands it in
         """Fetch what was looked up."""
         try:
             specs = self._specs(pinned)
-            config = settle.fetch(form.make_run_config({"source": "hub", "hub": specs}), [settle.pin(spec) for spec in specs],
+            config = resolve.fetch(form.make_run_config({"source": "hub", "hub": specs}), [resolve.pin(spec) for spec in specs],
                                   self.jobs.root / "hub", lambda what, share: progress(share, desc=what))
         except MtlError as error:
             return ["", str(error)]
@@ -196,7 +197,7 @@ class DataPanel:
         columns = {"source": source, "columns": tuple(json.loads(told or "[]"))}
         if source == "hub" and hub:
             config = form.make_run_config(columns | {"hub": self._specs(hub)})
-            return config.model_dump(include={"source", "hub", "columns", *FILES}) | settle.local_files(config, self.jobs.root / "hub")
+            return config.model_dump(include={"source", "hub", "columns", *FILES}) | resolve.local_files(config, self.jobs.root / "hub")
         if files or not data_run:
             if source == "hub":
                 raise MtlError("Look the dataset up, then download it.")

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from mtl.config import MAX_TASKS, TaskSpec
-from mtl.data.files import part_of, split_of
 from mtl.data.findings import Finding
+from mtl.data.formats.files import part_of, split_of
 from mtl.data.readers import Progress, no_progress
 from mtl.data.report import Lengths, Report
 from mtl.data.rows import Row, Table, Value, count_all
 from mtl.errors import MtlError
+from mtl.settings.config import MAX_TASKS, TaskSpec
 from mtl.text import isolate, many
 from mtl.ui.charts import apart, colours
 

@@ -10,8 +10,8 @@ from typing import Any, Literal, get_args, get_origin
 import gradio as gr
 from pydantic.fields import FieldInfo
 
-from mtl.config import RunConfig, make_config
-from mtl.shorthand import parse_weights
+from mtl.settings.config import RunConfig, make_config
+from mtl.settings.shorthand import parse_weights
 
 # what the page asks for in its own way: the data, the tasks, and how two tasks are weighed
 OWN_WAY = ("source", "train_files", "dev_files", "test_files", "hub", "columns", "hypothetical_labels", "hypothetical_rows", "tasks",

@@ -9,11 +9,11 @@ from statistics import median
 
 import numpy as np
 
-from mtl.events import Diagnosed
-from mtl.methods import METHODS, SAMPLINGS_FOR
-from mtl.runs import History
-from mtl.sampling import outlook
+from mtl.runs.events import Diagnosed
+from mtl.runs.history import History
+from mtl.settings.methods import METHODS, SAMPLINGS_FOR
 from mtl.text import isolate, many
+from mtl.training.sampling import outlook
 from mtl.ui.charts import HUES, PlotData, apart, curves, line_data, plain, thin
 
 COLUMNS, CELLS = 60, 180  # of the heat map: at most so many columns, and about so many cells in all

@@ -8,7 +8,8 @@ from typing import Any
 import gradio as gr
 
 from mtl.errors import MtlError
-from mtl.runs import History, open_run
+from mtl.runs.folder import open_run
+from mtl.runs.history import History
 from mtl.ui import insight
 from mtl.ui.charts import sealed
 from mtl.ui.page import Page, hidden_text

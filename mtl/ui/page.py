@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from mtl.jobs import Jobs
+from mtl.jobs.queue import Jobs
 from mtl.ui.messages import message_box
 
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from mtl.checkpoint import BEST, LAST, MANIFEST, saved_step
-from mtl.config import MAX_TASKS
 from mtl.errors import MtlError
-from mtl.jobs import Jobs
-from mtl.runs import STARTER_NAME, list_runs, open_run, open_starter, starter_folder
+from mtl.jobs.queue import Jobs
+from mtl.runs.checkpoint import BEST, LAST, MANIFEST, saved_step
+from mtl.runs.folder import STARTER_NAME, list_runs, open_run, open_starter, starter_folder
+from mtl.settings.config import MAX_TASKS
 from mtl.text import is_right_to_left
 from mtl.ui.charts import colours
 from mtl.ui.messages import Said
@@ -24,7 +24,7 @@ from mtl.ui.page import Page
 from mtl.ui.status import run_name, state_of
 
 if TYPE_CHECKING:
-    from mtl.prediction import Predicted, Predictor
+    from mtl.inference.predictor import Predicted, Predictor
     from mtl.tasks.base import Tagged
 
 LIVE = "live"
@@ -67,7 +67,7 @@ def model_choices(jobs: Jobs, key: str, shown: str) -> list[tuple[str, str]]:
 @lru_cache(maxsize=3)
 def _load(checkpoint: Path, stamp: float, device: str) -> Predictor:
     """A checkpoint's predictor, kept for the next question; `stamp` tells one saved later from it."""
-    from mtl.prediction import Predictor
+    from mtl.inference.predictor import Predictor
 
     return Predictor.load(checkpoint, device)
 
@@ -159,7 +159,7 @@ class PredictTab:
     def list_devices(self) -> dict:
         """With the GPU, if there is one."""
         self.jobs.loaded()
-        from mtl.machine import has_gpu
+        from mtl.model.machine import has_gpu
 
         return gr.update(choices=["auto", "cpu"] + ["cuda"] * has_gpu())
 
@@ -179,7 +179,7 @@ class PredictTab:
 
     def _ask(self, choice: str, device: str, text: str) -> list:
         self.jobs.loaded()
-        from mtl.prediction import timed
+        from mtl.inference.predictor import timed
 
         predictor, source = find_predictor(self.jobs, choice, device)
         predicted, milliseconds = timed(predictor, text)

@@ -5,11 +5,11 @@ from typing import Any
 
 import gradio as gr
 
-from mtl.checkpoint import BEST
 from mtl.errors import MtlError
-from mtl.jobs import Jobs
-from mtl.measuring import DEV, TEST, Measured, measure_dev, measure_test, read_measured
-from mtl.runs import Run, open_run
+from mtl.jobs.queue import Jobs
+from mtl.runs.checkpoint import BEST
+from mtl.runs.folder import Run, open_run
+from mtl.scoring.measure import DEV, TEST, Measured, measure_dev, measure_test, read_measured
 from mtl.ui.data_view import problem_html
 from mtl.ui.page import Page, hidden_text
 from mtl.ui.scores_view import NOT_YOURS, measured_html, why_not_dev, why_not_test

@@ -5,10 +5,11 @@ import html
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from mtl.examine import Mistake, SpanErrors, TaskReport
-from mtl.intervals import Interval
-from mtl.measuring import DEV, TEST, Measured, has_test_rows
-from mtl.runs import ACTIVE, History, Run
+from mtl.runs.folder import Run
+from mtl.runs.history import ACTIVE, History
+from mtl.scoring.error_analysis import Mistake, SpanErrors, TaskReport
+from mtl.scoring.intervals import Interval
+from mtl.scoring.measure import DEV, TEST, Measured, has_test_rows
 from mtl.text import isolate, many, shorten
 from mtl.ui.charts import apart, colours
 from mtl.ui.data_view import marked_html, table_html

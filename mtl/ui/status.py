@@ -6,10 +6,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtl.data import describe_source
+from mtl.data.dataset import describe_source
 from mtl.errors import MtlError
-from mtl.events import describe_size, read_statuses
-from mtl.runs import ACTIVE, RESUMABLE, History, Run, list_runs, open_run
+from mtl.runs.events import describe_size, read_statuses
+from mtl.runs.folder import Run, list_runs, open_run
+from mtl.runs.history import ACTIVE, RESUMABLE, History
 from mtl.text import isolate, many
 from mtl.ui.charts import speed
 

@@ -11,13 +11,14 @@ from typing import Any
 
 import gradio as gr
 
-from mtl.config import RunConfig
-from mtl.data import read_table
+from mtl.data.dataset import read_table
 from mtl.data.readers import Progress, no_progress
-from mtl.data.settle import find_tasks, with_tasks
+from mtl.data.resolve import find_tasks, with_tasks
 from mtl.errors import MtlError
-from mtl.measuring import measured_at
-from mtl.runs import History, open_run
+from mtl.runs.folder import open_run
+from mtl.runs.history import History
+from mtl.scoring.measure import measured_at
+from mtl.settings.config import RunConfig
 from mtl.text import isolate
 from mtl.ui import charts, form
 from mtl.ui.data_panel import DataPanel

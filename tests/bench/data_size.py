@@ -56,14 +56,14 @@ def measure(file: Path, folder: Path) -> dict[str, float]:
     """Everything that is done with data before and while a run learns from it, but the learning; seconds and MB."""
     import numpy as np
 
-    from mtl.batching import collate
-    from mtl.config import make_config
-    from mtl.data import load
+    from mtl.data.dataset import load
     from mtl.data.store import take
-    from mtl.encoder import load_encoder
-    from mtl.evaluation import make_split
-    from mtl.sampling import Draw, Pool, plan_epoch
+    from mtl.model.batching import collate
+    from mtl.model.encoder import load_encoder
+    from mtl.model.split import make_split
+    from mtl.settings.config import make_config
     from mtl.tasks import make_task
+    from mtl.training.sampling import Draw, Pool, plan_epoch
 
     _, tokenizer = load_encoder("bundled")
     watch, seconds, start = Watch(), {}, time.perf_counter()

@@ -24,10 +24,10 @@ from statistics import median
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
 
-from mtl.config import make_config
-from mtl.events import CheckpointSaved, Diagnosed, Evaluated, Event, RunStarted, StatusChanged, StepDone
-from mtl.jobs import Jobs
-from mtl.runs import Run, create_run
+from mtl.jobs.queue import Jobs
+from mtl.runs.events import CheckpointSaved, Diagnosed, Evaluated, Event, RunStarted, StatusChanged, StepDone
+from mtl.runs.folder import Run, create_run
+from mtl.settings.config import make_config
 
 STEPS, LOGGED = 100_000, 1000
 RUNS, TRAINED = 500, 800
@@ -76,7 +76,7 @@ class Server:
     """The page's server in this process, asked over HTTP as a page asks it."""
 
     def __init__(self, root: Path) -> None:
-        from mtl.ui import build_app, launch_options
+        from mtl.ui.app import build_app, launch_options
 
         self.jobs = Jobs(root)
         self.demo = build_app(self.jobs)
@@ -167,8 +167,9 @@ def train(rows: int, folder: Path) -> dict[str, float]:
     """The steps over so many rows, in this process."""
     from data_size import Watch, write_file
 
-    from mtl import training
-    from mtl.events import Evaluated as Looked
+    from mtl.runs.events import Evaluated as Looked
+    from mtl.training.loop import train
+    from mtl.training.trainer import Learner
 
     write_file(folder / "rows.jsonl", rows)
     config = make_config({"source": "files", "train_files": (str(folder / "rows.jsonl"),), "encoder": "tiny",
@@ -177,12 +178,12 @@ def train(rows: int, folder: Path) -> dict[str, float]:
     watch, tokens, seconds, prepared = Watch(), 0, 0.0, 0.0
     begin = time.perf_counter()
 
-    def count(learner: training.Learner) -> bool:
+    def count(learner: Learner) -> bool:
         nonlocal tokens
         tokens = int(learner.train_split.lengths.sum() * learner.total_steps / learner.steps_per_epoch)
         return False
 
-    for event in training.train(config, folder, between_steps=count):
+    for event in train(config, folder, between_steps=count):
         if isinstance(event, StepDone):
             seconds = event.seconds
         if isinstance(event, Looked):

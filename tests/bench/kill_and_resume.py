@@ -22,9 +22,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
 
-from mtl.config import RunConfig, make_config
-from mtl.runner import carry_out
-from mtl.runs import Run, create_run, read_history
+from mtl.runs.folder import Run, create_run
+from mtl.runs.history import read_history
+from mtl.settings.config import RunConfig, make_config
+from mtl.training.execute import carry_out
 
 SETTINGS = {"source": "hypothetical", "encoder": "tiny", "hypothetical_rows": 240, "epochs": 6, "batch_size": 8,
             "accumulation": 2, "learning_rate": 2e-3, "checkpoint_every": 3, "eval_every": 10, "threads": 1, "device": "cpu"}

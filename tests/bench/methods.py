@@ -18,9 +18,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mtl.config import make_config
-from mtl.machine import Machine, cores
-from mtl.methods import METHODS
+from mtl.model.machine import Machine, cores
+from mtl.settings.config import make_config
+from mtl.settings.methods import METHODS
 
 TASKS = ("topic", "sentiment", "entities")
 VARIANTS = {f"joint, {balancing}": {"balancing": balancing} | ({"weights": {"entities": 3.0}} if balancing == "fixed" else {})
@@ -31,12 +31,12 @@ VARIANTS |= {f"{sampling}, equal": {"sampling": sampling} for sampling in ("alte
 
 def train(values: dict, file: Path) -> None:
     """One run; its best dev scores go into `file`."""
-    from mtl import training
-    from mtl.events import Evaluated, RunStarted
+    from mtl.runs.events import Evaluated, RunStarted
+    from mtl.training.loop import train
 
     with tempfile.TemporaryDirectory() as folder:
         start, seen = time.perf_counter(), []
-        for event in training.train(make_config(values), Path(folder)):
+        for event in train(make_config(values), Path(folder)):
             if isinstance(event, RunStarted):
                 steps = event.total_steps
             if isinstance(event, Evaluated) and event.split == "dev":
@@ -49,7 +49,7 @@ def train(values: dict, file: Path) -> None:
 
 def scores(options: argparse.Namespace) -> None:
     """Every variant with every seed, each in a forked process, so that torch is imported once."""
-    import mtl.training  # noqa: F401 - before the forks
+    import mtl.training.loop  # noqa: F401 - before the forks
 
     options.folder.mkdir(parents=True, exist_ok=True)
     running = 0
@@ -98,8 +98,8 @@ def _spread(values: list[float]) -> str:
 def cost(options: argparse.Namespace) -> None:
     """Time of a step relative to the plain sum, on newsroom's jointly labelled rows and on rows of one task each; and of a look at how the
     tasks get along."""
-    from mtl import data
-    from mtl.learner import Learner
+    from mtl.data.dataset import load
+    from mtl.training.trainer import Learner
 
     variants = {name: {"balancing": name} | ({"weights": {"entities": 3.0}} if name == "fixed" else {}) for name in METHODS}
     for sampling in ("joint", "proportional"):
@@ -107,7 +107,7 @@ def cost(options: argparse.Namespace) -> None:
             learners = {}
             for name, settings in (variants | {"looking": {"diagnose_every": 1}}).items():
                 config = make_config({"diagnose_every": 0, "sampling": sampling} | settings)
-                dataset = data.load(config, Path(folder))
+                dataset = load(config, Path(folder))
                 learners[name] = Learner(config, Path(folder), dataset, Machine("cpu", "fp32", cores()), None, Path(folder))
             times = {name: [] for name in learners}
             plans = learners["equal"].plan(0)

@@ -21,16 +21,17 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mtl import data, learner, sampling
-from mtl.config import RunConfig, make_config
-from mtl.encoder import load_encoder
-from mtl.evaluation import make_split
-from mtl.events import Evaluated
-from mtl.machine import cores
-from mtl.packing import pack
-from mtl.sampling import Draw, Pool, plan_epoch
+from mtl.data.dataset import load
+from mtl.model.encoder import load_encoder
+from mtl.model.machine import cores
+from mtl.model.packing import pack
+from mtl.model.split import make_split
+from mtl.runs.events import Evaluated
+from mtl.settings.config import RunConfig, make_config
 from mtl.tasks import make_task
-from mtl.training import train
+from mtl.training import sampling, trainer
+from mtl.training.loop import train
+from mtl.training.sampling import Draw, Pool, plan_epoch
 
 SNIPS = Path(__file__).resolve().parents[3] / "shared" / "data" / "snips"
 WAYS = ("packed", "by length", "shuffled")
@@ -43,7 +44,7 @@ def share(options: argparse.Namespace) -> None:
     facts = {}
     for name, values in (({"snips": files} if SNIPS.is_dir() else {}) | {"newsroom": {}}).items():
         with tempfile.TemporaryDirectory() as folder:
-            dataset = data.load(make_config(values), Path(folder), Path(folder) / "data")
+            dataset = load(make_config(values), Path(folder), Path(folder) / "data")
             tasks = [make_task(spec) for spec in dataset.tasks]
             split = make_split(tokenizer, tasks, dataset.train, 128, Path(folder) / "examples.arrow")
         for way in WAYS:
@@ -73,7 +74,7 @@ def scores(options: argparse.Namespace) -> None:
             running += 1
             if os.fork() == 0:
                 if way != "packed":
-                    learner.can_pack = lambda encoder, longest: False
+                    trainer.can_pack = lambda encoder, longest: False
                 if way == "shuffled":
                     sampling.POOL = 1
                 best = best_on_dev(make_config({"epochs": options.epochs, "threads": 1, "seed": seed, "diagnose_every": 0}))

@@ -28,9 +28,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import psutil
 from playwright.sync_api import Browser, sync_playwright
 
-from mtl.config import RunConfig, make_config
-from mtl.events import StepDone, read_events
-from mtl.runs import Run, create_run
+from mtl.runs.events import StepDone, read_events
+from mtl.runs.folder import Run, create_run
+from mtl.settings.config import RunConfig, make_config
 from tests.browser import FLAGS, App, can_press, find_chromium, status, step, wait_for
 
 PAGES, WINDOW, SETTLE = 5, 7.0, 2.5

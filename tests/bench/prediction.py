@@ -26,8 +26,8 @@ THEIRS = 500  # sentences that theirs is given in a round: its speed does not de
 
 def read_data(snips: Path) -> tuple[list[str], list]:
     """The texts to predict, the longest part of the data, and its first classification and tagging task."""
-    from mtl.config import make_config
-    from mtl.data import load
+    from mtl.data.dataset import load
+    from mtl.settings.config import make_config
 
     files = {"source": "files", "train_files": (str(snips / "train.jsonl"),), "dev_files": (str(snips / "dev.jsonl"),)}
     with tempfile.TemporaryDirectory() as folder:
@@ -38,10 +38,10 @@ def read_data(snips: Path) -> tuple[list[str], list]:
 
 def make_predictor(specs: Sequence, checkpoint: Path | None, engine: str):
     """Ours: from a checkpoint, or the bundled encoder with new heads."""
-    from mtl.encoder import load_encoder
-    from mtl.machine import find_machine
-    from mtl.model import at_rest, build_model
-    from mtl.prediction import Predictor
+    from mtl.inference.predictor import Predictor
+    from mtl.model.encoder import load_encoder
+    from mtl.model.machine import find_machine
+    from mtl.model.multitask import at_rest, build_model
 
     if checkpoint:
         return Predictor.load(checkpoint, "cpu", engine)
@@ -55,7 +55,7 @@ def make_pipelines(specs: Sequence) -> tuple[Callable, Callable]:
     import torch
     from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification, pipeline
 
-    from mtl.encoder import load_encoder
+    from mtl.model.encoder import load_encoder
 
     made = []
     kinds = ((AutoModelForSequenceClassification, "text-classification", {}, list(specs[0].labels)),

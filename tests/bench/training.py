@@ -6,7 +6,7 @@
 SNIPS (newsroom where it is absent), every task jointly, the bundled encoder, all cores. Contestants take turns, a few steps each round;
 medians, and ratios of medians:
 
-- ours: `mtl.training.train` with the defaults, and with the word embeddings trained too, which is the work that the others do;
+- ours: `mtl.training.loop.train` with the defaults, and with the word embeddings trained too, which is the work that the others do;
 - trainer: transformers' Trainer on the same model and rows, dynamic padding, fused AdamW, the best of fp32 and bf16, at the same batch
   size; and the same with its batches grouped by length;
 - textbook: batch 16, every sentence padded to 128 subwords, fp32, plain AdamW.
@@ -32,14 +32,14 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mtl import data
-from mtl.batching import collate
-from mtl.config import RunConfig, make_config
-from mtl.events import Evaluated, StepDone
-from mtl.learner import Learner
-from mtl.machine import bf16_is_fast, cores, find_machine
-from mtl.model import MultiTaskModel, parameter_groups
-from mtl.training import train
+from mtl.data.dataset import load
+from mtl.model.batching import collate
+from mtl.model.machine import bf16_is_fast, cores, find_machine
+from mtl.model.multitask import MultiTaskModel, parameter_groups
+from mtl.runs.events import Evaluated, StepDone
+from mtl.settings.config import RunConfig, make_config
+from mtl.training.loop import train
+from mtl.training.trainer import Learner
 
 SNIPS = Path(__file__).resolve().parents[3] / "shared" / "data" / "snips"
 
@@ -213,7 +213,7 @@ def seconds_until(wanted: float, batch_size: int) -> None:
         for grouped in (False, True):
             start = time.perf_counter()
             laid_out = folder / f"data-{grouped}"
-            learner = Learner(config, folder, data.load(config, folder, laid_out), find_machine("cpu", "fp32", 0), None, laid_out)
+            learner = Learner(config, folder, load(config, folder, laid_out), find_machine("cpu", "fp32", 0), None, laid_out)
             looks = []
 
             def is_enough(learner: Learner = learner, looks: list = looks) -> bool:
@@ -241,7 +241,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         base = make_settings(options.batch_size, device="cpu", freeze_embeddings=False, max_steps=400)
-        learner = Learner(base, folder, data.load(base, folder, folder / "data"), machine, None, folder / "data")
+        learner = Learner(base, folder, load(base, folder, folder / "data"), machine, None, folder / "data")
         size = sum(weight.numel() for name, weight in learner.model.encoder.named_parameters() if "embeddings" not in name)
         contestants = {
             "ours": Ours(make_settings(options.batch_size, device="cpu", max_steps=400), folder / "ours"),

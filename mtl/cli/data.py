@@ -1,0 +1,73 @@
+"""`python -m mtl data` and `python -m mtl convert`: look at data, and write it in another format, without training anything."""
+
+import argparse
+import time
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mtl.data.dataset import describe_source, load, read_table
+from mtl.data.readers import read_files
+from mtl.data.report import bundled_subwords, make_report, report_lines
+from mtl.data.writers import write_rows
+from mtl.settings.config import make_config
+from mtl.settings.shorthand import parse_columns
+
+
+def add_parsers(commands: argparse._SubParsersAction) -> None:
+    """The two commands, for cli.py."""
+    data = commands.add_parser("data", help="tell what was understood of data, and what is wrong with it")
+    data.set_defaults(act=look)
+    data.add_argument("files", nargs="*", type=Path, metavar="FILE", help="the training files (default: the bundled corpus)")
+    data.add_argument("--dev", nargs="+", default=[], metavar="FILE", help="dev files")
+    data.add_argument("--test", nargs="+", default=[], metavar="FILE", help="test files")
+    data.add_argument("--max-length", type=int, default=128, metavar="N",
+                      help="where a run would cut sentences, in subwords (default: 128)")
+
+    convert = commands.add_parser("convert", help="write data in another format")
+    convert.set_defaults(act=write)
+    convert.add_argument("files", nargs="+", type=Path, metavar="FILE", help="what to read")
+    convert.add_argument("--to", required=True, type=Path, metavar="FILE",
+                         help="what to write: .jsonl, .json, .csv, .tsv, .conll, .txt (marked text) or .parquet")
+    for parser in (data, convert):
+        parser.add_argument("--columns", default="", metavar="COLUMN=ROLE,...", help="what the columns are for, as for train")
+
+
+def look(options: argparse.Namespace) -> int:
+    """Print the columns, the notices and the report."""
+    named = {"train_files": options.files, "dev_files": options.dev, "test_files": options.test}
+    files = {name: tuple(map(str, paths)) for name, paths in named.items() if paths}
+    config = make_config({"source": "files" if options.files else "newsroom", "columns": parse_columns(options.columns), **files})
+    with TemporaryDirectory() as folder:
+        progress = Telling()
+        table = read_table(config, Path(), Path(folder), progress)
+        print(f"{describe_source(config)}: {len(table.rows):,} rows.")
+        for column in table.columns:
+            name = f"{column.group}/{column.column}".removeprefix("/")
+            print(f"  {name}: {column.role}" + f", task '{column.task}'" * bool(column.task))
+        report = make_report(load(config, Path(), Path(folder), progress, table), options.max_length, bundled_subwords(), progress)
+        print("\n".join(chain([""], report_lines(report))))
+    return 0
+
+
+def write(options: argparse.Namespace) -> int:
+    """Write the rows of the files as one file."""
+    with TemporaryDirectory() as folder:
+        table = read_files(options.files, parse_columns(options.columns), file=Path(folder) / "rows.arrow", progress=Telling())
+        write_rows(options.to, table.rows, table.tasks)
+    print(f"{options.to.name}: {len(table.rows):,} rows, {', '.join(f'{task.name} ({task.kind})' for task in table.tasks) or 'no task'}.")
+    for notice in table.notices:
+        print(notice)
+    return 0
+
+
+class Telling:
+    """Progress as lines, every few seconds."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def __call__(self, what: str, share: float) -> None:
+        if time.monotonic() - self._last > 3:
+            self._last = time.monotonic()
+            print(f"{what}: {share:.0%}", flush=True)

@@ -1,0 +1,101 @@
+"""`python -m mtl evaluate`: a run's scores on its dev rows, and, once, on its test rows."""
+
+import argparse
+from collections.abc import Iterator
+from itertools import islice
+
+from mtl.cli.common import find_run
+from mtl.errors import MtlError
+from mtl.runs.folder import Run
+from mtl.scoring.error_analysis import LabelScores, TaskReport
+from mtl.scoring.intervals import Interval
+from mtl.scoring.measure import DEV, TEST, Measured, has_test_rows, measure_dev, measure_test, to_json
+from mtl.settings.config import RunConfig
+
+LINES = 25  # of a table in the terminal; --json has them all
+CONFUSIONS = 5
+
+
+def add_parsers(commands: argparse._SubParsersAction) -> None:
+    """The command, for cli.py."""
+    evaluate = commands.add_parser("evaluate", help="tell a run's scores, and what it gets wrong")
+    evaluate.set_defaults(act=tell_scores)
+    evaluate.add_argument("run", help="the run's id, or 'last'")
+    evaluate.add_argument("--split", default=DEV, choices=[DEV, TEST],
+                          help="dev (default; as often as you like), or test (measured once, when the run is over, then only told again)")
+    evaluate.add_argument("--checkpoint", default="best", help="best (default), last, or epoch-NNN")
+    evaluate.add_argument("--again", action="store_true", help="measure test rows again, though that makes the score less honest")
+    evaluate.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    evaluate.add_argument("--json", action="store_true", help="everything as a JSON object, the worst mistakes too")
+
+
+def tell_scores(options: argparse.Namespace) -> int:
+    """Measure, or find what was measured, and print it."""
+    run, is_new = find_run(options.run), True
+    if options.split == TEST:
+        measured, is_new = measure_test(run, options.checkpoint, options.device, again=options.again)
+    else:
+        measured = measure_dev(run, options.checkpoint, options.device)
+    print(to_json(measured) if options.json else "\n".join(report_lines(run, measured, is_new)))
+    return 0
+
+
+def refuse_without_test_rows(config: RunConfig) -> None:
+    """Before a training at the end of which the test rows are to be measured: raises MtlError if there are none."""
+    if not has_test_rows(config):
+        raise MtlError("--test wants test rows, and there are none. Give a file with --test-files, or leave --test out.")
+
+
+def finish_with_test(run: Run) -> None:
+    """The step that `train --test` takes when the run is over."""
+    print("\n".join(report_lines(run, *measure_test(run, device=run.config.device))), flush=True)
+
+
+def offer_test(run: Run) -> None:
+    """How the test rows are measured, if the run has any."""
+    if has_test_rows(run.config):
+        print(f"The test rows were not looked at. When you have chosen this run: python -m mtl evaluate {run.id} --split test")
+
+
+def report_lines(run: Run, measured: Measured, is_new: bool) -> Iterator[str]:
+    """The report for the terminal."""
+    yield (f"Run {run.id}, {measured.split}: {measured.report.rows:,} rows, checkpoint '{measured.checkpoint}' of step {measured.step}, "
+           f"measured {measured.when}{f' ({measured.how})' * bool(measured.how)}.")
+    if not is_new:
+        yield "That was the one measurement of the test rows; they were not answered again."
+    if measured.times > 1:
+        yield f"The test rows have been measured {measured.times} times: these scores are better than new text will give."
+    yield f"everything right {percent(measured.report.everything_right)}"
+    for task in measured.report.tasks:
+        yield from _task_lines(task)
+
+
+def percent(interval: Interval | None) -> str:
+    """A score with its 95 % interval."""
+    if interval is None:
+        return "-"
+    return f"{interval.value:.1%} (95 % interval {100 * interval.low:.1f} to {100 * interval.high:.1f})"
+
+
+def _task_lines(task: TaskReport) -> Iterator[str]:
+    yield ""
+    if not task.rows:
+        yield f"{task.name}: no row is labelled for it."
+        return
+    others = "".join(f", {name.replace('_', ' ')} {value:.1%}" for name, value in task.scores.items() if name != task.main_score)
+    yield f"{task.name} ({task.kind}, {task.rows:,} rows): {task.main_score.replace('_', ' ')} {percent(task.main)}{others}"
+    width = max(len(line.label[:30]) for line in task.labels) if task.labels else 0
+    yield f"  {'':{width}}  precision  recall     F1  support"
+    yield from (_label_line(line, width) for line in task.labels[:LINES])
+    if len(task.labels) > LINES:
+        yield f"  and {len(task.labels) - LINES} more"
+    if errors := task.errors:
+        yield (f"  entities: {errors.right} right, {errors.wrong_type} wrong type, {errors.wrong_boundary} wrong boundary, "
+               f"{errors.wrong_both} wrong both, {errors.missed} missed, {errors.invented} invented")
+    elif wrong := sorted(((count, gold, made) for gold, row in task.confusion.items() for made, count in row.items() if made != gold),
+                         key=lambda cell: -cell[0]):
+        yield "  most confused: " + "; ".join(f"{gold} taken for {made} {count}" for count, gold, made in islice(wrong, CONFUSIONS))
+
+
+def _label_line(line: LabelScores, width: int) -> str:
+    return f"  {line.label[:30]:{width}}  {line.precision:9.1%}  {line.recall:6.1%}  {line.f1:5.1%}  {line.support:7,}"

@@ -1,0 +1,1 @@
+"""Several runs as one question: did training together help, which weights, which rates?"""

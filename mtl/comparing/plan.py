@@ -1,0 +1,259 @@
+"""A comparison: runs that belong together, in a folder of its own beside theirs. Its plan says which runs; what became of them stands in
+their own logs. Makes the folder, the plan and the runs; knows no models, and trains nothing."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mtl.data.dataset import SPLIT, choose_tasks, describe_source, read_table
+from mtl.errors import MtlError
+from mtl.runs.checkpoint import BEST, LAST, LOOKS, PREVIOUS
+from mtl.runs.events import RunStarted
+from mtl.runs.folder import Run, create_run, list_runs, open_run
+from mtl.runs.history import read_history
+from mtl.settings.config import RunConfig, TaskSpec, make_config
+from mtl.text import cut, isolate, many, visible
+
+FOLDER = "comparisons"  # within the folder of the runs
+PLAN = "plan.json"
+JOINT, ALONE = "joint", "alone"
+DEFAULT_ALPHAS = (0.1, 0.3, 0.5, 0.7, 0.9)
+MAX_SEEDS, MAX_ALPHAS = 10, 20
+MAX_EPOCHS = 10_000  # as many as a run may have; the number of steps is the limit
+Kind = Literal["alone", "sweep", "search"]
+
+
+class Member(BaseModel):
+    """One run of a comparison: what it is there for, its settings, and its id once it was made. In a search, `rung` is the round,
+    `seconds` is what it took, known once it is over; `used` what it had taken before, when it was stopped and went on; and `is_cut` says
+    that there was no time to end it."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    role: str  # 'joint', 'alone: topic', 'alpha = 0.3', 'candidate 2'
+    config: RunConfig
+    run: str = ""
+    rung: int = 0
+    seconds: float = 0.0
+    used: float = 0.0
+    is_cut: bool = False
+
+
+class Plan(BaseModel):
+    """What a comparison is asked to do: its kind, its runs in order, and for a search the minutes it may take and the rounds (how many
+    candidates, how many steps each) once it knows how fast this machine is."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    kind: Kind
+    members: tuple[Member, ...]
+    minutes: float = 0.0
+    rungs: tuple[tuple[int, int], ...] = ()
+
+    def with_member(self, index: int, **changes: object) -> "Plan":
+        """The plan with one member changed."""
+        members = list(self.members)
+        members[index] = members[index].model_copy(update=changes)
+        return self.model_copy(update={"members": tuple(members)})
+
+
+@dataclass(frozen=True)
+class Comparison(Run):
+    """One comparison's folder. Like a run's it has settings (those that all members vary), a copy of the data files, an owner, a lock and
+    a log; that log only tells whether the comparison is going, and why not."""
+
+    @property
+    def root(self) -> Path:
+        """The folder of the runs."""
+        return self.folder.parent.parent
+
+    @property
+    def plan(self) -> Plan:
+        """What was asked, and which runs there are by now."""
+        try:
+            return Plan.model_validate_json((self.folder / PLAN).read_text(encoding="utf-8"))
+        except (OSError, ValidationError, ValueError) as error:
+            raise MtlError(f"The plan of this comparison cannot be read ({type(error).__name__}). Start a new one.") from error
+
+    def write_plan(self, plan: Plan) -> None:
+        """Put `plan` in the place of the old one, whole or not at all."""
+        building = self.folder / f".{PLAN}-{os.getpid()}"
+        building.write_text(plan.model_dump_json(indent=1), encoding="utf-8")
+        building.replace(self.folder / PLAN)
+
+    def member_run(self, member: Member) -> Run | None:
+        """The run of `member`; None if it was not made yet, or was deleted."""
+        run = Run(self.root / member.run)
+        return run if member.run and run.is_there() else None
+
+    def needs(self, run_id: str) -> bool:
+        """Whether that run is one of its runs."""
+        return any(member.run == run_id for member in self.plan.members)
+
+    def forget_deleted(self) -> None:
+        """Have the runs that were deleted trained again: in the plan they are not begun, and in a search their time is there again. One
+        that was cut for want of time stays so."""
+        before = plan = self.plan
+        for index, member in enumerate(plan.members):
+            if member.run and not member.is_cut and self.member_run(member) is None:
+                plan = plan.with_member(index, run="", seconds=0.0)
+        if plan != before:
+            self.write_plan(plan)
+
+
+def open_comparison(root: Path, comparison_id: str) -> Comparison:
+    """The comparison called `comparison_id`; raises MtlError if there is none."""
+    try:
+        found = Comparison(open_run(root / FOLDER, comparison_id).folder)
+    except MtlError:
+        found = None
+    if found is None or not (found.folder / PLAN).is_file():
+        raise MtlError("There is no such comparison. It may have been deleted.")
+    return found
+
+
+def list_comparisons(root: Path, key: str | None = None) -> list[Comparison]:
+    """The comparisons of the runs under `root`, newest first; with `key`, only those of its owner and those from the terminal."""
+    found = [Comparison(run.folder) for run in list_runs(root / FOLDER, key)]
+    return [comparison for comparison in found if (comparison.folder / PLAN).is_file()]
+
+
+def find_tasks(config: RunConfig) -> list[TaskSpec]:
+    """The tasks that a run of `config` would train; the data is read to tell. Its files must be where `config` says."""
+    with TemporaryDirectory() as folder:
+        return choose_tasks(read_table(config, Path(), Path(folder)), config.tasks, describe_source(config))
+
+
+def with_files_of(run: Run) -> RunConfig:
+    """The settings of `run`, its data files named by whole paths."""
+    config = run.config
+    return config.model_copy(update={name: tuple(str(run.folder / file) for file in files) for name, files in _files(config).items()})
+
+
+def create(root: Path, config: RunConfig, plan: Plan, key: str = "") -> Comparison:
+    """A folder for `plan`; the comparison is there once its plan is. Its members take the data files from the copies in it."""
+    comparison = Comparison(create_run(root / FOLDER, config, key).folder)
+    files = _files(comparison.config)
+    members = tuple(member.model_copy(update={"config": member.config.model_copy(update=files)}) for member in plan.members)
+    comparison.write_plan(plan.model_copy(update={"members": members}))
+    return comparison
+
+
+def _files(config: RunConfig) -> dict[str, tuple[str, ...]]:
+    return {name: getattr(config, name) for name in ("train_files", "dev_files", "test_files")}
+
+
+# Which runs
+
+
+def alone_plan(config: RunConfig, seeds: int, joint: Run | None = None, tasks: Sequence[TaskSpec] = ()) -> Plan:
+    """Did it help? For each seed a run of `config` and, for each task, one with that task only; `joint` is the first of them if it is there
+    already. Raises MtlError if there is nothing to compare."""
+    if not 1 <= seeds <= MAX_SEEDS:
+        raise MtlError(f"Seeds: found {seeds}, wanted 1 to {MAX_SEEDS}.")
+    specs = tasks or config.tasks or find_tasks(config)
+    if len(specs) < 2:
+        raise MtlError(f"Together and alone are the same here: there is one task, '{isolate(specs[0].name)}'. Choose two or more.")
+    members = []
+    for seed in range(config.seed, config.seed + seeds):
+        first = seed == config.seed
+        varied = config if first else vary(config, JOINT, seed=seed)
+        members.append(Member(role=JOINT, config=varied, run=joint.id if joint and first else ""))
+        members += [Member(role=f"{ALONE}: {spec.name}", config=vary(config, f"{spec.name} alone", seed=seed, **_only(spec)))
+                    for spec in specs]
+    return Plan(kind="alone", members=tuple(members))
+
+
+def plan_for_run(run: Run, seeds: int) -> tuple[RunConfig, Plan]:
+    """`alone_plan` with the finished `run` as the joint one, and the settings it is made from; raises MtlError if it is not finished."""
+    history = read_history(run)
+    if history.status != "finished" or not history.started:
+        raise MtlError(f"This run is {history.status}; a finished one can be compared. Wait for it, or resume it.")
+    config = with_files_of(run)
+    tasks = [TaskSpec(name=name, kind=facts["kind"]) for name, facts in history.started.tasks.items()]
+    return config, alone_plan(config, seeds, run, tasks)
+
+
+def sweep_plan(config: RunConfig, alphas: Sequence[float], tasks: Sequence[TaskSpec] = ()) -> Plan:
+    """A run of `config` for each of `alphas`; raises MtlError if there are not two tasks, or an alpha is none."""
+    specs = tasks or config.tasks or find_tasks(config)
+    if len(specs) != 2:
+        raise MtlError(f"A weight sweep weighs two tasks against each other, but {many(len(specs), 'task', 'is')} "
+                       f"chosen: {', '.join(isolate(spec.name) for spec in specs)}. Choose two.")
+    if config.weights:
+        raise MtlError("Loss weights: a weight sweep weighs the tasks by Alphas instead. Leave Loss weights empty.")
+    if config.balancing not in ("equal", "fixed"):
+        raise MtlError(f"Balancing: found '{config.balancing}', but a weight sweep weighs the tasks by Alphas. Use 'equal' or 'fixed'.")
+    wanted = sorted(set(alphas))
+    if not 2 <= len(wanted) <= MAX_ALPHAS:
+        raise MtlError(f"Alphas: found {len(wanted)} different values, wanted 2 to {MAX_ALPHAS}, such as 0.1,0.5,0.9.")
+    members = [Member(role=f"alpha = {alpha:g}",
+                      config=vary(config, f"alpha {alpha:g}", alpha=alpha, weights={}, balancing="fixed")) for alpha in wanted]
+    return Plan(kind="sweep", members=tuple(members))
+
+
+def _only(spec: TaskSpec) -> dict[str, object]:
+    """What a run of one task has of its own; settings that need several tasks are dropped."""
+    return {"tasks": (spec.model_copy(update={"labels": ()}),), "weights": {}, "alpha": None, "balancing": "equal", "sampling": "joint"}
+
+
+def vary(config: RunConfig, what: str, **changes: object) -> RunConfig:
+    """`config` with `changes`, named after `what` they are."""
+    name = visible(f"{config.name or describe_source(config)}: {what}".rstrip(": "), instead="")
+    values = {field: getattr(config, field) for field in RunConfig.model_fields}
+    return make_config(values | {"name": cut(name, 64), "keep_epochs": False} | changes)
+
+
+def as_long_as(config: RunConfig, joint: RunStarted) -> RunConfig:
+    """`config` for as many optimizer steps as `joint` may take, measured as often. An epoch of one task may be shorter than one of all.
+
+    Patience is not asked of a single task: its score is less steady than the mean of several, so it would end too early, and the
+    comparison would favour training together by up to 2 points. `choose_look` of verdict.py asks it of the mean instead.
+    """
+    return config.model_copy(update={"max_steps": joint.total_steps, "epochs": MAX_EPOCHS, "patience": 0,
+                                     "eval_every": config.eval_every or joint.steps_per_epoch})
+
+
+def make_member(comparison: Comparison, index: int) -> Run:
+    """Make the run of the member at `index`, which has none yet, and write its id into the plan.
+
+    It has the rows and the split that `config.json` of the comparison gives, whatever its own tasks and seed are, so that all members
+    are measured on the same dev rows in the same order; but the joint run itself, which has them anyway, with its test rows. A run of
+    one task keeps the tallies of all its looks, since only in the end is it known which look counts.
+    """
+    plan = comparison.plan
+    member = plan.members[index]
+    config = member.config
+    if member.role.startswith(ALONE):
+        config = as_long_as(config, _joint_start(comparison, plan, config.seed))
+    run = create_run(comparison.root, config.model_copy(update=_files(with_files_of(comparison))))
+    copies = {"owner": "owner"} if index == 0 and plan.kind == "alone" else {"owner": "owner", "config.json": SPLIT}
+    for name, copy in copies.items():
+        if (comparison.folder / name).is_file():  # one from the terminal has no owner
+            (run.folder / copy).write_bytes((comparison.folder / name).read_bytes())
+    if member.role.startswith(ALONE):
+        (run.folder / LOOKS).mkdir()
+    comparison.write_plan(plan.with_member(index, config=config, run=run.id))
+    return run
+
+
+def _joint_start(comparison: Comparison, plan: Plan, seed: int) -> RunStarted:
+    """How the joint run of `seed` began."""
+    member = next(member for member in plan.members if member.role == JOINT and member.config.seed == seed)
+    run = comparison.member_run(member)
+    started = run and read_history(run).started
+    if not started:
+        raise MtlError("The run of all tasks together has not begun, so it is not known how long the others are to be. Press Resume.")
+    return started
+
+
+def drop_weights(run: Run) -> None:
+    """Remove the checkpoints of a run that is over and of which only the scores are wanted: a search has dozens."""
+    for name in (BEST, LAST, PREVIOUS):
+        shutil.rmtree(run.folder / name, ignore_errors=True)

@@ -1,0 +1,179 @@
+"""Find good settings: successive halving (Jamieson and Talwalkar, 2016, https://arxiv.org/abs/1502.07943). Many candidates train a little,
+the better third trains three times as long, and so on; dev scores decide. Draws, rounds and ranking; who trains them is comparing.py.
+
+Each round's runs begin anew, with a warm-up and a decay of their own: a run that was cut off in the middle of a long schedule, its learning
+rate still high, says little about how it would have ended, and one that has decayed cannot go on."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from mtl.comparing.plan import Member, Plan, vary
+from mtl.errors import MtlError
+from mtl.runs.history import History
+from mtl.settings.config import RunConfig
+
+KEPT = 3  # one of so many goes on to the next round, which is so many times longer
+PACE_STEPS = 20  # of the first run, which measures how fast this machine is
+LEAST_STEPS = 10  # of a run from which anything can be told
+SAFETY = 0.9  # of the time is planned for
+COUNTS = (27, 18, 9, 6, 4, 3)  # candidates to begin with: as many as there is time for
+PACE, CANDIDATE = "pace", "candidate"
+MAX_MINUTES = 7 * 24 * 60
+NOTE = ("Candidate 1 has the settings that the search began with. Scores are on dev, the mean over the tasks. Test rows stayed untouched. "
+        "The best of many dev scores is a little too good by luck: train with these settings, and see.")
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What a run costs: seconds to begin and end it, seconds a step; and how many steps the settings ask for."""
+
+    overhead: float
+    step: float
+    full: int
+
+    def seconds(self, steps: int) -> float:
+        """How long a run of so many steps takes."""
+        return self.overhead + self.step * steps
+
+
+def search_plan(config: RunConfig, minutes: float) -> Plan:
+    """A search around `config` within so many minutes. It begins with one short run of `config`: the pace. Raises MtlError if the time is
+    none."""
+    if not 0 < minutes <= MAX_MINUTES:
+        raise MtlError(f"Minutes: found {minutes:g}, wanted more than 0 and at most {MAX_MINUTES:,}.")
+    return Plan(kind="search", minutes=float(minutes), members=(Member(role=PACE, config=_short(config, PACE, PACE_STEPS)),))
+
+
+def _short(config: RunConfig, role: str, steps: int) -> RunConfig:
+    """`config` for so many steps, measured once, at the end."""
+    return vary(config, role, max_steps=min(steps, config.max_steps or steps), eval_every=steps, checkpoint_every=0, patience=0,
+                diagnose_every=0)
+
+
+def measure(history: History, seconds: float, config: RunConfig) -> Pace:
+    """What is known when the first run is over, which took `seconds` since it began, or went on."""
+    started, last = history.started, history.steps[-1]
+    before = max((done.seconds for done in history.steps if done.step <= started.step), default=0.0)
+    full = min(config.epochs * started.steps_per_epoch, config.max_steps or math.inf)
+    return Pace(max(0.0, seconds - (last.seconds - before)), last.seconds / last.step, int(full))
+
+
+def plan_rungs(pace: Pace, seconds: float) -> tuple[tuple[int, int], ...]:
+    """The rounds that fit into `seconds`: (candidates, steps of each). The last ones train as long as the settings ask for if there is
+    time, else a share of that. Raises MtlError, saying how much is needed, if nothing fits."""
+    for count in COUNTS:
+        counts = [count]
+        while counts[-1] >= 2 * KEPT:
+            counts.append(counts[-1] // KEPT)
+        runs, work = sum(counts), sum(kept / KEPT ** (len(counts) - 1 - index) for index, kept in enumerate(counts))
+        share = min(1.0, (SAFETY * seconds - runs * pace.overhead) / (work * pace.step * pace.full))
+        steps = [int(share * pace.full / KEPT ** (len(counts) - 1 - index)) for index in range(len(counts))]
+        if (share == 1 or (share >= 0.5 and count < COUNTS[0]) or count == COUNTS[-1]) and steps[0] >= min(LEAST_STEPS, pace.full):
+            return tuple(zip(counts, steps, strict=True))
+    needed = COUNTS[-1] * pace.seconds(min(LEAST_STEPS, pace.full)) / SAFETY
+    raise MtlError(f"There is no time to try {COUNTS[-1]} settings: that takes about {needed / 60:.1f} more minutes on this machine, and "
+                   f"{max(0.0, seconds) / 60:.1f} are left. Give more minutes.")
+
+
+def draw(config: RunConfig, tasks: Sequence[str], count: int) -> list[RunConfig]:
+    """`count` settings to try: `config` itself first, then draws around it from its seed: learning rates up to 4 times higher or lower (not
+    that of an encoder which is frozen), and, for half of them, other task weights."""
+    random = Random(f"search {config.seed}")
+    drawn = [config]
+    while len(drawn) < count:
+        changes: dict[str, object] = {"head_learning_rate": _near(random, config.head_learning_rate, 4)}
+        if config.fine_tuning != "heads":
+            changes["learning_rate"] = _near(random, config.learning_rate, 4)
+        if len(tasks) > 1 and config.balancing in ("equal", "fixed") and random.random() < 0.5:
+            if len(tasks) == 2 and not config.weights:
+                changes |= {"alpha": round(random.uniform(0.1, 0.9), 2), "balancing": "fixed"}
+            else:
+                changes |= {"weights": {task: _near(random, config.weights.get(task, 1.0), 3) for task in tasks}, "balancing": "fixed"}
+        drawn.append(vary(config, "", **changes))
+    return drawn
+
+
+def _near(random: Random, value: float, times: float) -> float:
+    """A number around `value`, up to so many times higher or lower, alike on the logarithmic scale; two digits are enough."""
+    return float(f"{value * times ** random.uniform(-1, 1):.2g}")
+
+
+def with_rung(plan: Plan, rung: int, base: RunConfig, chosen: Mapping[int, RunConfig]) -> Plan:
+    """`plan` with the runs of round `rung` (from 1): `base` with the settings of the `chosen`, by the number of their candidate, in the
+    order in which to train them."""
+    steps = plan.rungs[rung - 1][1]
+    members = [Member(role=f"{CANDIDATE} {number}", rung=rung,
+                      config=_short(base.model_copy(update=settings(config)), f"{CANDIDATE} {number}, round {rung}", steps))
+               for number, config in chosen.items()]
+    return plan.model_copy(update={"members": plan.members + tuple(members)})
+
+
+def next_rung(plan: Plan, histories: Sequence[History | None], base: RunConfig) -> Plan | None:
+    """`plan` with its next round, in which the best of the last one train longer; None if there is none. All runs so far must be over."""
+    done = max(member.rung for member in plan.members)
+    if done == len(plan.rungs):
+        return None
+    here = [one for one in tried(plan, histories) if one.member.rung == done and one.score is not None][:plan.rungs[done][0]]
+    return with_rung(plan, done + 1, base, {one.number: one.member.config for one in here}) if here else None
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One run of a search and its dev score; None if it has none (yet)."""
+
+    member: Member
+    score: float | None
+    status: str
+
+    @property
+    def number(self) -> int:
+        """Of the candidate; 1 is the settings that the search began with."""
+        return int(self.member.role.removeprefix(CANDIDATE))
+
+
+def tried(plan: Plan, histories: Sequence[History | None]) -> list[Tried]:
+    """Every candidate's longest run, the best first: who came further is before those who did not."""
+    found: dict[str, Tried] = {}
+    for member, history in zip(plan.members, histories, strict=True):
+        if member.rung:
+            is_over = history is not None and history.status == "finished" and history.best is not None
+            status = "cut" if member.is_cut else history.status if history else "deleted" if member.run else "waiting"
+            one = Tried(member, history.best.score if is_over else None, status)
+            if one.score is not None or member.role not in found:
+                found[member.role] = one
+    return sorted(found.values(), key=lambda one: (-one.member.rung * (one.score is not None), -(one.score or 0.0), one.number))
+
+
+def best(plan: Plan, histories: Sequence[History | None]) -> Tried | None:
+    """Whose settings to use."""
+    return next((one for one in tried(plan, histories) if one.score is not None), None)
+
+
+def settings(config: RunConfig) -> dict[str, object]:
+    """What a search looks for, as it is in `config`."""
+    return {"learning_rate": config.learning_rate, "head_learning_rate": config.head_learning_rate, "balancing": config.balancing,
+            "alpha": config.alpha, "weights": config.weights}
+
+
+def flags(config: RunConfig) -> str:
+    """The same, for the command line."""
+    told = [f"--learning-rate {config.learning_rate:g}", f"--head-learning-rate {config.head_learning_rate:g}"]
+    if config.alpha is not None:
+        told.append(f"--alpha {config.alpha:g}")
+    if config.weights:
+        told.append('--weights "' + ",".join(f"{task}={weight:g}" for task, weight in config.weights.items()) + '"')
+    return " ".join(told)
+
+
+def search_markdown(plan: Plan, histories: Sequence[History | None]) -> str:
+    """The candidates as a table, the best first."""
+    rows = [f"| {one.number} | {one.member.rung} | {one.member.config.max_steps} | {percent(one)} | `{flags(one.member.config)}` |"
+            for one in tried(plan, histories)]
+    return "\n".join(["| candidate | round | steps | dev score | settings |", "|---|---|---|---|---|", *rows, "", NOTE])
+
+
+def percent(one: Tried) -> str:
+    """The dev score of a run, or why there is none."""
+    return one.status if one.score is None else f"{100 * one.score:.1f}"

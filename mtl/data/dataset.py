@@ -1,0 +1,218 @@
+"""From a run's settings to its rows: train, dev and test, and the tasks with their labels. The readers know the file formats."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mtl.data.hypothetical import make_rows
+from mtl.data.readers import Progress, label_twins, no_progress, read_files
+from mtl.data.rows import Dataset, Row, Table, Value, count_all, learn_labels
+from mtl.data.splitting import split_rows
+from mtl.data.store import change, pick
+from mtl.errors import MtlError
+from mtl.settings.config import MAX_TASKS, RunConfig, TaskSpec, read_config
+from mtl.text import isolate, many
+
+NEWSROOM = Path(__file__).parent / "newsroom"  # the bundled corpus, with its datasheet
+LAID_OUT = "rows"  # the folder within a run's, where rows lie that are too many for memory
+SPLIT = "split.json"  # in the folder of a run that is compared with others: the settings whose rows and split they all take
+
+
+def split_paths(config: RunConfig, folder: Path) -> dict[str, list[Path]]:
+    """The files of each split; names are looked up in `folder` (absolute ones stay)."""
+    if config.source == "newsroom":
+        return {split: [NEWSROOM / f"{split}.jsonl"] for split in ("train", "dev", "test")}
+    named = {"train": config.train_files, "dev": config.dev_files, "test": config.test_files}
+    return {split: [folder / name for name in names] for split, names in named.items()}
+
+
+def describe_source(config: RunConfig) -> str:
+    """What the data of a run is called in messages."""
+    if config.source == "hub":
+        return " + ".join(spec.id for spec in config.hub)
+    names = [Path(name).name for name in config.train_files]
+    return f"{config.source} data" if not names else names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def read_table(config: RunConfig, folder: Path, into: Path | None = None, progress: Progress = no_progress) -> Table:
+    """The training rows that `config` names, with the tasks found in them; files are looked up in `folder`, and many rows are laid out
+    in the folder `into`."""
+    if config.source == "hypothetical":
+        return make_rows(config.hypothetical_rows, config.seed, config.hypothetical_labels)
+    paths = split_paths(config, folder)["train"]
+    if not paths:
+        raise MtlError("No training file is given yet. Name one, or download the dataset first.")
+    return read_files(paths, config.columns, [spec.name for spec in config.tasks], into and into / "train.arrow", progress)
+
+
+def load(config: RunConfig, folder: Path, into: Path | None = None, progress: Progress = no_progress,
+         table: Table | None = None) -> Dataset:
+    """Read, check and split everything that `config` names; the training rows are `table`, if they were read already. In a run that is
+    compared with others, they are what `load_shared` gives.
+
+    Raises MtlError, naming file and line, if there is anything in it that cannot be learned from.
+    """
+    if (folder / SPLIT).is_file():
+        return load_shared(read_config(folder / SPLIT), [spec.name for spec in config.tasks], folder, into, progress)
+    return _load(config, folder, into, progress, table)
+
+
+def _load(config: RunConfig, folder: Path, into: Path | None, progress: Progress, table: Table | None = None,
+          with_test: bool = True) -> Dataset:
+    table, where = table or read_table(config, folder, into, progress), isolate(describe_source(config))
+    wanted = choose_tasks(table, config.tasks, where)
+    notices = list(table.notices)
+    counts = count_all(table.rows, [spec.name for spec in wanted])
+    notices += [f"{where}: {twins}" for spec in wanted for twins in label_twins(counts[spec.name], spec.name)]
+    specs = [learn_labels(counts[spec.name], spec, where) if not spec.labels else spec for spec in wanted]
+    given = [spec for spec in wanted if spec.labels]
+    for spec in given:
+        if not set(spec.labels) & set(counts[spec.name]):
+            raise MtlError(f"{where}: no row has any of the labels that task '{isolate(spec.name)}' was given ({_names(spec.labels[:5])}). "
+                           "Leave the labels out to take those of the data.")
+    train = _labelled(_with_given(table.rows, given, counts, where, notices), specs, where, notices)
+    paths = split_paths(config, folder)
+    test = _read_more("test", paths["test"] if with_test else [], table, specs, given, notices, into, progress)
+    if paths["dev"]:
+        dev = _read_more("dev", paths["dev"], table, specs, given, notices, into, progress)
+    else:
+        if len(train) < 2:
+            raise MtlError(f"{where}: has 1 labelled row; at least 2 are needed, one to learn from and one to measure on. Add rows.")
+        train, dev, said = split_rows(train, config.dev_share, specs, config.seed)
+        notices += [f"{where}: {sentence}" for sentence in said]
+    why = "" if paths["dev"] else " Train can spare none of its rows: label at least two different texts for it, and two with each label."
+    for spec in specs:
+        if not any(row.values[spec.name] is not None for row in dev):
+            notices.append(f"Dev has no row labelled for '{isolate(spec.name)}': its score cannot be shown.{why}")
+    return Dataset(train, dev, test, specs, notices)
+
+
+def load_shared(config: RunConfig, names: Sequence[str], folder: Path, into: Path | None = None,
+                progress: Progress = no_progress) -> Dataset:
+    """The rows that a run of `config` learns from and is measured on, as far as they are labelled for the tasks `names` (none: all), with
+    the labels that they have there; never its test rows. How rows are split may depend on seed and tasks: here it depends on neither."""
+    base = _load(config, folder, into, progress, with_test=False)
+    names = names or [spec.name for spec in base.tasks]
+    train, dev = (_having(rows, names) for rows in (base.train, base.dev))
+    return Dataset(train, dev, [], [spec for spec in base.tasks if spec.name in names], base.notices)
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """A digest of the rows and tasks that a run learns from."""
+    digest = hashlib.sha256(repr(dataset.tasks).encode())
+    for rows in (dataset.train, dataset.dev, dataset.test):
+        for row in rows:
+            digest.update(repr(row).encode())
+    return digest.hexdigest()
+
+
+def choose_tasks(table: Table, wanted: Sequence[TaskSpec], where: str) -> list[TaskSpec]:
+    """The tasks to train on `table`: the `wanted` ones if any, else all that were found.
+
+    Raises MtlError if there is none, there are too many, or a wanted one is not in the data.
+    """
+    found = {spec.name: spec for spec in table.tasks}
+    if not found:
+        raise MtlError(f"{where}: has texts but no labels. Wanted at least one more column: a class, or entities.")
+    for spec in wanted:
+        if spec.name not in found:
+            raise MtlError(f"{where}: there is no task '{isolate(spec.name)}'. The tasks found are: {_names(found)}.")
+        if spec.kind != found[spec.name].kind:
+            raise MtlError(f"{where}: '{isolate(spec.name)}' holds {found[spec.name].kind} labels, but {spec.kind} was asked for. "
+                           f"Choose {found[spec.name].kind}.")
+    if not wanted and len(found) > MAX_TASKS:
+        raise MtlError(f"{where}: {len(found)} tasks were found ({_names(found)}), the limit is {MAX_TASKS}. Choose some of them.")
+    return list(wanted) or table.tasks
+
+
+def pick_tasks(found: Sequence[TaskSpec], names: Sequence[str]) -> tuple[TaskSpec, ...]:
+    """The `found` tasks that are called by `names`, in the order of the data; raises MtlError on a name that is not there, or none."""
+    for name in names:
+        if name not in (spec.name for spec in found):
+            raise MtlError(f"There is no task '{isolate(name)}' in the data. The tasks found are: {_names(spec.name for spec in found)}.")
+    if not names:
+        raise MtlError("No task is chosen. Choose at least one.")
+    return tuple(spec for spec in found if spec.name in names)
+
+
+def _read_more(split: str, paths: list[Path], train: Table, specs: list[TaskSpec], given: list[TaskSpec], notices: list[str],
+               into: Path | None, progress: Progress) -> Sequence[Row]:
+    """The rows of the dev or test files for the tasks of the training files, with the columns read as there; for `given`, see
+    `_with_given`."""
+    if not paths:
+        return []
+    table = read_files(paths, [spec for spec in train.columns if spec.role != "ignore"], [spec.name for spec in specs],
+                       into and into / f"{split}.arrow", progress)
+    where = isolate(paths[0].name) if len(paths) == 1 else f"{split} files"
+    if not {spec.name for spec in specs} & {spec.name for spec in table.tasks}:
+        raise MtlError(f"{where}: has none of the training file's tasks ({_names(spec.name for spec in specs)}). "
+                       "Give it the same columns.")
+    notices += [notice for notice in table.notices if notice not in notices]
+    if split == "test" and not any(value is not None for row in table.rows for value in row.values.values()):
+        notices.append(f"{where}: no row is labelled, as is usual for the test rows of a competition; there will be no test scores.")
+        return []
+    counts = count_all(table.rows, [spec.name for spec in specs])
+    rows = _labelled(_with_given(table.rows, given, counts, where, notices), specs, where, notices)
+    for spec in specs:
+        unseen = sorted(set(counts[spec.name]) - set(spec.labels))
+        if unseen and spec not in given:
+            never, so = ("occurs", "a mistake") if len(unseen) == 1 else ("occur", "mistakes")
+            notices.append(f"{where}: {many(len(unseen), 'label')} of '{isolate(spec.name)}' never {never} in training and will count as "
+                           f"{so}: {_names(unseen[:5])}.")
+    return rows
+
+
+def _with_given(rows: Sequence[Row], given: Sequence[TaskSpec], counts: dict[str, Counter[str]], where: str,
+                notices: list[str]) -> Sequence[Row]:
+    """`rows` with only the labels that the user gave for the tasks `given`, whatever else was counted in them: an entity of another type is
+    none, and a row of another class is not labelled. So training, scores and prediction mean the same by them."""
+    for spec in given:
+        of_task = counts[spec.name]
+        others = [(label, count) for label, count in of_task.most_common() if label not in spec.labels]
+        what, as_what = (("labelled rows", "rows that are not labelled for it") if spec.kind == "classification" else
+                         ("entities", "no entities, in training and in scores"))
+        if others:
+            named = ", ".join(f"{label} {count:,}" for label, count in others[:5])
+            notices.append(f"{where}: {sum(count for _, count in others):,} of {of_task.total():,} {what} of '{spec.name}' have another "
+                           f"label than the given ones ({named}); they count as {as_what}.")
+    labels = {spec.name: frozenset(spec.labels) for spec in given}
+
+    def keep_given(row: Row) -> Row:
+        return replace(row, values=row.values | {name: _among(row.values.get(name), known) for name, known in labels.items()})
+
+    return change(rows, keep_given) if given else rows
+
+
+def _among(value: Value, labels: frozenset[str]) -> Value:
+    """`value` as far as its labels are among `labels`."""
+    if isinstance(value, str):
+        return value if value in labels else None
+    return value and tuple(span for span in value if span.label in labels)
+
+
+def _labelled(rows: Sequence[Row], specs: list[TaskSpec], where: str, notices: list[str]) -> Sequence[Row]:
+    """The rows with a label for any of the tasks."""
+    names = [spec.name for spec in specs]
+    labelled = _having(rows, names)
+    if not labelled:
+        raise MtlError(f"{where}: no row is labelled for any of the tasks {_names(names)}. Label some rows.")
+    if len(labelled) < len(rows):
+        gone = len(rows) - len(labelled)
+        notices.append(f"{where}: {gone:,} of {many(len(rows), 'row')} {'has' if gone == 1 else 'have'} no label for any task and "
+                       f"{'is' if gone == 1 else 'are'} left out.")
+    return labelled
+
+
+def _names(names: Iterable[str]) -> str:
+    """Names of tasks or labels in a message."""
+    return ", ".join(map(isolate, names))
+
+
+def _having(rows: Sequence[Row], names: Sequence[str]) -> Sequence[Row]:
+    """Those of `rows` that have a value for any of the tasks `names`, in their order."""
+    has_label = np.fromiter((any(row.values.get(name) is not None for name in names) for row in rows), bool, len(rows))
+    return rows if has_label.all() else pick(rows, np.flatnonzero(has_label))

@@ -1,0 +1,215 @@
+"""A user's file as lines of text: what kind of file it is, its bytes checked and decoded, nothing unpacked. The formats are for their own
+modules; this one knows their names only."""
+
+import codecs
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mtl.errors import MtlError
+from mtl.settings.config import MAX_COLUMNS
+from mtl.text import can_be_shown, cut, isolate, shorten, visible
+
+MAX_BYTES, MAX_LINE, MAX_TEXT, MAX_NAME, MAX_WORDS, MAX_WORD = 2_000_000_000, 1_000_000, 20_000, 64, 2_000, 1_000
+KINDS = {str: "text", bool: "true/false", int: "number", float: "number", list: "list", dict: "object", type(None): "null"}
+FORMATS = {
+    ".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".json": "json", ".ndjson": "json", ".conll": "conll", ".conllu": "conll",
+    ".iob": "conll", ".iob2": "conll", ".bio": "conll", ".bioes": "conll", ".txt": "text", ".md": "text", ".parquet": "parquet"}
+PARTS = ("seq.in", "seq.out", "label")  # of the layout in which a sentence is a line in each of three files
+MAGIC = {
+    b"\x89PNG": "a PNG image", b"\xff\xd8\xff": "a JPEG image", b"%PDF-": "a PDF document", b"PAR1": "Parquet",
+    b"PK\x03\x04": "an Excel or zip file", b"\xd0\xcf\x11\xe0": "an old Excel file", b"\x1f\x8b": "gzip-compressed",
+    b"\x28\xb5\x2f\xfd": "zstd-compressed", b"\xfd7zXZ\0": "xz-compressed", b"BZh91AY": "bzip2-compressed",
+    b"ARROW1": "an Arrow file", b"\xff\xfe\0\0": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16",
+}
+READABLE = "CSV, TSV, JSONL, JSON, CoNLL columns (.conll), marked text (.txt) or Parquet"
+
+Record = tuple[int, dict[str, object]]  # the line where it begins (from 1), and its columns
+
+
+@dataclass
+class Source:
+    """A file (or the three files of one layout) to be read, its format, and the group it belongs to: see ColumnSpec."""
+
+    paths: tuple[Path, ...]
+    format: str
+    group: str = ""
+    notices: list[str] = field(default_factory=list)
+
+    @property
+    def path(self) -> Path:
+        return self.paths[0]
+
+    @property
+    def name(self) -> str:
+        return file_name(self.path)
+
+    @property
+    def unit(self) -> str:
+        """What the number in a Record counts."""
+        return "row" if self.format == "parquet" else "line"
+
+    def notice(self, sentence: str) -> None:
+        """Tell once what was noticed; every file is read more than once."""
+        sentence = f"{self.name}: {sentence}"
+        if sentence not in self.notices:
+            self.notices.append(sentence)
+
+
+def find_format(path: Path) -> str:
+    """The format of the file at `path`, by its name; raises MtlError if it is none that can be read."""
+    if part_of(path):
+        return "parts"
+    found = FORMATS.get(path.suffix.lower())
+    if found is None:
+        raise MtlError(f"{file_name(path)}: this kind of file cannot be read. Give {READABLE}.")
+    return found
+
+
+def part_of(path: Path) -> str:
+    """Which file of the three-file layout this is, '' if none."""
+    name = path.name.lower()
+    return next((part for part in PARTS if name == part or name.endswith((f".{part}", f"_{part}", f"-{part}"))), "")
+
+
+def file_name(path: Path) -> str:
+    """The name of a file as messages give it; never its folder."""
+    return show(path.name, 36)
+
+
+def check_names(columns: Sequence[str]) -> None:
+    """Raises MtlError unless these can be the names of columns."""
+    if len(columns) > MAX_COLUMNS:
+        raise MtlError(f"there are {len(columns):,} columns, the limit is {MAX_COLUMNS}. Remove those that are no tasks.")
+    for index, column in enumerate(columns, 1):
+        if not column.strip():
+            raise MtlError(f"column {index} has no name. Give every column a name, or remove it.")
+        if len(column) > MAX_NAME or not can_be_shown(column):
+            raise MtlError(f"column {index} has the name '{show(column)}'. Use up to {MAX_NAME} characters that can be shown.")
+        if column in columns[:index - 1]:
+            raise MtlError(f"column '{show(column)}' appears twice. Give every column its own name.")
+
+
+def check_file(path: Path, wanted: str = "") -> None:
+    """Raises MtlError unless there is a file at `path` that is not empty, not too large, and of the binary kind `wanted` ('': text)."""
+    name = file_name(path)
+    try:
+        if not path.is_file():
+            raise MtlError(f"{name}: there is no such file.")
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            head = file.read(1000)
+    except OSError as error:
+        raise MtlError(f"{name}: cannot be opened ({error.strerror}).") from error
+    if size > MAX_BYTES:
+        raise MtlError(f"{name}: has {size / 1e6:,.1f} MB, the limit is {MAX_BYTES / 1e6:,.0f} MB. Split the file.")
+    found = next((what for magic, what in MAGIC.items() if head.startswith(magic)), "")
+    if head.removeprefix(codecs.BOM_UTF8)[:200].lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        found = "a web page"
+    if wanted and not size:
+        raise MtlError(f"{name}: is empty. Is the file whole?")
+    if wanted and found != wanted:
+        raise MtlError(f"{name}: is {found or 'plain text'}, not {wanted}, whatever its name says. Rename the file.")
+    if found and not wanted:
+        advice = ("Rename it to .parquet." if found == "Parquet" else "Unpack it." if "compressed" in found
+                  else "Save it as UTF-8." if found.startswith("UTF") else "Save the data as CSV or JSONL in UTF-8.")
+        raise MtlError(f"{name}: is {found}, not plain text{' in UTF-8' * found.startswith('UTF')}. {advice}")
+
+
+def read_lines(path: Path, longest: int = MAX_LINE) -> Iterator[str]:
+    """The physical lines of a text file with their ends (CR, LF or both; U+2028 ends none), one at a time.
+
+    Raises MtlError, with the line, if the file is no UTF-8 text or a line is too long.
+    """
+    check_file(path)
+    name, number = file_name(path), 0
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        try:
+            while line := file.readline(longest + 2):
+                number += 1
+                if "\0" in line:
+                    raise MtlError(f"{name}, line {number}: contains NUL bytes: not a text file. Save the data as UTF-8 text.")
+                if len(line) > longest:
+                    raise MtlError(f"{name}, line {number}: has over {longest:,} characters. Write one row per line.")
+                yield line
+        except UnicodeDecodeError:
+            raise MtlError(_undecodable(path)) from None
+
+
+def _undecodable(path: Path) -> str:
+    """The message for the first byte of the file that is not UTF-8."""
+    decoder, ends, before = codecs.getincrementaldecoder("utf-8")(), 0, b""
+    with path.open("rb") as file:
+        for chunk in iter(lambda: file.read(1 << 20), b""):
+            try:
+                decoder.decode(chunk)
+            except UnicodeDecodeError as error:  # what is reported lies in the undecoded rest of the chunk before, and this one
+                carried = len(error.object) - len(chunk)
+                line = 1 + ends + _count_ends(before[-1:] + chunk[:max(0, error.start - carried)]) - _count_ends(before[-1:])
+                byte = error.object[error.start]
+                return f"{file_name(path)}, line {line}: byte 0x{byte:02X} is not UTF-8. Save the file as UTF-8."
+            ends += _count_ends(before[-1:] + chunk) - _count_ends(before[-1:])
+            before = chunk
+    return f"{file_name(path)}, line {1 + ends}: its last character is cut off. Is the file whole?"
+
+
+def _count_ends(data: bytes) -> int:
+    return data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n")
+
+
+@contextmanager
+def at_line(name: str, line: int, unit: str = "line") -> Iterator[None]:
+    """Gives an MtlError from inside its place in the file."""
+    try:
+        yield
+    except MtlError as error:
+        raise MtlError(f"{name}, {unit} {line}: {error}") from error
+
+
+def show(value: object, limit: int = 30) -> str:
+    """A user's value in a message: short, only characters that can be shown, and none that move the words around it."""
+    text = value if isinstance(value, str) else a_kind(value) if isinstance(value, list | dict) else json.dumps(value)
+    return isolate(visible(shorten(text, limit)))
+
+
+def a_kind(value: object) -> str:
+    """What kind of value this is, in a message."""
+    kind = KINDS[type(value)]
+    return kind if kind in ("null", "true/false") else f"an {kind}" if kind == "object" else f"a {kind}"
+
+
+def show_names(columns: Iterable[str]) -> str:
+    """The names of columns in a message."""
+    shown = shorten(", ".join(map(visible, columns)), 80)
+    return ", ".join(map(isolate, shown.split(", "))) or "none"
+
+
+SPLIT_WORDS = {"train": {"train", "training"}, "dev": {"dev", "valid", "validation", "val", "eval", "testa"},
+               "test": {"test", "testing", "testb"}}
+
+
+def split_of(path: Path) -> str:
+    """'train', 'dev' or 'test' if a word of the file's name says so, else ''."""
+    words = _name_words(path)
+    return next((split for split, names in SPLIT_WORDS.items() if names & set(words)), "")
+
+
+def group_of(path: Path) -> str:
+    """The file's name without what tells its split and its shard: sst2 for sst2-train-00000-of-00001.parquet."""
+    stem = re.sub(r"[-_.]?\d+-of-\d+$", "", _stem(path))
+    known = set().union(*SPLIT_WORDS.values())
+    parts = [part for part in re.split(r"[-_. ]+", stem) if part and part.lower() not in known]
+    return cut("_".join(parts), MAX_NAME)
+
+
+def _name_words(path: Path) -> list[str]:
+    return re.findall("[a-z]+", _stem(path).lower())
+
+
+def _stem(path: Path) -> str:
+    """The file's name without what tells its format."""
+    part = part_of(path)
+    return path.name[:-len(part)] if part else path.stem

@@ -1,0 +1,103 @@
+"""The ways in which files write entities as one tag a word (IOB1, IOB2, BIOES, BILOU, bare types), and how to tell which one a file uses.
+Everything after this module knows spans only."""
+
+import re
+from collections.abc import Sequence
+
+from mtl.data.words import Range, Span, tags_to_spans
+from mtl.errors import MtlError
+from mtl.settings.config import MAX_LABELS
+
+TAG = re.compile(r"O|[BIESLU]-\S.*", re.DOTALL)
+_BARE = re.compile(r"(?![BIESLUbieslu]([-_]|$))(?!.-)(?!-)(?!o$)\S.*", re.DOTALL)  # a type without a prefix, and no slip of the pen
+MANY = 1_000  # different types that no column of tags has, but every column of words
+
+
+class TagSurvey:
+    """Looks at every tag of a column, sentence by sentence, and then knows the scheme."""
+
+    def __init__(self) -> None:
+        self.prefixes: set[str] = set()
+        self.loose = 0  # I- tags that continue nothing: usual in IOB1, a slip in IOB2
+        self.needless = 0  # B- tags that IOB1 would have written as I-
+        self.bare = self.prefixed = 0
+        self.numbers = False
+        self.types: set[str] = set()
+
+    @property
+    def marks_entities(self) -> bool:
+        """Whether some words have a tag and others have none; parts of speech, which every word has, mark no entities."""
+        return not self.bare or ("O" in self.prefixes and (self.prefixed > 0 or len(self.types) <= MAX_LABELS))
+
+    def add(self, tags: Sequence[object]) -> None:
+        """Take in the tags of one sentence."""
+        if len(self.types) > MANY:
+            return
+        before = ""
+        for tag in tags:
+            if not isinstance(tag, str):
+                self.numbers = True
+                continue
+            if tag == before:  # most tags are an O after an O
+                continue
+            if TAG.fullmatch(tag):
+                prefix, same = tag[0], before[1:] == tag[1:]
+                self.types.add(tag[2:])
+                self.prefixes.add(prefix)
+                self.prefixed += prefix != "O"
+                self.loose += prefix == "I" and not same
+                self.needless += prefix == "B" and not same
+            elif _BARE.fullmatch(tag):
+                self.bare += 1
+                self.types.add(tag)
+            before = tag
+        self.types.discard("")
+
+    @property
+    def scheme(self) -> str:
+        """IOB2, IOB1, BIOES, BILOU, or 'bare' for types without prefixes; raises MtlError if two schemes are mixed."""
+        bioes, bilou = self.prefixes & {"E", "S"}, self.prefixes & {"L", "U"}
+        if bioes and bilou:
+            raise MtlError(f"the tags mix two schemes: BIOES ({'-, '.join(sorted(bioes))}-) and BILOU ({'-, '.join(sorted(bilou))}-). "
+                           "Use one of them.")
+        if bioes or bilou:
+            return "BIOES" if bioes else "BILOU"
+        if self.bare and not self.prefixed:
+            return "bare"
+        return "IOB1" if self.loose and not self.needless else "IOB2"
+
+
+def to_spans(words: Sequence[Range], tags: Sequence[str], scheme: str) -> list[Span]:
+    """The spans that `tags`, one per word, mark in `scheme`, as conlleval reads them: no tag is refused for what stands before it."""
+    return tags_to_spans(words, to_bio(tags, scheme))
+
+
+def to_bio(tags: Sequence[str], scheme: str) -> list[str]:
+    """`tags` of `scheme` as BIO tags in which every entity begins with B-."""
+    bio: list[str] = []
+    inside = ""  # the type of the entity that the word before left open
+    for tag in tags:
+        prefix, _, label = ("O", "", "") if tag == "O" else ("I", "-", tag) if scheme == "bare" else tag.partition("-")
+        begins = prefix in ("B", "S", "U") or label != inside
+        bio.append("O" if not label else ("B-" if begins else "I-") + label)
+        inside = "" if prefix in ("E", "S", "L", "U") else label
+    return bio
+
+
+def from_bio(tags: Sequence[str], scheme: str) -> list[str]:
+    """Valid BIO tags written in `scheme`; the inverse of `to_bio`, but that bare types cannot tell neighbours of one type apart."""
+    written = []
+    for index, tag in enumerate(tags):
+        prefix, _, label = tag.partition("-")
+        last = index + 1 == len(tags) or tags[index + 1] != f"I-{label}"
+        if not label or scheme == "IOB2":
+            written.append(tag)
+        elif scheme == "bare":
+            written.append(label)
+        elif scheme == "IOB1":
+            needed = prefix == "B" and index > 0 and tags[index - 1][1:] == tag[1:]
+            written.append(("B-" if needed else "I-") + label)
+        else:
+            single, end = ("S-", "E-") if scheme == "BIOES" else ("U-", "L-")
+            written.append({("B", True): single, ("B", False): "B-", ("I", True): end, ("I", False): "I-"}[prefix, last] + label)
+    return written

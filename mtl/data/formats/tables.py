@@ -1,0 +1,226 @@
+"""CSV, TSV and Parquet into records. Guesses the delimiter and whether there is a header, and no types; but lists that were written into
+cells as text can be had as lists."""
+
+import ast
+import csv
+import json
+import re
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from mtl.data.formats.files import KINDS, MAX_LINE, MAX_TEXT, Record, Source, at_line, check_file, check_names, read_lines, show, show_names
+from mtl.errors import MtlError
+from mtl.text import many
+
+KNOWN = {"text", "sentence", "utterance", "query", "content", "tokens", "words", "label", "labels", "tags", "ner_tags", "class", "category",
+         "id", "intent", "slots", "topic", "sentiment", "entities"}
+DELIMITERS = ",;\t|"
+LOOKED_AT = 200  # lines, when the form of a file is found out
+
+
+def read_csv(source: Source) -> Iterator[Record]:
+    """The rows of a CSV or TSV file."""
+    name = source.name
+    top = next((line for line in read_lines(source.path) if line.strip()), "")
+    if not top:
+        empty = source.path.stat().st_size <= 3  # a byte order mark is no content
+        raise MtlError(f"{name}: {'is empty' if empty else 'has no header row'}. Write the names of the columns in the first line.")
+    if top.lstrip().startswith(("{", "[{")):
+        raise MtlError(f"{name}: looks like JSON, not CSV. Rename the file to .jsonl, with one object per line.")
+    delimiter = _find_delimiter(source, top)
+    lines = _csv_fields(name, csv.reader(read_lines(source.path), delimiter=delimiter, strict=True))
+    first, header = next(lines)
+    sample = list(islice(lines, LOOKED_AT))
+    columns = [column.strip() for column in header]
+    if _is_data(columns, [fields for _, fields in sample]):
+        columns = [f"column {index}" for index in range(1, len(header) + 1)]
+        source.notice(f"has no header row; its columns are called {show_names(columns)}.")
+        sample.insert(0, (first, header))
+    else:
+        with at_line(name, first):
+            check_names(columns)
+        if columns != header:
+            source.notice("blanks around the names of columns were removed.")
+    if not sample:
+        raise MtlError(f"{name}: has a header but no rows. Write one row per text.")
+    for part in (sample, lines):
+        for line, fields in part:
+            if len(fields) != len(columns):
+                advice = (f"Put texts that contain {_delimiter_name(delimiter)} in double quotes." if len(fields) > len(columns)
+                          else "Give every row all columns; leave a cell empty where there is nothing to say.")
+                raise MtlError(f"{name}, line {line}: has {many(len(fields), 'field')}, the header has {len(columns)}. {advice}")
+            yield line, dict(zip(columns, fields, strict=True))
+
+
+def _find_delimiter(source: Source, top: str) -> str:
+    """What separates the columns: the usual one, but another if only that cuts the first lines into the same number of fields."""
+    usual = "\t" if source.path.suffix.lower() == ".tsv" else ","
+    likely = sorted((mark for mark in DELIMITERS if mark in top), key=lambda mark: (mark != usual, -top.count(mark)))
+    even = (mark for mark in likely if len(likely) > 1 and _is_even(read_lines(source.path), mark))
+    delimiter = next(even, next(iter(likely), usual))
+    if delimiter != usual:
+        source.notice(f"the columns are separated by {_delimiter_name(delimiter)}.")
+    return delimiter
+
+
+def _is_even(lines: Iterator[str], delimiter: str) -> bool:
+    """Whether the first lines have as many fields each, if they are cut there."""
+    try:
+        rows = list(islice(csv.reader(lines, delimiter=delimiter, strict=True), 20))
+    except csv.Error:
+        return False
+    return len({len(row) for row in rows if row}) == 1
+
+
+def _is_data(top: list[str], rows: list[list[str]]) -> bool:
+    """Whether the first line is a row like the others, and not the names of the columns."""
+    if {cell.casefold() for cell in top} & KNOWN or not rows or not all(top):
+        return False
+    again = any(cell in {row[index].strip() for row in rows if index < len(row)} for index, cell in enumerate(top))
+    return again or any(len(cell.split()) > 5 or len(cell) > 64 for cell in top)
+
+
+def looks_like_table(lines: Iterator[str]) -> bool:
+    """Whether the lines of a file named .txt are a table's: a TAB in each, or the usual names of columns in the first."""
+    seen = [line.rstrip("\r\n") for line in islice(lines, LOOKED_AT) if line.strip()]
+    if not seen:
+        return False
+    named = any(mark in seen[0] and {cell.strip(' "').casefold() for cell in seen[0].split(mark)} & KNOWN for mark in DELIMITERS)
+    return named or (seen[0].count("\t") > 0 and len({line.count("\t") for line in seen}) == 1)
+
+
+def _csv_fields(name: str, reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """Each record that is not blank, with the line where it begins."""
+    while True:
+        start = reader.line_num + 1
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise MtlError(f"{name}, {_csv_trouble(str(error), start, reader.line_num)}") from error
+        if len(fields) > 1 or any(map(str.strip, fields)):
+            yield start, fields
+
+
+def _csv_trouble(error: str, start: int, line: int) -> str:
+    if "field larger" in error:
+        return f"line {start}: a text has over {csv.field_size_limit():,} characters, the limit is {MAX_TEXT:,}. Is a quote never closed?"
+    if "unexpected end" in error:
+        return f"line {start}: a quote that is opened here is never closed. Close it, or double it if it belongs to the text."
+    opened = f" of a field opened in line {start}" if start != line else ""
+    return f"line {line}: characters after the closing quote{opened}. Double the quotes that belong to a text."
+
+
+def _delimiter_name(delimiter: str) -> str:
+    return {",": "commas", "\t": "TABs"}.get(delimiter, f"'{delimiter}'")
+
+
+def read_parquet(source: Source) -> Iterator[Record]:
+    """The rows of a Parquet file. Numbers that a Hugging Face schema gives names to become these names."""
+    import pyarrow
+    import pyarrow.parquet
+
+    check_file(source.path, "Parquet")
+    number = 0
+    try:
+        file = pyarrow.parquet.ParquetFile(source.path)
+        with at_line(source.name, 1, "row"):
+            check_names(file.schema_arrow.names)
+        names = _class_names(file.schema_arrow.metadata or {})
+        for batch in file.iter_batches(1000):
+            for row in batch.to_pylist():
+                number += 1
+                with at_line(source.name, number, "row"):
+                    fields = {column: _plain(_named(value, names.get(column))) for column, value in row.items()}
+                yield number, fields
+    except UnicodeDecodeError as error:
+        raise MtlError(f"{source.name}: has text that is not UTF-8 after row {number}. Write the file anew, in UTF-8.") from error
+    except (OSError, pyarrow.ArrowException) as error:
+        reason = show(" ".join(str(error).replace(str(source.path), source.name).split()).split(". ")[0], 80)
+        raise MtlError(f"{source.name}: cannot be read as Parquet ({reason}). Is the file whole?") from error
+    if not number:
+        raise MtlError(f"{source.name}: has columns but no rows. Write one row per text.")
+
+
+def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
+    """For each column of numbered classes, or of lists of them, the names of the classes."""
+    try:
+        features = json.loads(metadata[b"huggingface"])["info"]["features"]
+        return {column: found for column, feature in features.items() if (found := _find_names(feature))}
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _find_names(feature: Any) -> list[str] | None:
+    if isinstance(feature, dict):
+        return feature.get("names") if feature.get("_type") == "ClassLabel" else _find_names(feature.get("feature"))
+    return _find_names(feature[0]) if isinstance(feature, list) and feature else None
+
+
+def _named(value: Any, names: list[str] | None) -> Any:
+    """A class number as its name; -1 is how the Hub writes that there is none."""
+    if names is None or value is None:
+        return value
+    if isinstance(value, list):
+        return [_named(part, names) for part in value]
+    if type(value) is not int:
+        return value
+    if not -1 <= value < len(names):
+        raise MtlError(f"class number {value} has no name; the file names {many(len(names), 'class')}. Mend the file.")
+    return names[value] if value >= 0 else None
+
+
+def _plain(value: Any) -> object:
+    """A value of a kind that readers know; dates, bytes and decimals become text."""
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace") if len(value) < MAX_LINE else f"{len(value):,} bytes"
+    return value if type(value) in KINDS else str(value)
+
+
+# Lists in cells
+
+
+_STRING = r"'(?:[^'\\]|\\.)*'" + r'|"(?:[^"\\]|\\.)*"'
+_NUMPY = re.compile(rf"\[\s*(?:(?:{_STRING})\s+)+(?:{_STRING})\s*\]", re.DOTALL)  # numpy prints lists without commas
+
+
+def as_list(value: object) -> object:
+    """A list that was written into a cell as text, as JSON or as Python or numpy print it; any other value as it is."""
+    if not isinstance(value, str) or value.lstrip()[:1] != "[":
+        return value
+    text = value.strip()
+    for read in (json.loads, _read_python):
+        try:
+            found = _as_json(read(text))
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        if isinstance(found, list):
+            return found
+    return value
+
+
+def _read_python(text: str) -> Any:
+    if _NUMPY.fullmatch(text):
+        return [ast.literal_eval(part) for part in re.findall(_STRING, text, re.DOTALL)]
+    return ast.literal_eval(text)
+
+
+def _as_json(value: Any) -> object:
+    """The value in the types of JSON; ValueError if it has others, or broken Unicode."""
+    if isinstance(value, list | tuple):
+        return [_as_json(part) for part in value]
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise ValueError
+        return {key: _as_json(part) for key, part in value.items()}
+    if type(value) not in KINDS:
+        raise ValueError
+    if isinstance(value, str):
+        value.encode()
+    return value

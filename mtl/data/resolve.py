@@ -1,0 +1,157 @@
+"""Before a run begins: everything that its settings leave open about the data is found out and written into them, so that the run can be
+repeated. Hub datasets are pinned and fetched, columns get their roles, tasks their kinds."""
+
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from mtl.data.dataset import pick_tasks, split_paths
+from mtl.data.formats.files import SPLIT_WORDS, group_of
+from mtl.data.hub.datasets import PRESETS, HubDataset, download, look_up
+from mtl.data.hypothetical import TASKS
+from mtl.data.readers import Progress, no_progress, understand
+from mtl.errors import MtlError
+from mtl.settings.config import ColumnSpec, HubSpec, RunConfig, TaskSpec, make_config
+
+NONE = "none"  # instead of a split's name: there is none, and it is not looked for
+
+
+def settle(config: RunConfig, store: Path, task_names: Sequence[str] = (), progress: Progress = no_progress) -> RunConfig:
+    """`config` with nothing left open about its data; what the Hub gives is kept in the folder `store`.
+
+    Raises MtlError if the data cannot be had or read, or if one of `task_names` is not in it.
+    """
+    config, found = find_tasks(config, store, list(task_names) or [spec.name for spec in config.tasks], progress)
+    return with_tasks(config, found, task_names) if task_names else config
+
+
+def find_tasks(config: RunConfig, store: Path, wanted: Sequence[str] = (), progress: Progress = no_progress
+               ) -> tuple[RunConfig, Sequence[TaskSpec]]:
+    """`config` with its data fetched and the roles of all columns, and the tasks that are in the data; what looks like free text is one
+    only if it is among the `wanted`."""
+    if config.source == "hub" and not (config.train_files and all(map(os.path.isfile, config.train_files))):
+        config = fetch(config, [pin(spec) for spec in config.hub], store, progress)
+    if config.source == "hypothetical":
+        return config, TASKS
+    files = understand(split_paths(config, Path())["train"], config.columns, wanted, progress)
+    found = list({task.name: task for file in files for task in file.tasks}.values())
+    if config.source == "newsroom":
+        return config, found
+    columns = tuple(ColumnSpec(column=column.name, role=column.role, task=column.task, group=column.group)
+                    for file in files for column in file.columns)
+    return make_config(config.model_dump() | {"columns": columns}), found
+
+
+def with_tasks(config: RunConfig, found: Sequence[TaskSpec], names: Sequence[str], **changes: object) -> RunConfig:
+    """`config` for those of the tasks `found` that are called by `names`, and with `changes`."""
+    return make_config(config.model_dump() | {"tasks": pick_tasks(found, names)} | changes)
+
+
+def pin(spec: HubSpec) -> tuple[HubSpec, HubDataset]:
+    """The commit of the dataset and its splits, as the Hub tells them now; nothing is downloaded."""
+    dataset = look_up(spec.id, spec.config, spec.revision)
+    splits = {role: _split(dataset, role, getattr(spec, role)) for role in ("train", "dev", "test")}
+    return spec.model_copy(update={"revision": dataset.revision, "config": dataset.config, **splits}), dataset
+
+
+def _split(dataset: HubDataset, role: str, asked: str) -> str:
+    """The dataset's split for `role`: the one asked for, else one that is called so; NONE if there is none."""
+    if asked == NONE:
+        return NONE
+    if asked:
+        dataset.bytes_of([asked])  # complains if it is not there
+        return asked
+    return next((split for split in dataset.splits if split.casefold() in SPLIT_WORDS[role]), NONE)
+
+
+def _used(spec: HubSpec) -> dict[str, str]:
+    """The splits of a pinned dataset that are for something: train, dev and test, as far as there are such."""
+    return {role: split for role in ("train", "dev", "test") if (split := getattr(spec, role)) not in ("", NONE)}
+
+
+def size(pinned: tuple[HubSpec, HubDataset]) -> int:
+    """How many bytes the splits in use have."""
+    spec, dataset = pinned
+    return dataset.bytes_of(set(_used(spec).values()))
+
+
+def megabytes(count: int) -> str:
+    """A size for people."""
+    return f"{count / 1e6:,.1f} MB" if count >= 100_000 else f"{count / 1e3:,.1f} kB"
+
+
+def describe(pinned: tuple[HubSpec, HubDataset]) -> str:
+    """What the Hub has of a dataset, in a line for people."""
+    spec, dataset = pinned
+    splits = ", ".join(f"{role}: {split} ({megabytes(dataset.bytes_of([split]))})" for role, split in _used(spec).items())
+    kinds = " and ".join(sorted({Path(file.path).suffix for files in dataset.splits.values() for file in files}))
+    return f"{spec.id} ({spec.config}), commit {spec.revision[:12]}, {kinds}: {splits}."
+
+
+def fetch(config: RunConfig, pinned: Sequence[tuple[HubSpec, HubDataset]], store: Path, progress: Progress = no_progress) -> RunConfig:
+    """Download the datasets; `config` with their files, which get names by which datasets and splits can be told apart."""
+    files: dict[str, list[str]] = {"train": [], "dev": [], "test": []}
+    for spec, dataset in pinned:
+        here = download(dataset, list(dict.fromkeys(_used(spec).values())), progress)
+        folder = _folder(spec, store)
+        for role, split in _used(spec).items():
+            paths = here[split]
+            for index, path in enumerate(paths):
+                name = f"{hub_group(spec)}.{role}-{index:05}-of-{len(paths):05}{path.suffix}"
+                files[role].append(str(_link(path, folder / name)))
+    return config.model_copy(update={"hub": tuple(spec for spec, _ in pinned), **{f"{role}_files": tuple(names)
+                                                                                 for role, names in files.items()}})
+
+
+def local_files(config: RunConfig, store: Path) -> dict[str, tuple[str, ...]]:
+    """The files that `fetch` kept for the datasets of `config`; raises MtlError if they are not all there."""
+    files: dict[str, tuple[str, ...]] = {}
+    for spec in config.hub:
+        for role in _used(spec):
+            found = sorted(_folder(spec, store).glob(f"{hub_group(spec)}.{role}-*-of-*"))
+            if not found or int(found[0].stem.rpartition("-")[2]) != len(found):
+                raise MtlError(f"'{spec.id}' is not (wholly) on this machine. Look it up and download it again.")
+            files[f"{role}_files"] = files.get(f"{role}_files", ()) + tuple(map(str, found))
+    return files
+
+
+def _folder(spec: HubSpec, store: Path) -> Path:
+    """Where the files of one config at one commit are kept. The names come from the page, and must not lead anywhere else."""
+    name = re.sub(r"[^\w.-]", "-", f"{spec.id.replace('/', '--')}-{spec.config}-{spec.revision[:12]}").lstrip(".")
+    return store / name
+
+
+def hub_group(spec: HubSpec) -> str:
+    """The group of a dataset's columns: see ColumnSpec."""
+    return group_of(Path(spec.id.rpartition("/")[2] + ".parquet")) or "data"
+
+
+def preset_config(name: str) -> dict[str, object]:
+    """The settings that the preset `name` stands for; raises MtlError if there is none of that name."""
+    if name not in PRESETS:
+        raise MtlError(f"There is no preset '{name}'. The presets are: {', '.join(PRESETS)}.")
+    specs, columns = [], []
+    for dataset in PRESETS[name].datasets:
+        splits = {role: dataset.splits.get(role) or NONE for role in ("train", "dev", "test")}
+        spec = HubSpec(id=dataset.id, config=dataset.config, **splits)
+        group = hub_group(spec) if len(PRESETS[name].datasets) > 1 else ""
+        specs.append(spec)
+        for column, told in dataset.columns.items():
+            role, _, task = told.partition(":")
+            columns.append(ColumnSpec(column=column, role=role, task=task, group=group))
+    return {"source": "hub", "hub": tuple(specs), "columns": tuple(columns)}
+
+
+def _link(path: Path, name: Path) -> Path:
+    """`path` under another name; a copy where the system has no links."""
+    name.parent.mkdir(parents=True, exist_ok=True)
+    if name.exists():
+        return name
+    with suppress(OSError):
+        name.unlink(missing_ok=True)
+        name.symlink_to(path.resolve())
+        return name
+    return Path(shutil.copyfile(path, name))

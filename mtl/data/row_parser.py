@@ -1,0 +1,231 @@
+"""One record into one row: every text, label, tag and span checked; what was mended is told. A label is the text that stands in the
+file."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mtl.data.columns import ALIASES, is_blank
+from mtl.data.formats.files import KINDS, MAX_NAME, MAX_TEXT, MAX_WORD, MAX_WORDS, a_kind, show
+from mtl.data.formats.json_files import Annotated
+from mtl.data.formats.marked import parse_marked
+from mtl.data.formats.schemes import TAG, to_spans
+from mtl.data.formats.tables import as_list
+from mtl.data.rows import Row, Value, fitting
+from mtl.data.words import Range, Span, are_edges, find_words, snap_to_words, split_at_blanks, tags_to_spans
+from mtl.errors import MtlError
+from mtl.text import many
+
+Mended = tuple[str, str]
+# What is mended in a row, and how the notice tells it: once, and more often.
+REPAIRED = "1 I- tag without a B- before it was read as B-", "{:,} I- tags without a B- before them were read as B-"
+WIDENED = "1 entity span that cut a word was widened to the whole word", "{:,} entity spans that cut words were widened to whole words"
+TOUCHES_NOTHING = ("1 entity span that touches no word was left out: it is not learned, and scores do not count it as missed",
+                   "{:,} entity spans that touch no word were left out: they are not learned, and scores do not count them as missed")
+WORD_TAKEN = ("1 entity span was left out because an earlier one has its word, and a word is in one entity at most: it is not learned, and "
+              "scores do not count it as missed",
+              "{:,} entity spans were left out because earlier ones have their words, and a word is in one entity at most: they are not "
+              "learned, and scores do not count them as missed")
+
+_BLANK, _BREAK = re.compile(r"[ \t\r\n]"), re.compile(r"[\t\r\n]")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Where a task's value stands in a record, and how it is written: the role of its column, and for tags the scheme."""
+
+    column: str
+    role: str
+    task: str
+    scheme: str = ""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the records of one file become rows: the column of the text, its role (text, tokens, marked) and spelling, the tasks' cells."""
+
+    text: str
+    role: str
+    cells: tuple[Cell, ...]
+    syntax: str = ""
+
+
+def make_row(fields: dict[str, object], recipe: Recipe) -> tuple[Row, list[Mended]]:
+    """A record as a row, and what had to be mended in it; raises MtlError if anything in it is wrong."""
+    mended: list[Mended] = []
+    values: dict[str, Value] = {}
+    if recipe.text not in fields:
+        raise MtlError(f"there is no '{show(recipe.text)}'. Every line needs one.")
+    text, words, marks = fields[recipe.text], None, ()
+    if recipe.role == "tokens":
+        text, words = _check_tokens(recipe.text, text)
+    else:
+        text = _check_text(recipe.text, text)
+        if recipe.role == "marked":
+            text, marks = parse_marked(text, recipe.syntax)
+            _check_text(recipe.text, text)
+    tags = {cell.column: _check_list(cell, fields[cell.column]) for cell in recipe.cells
+            if cell.role == "tags" and not is_blank(fields.get(cell.column))}
+    if words is None and tags:
+        key, first = next(iter(tags.items()))
+        words = split_at_blanks(text, len(first))
+        if words is None:
+            raise MtlError(f"{many(len(text.split()), 'word')} between blanks, but {many(len(first), 'tag')} in '{show(key)}'. "
+                           "Give one tag per word.")
+    for cell in recipe.cells:
+        value = fields.get(cell.column)
+        if cell.role == "marked":
+            spans = [_check_span(cell.column, [mark.start, mark.end, mark.label], len(text)) for mark in marks]
+            values[cell.task] = _fit_spans(cell.column, spans, text, mended)
+        elif is_blank(value):
+            values[cell.task] = () if cell.role == "spans" and value is None and isinstance(fields, Annotated) else None
+        elif cell.role == "class":
+            values[cell.task] = _check_label(cell.column, value)
+        elif cell.role == "spans":
+            spans = [_check_span(cell.column, entry, len(text)) for entry in _check_list(cell, value)]
+            values[cell.task] = _fit_spans(cell.column, spans, text, mended) if spans else ()
+        else:
+            spans = _check_tags(cell, tags[cell.column], words, mended)
+            # a token's edge is a word's edge, unless it has control characters there
+            values[cell.task] = spans if are_edges(find_words(text), spans) else _fit_spans(cell.column, spans, text, mended)
+    return Row(text, values, fitting(words, values)), mended
+
+
+def _check_list(cell: Cell, value: object) -> list:
+    """The entities or tags of a cell, which may be written as one text."""
+    value = as_list(value)
+    if isinstance(value, str) and cell.role == "tags":
+        value = value.split()
+    if not isinstance(value, list):
+        what = "tags" if cell.role == "tags" else "entities"
+        raise MtlError(f"'{show(cell.column)}' is {a_kind(value)}, a list of {what} is needed. Set the column to class or ignore.")
+    return value
+
+
+def _check_text(key: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise MtlError(f"'{show(key)}' is {a_kind(value)}, a text is needed. Give every row one, or remove the row.")
+    if not value.strip():
+        raise MtlError(f"'{show(key)}' is empty. Give every row a text, or remove the row.")
+    if len(value) > MAX_TEXT:
+        raise MtlError(f"'{show(key)}' has {len(value):,} characters, the limit is {MAX_TEXT:,}. Cut the text into parts.")
+    return value
+
+
+def _check_tokens(key: str, value: object) -> tuple[str, tuple[Range, ...]]:
+    """The tokens joined by blanks, and the range of each."""
+    value = as_list(value)
+    if isinstance(value, str):
+        value = [token for token in _BLANK.split(value) if token]
+    if not isinstance(value, list):
+        raise MtlError(f"'{show(key)}' is {a_kind(value)}, a list of texts is needed.")
+    if not value:
+        raise MtlError(f"'{show(key)}' has no tokens. Give every row a sentence, or remove the row.")
+    if len(value) > MAX_WORDS:
+        raise MtlError(f"'{show(key)}' has {len(value):,} tokens, the limit is {MAX_WORDS:,}. Cut the text into sentences.")
+    if set(map(type, value)) != {str}:
+        index, token = next((index, token) for index, token in enumerate(value, 1) if not isinstance(token, str))
+        raise MtlError(f"token {index} of '{show(key)}' is {a_kind(token)}, a text is needed.")
+    text = " ".join(value)
+    if text.count(" ") >= len(value) or "" in value or _BREAK.search(text) or (len(text) > MAX_WORD and max(map(len, value)) > MAX_WORD):
+        index, token = next((index, token) for index, token in enumerate(value, 1) if _token_trouble(token))
+        raise MtlError(f"token {index} of '{show(key)}' {_token_trouble(token)}")
+    words, end = [], -1
+    for length in map(len, value):
+        start = end + 1
+        end = start + length
+        words.append((start, end))
+    return _check_text(key, text), tuple(words)
+
+
+def _token_trouble(token: str) -> str:
+    if len(token) > MAX_WORD:
+        return f"has {len(token):,} characters, the limit is {MAX_WORD:,}. Are blanks missing?"
+    if token and not _BLANK.search(token):
+        return ""
+    found = f"'{show(token)}' has a blank in it" if token.strip() else "is empty"
+    return f"{found}. A token is one word without blanks."
+
+
+def _check_label(key: str, value: object) -> str | None:
+    """The label, trimmed, None for an empty list; whole numbers and true/false become the text that stands in the file."""
+    listed = as_list(value)
+    if isinstance(listed, list):
+        if len(listed) > 1:
+            raise MtlError(f"'{show(key)}' has {len(listed)} labels at once. A text has one label per task; give each its own column, "
+                           "or set the column to ignore.")
+        if not listed or is_blank(listed[0]):
+            return None
+        value = listed[0]
+    if isinstance(value, dict | list):
+        raise MtlError(f"'{show(key)}' holds {a_kind(value)}, a label is needed. Set the column to ignore.")
+    label = value.strip() if isinstance(value, str) else json.dumps(value)
+    if len(label) > MAX_NAME:
+        raise MtlError(f"'{show(key)}' has the label '{show(label)}' of {len(label):,} characters, the limit is {MAX_NAME}. "
+                       "Shorten it, or remove the column if it is no task.")
+    return label
+
+
+def _check_tags(cell: Cell, tags: list, words: Sequence[Range], mended: list[Mended]) -> tuple[Span, ...]:
+    """The spans that tags, one per word, mark in the cell's scheme."""
+    key = cell.column
+    if len(tags) != len(words):
+        raise MtlError(f"{many(len(words), 'token')} but {many(len(tags), 'tag')} in '{show(key)}'. Give one tag per token.")
+    if set(map(type, tags)) != {str}:
+        tag = next(tag for tag in tags if not isinstance(tag, str))
+        raise MtlError(f"'{show(key)}' has the {KINDS[type(tag)]} '{show(tag)}' for a tag. Names such as O, B-PER and I-PER are needed. "
+                       "Write them, or set the column to ignore.")
+    different = dict.fromkeys(tags)  # few, also in a long sentence
+    for tag in different:
+        bare = tag.strip()
+        if len(bare) > MAX_NAME + 2 or not (TAG.fullmatch(bare) or (bare and cell.scheme == "bare")):
+            raise MtlError(f"tag '{show(bare)}' in '{show(key)}' is not in BIO form. Use O, B-name and I-name.")
+    if any(tag[0].isspace() or tag[-1].isspace() for tag in different):
+        tags = [tag.strip() for tag in tags]
+    if cell.scheme != "IOB2":
+        return tuple(to_spans(words, tags, cell.scheme))
+    if any(tag[0] == "I" for tag in different):
+        mended += [REPAIRED for before, tag in zip(["O", *tags], tags, strict=False) if tag[0] == "I" and before[1:] != tag[1:]]
+    return tuple(tags_to_spans(words, tags))
+
+
+def _fit_spans(key: str, spans: Sequence[Span], text: str, mended: list[Mended]) -> tuple[Span, ...]:
+    """The spans on edges of `find_words`, in order."""
+    spans = sorted(spans)
+    for left, right in zip(spans, spans[1:], strict=False):
+        if right.start < left.end:
+            raise MtlError(f"in '{show(key)}' {left.start}-{left.end} and {right.start}-{right.end} overlap. Keep one of them.")
+    words = find_words(text)
+    kept: list[Span] = []
+    for span in spans:
+        wide = snap_to_words(words, span)
+        if wide is None:
+            mended.append(TOUCHES_NOTHING)
+        elif kept and wide.start < kept[-1].end:
+            mended.append(WORD_TAKEN)
+        else:
+            kept.append(wide)
+            if wide != span:
+                mended.append(WIDENED)
+    return tuple(kept)
+
+
+def _check_span(key: str, entry: object, length: int) -> Span:
+    if isinstance(entry, list) and len(entry) == 3:
+        start, end, label = entry
+    elif isinstance(entry, dict) and all(any(alias in entry for alias in names) for names in ALIASES):
+        start, end, label = (next(entry[alias] for alias in names if alias in entry) for names in ALIASES)
+        label = label[0] if isinstance(label, list) and len(label) == 1 else label
+        if isinstance(label, list) and len(label) > 1:
+            raise MtlError(f"'{show(key)}' gives {len(label)} labels to {show(start)}-{show(end)} at once. A span has one label per task.")
+    else:
+        raise MtlError(f"'{show(key)}' lists {show(entry)}. Entities are objects with start, end and label; tags need 'tokens'.")
+    if type(start) is not int or type(end) is not int:  # a bool is an int to isinstance
+        raise MtlError(f"'{show(key)}' has an entity from {show(start)} to {show(end)}. Whole numbers are needed.")
+    if not 0 <= start < end <= length:
+        raise MtlError(f"'{show(key)}' has an entity from {show(start)} to {show(end)}, the text has {length:,} characters. "
+                       "Start below end; count characters, not bytes.")
+    if not isinstance(label, str) or not label.strip() or len(label.strip()) > MAX_NAME:
+        raise MtlError(f"'{show(key)}' has {start}-{end} with the label '{show(label)}'. A text of 1 to {MAX_NAME} characters is needed.")
+    return Span(start, end, label.strip())

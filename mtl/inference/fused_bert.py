@@ -1,0 +1,170 @@
+"""Fast: what a model at rest computes, in fewer and larger operations, or in 8 bits. Only BERT's encoder is known here; every other one
+answers as it is. Which way is the fastest is measured on the machine itself. Knows no texts and no training."""
+
+import copy
+import math
+import time
+import warnings
+
+import torch
+from torch import Tensor, nn
+from torch.ao.quantization import per_channel_dynamic_qconfig, quantize_dynamic
+from transformers import BertModel
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from mtl.errors import MtlError
+from mtl.model.multitask import MultiTaskModel
+
+ENGINES = ("auto", "plain", "fused", "int8")
+TRIED = 16  # subwords of the one sentence that is asked to see which way is the fastest
+PATIENCE, MAX_TURNS = 0.2, 12  # seconds, or turns, to try them
+OUTLYING = 4.0  # times the median feature's largest value: a feature that gets larger is never rounded
+MAX_INT8_COST = 0.01  # of a task's main score on dev, that is 1 point: with 95 % confidence 8 bits cost less
+HAS_INT8 = "fbgemm" in torch.backends.quantized.supported_engines  # elsewhere than on x86 nobody has tried 8 bits yet
+_fastest: dict[tuple, str] = {}  # what was found out for a device and an encoder's sizes, so that it is tried once a process
+
+
+class FusedBert(nn.Module):
+    """What a BertModel at rest computes: query, key and value in one product, no mask where nothing is padded, no bookkeeping.
+
+    It has the weights of `bert`, not copies, but for those of the fused products. With `int8` all matrices are kept and multiplied in 8
+    bits, but for the features that are outliers: rounded, so no longer quite the same.
+    """
+
+    def __init__(self, bert: BertModel, int8: bool = False) -> None:
+        super().__init__()
+        self.embeddings, self.pooler = bert.embeddings, bert.pooler
+        self.layers = nn.ModuleList(_FusedLayer(layer) for layer in bert.encoder.layer)
+        self.eval().requires_grad_(False)
+        if int8:
+            for (layer, name), largest in self._largest_inputs().items():
+                setattr(layer, name, _Int8(getattr(layer, name), largest))
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> BaseModelOutputWithPooling:
+        """input_ids, attention_mask (B, T) -> last_hidden_state (B, T, H)."""
+        padded = (attention_mask == 0)[:, None, None]  # (B, 1, 1, T)
+        states = self.embeddings(input_ids=input_ids)
+        for layer in self.layers:
+            states = layer(states, padded if padded.any() else None)
+        return BaseModelOutputWithPooling(last_hidden_state=states, pooler_output=self.pooler and self.pooler(states))
+
+    @torch.inference_mode()
+    def _largest_inputs(self) -> dict[tuple[nn.Module, str], Tensor]:
+        """For each matrix, by its layer and name, the largest absolute value of every feature (I) that goes into it, found with subwords
+        from all over the vocabulary: outliers are a matter of the weights, not of the text."""
+        found: dict[tuple[nn.Module, str], Tensor] = {}
+
+        def look(layer: nn.Module, name: str, into: Tensor) -> None:
+            found[layer, name] = into.abs().flatten(0, -2).amax(0)
+
+        hooks = [getattr(layer, name).register_forward_pre_hook(lambda _, into, layer=layer, name=name: look(layer, name, into[0]))
+                 for layer in self.layers for name in ("projections", "mix", "up", "down")]
+        words, positions = self.embeddings.word_embeddings.num_embeddings, self.embeddings.position_embeddings.num_embeddings
+        ids = torch.linspace(0, words - 1, 8 * min(TRIED, positions)).long().view(8, -1)
+        self(ids, torch.ones_like(ids))
+        for hook in hooks:
+            hook.remove()
+        return found
+
+
+class _Int8(nn.Module):
+    """`linear` in 8 bits, but for the few features whose `largest` value (I) is an outlier, which would leave all others few of the 256
+    levels: these are multiplied as they are (LLM.int8(), Dettmers et al., 2022, https://arxiv.org/abs/2208.07339)."""
+
+    def __init__(self, linear: nn.Linear, largest: Tensor) -> None:
+        super().__init__()
+        self.outliers = (largest > OUTLYING * largest.median()).nonzero().flatten()
+        self.rounds = torch.ones_like(largest).index_fill_(0, self.outliers, 0)
+        self.weights = linear.weight[:, self.outliers].t().contiguous()
+        with warnings.catch_warnings():  # torch will move this to a library of its own
+            warnings.simplefilter("ignore")
+            self.rounded = quantize_dynamic(nn.Sequential(linear), {nn.Linear: per_channel_dynamic_qconfig})[0]
+
+    def forward(self, features: Tensor) -> Tensor:
+        if not len(self.outliers):
+            return self.rounded(features)
+        out = self.rounded(features * self.rounds)
+        out.flatten(0, -2).addmm_(features.index_select(-1, self.outliers).flatten(0, -2), self.weights)
+        return out
+
+
+class _FusedLayer(nn.Module):
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        attention = layer.attention.self
+        self.heads, self.size = attention.num_attention_heads, attention.attention_head_size
+        parts = (attention.query, attention.key, attention.value)
+        self.projections = nn.utils.skip_init(nn.Linear, parts[0].in_features, 3 * parts[0].out_features)
+        self.projections.weight.data = torch.cat([part.weight for part in parts])
+        self.projections.bias.data = torch.cat([part.bias for part in parts])
+        self.mix, self.mix_norm = layer.attention.output.dense, layer.attention.output.LayerNorm
+        self.up, self.activation = layer.intermediate.dense, layer.intermediate.intermediate_act_fn
+        self.down, self.norm = layer.output.dense, layer.output.LayerNorm
+
+    def forward(self, states: Tensor, padded: Tensor | None) -> Tensor:
+        batch, length, _ = states.shape
+        # (B, T, 3 H) -> three times (B, heads, T, size)
+        query, key, value = self.projections(states).view(batch, length, 3, self.heads, self.size).permute(2, 0, 3, 1, 4)
+        scores = (query @ key.transpose(2, 3)).mul_(self.size**-0.5)  # (B, heads, T, T): for sentences faster than torch's fused attention
+        if padded is not None:
+            scores.masked_fill_(padded, -torch.inf)
+        read = (scores.softmax(-1) @ value).transpose(1, 2).reshape(batch, length, -1)
+        states = self.mix_norm(self.mix(read).add_(states))
+        return self.norm(self.down(self.activation(self.up(states))).add_(states))
+
+
+def is_known(model: MultiTaskModel) -> bool:
+    """Whether there are faster ways for the encoder of `model`."""
+    return type(model.encoder) is BertModel and not model.config.encoder.is_decoder
+
+
+def accelerate(model: MultiTaskModel, engine: str = "auto") -> tuple[MultiTaskModel, str]:
+    """`model`, which is at rest, or one that answers alike and shares its weights; and by which of ENGINES it does.
+
+    'auto' is the fastest on this machine of 'plain' and 'fused', which are the same but for rounding in the last digits, and of 'int8' if
+    it was measured, when `model` was trained, to cost every task less than MAX_INT8_COST. Raises MtlError if the engine is not known, or
+    not for this encoder.
+    """
+    if engine not in ENGINES:
+        raise MtlError(f"There is no engine '{engine}'. Choose one of: {', '.join(ENGINES)}.")
+    if engine == "plain" or (engine == "auto" and not is_known(model)):
+        return model, "plain"
+    if not is_known(model):
+        raise MtlError(f"The engine '{engine}' is for BERT only, and this encoder is of type {model.config.encoder.model_type}. Choose "
+                       "auto or plain.")
+    if engine == "int8" and model.device.type != "cpu":
+        raise MtlError(f"The engine 'int8' is for the CPU only, and the model is on {model.device}. Choose auto, or the device cpu.")
+    if engine != "auto":
+        return _with_encoder(model, FusedBert(model.encoder, int8=engine == "int8")), engine
+    cost, encoder = model.config.int8_cost_bound, model.config.encoder
+    ways = {"plain": model, "fused": _with_encoder(model, FusedBert(model.encoder))}
+    if HAS_INT8 and cost is not None and cost < MAX_INT8_COST and model.device.type == "cpu":
+        ways["int8"] = _with_encoder(model, FusedBert(model.encoder, int8=True))
+    key = (*ways, str(model.device), encoder.hidden_size, encoder.intermediate_size, encoder.num_hidden_layers)
+    if key not in _fastest:
+        seconds = dict(zip(ways, _seconds(*ways.values()), strict=True))
+        _fastest[key] = min(seconds, key=seconds.get)
+    return ways[_fastest[key]], _fastest[key]
+
+
+def _with_encoder(model: MultiTaskModel, encoder: FusedBert) -> MultiTaskModel:
+    """A copy of `model` with another encoder; all that is copied is small."""
+    return copy.deepcopy(model, {id(model.encoder): encoder})
+
+
+@torch.inference_mode()
+def _seconds(*models: MultiTaskModel) -> list[float]:
+    """What one sentence takes each of `models`, in turn: the least of some, because other work on the machine only adds to it."""
+    ids = torch.ones(1, TRIED, dtype=torch.long, device=models[0].device)
+    least = [math.inf] * len(models)
+    until = time.perf_counter() + PATIENCE
+    for turn in range(MAX_TURNS):
+        for place, model in enumerate(models):
+            start = time.perf_counter()
+            logits = model(ids, torch.ones_like(ids)).logits
+            next(iter(logits.values())).sum().item()  # a GPU is done only when it is asked for a number
+            if turn:  # the first turn warms up
+                least[place] = min(least[place], time.perf_counter() - start)
+        if turn > 1 and time.perf_counter() > until:
+            break
+    return least

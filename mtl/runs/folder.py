@@ -1,0 +1,195 @@
+"""Run folders as values: make one, find it, and tell from its log what happened. Knows no models and no threads."""
+
+import hashlib
+import hmac
+import math
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from mtl.errors import MtlError
+from mtl.runs.events import (
+    EventLog,
+    StatusChanged,
+)
+from mtl.settings.config import RunConfig, read_config
+
+STARTER_NAME = "starter"  # the name of the model that is shipped, which is no run
+_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{32}")
+_FILES = ("train_files", "dev_files", "test_files")
+
+
+def default_root() -> Path:
+    """Where runs are kept: the folder in the variable MTL_RUNS, else checkpoints/ beside the package."""
+    return Path(os.environ.get("MTL_RUNS") or Path(__file__).resolve().parents[2] / "checkpoints")
+
+
+def starter_folder() -> Path:
+    """Where the starter model is, whatever MTL_RUNS says: in checkpoints/ beside the package."""
+    return Path(__file__).resolve().parents[2] / "checkpoints" / STARTER_NAME
+
+
+def open_starter() -> Path:
+    """The checkpoint of the starter model, which is everyone's; raises MtlError if it is not there."""
+    if not starter_folder().is_dir():
+        raise MtlError("The starter model is not here: python -m mtl starter makes it. Or train a model of your own.")
+    return starter_folder()
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run's folder. Its id cannot be guessed: who knows it may look."""
+
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+    @property
+    def config(self) -> RunConfig:
+        return read_config(self.folder / "config.json")
+
+    @property
+    def log(self) -> EventLog:
+        return EventLog(self.folder / "events.jsonl")
+
+    def lock(self) -> FileLock:
+        """Held by the process that queues or trains the run; the system lets go of it when that process dies."""
+        return FileLock(self.folder / "run.lock", thread_local=False)
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Have the lock inside; raises MtlError if another process has it."""
+        try:
+            with self.lock().acquire(timeout=2):
+                yield
+        except Timeout as error:
+            raise MtlError("Another process is training this run. Watch it here, or stop it there.") from error
+
+    def checkpoint(self, name: str) -> Path:
+        """The folder of the checkpoint called `name`, whether it is there or not; raises MtlError if nothing can be called so."""
+        if not re.fullmatch(r"best|last|previous|epoch-\d{3,}", name):
+            raise MtlError(f"'{name}' is not the name of a checkpoint. Use best, last, or epoch-NNN.")
+        return self.folder / name
+
+    def is_there(self) -> bool:
+        """Whether the folder is still, or already, a run."""
+        return (self.folder / "config.json").is_file()
+
+    def has_owner(self) -> bool:
+        """Whether it was started on a page; one from the terminal is everyone's."""
+        return (self.folder / "owner").is_file()
+
+    def is_alive(self) -> bool:
+        """Whether some process is about to train the run, or at it."""
+        try:
+            with self.lock().acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    def belongs_to(self, key: str) -> bool:
+        """Whether `key` is the secret of the run's owner. A run from the terminal has none: it is everyone's, but on a public host."""
+        try:
+            owner = (self.folder / "owner").read_text()
+        except FileNotFoundError:
+            return not os.environ.get("SPACE_ID")
+        return hmac.compare_digest(owner, hash_key(key))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one visitor may take: minutes of training per run, and of a pause before it gives its place up, whether others wait or not;
+    runs at a time, the free disk (GB) without which none begins, and runs in a comparison."""
+
+    minutes: float = math.inf
+    pause: float = math.inf
+    runs: int = 100
+    free_disk: float = 0.0
+    members: int = 1000
+
+
+def host_limits() -> Limits:
+    """On a public Space, that many may share; on one's own machine, none."""
+    return Limits(minutes=15, pause=10, runs=2, free_disk=2, members=6) if os.environ.get("SPACE_ID") else Limits()
+
+
+def hash_key(key: str) -> str:
+    """What is stored of an owner's key."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def create_run(root: Path, config: RunConfig, key: str = "") -> Run:
+    """A new folder under `root` with the settings, a copy of the data files, and the first event: queued.
+
+    The copy makes the run its own: it can be resumed whatever becomes of the files. Raises MtlError if a file cannot be read.
+    """
+    folder = root / _new_id()
+    copies = {}
+    try:
+        folder.mkdir(parents=True)
+        for name in _FILES:
+            copies[name] = tuple(_copy(Path(file), folder / "data" / name.removesuffix("_files")).relative_to(folder).as_posix()
+                                 for file in getattr(config, name))
+        (folder / "config.json").write_text(config.model_copy(update=copies).model_dump_json(indent=1), encoding="utf-8")
+        if key:
+            (folder / "owner").write_text(hash_key(key))
+        run = Run(folder)
+        run.log.append(StatusChanged("queued"))
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise MtlError(f"The run's folder cannot be made ({error.strerror}). Free some space, or set MTL_RUNS to another one.") from error
+    except MtlError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return run
+
+
+def _new_id() -> str:
+    """A name that nobody can guess, and by which runs sort as they were made: the second, then 20 bits of its fraction, 108 of chance."""
+    now = time.time()
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{int(now % 1 * 2**20):05x}{secrets.token_hex(14)[1:]}"
+
+
+def _copy(file: Path, into: Path) -> Path:
+    if not file.is_file():
+        raise MtlError(f"{file.name}: there is no such file. Check the name.")
+    if (into / file.name).exists():
+        raise MtlError(f"{file.name}: two files of one split have this name. Rename one of them.")
+    into.mkdir(parents=True, exist_ok=True)
+    return Path(shutil.copyfile(file, into / file.name))
+
+
+def open_run(root: Path, run_id: str) -> Run:
+    """The run called `run_id`; raises MtlError if there is none. The id is checked before it becomes part of a path."""
+    if not _ID.fullmatch(run_id):
+        raise MtlError("There is no such run: its link or id is not complete.")
+    run = Run(root / run_id)
+    if not run.is_there():
+        raise MtlError("There is no such run here. It was deleted, or its link is from another machine.")
+    return run
+
+
+def list_runs(root: Path, key: str | None = None, most: int | None = None) -> list[Run]:
+    """The runs under `root`, newest first, all or the first `most`; with `key`, only those of its owner and those from the terminal."""
+    names = sorted(filter(_ID.fullmatch, os.listdir(root)), reverse=True) if root.is_dir() else []
+    runs = (Run(root / name) for name in names if (root / name / "config.json").is_file())
+    return list(islice((run for run in runs if key is None or run.belongs_to(key)), most))
+
+
+def delete_run(run: Run) -> None:
+    """Remove the run's folder; raises MtlError if it is still being trained."""
+    if run.is_alive():
+        raise MtlError("This run is still going. Stop it first.")
+    # at once: who looks meanwhile finds the whole run, or none
+    shutil.rmtree(run.folder.rename(run.folder.with_name(f".{run.id}")))

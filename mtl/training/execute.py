@@ -1,0 +1,92 @@
+"""carry_out(): one run from its beginning to its end, every event logged and every failure put into words. For the page's worker and the
+terminal alike; knows neither."""
+
+import secrets
+import shutil
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+
+import torch
+
+from mtl.data.dataset import LAID_OUT
+from mtl.errors import MtlError, is_disk_full
+from mtl.runs.checkpoint import LAST
+from mtl.runs.events import Event, Preparing, StatusChanged, StepDone
+from mtl.runs.folder import Run
+from mtl.settings.config import make_config
+from mtl.training.loop import BetweenSteps, train
+
+PROGRESS_EVERY = 2.0  # seconds between two events that tell how far the data is prepared
+
+
+def carry_out(run: Run, *, resume: bool, between_steps: BetweenSteps, show: Callable[[Event], None] = lambda event: None,
+              is_logging: bool = True) -> str:
+    """Train `run`, logging every event (unless another process of the same run does) and showing it; returns the end status.
+
+    Never raises for what goes wrong in the training: it becomes the status 'failed', with a message for the user.
+    """
+    def record(event: Event) -> None:
+        if is_logging:
+            run.log.append(event)
+        show(event)
+
+    told = time.monotonic()
+
+    def progress(what: str, share: float) -> None:
+        nonlocal told
+        if time.monotonic() - told > PROGRESS_EVERY:
+            told = time.monotonic()
+            record(Preparing(what, share))
+
+    status = "failed"
+    try:
+        with closing(train(run.config, run.folder, resume=resume, between_steps=between_steps, progress=progress)) as events:
+            for event in events:
+                record(event)
+                if isinstance(event, StatusChanged):
+                    status = event.status
+    except Exception as error:
+        status = "failed"
+        message = explain(error, run)
+        try:
+            record(StatusChanged("failed", message))
+        except OSError:
+            show(StatusChanged("failed", message))
+    finally:
+        if is_logging:
+            shutil.rmtree(run.folder / LAID_OUT, ignore_errors=True)  # made again from the data files when the run is resumed
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    return status
+
+
+def rehearse(is_called: Callable[[], bool]) -> None:
+    """Take the first step of a run that nobody sees, as long as nothing `is_called` for: what is loaded and tried at its first use,
+    which takes seconds, has been when a run is asked for."""
+    config = make_config({"source": "newsroom", "max_steps": 2})
+    # whatever goes wrong here goes wrong again for who asks for a run, and is told then
+    with suppress(Exception), tempfile.TemporaryDirectory() as folder, closing(train(config, Path(folder))) as events:
+        for event in events:
+            if isinstance(event, StepDone) or is_called():
+                break
+
+
+def explain(error: Exception, run: Run) -> str:
+    """What went wrong, for the user; what we did not foresee keeps its traceback in the run's folder and in the terminal."""
+    if isinstance(error, MtlError):
+        return str(error)
+    if is_disk_full(error):
+        kept = "The last checkpoint is kept. " * (run.folder / LAST).is_dir()
+        return f"The disk is full. {kept}Free some space, then resume."
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return "Out of memory. Use a smaller batch size (accumulation keeps the step the same), a smaller max length, or a smaller encoder."
+    reference = secrets.token_hex(4)
+    text = f"[{reference}] {traceback.format_exc()}"
+    print(text, flush=True)
+    with suppress(OSError), open(run.folder / "error.log", "a", encoding="utf-8") as file:
+        file.write(text)
+    return f"Internal error {reference} ({type(error).__name__}). The details are in the terminal and in error.log of the run's folder."

@@ -1,0 +1,327 @@
+"""mtl/data/report.py and mtl/data/findings.py: what is told about data before training, and that nothing is told without reason."""
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mtl.data.dataset import load
+from mtl.data.findings import SEVERITIES
+from mtl.data.report import bundled_subwords, make_report, measure_lengths, report_lines
+from mtl.data.rows import Dataset, Row, row_shape
+from mtl.data.store import Stored, keep
+from mtl.data.words import Span, find_words
+from mtl.model.batching import encode
+from mtl.settings.config import TaskSpec, make_config
+from tests.legible import is_legible
+
+TASKS = [TaskSpec(name="topic", kind="classification", labels=("food", "travel")),
+         TaskSpec(name="entities", kind="tagging", labels=("LOC", "PER"))]
+
+
+def row(text: str, topic: str | None = "food", *entities: tuple[str, str], **values) -> Row:
+    """A row whose entities are the first occurrences of the words given."""
+    spans = tuple(sorted(Span(text.index(words), text.index(words) + len(words), label) for words, label in entities))
+    return Row(text, {"topic": topic, "entities": spans, **values})
+
+
+def plain_rows(count: int, name: str) -> list[Row]:
+    """Rows of which there is nothing to tell."""
+    return [row(f"{name} {index} saw Oslo{index} with Ann{index}", ("food", "travel")[index % 2], (f"Oslo{index}", "LOC"),
+                (f"Ann{index}", "PER")) if index % 3 else row(f"{name} {index} is quiet", ("food", "travel")[index % 2])
+            for index in range(count)]
+
+
+def dataset(train=(), dev=(), test=(), tasks=TASKS, notices=()) -> Dataset:
+    """Data without a flaw, and these rows besides."""
+    return Dataset([*plain_rows(120, "train"), *train], [*plain_rows(120, "dev"), *dev], [*plain_rows(120, "test"), *test], list(tasks),
+                   list(notices))
+
+
+def whats(data: Dataset, **more) -> list[str]:
+    """What is found in the data, most severe first, each with its severity."""
+    findings = make_report(data, **({"max_length": 64} | more)).findings
+    assert [SEVERITIES.index(finding.severity) for finding in findings] == sorted(SEVERITIES.index(each.severity) for each in findings)
+    for finding in findings:
+        assert is_legible(finding.what) and finding.what[-1] == "."
+        assert finding.what in data.notices or finding.effect[-1] == finding.advice[-1] == "."
+    return [f"{finding.severity}: {finding.what}" for finding in findings]
+
+
+def fits(tokenizer):
+    """A transformers tokenizer as Subwords."""
+    return lambda texts: tokenizer(list(texts), return_offsets_mapping=True)["offset_mapping"]
+
+
+# Findings
+
+
+def test_nothing_is_found_in_data_without_a_flaw():
+    assert whats(dataset(), subwords=bundled_subwords()) == []
+
+
+def test_repeats_within_train_are_found_whatever_their_case_and_blanks():
+    again = [row("Train  1 SAW Oslo1 with Ann1", "travel", ("Oslo1", "LOC"), ("Ann1", "PER"))]
+    assert whats(dataset(again)) == ["note: 1 of 121 training rows (0.8%) has the text of an earlier one, such as "
+                                     "'Train 1 SAW Oslo1 with Ann1'."]
+    assert whats(dataset(plain_rows(20, "train")))[0].startswith("warning: 20 of 140 training rows (14.3%) have the text of an earlier one")
+
+
+def test_a_text_that_is_labelled_for_one_task_here_and_for_another_there_is_neither_repeat_nor_leak():
+    halves = [Row("just one text", {"topic": "food", "entities": None}), Row("just one text", {"topic": None, "entities": ()})]
+    assert whats(dataset(halves)) == []
+    assert whats(dataset(halves[:1], halves[1:])) == []
+
+
+def test_one_text_with_two_labels_is_found_in_and_across_splits():
+    found = whats(dataset([row("Soup in Rome", "food")], [row("soup in rome", "travel")]))
+    assert found[1] == ("warning: 1 text has different labels for 'topic' in different rows (2 in all), such as 'Soup in Rome': "
+                        "once 'food', once 'travel'.")
+    found = whats(dataset([row("Soup in Rome", "food"), row("Soup in Rome", "food", ("Rome", "LOC"))]))
+    assert [what for what in found if "different labels" in what] == [
+        "warning: 1 text has different labels for 'entities' in different rows (2 in all), such as 'Soup in Rome': "
+        "once without, once 'Rome = LOC'."]
+
+
+def test_entities_at_the_same_words_are_no_conflict_though_blanks_and_case_move_them():
+    same = [row(text, "food", ("Rome", "LOC"), ("Oslo", "LOC")) for text in ("in  Rome and\tOslo", "IN Rome and Oslo ")]
+    assert not [what for what in whats(dataset(same)) if "different labels" in what]
+    twice = [Row("Rome is Rome", {"topic": "food", "entities": (Span(start, start + 4, "LOC"),)}) for start in (0, 8)]
+    assert [what for what in whats(dataset(twice)) if "different labels" in what] == [
+        "warning: 1 text has different labels for 'entities' in different rows (2 in all), such as 'Rome is Rome'."]
+
+
+def test_many_conflicts_are_a_problem():
+    clashes = [row(f"text {index // 2}", ("food", "travel")[index % 2]) for index in range(60)]
+    assert any(what.startswith("problem: 30 texts have different labels for 'topic' in different rows (60 in all)")
+               for what in whats(dataset(clashes)))
+
+
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_rows_that_stand_in_train_too_are_found(split):
+    known = plain_rows(120, "train")
+    found = whats(dataset(**{split: [known[0]]}))
+    assert found == [f"warning: 1 of 121 {split} rows (0.8%) has a text that is also in train, such as 'train 0 is quiet'."]
+    assert whats(dataset(**{split: known[:30]}))[0].startswith(f"problem: 30 of 150 {split} rows (20.0%) have a text that is also in train")
+
+
+def test_labels_that_only_dev_or_test_have_are_a_problem():
+    found = whats(dataset(dev=[row("dev goal", "sport")], test=[row("test goal", "sport"), row("test aria", "music", ("aria", "WORK"))]))
+    assert found == ["problem: In dev or test 'topic' has 2 labels that train does not teach: "
+                     "'sport' (dev 1, test 1), 'music' (dev 0, test 1).",
+                     "problem: In dev or test 'entities' has 1 label that train does not teach: 'WORK' (dev 0, test 1)."]
+
+
+def test_labels_with_fewer_than_five_examples_are_found():
+    tasks = [TASKS[0].model_copy(update={"labels": ("food", "music", "sport", "travel")}), TASKS[1]]
+    rare = [row(f"tune {index}", "music") for index in range(4)] + [row(f"goal {index}", "sport") for index in range(5)]
+    assert whats(dataset(rare, tasks=tasks)) == ["warning: 'topic' has 1 label with fewer than 5 training examples: 'music' 4."]
+    assert whats(dataset([row("Ode to X", "food", ("Ode", "WORK"))], tasks=[TASKS[0], TaskSpec(name="entities", kind="tagging")])) == [
+        "warning: 'entities' has 1 label with fewer than 5 training examples: 'WORK' 1."]
+
+
+def test_a_label_that_nearly_all_rows_have_is_found_with_the_accuracy_of_always_answering_it():
+    data = dataset([row(f"soup {index}", "food") for index in range(500)])
+    found = [finding for finding in make_report(data, 64).findings if "of its training rows" in finding.what]
+    assert [finding.what for finding in found] == ["In 90.3% of its training rows 'topic' is 'food', such as 'train 0 is quiet'."]
+    assert found[0].effect == "Always answering 'food' has an accuracy of 50.0% on dev, so accuracy says little."
+    assert whats(dataset([row(f"soup {index}", "food") for index in range(400)])) == []
+
+
+def test_a_small_dev_is_found_with_how_uncertain_its_scores_are():
+    data = Dataset(plain_rows(120, "train"), plain_rows(99, "dev"), [], TASKS)
+    assert whats(data) == ["warning: Dev has few labelled rows: 99 for 'entities', 99 for 'topic'."]
+    assert "A score of 80% on 99 rows is uncertain by about 8 points" in make_report(data, 64).findings[0].effect
+    assert whats(Dataset(plain_rows(120, "train"), plain_rows(100, "dev"), [], TASKS)) == []
+
+
+def test_a_task_that_dev_is_not_labelled_for_is_a_problem():
+    data = Dataset(plain_rows(120, "train"), [Row(each.text, each.values | {"topic": None}) for each in plain_rows(100, "dev")], [], TASKS)
+    assert whats(data) == ["problem: Dev has no row labelled for 'topic'."]
+
+
+def test_a_task_with_few_training_rows_is_found():
+    assert whats(Dataset(plain_rows(99, "train"), plain_rows(120, "dev"), [], TASKS[:1])) == [
+        "warning: Only 99 training rows are labelled for 'topic'."]
+
+
+def test_words_that_are_now_one_type_now_another_are_found_the_most_frequent_first():
+    def called(words, *labels):
+        return [row(f"{words} {number} of {label}", "food", (words, label)) for label, number in labels for number in range(number)]
+
+    torn = called("Paris", ("LOC", 12), ("PER", 2)) + called("Ann", ("PER", 1), ("LOC", 2)) + called("Jo", ("PER", 2), ("LOC", 2))
+    assert whats(dataset(torn)) == ["note: In train the same words have different types of 'entities': 'Paris' (LOC 12, PER 2), "
+                                    "'Jo' (PER 2, LOC 2), 'Ann' (LOC 2, PER 1)."]
+    assert whats(dataset(torn + called("Al", ("PER", 1), ("LOC", 1))))[0].endswith("'Ann' (LOC 2, PER 1) and 1 more.")
+    assert whats(dataset(called("Paris", ("LOC", 9)) + called("paris", ("PER", 9)))) == []
+
+
+def test_tasks_that_are_never_labelled_together_are_found():
+    split = [Row(each.text, {"topic": each.values["topic"] if half else None, "entities": None if half else each.values["entities"]})
+             for half in (0, 1) for each in plain_rows(120, f"half {half}")]
+    data = Dataset(split, [Row(each.text + " now", each.values) for each in split], [], TASKS)
+    assert whats(data) == ["note: No row is labelled for both 'topic' and 'entities'."]
+    assert whats(Dataset([*data.train, row("both", "food")], data.dev, [], TASKS)) == []
+
+
+def test_notices_of_the_readers_are_told_once_and_not_when_a_finding_tells_them(tmp_path, write_rows):
+    assert whats(dataset(notices=["a.csv: odd.", "a.csv: odd."])) == ["note: a.csv: odd."]
+    rows = [{"text": f"go {index}", "topic": ("food", "travel")[index % 2], "mood": ("good", "bad")[index % 2]} for index in range(200)]
+    dev = [{"text": f"stay {index}", "topic": "sport" if index < 2 else "food", "mood": None} for index in range(100)]
+    files = {"train_files": (write_rows(tmp_path / "train.jsonl", rows),), "dev_files": (write_rows(tmp_path / "dev.jsonl", dev),)}
+    data = load(make_config({"source": "files", **files}), tmp_path)
+    assert len(data.notices) == 2
+    assert whats(data) == ["problem: Dev has no row labelled for 'mood'.",
+                           "problem: In dev or test 'topic' has 1 label that train does not teach: 'sport' (dev 2, test 0)."]
+
+
+# Lengths
+
+
+@pytest.mark.parametrize("max_length", [8, 11, 16, 24, 500])
+def test_what_is_cut_agrees_with_what_the_learner_reads(tokenizer, max_length):
+    """An entity is lost if a word of it has a first subword in the whole text and none in the cut one."""
+    words = ["Oslo", "unbelievably", "don't", "über", "東京", "x\u200bx", "[SEP]", "\u200b", "a.b", "\ufffd", " "]
+    draws, rows = random.Random(max_length), []
+    for number in range(80):
+        text = "  ".join(draws.choices(words, k=draws.randrange(1, 16))) + f" {number}"
+        ranges = find_words(text)
+        edges = sorted(draws.sample(range(len(ranges) + 1), min(6, len(ranges)) // 2 * 2))
+        spans = tuple(Span(ranges[one][0], ranges[other - 1][1], "LOC") for one, other in zip(edges[::2], edges[1::2], strict=True))
+        rows.append(Row(text, {"entities": spans}))
+    whole, cut = (encode(tokenizer, [row.text for row in rows], length) for length in (10_000, max_length))
+    lost = sum(any(span.start <= word[0] < span.end and full >= 0 > short
+                   for word, full, short in zip(one.words, one.firsts, other.firsts, strict=True))
+               for each, one, other in zip(rows, whole, cut, strict=True) for span in each.values["entities"])
+    lengths = measure_lengths(rows, ["entities"], max_length, fits(tokenizer))
+    assert lengths.rows_cut == sum(len(encoding.ids) > max_length for encoding in whole)
+    assert (lengths.entities, lengths.entities_lost) == (sum(len(each.values["entities"]) for each in rows), lost)
+    assert lengths.longest == max(len(encoding.ids) for encoding in whole)
+    assert (max_length == 500) != (lost > 0)
+
+
+def test_the_bundled_subwords_are_those_of_training(tokenizer):
+    texts = ["Typed [SEP] and [CLS].", "naïve 東京 👩‍👩‍👧 \u200b", "", "a" * 500, "word " * 600]
+    if "reserved" in tokenizer.get_vocab():  # the bundled one
+        assert [list(offsets) for offsets in bundled_subwords()(texts)] == fits(tokenizer)(texts)
+
+
+def test_a_cut_is_found_and_said_with_what_it_takes_away():
+    data = dataset([row("Ann " + "went on " * 40 + "to Rome", "food", ("Ann", "PER"), ("Rome", "LOC"))])
+    assert whats(data, subwords=bundled_subwords()) == [
+        "warning: The cut at 64 subwords takes away 1 of 162 entity mentions (0.6%) in train, such as 'Rome'.",
+        "note: 1 of 121 training rows (0.8%) is longer than 64 subwords, such as "
+        "'Ann went on went on went on went on went on went on went on …' with 85."]
+    assert whats(data, max_length=85, subwords=bundled_subwords()) == []
+    assert whats(data) == [] and make_report(data, 64).lengths is None
+
+
+def test_the_histogram_has_at_most_twenty_bins_and_every_text_in_one():
+    for sizes in ([3], [2, 2, 2], list(range(1, 400)), [5] * 500 + [9000], [19 * 7] * 3):
+        lengths = measure_lengths([Row("x" * size, {}) for size in sizes], [], 8, lambda texts: [[(0, 1)] * len(text) for text in texts])
+        assert len(lengths.counts) + 1 == len(lengths.edges) <= 21 and sum(lengths.counts) == len(sizes)
+        assert list(lengths.edges) == sorted(set(lengths.edges)) and lengths.edges[0] <= min(sizes) and max(sizes) < lengths.edges[-1]
+        assert (lengths.median, lengths.longest) == (sorted(sizes)[(len(sizes) - 1) // 2], max(sizes))
+        assert lengths.rows_cut == sum(size > 8 for size in sizes)
+
+
+def test_of_many_rows_a_sample_is_measured_and_said_to_be_one():
+    data = dataset([row(f"{'long ' * (index % 10)}ride {index}") for index in range(2000)])
+    whole = measure_lengths(data.train, ["entities"], 10, bundled_subwords())
+    sample = measure_lengths(data.train, ["entities"], 10, bundled_subwords(), limit=500)
+    assert (sample.rows, sample.measured, sum(sample.counts)) == (2120, 500, 500)
+    assert sample == measure_lengths(data.train, ["entities"], 10, bundled_subwords(), limit=500)
+    assert abs(sample.rows_cut - whole.rows_cut) < 0.2 * whole.rows_cut and sample.rows_cut % 10 == 0
+
+
+def test_more_rows_than_the_sample_are_spoken_of_as_about_so_many():
+    data = Dataset([row(f"{'long ' * (index % 20)}ride {index}", "food") for index in range(20_500)], plain_rows(120, "dev"), [], TASKS[:1])
+    report = make_report(data, 10, bundled_subwords())
+    assert report.lengths.measured == 20_000
+    assert any(finding.what.startswith("About ") and "of 20,500 training rows" in finding.what for finding in report.findings)
+    assert any("(of a sample of 20,000 rows)" in line and "; about " in line for line in report_lines(report))
+
+
+# Coverage, labels, examples
+
+
+def test_coverage_counts_rows_by_task_and_by_combination():
+    train, dev, test = make_report(dataset([Row("a", {"topic": "food", "entities": None}), Row("b", {"topic": None})]), 64).coverage
+    assert (train.split, train.rows, train.labelled) == ("train", 122, {"topic": 121, "entities": 120})
+    assert train.combinations == {"topic + entities": 120, "topic only": 1, "no task": 1}
+    assert (dev.split, dev.combinations, test.rows) == ("dev", {"topic + entities": 120}, 120)
+    assert make_report(Dataset(plain_rows(3, "a"), [], [], TASKS[:1]), 64).coverage[0].combinations == {"topic": 3}
+
+
+def test_labels_are_counted_in_every_split_the_most_frequent_first_with_an_example():
+    labels = make_report(dataset([row("Soup", "food")], test=[row("Aria", "music", ("Aria", "WORK"))]), 64).labels
+    assert [(count.label, count.train, count.dev, count.test, count.example) for count in labels["topic"]] == [
+        ("food", 61, 60, 60, "train 0 is quiet"), ("travel", 60, 60, 60, "train 1 saw Oslo1 with Ann1"), ("music", 0, 0, 1, "Aria")]
+    assert [(count.label, count.train, count.dev, count.test, count.example) for count in labels["entities"]] == [
+        ("LOC", 80, 80, 80, "Oslo1"), ("PER", 80, 80, 80, "Ann1"), ("WORK", 0, 0, 1, "Aria")]
+
+
+def test_examples_are_a_dozen_rows_with_every_label_short_to_long_and_one_without_entities():
+    tunes = [row(f"tune {index} by Bo", "music", ("Bo", "ACT")) for index in range(2)]
+    rows = [*plain_rows(300, "train"), *tunes, row("long " * 60, "food")]
+    examples = make_report(Dataset(rows, plain_rows(120, "dev"), [], TASKS), 64).examples
+    assert len(examples) == len({each.text for each in examples}) == 12
+    assert [len(each.text) for each in examples] == sorted(len(each.text) for each in examples)
+    assert {each.values["topic"] for each in examples} == {"food", "travel", "music"}
+    assert {span.label for each in examples for span in each.values["entities"]} == {"LOC", "PER", "ACT"}
+    assert any(each.values["entities"] == () for each in examples) and examples[-1].text.startswith("long long")
+    assert examples == make_report(Dataset(rows, plain_rows(120, "dev"), [], TASKS), 64).examples
+    assert len(make_report(Dataset(rows[:3], rows[:1], [], TASKS), 64).examples) == 3
+
+
+# Everything
+
+
+def flawed() -> Dataset:
+    """Data with something of everything."""
+    train = [row("Soup in Paris", "food", ("Paris", "LOC")), row("soup in paris", "travel"), row("Paris sang", "music", ("Paris", "PER")),
+             Row("half", {"topic": "food", "entities": None}, ((0, 4),)), row("far " * 70 + "Rome", "travel", ("Rome", "LOC"))]
+    return dataset(train, [row("Soup in Paris", "food", ("Paris", "LOC"))], [row("x", "sport")], notices=["a.csv: odd."])
+
+
+def test_data_laid_out_on_disk_give_the_same_report_as_data_in_memory(tmp_path):
+    data, shape = flawed(), row_shape(TASKS)
+    splits = {"train": data.train, "dev": data.dev, "test": data.test}
+    stored = [keep(iter(rows), shape, tmp_path / f"{split}.arrow", limit=10) for split, rows in splits.items()]
+    assert all(isinstance(rows, Stored) for rows in stored)
+    report = make_report(data, 64, bundled_subwords())
+    assert make_report(Dataset(*stored, data.tasks, data.notices), 64, bundled_subwords()) == report
+    assert len(report.findings) == 9
+
+
+def test_any_text_is_looked_at_without_harm():
+    texts = ["\ud800 alone", "\u202eright to left", "\U0001f469\u200d\U0001f469\u200d\U0001f467 family", "e\u0301 \u0130 \u00df \ufb01",
+             "\u200b\u200b", "\u4e1c\u4eac \u5927\u962a", "a\nb\tc\x07", "\U0010ffff", "\u0130" * 300]
+    rows = [Row(text, {"topic": text[:3], "entities": (Span(0, len(text), text[:2] or "x"),)}) for text in texts * 2]
+    report = make_report(Dataset(rows, rows[:9], rows[9:], TASKS), 8, bundled_subwords())
+    assert all(map(is_legible, report_lines(report)))
+    assert report.coverage[0].rows == 18 and any("9 of 18 training rows (50.0%) have" in finding.what for finding in report.findings)
+
+
+def test_the_lines_for_the_terminal_hold_the_counts_and_all_findings():
+    report = make_report(flawed(), 64, bundled_subwords())
+    text = "\n".join(report_lines(report))
+    assert text.splitlines()[:2] == ["       rows  topic  entities", "train   125    125       124"]
+    assert "train rows by what is labelled: topic + entities 124, topic only 1" in text and "1 row is cut at 64." in text
+    assert all(" ".join(finding.what.split()) in " ".join(text.split()) for finding in report.findings)
+    assert max(map(len, report_lines(report))) <= 110
+
+
+def test_progress_is_told_and_never_beyond_the_end():
+    told = []
+    make_report(dataset(), 64, bundled_subwords(), lambda what, share: told.append((what, share)))
+    assert {what for what, _ in told} == {"Looking at the rows", "Measuring the texts"} and all(0 <= share < 1 for _, share in told)
+
+
+def test_a_report_needs_neither_torch_nor_pandas():
+    code = ("import sys; from mtl.data.report import bundled_subwords; bundled_subwords()(['a']); "
+            "print([name for name in ('torch', 'transformers', 'pandas', 'gradio', 'datasets') if name in sys.modules])")
+    result = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert result.stdout.strip() == "[]", result.stderr

@@ -1,0 +1,105 @@
+"""What is measured is what is predicted: `evaluate` and `predict` read every text alike, whatever file its labels came from."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mtl.data.dataset import load
+from mtl.data.readers import read_files
+from mtl.data.rows import Row
+from mtl.data.writers import write_rows
+from mtl.inference.predictor import Predictor
+from mtl.runs.folder import Run, create_run, starter_folder
+from mtl.scoring.measure import Measured, measure_dev
+from mtl.settings.config import TaskSpec, make_config
+from mtl.training.execute import carry_out
+
+ODD = ["11:15", "8:30pm", "what's", "don't", "O'Neill's", "U.S.", "e.g.", "https://a.example/b?c=d#e", "@anna_b", "#mtl-rocks", "AT&T",
+       "C++", "$5.00", "3,500.25", "rock-'n'-roll", "👩‍🚀", "🇫🇷", "👍🏽!", "東京都", "กรุงเทพ",
+       "Zu\u0308rich's", "a/b", "(sic)", "...", "x_y", "New\u200bYork"]
+TASKS = [TaskSpec(name="mood", kind="classification"), TaskSpec(name="slots", kind="tagging")]
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "snips"
+
+
+def tokens_and_tags(index: int) -> dict:
+    """A sentence of which one odd token, two in every third row, is an entity."""
+    odd, more = ODD[index % len(ODD)], ODD[(7 * index + 3) % len(ODD)]
+    tokens = [("go", "stay")[index % 2], "to", odd, *([more] if index % 3 == 0 else []), "now", ODD[(5 * index + 1) % len(ODD)], "."]
+    return {"tokens": tokens, "slots": ["O", "O", "B-X", *(["I-X"] if index % 3 == 0 else []), "O", "O", "O"], "mood": tokens[0]}
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory) -> list[Row]:
+    file = tmp_path_factory.mktemp("odd") / "odd.jsonl"
+    file.write_text("".join(json.dumps(tokens_and_tags(index)) + "\n" for index in range(130)), encoding="utf-8")
+    return list(read_files([file]).rows)
+
+
+def train_run(root: Path, config) -> Run:
+    run = create_run(root, config)
+    assert carry_out(run, resume=False, between_steps=lambda learner: False) == "finished"
+    return run
+
+
+def by_predict(run: Run, one_by_one: bool = False) -> tuple[dict[str, float], float]:
+    """Each task's main score and the share of rows with everything right, from nothing but the texts of the validation rows."""
+    rows = load(run.config, run.folder).dev
+    predictor = Predictor.load(run.checkpoint("best"), "cpu")
+    texts = [row.text for row in rows]
+    made = [predictor.predict([text])[0] for text in texts] if one_by_one else predictor.predict(texts)
+    counts = {task: [0, 0] for task in predictor.model.tasks}
+    right = 0
+    for row, predicted in zip(rows, made, strict=True):
+        values = {task: {guess.label} if hasattr(guess, "label") else set(guess.spans) for task, guess in predicted.predictions.items()}
+        golds = {task: {gold} if isinstance(gold, str) else set(gold) for task, gold in row.values.items() if gold is not None}
+        right += all(values[task] == gold for task, gold in golds.items())
+        for task, gold in golds.items():
+            counts[task][0] += 2 * len(gold & values[task])
+            counts[task][1] += len(gold) + len(values[task])
+    return {task: hits / items for task, (hits, items) in counts.items()}, right / len(rows)
+
+
+def by_evaluate(measured: Measured) -> tuple[dict[str, float], float]:
+    return {task.name: task.scores[task.main_score] for task in measured.report.tasks}, measured.report.everything_right.value
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.json", "x.csv", "x.tsv", "x.conll", "x.parquet", "x.txt"])
+def test_evaluate_and_predict_agree_exactly_on_odd_tokens_in_every_format(tmp_path, tiny_config, rows, name):
+    write_rows(tmp_path / name, rows, TASKS)
+    config = tiny_config(source="files", train_files=(str(tmp_path / name),), dev_share=0.3, epochs=8, batch_size=8)
+    run = train_run(tmp_path / "runs", config)
+    measured = by_evaluate(measure_dev(run, device="cpu"))
+    assert min(measured[0].values()) > 0.3  # it has learned something that could be lost
+    assert by_predict(run) == measured and by_predict(run, one_by_one=True) == measured
+
+
+def test_a_token_that_prediction_cuts_otherwise_than_the_file_is_predicted_as_well_as_it_was_measured(tmp_path, tiny_config):
+    lines = [f"{word} O\nat O\n11:{minute} B-TIME\n. O\n\n" for minute in range(10, 60) for word in ("meet", "wait")]
+    (tmp_path / "x.conll").write_text("".join(lines))
+    run = train_run(tmp_path / "runs", tiny_config(source="files", train_files=(str(tmp_path / "x.conll"),), dev_share=0.2, epochs=10,
+                                                   batch_size=8))
+    scores, everything_right = by_evaluate(measure_dev(run, device="cpu"))
+    assert everything_right == 1.0
+    predictor = Predictor.load(run.checkpoint("best"), "cpu")
+    for text in ("meet at 11:15 .", "meet at 11:15."):  # as the file has it, and as somebody types it
+        [span] = predictor.predict([text])[0].predictions["tags"].spans
+        assert text[span.start:span.end] == "11:15" and span.label == "TIME"
+
+
+def test_evaluate_and_predict_agree_exactly_on_newsroom_with_the_starter(tmp_path):
+    from shutil import copytree
+
+    run = create_run(tmp_path, make_config({"source": "newsroom"}))
+    copytree(starter_folder(), run.folder / "best")
+    assert by_predict(run) == by_evaluate(measure_dev(run, device="cpu"))
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="SNIPS is not here: it is no part of the project")
+def test_evaluate_and_predict_agree_exactly_on_snips(tmp_path, tiny_config):
+    (tmp_path / "train.jsonl").write_text("".join((SHARED / "train.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)[:2000]))
+    files = {"train_files": (str(tmp_path / "train.jsonl"),), "dev_files": (str(SHARED / "dev.jsonl"),)}
+    run = train_run(tmp_path / "runs", tiny_config(source="files", epochs=3, batch_size=32, **files))
+    measured = by_evaluate(measure_dev(run, device="cpu"))
+    assert measured[0]["intent"] > 0.5
+    assert by_predict(run) == measured

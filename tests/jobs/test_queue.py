@@ -1,0 +1,382 @@
+"""The worker thread and the hand on it: queue, pause, resume, stop, owners, and predictions that leave the training as it was."""
+
+import math
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mtl.errors import MtlError
+from mtl.jobs import control
+from mtl.jobs.control import Control
+from mtl.jobs.queue import Jobs
+from mtl.model.machine import Machine
+from mtl.runs.events import StepDone
+from mtl.runs.folder import Limits, Run, create_run
+from mtl.runs.history import YIELDED, read_history
+from mtl.settings.config import RunConfig, make_config
+from mtl.training import execute, loop, trainer
+from mtl.ui.status import run_name, status_html
+
+KEY = "the owner's key"
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    """Jobs over an empty folder; whatever still runs at the end is stopped."""
+    made = Jobs(tmp_path / "runs")
+    yield made
+    made.close()
+
+
+def wait(jobs: Jobs, run: Run, *statuses: str, seconds: float = 60) -> str:
+    """The status of `run` once it is one of `statuses`."""
+    end = time.monotonic() + seconds
+    while (status := jobs.history(run.id).status) not in statuses or (status not in ("queued", "running", "paused") and jobs.has(run.id)):
+        assert time.monotonic() < end, f"still {status}: {jobs.history(run.id).message}"
+        time.sleep(0.02)
+    return status
+
+
+def wait_for_step(jobs: Jobs, run: Run, step: int) -> None:
+    end = time.monotonic() + 60
+    while jobs.history(run.id).step < step:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def weights(run: Run) -> dict[str, torch.Tensor]:
+    return load_file(run.folder / "last" / "model.safetensors")
+
+
+def test_runs_are_trained_one_after_another_in_the_order_they_came(jobs, tiny_config):
+    runs = [jobs.start(tiny_config(seed=seed, epochs=8), KEY) for seed in (1, 2, 3)]
+    assert [jobs.ahead(run.id) for run in runs] == [0, 1, 2]
+    for run in runs:
+        assert wait(jobs, run, "finished") == "finished"
+    begun = [next(at.time for at in jobs.history(run.id).told if getattr(at.event, "status", "") == "running") for run in runs]
+    ended = [jobs.history(run.id).last_time for run in runs]
+    assert begun[1] >= ended[0] and begun[2] >= ended[1]
+
+
+def test_the_same_start_pressed_twice_is_one_run(jobs, tiny_config):
+    first = jobs.start(tiny_config(epochs=50), KEY)
+    assert jobs.start(tiny_config(epochs=50), KEY) == first
+    assert jobs.start(tiny_config(epochs=50), "another key") != first
+
+
+def test_a_paused_run_takes_no_step_until_it_is_resumed(jobs, tiny_config):
+    run = jobs.start(tiny_config(epochs=400), KEY)
+    wait_for_step(jobs, run, 3)
+    jobs.pause(run.id, KEY)
+    wait(jobs, run, "paused")
+    step = jobs.history(run.id).step
+    time.sleep(0.5)
+    assert jobs.history(run.id).step == step
+    jobs.resume(run.id, KEY)
+    wait(jobs, run, "running")
+    wait_for_step(jobs, run, step + 3)
+
+
+def start_and_pause(jobs: Jobs, config: RunConfig) -> Run:
+    """A run that has taken some steps and is paused."""
+    run = jobs.start(config, KEY)
+    wait_for_step(jobs, run, 3)
+    jobs.pause(run.id, KEY)
+    wait(jobs, run, "paused")
+    return run
+
+
+def test_a_paused_run_gives_its_place_to_one_that_waits_and_ends_bit_for_bit_like_one_left_alone(jobs, tiny_config, monkeypatch):
+    monkeypatch.setattr(control, "PAUSE_YIELDS", 0.1)
+    config = tiny_config(epochs=40)
+    run = start_and_pause(jobs, config)
+    step = jobs.history(run.id).step
+    assert jobs.yields_in() is None  # nobody waits: it may stay for ever
+    calm = jobs.start(config, "somebody else")
+    assert wait(jobs, calm, "finished") == "finished"
+    paused = jobs.history(run.id)
+    assert (paused.status, paused.state, paused.step, paused.checkpoints["last"]) == (YIELDED, "paused", step, step)
+    assert f"Resume goes on from step {step}" in paused.message and not jobs.has(run.id)
+    jobs.resume(run.id, KEY)
+    assert wait(jobs, run, "finished") == "finished"
+    assert all(torch.equal(value, weights(calm)[name]) for name, value in weights(run).items())
+
+
+def test_a_paused_run_keeps_its_place_for_a_while_and_who_waits_is_told_how_long(jobs, tiny_config):
+    run = start_and_pause(jobs, tiny_config(epochs=400))
+    waiting = jobs.start(tiny_config(seed=2), "somebody else")
+    assert 0 < jobs.yields_in() <= control.PAUSE_YIELDS
+    told = status_html(jobs.history(waiting.id), jobs.ahead(waiting.id), "", 41.7)
+    assert "1 run ahead, of which the one in work is paused: it gives its place up in 42 s" in told
+    assert "gives its place up in 42 s" in status_html(jobs.history(run.id), 0, "", 41.7)
+    jobs.resume(run.id, KEY)
+    wait(jobs, run, "running")
+    assert jobs.yields_in() is None and "paused" not in status_html(jobs.history(waiting.id), 1, "", jobs.yields_in())
+
+
+def test_a_public_host_ends_long_pauses_even_if_nobody_waits(tmp_path, tiny_config):
+    jobs = Jobs(tmp_path, Limits(pause=0.001))
+    run = start_and_pause(jobs, tiny_config(epochs=400))
+    assert wait(jobs, run, YIELDED) == YIELDED
+    jobs.close()
+    later = Jobs(tmp_path)  # after a restart it is paused still, and goes on
+    assert later.history(run.id).state == "paused"
+    later.resume(run.id, KEY)
+    wait_for_step(later, run, later.history(run.id).checkpoints["last"] + 1)
+    later.close()
+
+
+def test_a_press_while_a_paused_run_gives_its_place_up_is_not_lost(tmp_path):
+    hand = Control(create_run(tmp_path, make_config({})), Limits(pause=0.0))
+    trained = SimpleNamespace(progress=SimpleNamespace(step=7, seconds=1.0), stepper=SimpleNamespace(window=SimpleNamespace(rows=0)))
+    hand.set_paused(True)
+    assert hand.between_steps(trained) and hand.has_yielded and hand.stopped
+    with pytest.raises(MtlError, match="Press Resume again in a moment"):  # or the press would be lost
+        hand.set_paused(False)
+    hand.stop()
+    assert not hand.has_yielded  # who presses Stop meanwhile gets a stopped run
+
+
+def test_the_step_of_a_long_run_is_the_true_one_between_the_steps_that_are_logged_and_a_pause_logs_it(jobs, tiny_config, monkeypatch):
+    monkeypatch.setattr(loop, "LOGGED_STEPS", 1)
+    monkeypatch.setattr(trainer, "TOLD_EVERY", math.inf)
+    run = jobs.start(tiny_config(epochs=10_000, batch_size=4, eval_every=1_000_000), KEY)
+    wait_for_step(jobs, run, 1)
+    assert "getting ready" not in status_html(jobs.history(run.id), 0, "")
+    wait_for_step(jobs, run, 5)
+    assert [step.step for step in read_history(run).steps] == [1]
+    jobs.pause(run.id, KEY)
+    wait(jobs, run, "paused")
+    at = jobs.snapshot(run.id).step
+    assert at >= 5 and jobs.history(run.id).step == at
+    assert [step.step for step in read_history(run).steps] == [1, at], "what the log tells who trains elsewhere"
+
+
+def test_a_run_paused_stopped_and_resumed_ends_bit_for_bit_like_one_left_alone(jobs, tiny_config):
+    config = tiny_config(epochs=12)
+    run, calm = jobs.start(config, KEY), jobs.start(config, "somebody else")
+    wait_for_step(jobs, run, 5)
+    jobs.pause(run.id, KEY)
+    wait(jobs, run, "paused", "finished")
+    jobs.stop(run.id, KEY)
+    assert wait(jobs, run, "stopped") == "stopped"
+    jobs.resume(run.id, KEY)
+    wait(jobs, run, "finished")
+    wait(jobs, calm, "finished")
+    assert all(torch.equal(value, weights(calm)[name]) for name, value in weights(run).items())
+
+
+def test_predicting_from_live_weights_leaves_the_training_bit_for_bit_as_it_was(jobs, tiny_config):
+    config = tiny_config(epochs=40)
+    asked, left_alone = jobs.start(config, KEY), jobs.start(config, "somebody else")
+    steps = []
+    while wait(jobs, asked, "queued", "running", "finished") != "finished":
+        try:
+            snapshot = jobs.snapshot(asked.id)
+        except MtlError:
+            continue
+        before = {name: value.clone() for name, value in snapshot.predictor.model.state_dict().items()}
+        answers = snapshot.predictor.predict(["Anna flew to Oslo with Acme Group.", "The soup was great!"])
+        assert [answer.text for answer in answers] == ["Anna flew to Oslo with Acme Group.", "The soup was great!"]
+        assert all(torch.equal(value, before[name]) for name, value in snapshot.predictor.model.state_dict().items())
+        steps.append(snapshot.step)
+    wait(jobs, left_alone, "finished")
+    assert len(set(steps)) > 3 and steps == sorted(steps)
+    assert all(torch.equal(value, weights(left_alone)[name]) for name, value in weights(asked).items())
+
+
+def test_a_snapshot_is_the_weights_of_the_step_that_it_names(jobs, tiny_config):
+    run = jobs.start(tiny_config(epochs=400), KEY)
+    wait_for_step(jobs, run, 2)
+    jobs.pause(run.id, KEY)
+    wait(jobs, run, "paused")
+    snapshot = jobs.snapshot(run.id)
+    jobs.stop(run.id, KEY)
+    wait(jobs, run, "stopped")
+    saved = weights(run)
+    assert snapshot.step == jobs.history(run.id).checkpoints["last"]
+    assert all(torch.equal(value, saved[name]) for name, value in snapshot.predictor.model.state_dict().items())
+
+
+def test_a_fresh_snapshot_is_handed_out_at_once_and_the_next_one_is_made_meanwhile(make_model, tiny, tmp_path):
+    trained = SimpleNamespace(progress=SimpleNamespace(step=1, seconds=0.0), model=make_model(), tokenizer=tiny[1],
+                              machine=Machine("cpu", "fp32", 1))
+    hand = Control(create_run(tmp_path, make_config({})), Limits())
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(hand.snapshot)
+        while not asked.done():
+            hand.between_steps(trained)
+    trained.progress.step = 2
+    assert hand.snapshot() is asked.result() and asked.result().step == 1  # no step ended meanwhile: nobody waited for one
+    hand.between_steps(trained)
+    assert hand.snapshot().step == 2
+
+
+def test_a_waiting_run_that_is_stopped_leaves_the_queue(jobs, tiny_config):
+    first, second = jobs.start(tiny_config(epochs=200), KEY), jobs.start(tiny_config(epochs=200, seed=2), KEY)
+    jobs.stop(second.id, KEY)
+    assert jobs.history(second.id).status == "stopped" and not jobs.has(second.id) and jobs.has(first.id)
+
+
+@pytest.mark.parametrize("act", ["pause", "resume", "stop", "delete"])
+def test_only_the_owner_can_change_a_run(jobs, tiny_config, act):
+    run = jobs.start(tiny_config(epochs=200), KEY)
+    for key in ("", "a guess", run.id):
+        with pytest.raises(MtlError, match="not started in this browser"):
+            getattr(jobs, act)(run.id, key)
+    assert jobs.history(run.id).status in ("queued", "running")
+
+
+@pytest.mark.parametrize("run_id", ["", "..", "../secret", "20260101-000000-" + "0" * 32])
+def test_a_run_that_is_not_there_is_said_to_be_not_there(jobs, run_id):
+    for act in (lambda: jobs.history(run_id), lambda: jobs.stop(run_id, KEY), lambda: jobs.resume(run_id, KEY)):
+        with pytest.raises(MtlError, match="no such run"):
+            act()
+
+
+def test_a_bad_run_fails_with_a_sentence_and_the_next_one_is_trained(jobs, tiny_config, tmp_path):
+    bad_file = tmp_path / "bad.csv"
+    bad_file.write_text("text,topic\nonly one label,a\nhere,a\n")
+    bad = jobs.start(tiny_config(source="files", train_files=(str(bad_file),)), KEY)
+    good = jobs.start(tiny_config(), KEY)
+    assert wait(jobs, bad, "failed") == "failed"
+    assert "bad.csv: task 'topic' has one label, 'a'" in jobs.history(bad.id).message
+    assert wait(jobs, good, "finished") == "finished"
+
+
+def test_a_learning_rate_out_of_this_world_fails_with_its_step_and_task_and_keeps_what_was_saved(jobs, tiny_config):
+    run = jobs.start(tiny_config(learning_rate=1e9, head_learning_rate=1e9, warmup=0.0, epochs=40, checkpoint_every=1), KEY)
+    wait(jobs, run, "failed")
+    message = jobs.history(run.id).message
+    assert message.startswith("Step ") and "is not a number any more" in message and "'" in message and "learning rate" in message
+    assert all(value.isfinite().all() for value in weights(run).values())
+
+
+def test_an_app_that_ends_saves_the_run_in_work_and_keeps_the_waiting_ones_to_be_resumed(jobs, tiny_config):
+    first, second = jobs.start(tiny_config(epochs=400), KEY), jobs.start(tiny_config(seed=2), KEY)
+    wait_for_step(jobs, first, 3)
+    jobs.close()
+    later = Jobs(jobs.root)
+    assert (later.history(first.id).status, later.history(second.id).status) == ("stopped", "interrupted")
+    assert later.history(first.id).checkpoints["last"] == later.history(first.id).step
+    later.resume(second.id, KEY)
+    assert wait(later, second, "finished") == "finished"
+    later.close()
+
+
+def test_a_manifest_that_says_nothing_is_damage_and_training_starts_again(jobs, tiny_config):
+    run = create_run(jobs.root, tiny_config(), KEY)
+    (run.folder / "last").mkdir()
+    (run.folder / "last" / "manifest.json").write_text("{}")
+    jobs.resume(run.id, KEY)
+    assert wait(jobs, run, "finished") == "finished"
+    assert any("damaged" in getattr(at.event, "message", "") for at in read_history(run).told)
+
+
+def test_a_run_of_the_terminal_is_watched_but_not_touched_while_its_process_has_it(jobs, tiny_config):
+    run = create_run(jobs.root, tiny_config())
+    with run.hold():
+        assert jobs.history(run.id).status == "queued"
+        with pytest.raises(MtlError, match="terminal"):
+            jobs.stop(run.id, KEY)
+        with pytest.raises(MtlError, match="queued"):
+            jobs.resume(run.id, KEY)
+    assert jobs.history(run.id).status == "interrupted"
+    jobs.resume(run.id, KEY)
+    assert wait(jobs, run, "finished") == "finished"
+
+
+def test_who_presses_on_a_run_that_ended_meanwhile_is_told_so(jobs, tiny_config):
+    run = jobs.start(tiny_config(), KEY)
+    wait(jobs, run, "finished")
+    for act in (jobs.pause, jobs.stop):
+        with pytest.raises(MtlError, match="This run is finished and not in work any more"):
+            act(run.id, KEY)
+    jobs.delete(run.id, KEY)
+    for act in (jobs.pause, jobs.stop, jobs.resume, jobs.delete):
+        with pytest.raises(MtlError, match="no such run here. It was deleted"):
+            act(run.id, KEY)
+
+
+def test_a_finished_run_can_be_deleted_and_is_gone(jobs, tiny_config):
+    run = jobs.start(tiny_config(), KEY)
+    with pytest.raises(MtlError, match="still going"):
+        jobs.delete(run.id, KEY)
+    wait(jobs, run, "finished")
+    jobs.delete(run.id, KEY)
+    assert not run.folder.exists()
+    with pytest.raises(MtlError, match="no such run"):
+        jobs.history(run.id)
+
+
+def test_a_public_host_ends_long_runs_with_a_word_and_keeps_their_checkpoint(tmp_path, tiny_config):
+    jobs = Jobs(tmp_path, Limits(minutes=0.005, runs=1))
+    run = jobs.start(tiny_config(epochs=2000), KEY)
+    with pytest.raises(MtlError, match="You have 1 run in"):
+        jobs.start(tiny_config(seed=2), KEY)
+    assert wait(jobs, run, "stopped") == "stopped"
+    history = jobs.history(run.id)
+    assert any("may train for" in getattr(at.event, "message", "") for at in history.told)
+    assert history.checkpoints["last"] == history.step > 0
+    jobs.close()
+
+
+def test_no_run_begins_on_a_disk_that_is_nearly_full(tmp_path, tiny_config):
+    jobs = Jobs(tmp_path, Limits(free_disk=1e9))
+    with pytest.raises(MtlError, match="GB of the disk is free"):
+        jobs.start(tiny_config(), KEY)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_whose_settings_were_spoilt_on_disk_fails_and_the_next_one_is_trained(jobs, tiny_config):
+    spoilt, good = jobs.start(tiny_config(epochs=30), KEY), jobs.start(tiny_config(seed=2), KEY)
+    last = jobs.start(tiny_config(seed=3), KEY)
+    (good.folder / "config.json").write_text("{")
+    jobs.stop(spoilt.id, KEY)
+    assert wait(jobs, good, "failed") == "failed" and "config.json" in jobs.history(good.id).message
+    assert wait(jobs, last, "finished") == "finished"
+    assert "cannot be read" in run_name(good) and "hypothetical data" in run_name(last)  # and the page's menu still opens
+
+
+def test_a_rehearsal_takes_the_first_step_of_a_run_of_which_nothing_stays(monkeypatch, tiny_config, tmp_path):
+    seen = []
+    monkeypatch.setattr(execute, "make_config", lambda values: tiny_config())
+    monkeypatch.setattr(execute, "train", lambda *given: (seen.append(event) or event for event in loop.train(*given)))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    execute.rehearse(lambda: False)
+    assert isinstance(seen[-1], StepDone) and not any(tmp_path.iterdir())
+    seen.clear()
+    execute.rehearse(lambda: True)
+    assert len(seen) == 1 and not any(tmp_path.iterdir())
+
+
+def test_a_run_that_is_asked_for_during_the_rehearsal_ends_it(jobs, monkeypatch, tiny_config):
+    begun, ended = threading.Event(), threading.Event()
+
+    def rehearse(is_called):
+        begun.set()
+        while not is_called():
+            time.sleep(0.01)
+        ended.set()
+
+    monkeypatch.setattr(execute, "rehearse", rehearse)
+    jobs.prepare()
+    assert begun.wait(30) and not ended.is_set()
+    assert wait(jobs, jobs.start(tiny_config(), KEY), "finished") == "finished" and ended.is_set()
+
+
+def test_who_asks_a_model_while_the_worker_still_loads_its_libraries_waits_for_them(tmp_path):
+    code = ("import sys\nfrom pathlib import Path\nfrom mtl.jobs import Jobs\njobs = Jobs(Path(sys.argv[1]))\njobs.prepare()\n"
+            "assert not jobs._loaded.is_set()\njobs.loaded()\nfrom mtl.prediction import Predictor\n"
+            "assert 'mtl.training.execute' in sys.modules\njobs.close()")
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,352 @@
+"""What of the encoder learns: nothing but the heads, all but the lowest layers, all but the embeddings (adapters are in test_lora.py);
+mtl/model/frozen_features.py, which lets a frozen encoder read each text once."""
+
+import copy
+from collections import namedtuple
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.test_lora import rewrite
+from torch import nn
+from transformers import AlbertConfig, AutoModel, XLMConfig
+
+from mtl.data.dataset import load
+from mtl.errors import MtlError
+from mtl.inference.predictor import Predictor
+from mtl.model.encoder import load_encoder
+from mtl.model.frozen_features import States, keep_states
+from mtl.model.loading import load_weights, put_weights
+from mtl.model.machine import Machine
+from mtl.model.multitask import MultiTaskModel, at_rest, count_parameters, freeze_lowest, learned_weights, parameter_groups
+from mtl.runs.checkpoint import save_checkpoint
+from mtl.runs.events import Evaluated, RunStarted, StatusChanged, StepDone, describe
+from mtl.settings.config import make_config
+from mtl.tasks.base import Encoding
+from mtl.training.trainer import Learner
+from tests.model.test_multitask import FAMILIES, make_batch, make_labels
+
+TEXT = "Anna flew from Oslo to Rome and was happy."
+CPU = Machine("cpu", "fp32", 1)
+LENGTHS = np.array([4, 9, 2, 7, 9, 3], np.int32)
+
+
+def build(make_model, family: str = "distilbert", **changes) -> MultiTaskModel:
+    torch.manual_seed(0)
+    return make_model(AutoModel.from_config(FAMILIES[family]), base="some/encoder", **changes)
+
+
+def examples_of(lengths) -> list:
+    numbers = torch.Generator().manual_seed(0)
+    return [(Encoding(torch.randint(5, 90, (int(length),), generator=numbers).tolist(), [], []), {}) for length in lengths]
+
+
+def batch_of(model, examples, indices) -> tuple[torch.Tensor, torch.Tensor]:
+    rows = [torch.tensor(examples[index][0].ids) for index in indices]
+    mask = nn.utils.rnn.pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
+    return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=model.config.encoder.pad_token_id or 0), mask
+
+
+def one_step(model, ids, mask) -> None:
+    optimizer = torch.optim.AdamW(parameter_groups(model, 1e-2, 1e-2, 0.1))
+    sum(model.train()(ids, mask, labels=make_labels(ids, mask)).losses.values()).backward()
+    optimizer.step()
+
+
+# Freezing
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("layers", [0, 1, 2])
+def test_the_lowest_layers_and_the_embeddings_keep_their_weights_and_make_no_noise(family, layers, make_model):
+    model = build(make_model, family, encoder_dropout=0.5)
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    freeze_lowest(model, layers, embeddings=True)
+    ids, mask = batch_of(model, examples_of([9, 5, 3]), [0, 1, 2])
+    one_step(model, ids, mask)
+    frozen = ("encoder.embeddings.", *(f"encoder.{place}.{index}." for index in range(layers) for place in
+                                       ("transformer.layer", "encoder.layer", "layers")))
+    moved = {name for name, weight in model.named_parameters() if not torch.equal(weight, before[name])}
+    assert moved == {name for name, _ in model.named_parameters() if not name.startswith(frozen)}
+    noisy = [name for name, part in model.named_modules() if isinstance(part, nn.Dropout) and part.training and part.p]
+    assert noisy and not any(name.startswith(frozen) for name in noisy)
+    assert count_parameters(model, only_trainable=True) == sum(before[name].numel() for name in moved)
+
+
+def test_frozen_layers_take_the_embeddings_with_them_and_0_freezes_nothing(make_model):
+    model = build(make_model)
+    freeze_lowest(model, 0, embeddings=False)
+    assert all(weight.requires_grad for weight in model.parameters())
+    freeze_lowest(model, 1, embeddings=False)
+    assert not any(weight.requires_grad for weight in model.encoder.embeddings.parameters())
+
+
+def test_an_encoder_that_keeps_its_layers_in_several_lists_has_each_of_them_frozen(make_model):
+    torch.manual_seed(0)
+    model = make_model(AutoModel.from_config(XLMConfig(vocab_size=90, emb_dim=32, n_layers=2, n_heads=2)))
+    freeze_lowest(model, 1, embeddings=False)
+    encoder = model.encoder
+    learning = {name for name, weight in encoder.named_parameters() if weight.requires_grad}
+    assert learning == {name for name, _ in encoder.named_parameters() if ".1." in name}
+
+
+def test_more_layers_than_there_are_is_refused_with_their_number(make_model):
+    with pytest.raises(MtlError, match="Frozen layers: found 3, but the encoder 'some/encoder' has 2 layers. Use 0 to 2"):
+        freeze_lowest(build(make_model), 3, embeddings=False)
+
+
+def test_an_encoder_whose_layers_share_their_weights_is_refused(make_model):
+    config = AlbertConfig(vocab_size=90, hidden_size=32, embedding_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=4)
+    model = make_model(AutoModel.from_config(config), base="albert")
+    with pytest.raises(MtlError, match="The layers of the encoder 'albert' cannot be told apart. Set Frozen layers to 0"):
+        freeze_lowest(model, 1, embeddings=False)
+    freeze_lowest(model, 0, embeddings=True)
+
+
+def test_a_checkpoint_of_a_partly_frozen_model_holds_every_weight(make_model, tmp_path):
+    model = build(make_model)
+    freeze_lowest(model, 1, embeddings=True)
+    assert set(learned_weights(model)) == set(model.state_dict())
+    save_checkpoint(tmp_path, "best", lambda folder: model.save_pretrained(folder, state_dict=learned_weights(model)), {"step": 1})
+    ids, mask = make_batch()
+    again = load_weights(tmp_path / "best", "cpu")
+    assert all(torch.equal(logits, again(ids, mask).logits[task]) for task, logits in model.eval()(ids, mask).logits.items())
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"fine_tuning": "lora", "frozen_layers": 2}, "Frozen layers: found 2, but Fine-tuning 'lora' freezes every layer anyway"),
+    ({"fine_tuning": "heads", "frozen_layers": 1}, "Frozen layers: found 1, but Fine-tuning 'heads' freezes every layer anyway"),
+    ({"fine_tuning": "heads", "pooling": "pooler"}, "Pooling: found 'pooler'.*use 'mean' or 'cls'"),
+    ({"fine_tuning": "heads", "encoder": "tiny"}, "Fine-tuning: found 'heads', but the encoder 'tiny' has learned nothing that heads")])
+def test_settings_that_do_not_go_together_are_refused(changes, message):
+    with pytest.raises(MtlError, match=message):
+        make_config(changes)
+
+
+def test_frozen_embeddings_go_without_saying_where_the_encoder_is_frozen(make_model):
+    assert make_config({"fine_tuning": "heads", "freeze_embeddings": True}).freeze_embeddings
+    model = build(make_model, lora_rank=2)
+    learning = [weight.requires_grad for weight in model.parameters()]
+    freeze_lowest(model, 0, embeddings=True)
+    assert [weight.requires_grad for weight in model.parameters()] == learning
+
+
+# What a frozen encoder says
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("changes", [{}, {"pooling": "cls", "normalize": True}], ids=["mean", "cls-normalised"])
+def test_what_was_kept_gives_the_logits_and_gradients_that_the_encoder_gives(family, changes, make_model, tmp_path):
+    model = build(make_model, family, only_heads=True, dropout=0.0, **changes).train()
+    examples, indices = examples_of(LENGTHS), [5, 0, 4]
+    states = keep_states(model, examples, LENGTHS, CPU, tmp_path / "states")
+    ids, mask = batch_of(model, examples, indices)
+    model.train()
+    found = []
+    for known in (None, states.batch(indices)):
+        model.zero_grad()
+        out = model(ids, mask, labels=make_labels(ids, mask), states=known)
+        sum(out.losses.values()).backward()
+        real = [logits[mask == 1] if logits.ndim == 3 else logits for logits in out.logits.values()]
+        found.append(real + [weight.grad for weight in model.heads.parameters()])
+    assert all(torch.allclose(one, other, rtol=0, atol=1e-5) for one, other in zip(*found, strict=True))
+    assert all(weight.grad is None for weight in model.encoder.parameters())
+
+
+def test_the_frozen_encoder_makes_no_noise_while_the_heads_train(make_model):
+    model = build(make_model, only_heads=True, encoder_dropout=0.5).train()
+    assert model.training and model.dropout.training and not any(part.training for part in model.encoder.modules())
+    assert set(learned_weights(model)) == {f"heads.{index}.{part}" for index in range(3) for part in ("weight", "bias")}
+
+
+def test_states_in_a_file_are_those_in_memory(make_model, tmp_path, monkeypatch):
+    model, examples = build(make_model, only_heads=True), examples_of(LENGTHS)
+    heard = []
+    in_memory = keep_states(model, examples, LENGTHS, CPU, tmp_path / "a/states", lambda *what: heard.append(what))
+    assert not (tmp_path / "a").exists() and heard == [("Encoding", 0.0)]
+    monkeypatch.setattr("mtl.model.frozen_features.KEPT_IN_MEMORY", 100)
+    monkeypatch.setattr("mtl.model.frozen_features.BATCH", 2)
+    in_file = keep_states(model, examples, LENGTHS, CPU, tmp_path / "b/states", lambda *what: heard.append(what))
+    assert (tmp_path / "b/states").stat().st_size == 4 * LENGTHS.sum() * 32 and isinstance(in_file.vectors, np.memmap)
+    assert heard[1:] == [("Encoding", 0.0), ("Encoding", 1 / 3), ("Encoding", 2 / 3)]
+    for indices in ([0], [2, 1], [3, 4, 5], np.array([1, 1])):
+        one, other = in_memory.batch(indices), in_file.batch(indices)
+        assert one.shape == (len(indices), LENGTHS[indices].max(), 32) and torch.allclose(one, other, rtol=0, atol=1e-5)
+
+
+def test_states_are_padded_with_zeros():
+    states = States(np.arange(12, dtype=np.float32).reshape(6, 2), np.array([4, 0]), np.array([2, 4], np.int32))
+    assert states.batch([0, 1]).tolist() == [[[8, 9], [10, 11], [0, 0], [0, 0]], [[0, 1], [2, 3], [4, 5], [6, 7]]]
+
+
+def test_a_disk_without_room_for_the_states_is_told_before_the_encoder_is_asked(make_model, tmp_path, monkeypatch):
+    model = build(make_model, only_heads=True)
+    model.encoder.forward = None
+    monkeypatch.setattr("mtl.model.frozen_features.KEPT_IN_MEMORY", 100)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: namedtuple("Usage", "free")(3000))
+    with pytest.raises(MtlError, match="about 6 rows takes 0.0 GB, but the disk has 0.0 GB free. Free some space.*or set Fine-tuning"):
+        keep_states(model, examples_of(LENGTHS), LENGTHS, CPU, tmp_path / "states")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_a_disk_that_becomes_full_is_told(make_model, monkeypatch):
+    monkeypatch.setattr("mtl.model.frozen_features.KEPT_IN_MEMORY", 100)
+    with pytest.raises(MtlError, match="The disk is full: what the encoder says about the rows could not be kept. Free some space"):
+        keep_states(build(make_model, only_heads=True), examples_of(LENGTHS), LENGTHS, CPU, Path("/dev/full"))
+
+
+# A run
+
+
+@pytest.fixture(scope="module")
+def heads_config(tiny_config):
+    """A function that makes settings for a run of a few seconds: heads on the frozen bundled encoder."""
+    def make(**changes):
+        return tiny_config(**{"encoder": "bundled", "fine_tuning": "heads", "hypothetical_rows": 40, "batch_size": 8, "epochs": 3,
+                              "head_learning_rate": 2e-2, "dropout": 0.0} | changes)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def heads_run(heads_config, finish, tmp_path_factory):
+    """A finished run's folder, its events, its learner as it was before the last step, and what its progress told."""
+    learners, heard = [], []
+
+    def look(learner):
+        learners[:] = [learner]
+        if learner.progress.step == 4:  # the page asks the live model
+            snapshot = Predictor(at_rest(copy.deepcopy(learner.model)), learner.tokenizer, learner.machine)
+            assert snapshot.predict([TEXT])[0].predictions.keys() == {"class", "sentiment", "entities"}
+            learner.model.encoder.register_forward_hook(lambda *_: heard.append("asked again"))
+        return False
+
+    folder = tmp_path_factory.mktemp("heads")
+    events = finish(heads_config(), folder, between_steps=look, progress=lambda what, share: heard.append(what))
+    return folder, events, learners[0], heard
+
+
+def saved(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "last/model.safetensors")
+
+
+def test_heads_learn_while_the_encoder_stays_as_it_was_and_is_asked_only_once(heads_run):
+    _, events, learner, heard = heads_run
+    steps = [event for event in events if isinstance(event, StepDone)]
+    assert sum(steps[-1].losses.values()) < 0.7 * sum(steps[0].losses.values())
+    assert steps[0].learning_rate >= 1e-2 # that of the heads; nothing has the other one
+    base = load_encoder("bundled")[0].state_dict()
+    assert all(torch.equal(weight, base[name]) for name, weight in learner.model.encoder.state_dict().items())
+    assert set(heard) == {"Encoding"} and len(heard) == 2  # train and dev, both short
+    assert learner.train_split.states and learner.dev_split.states
+
+
+def test_the_log_tells_that_only_the_heads_are_trained(heads_run):
+    _, events, learner, _ = heads_run
+    started = next(event for event in events if isinstance(event, RunStarted))
+    in_optimizer = sum(weight.numel() for group in learner.stepper.optimizer.param_groups for weight in group["params"])
+    assert started.trainable == in_optimizer == count_parameters(learner.model.heads) < started.parameters / 1000
+    assert f"22.6M parameters, of which {started.trainable:,} are trained" in describe(started)
+
+
+def test_a_checkpoint_has_nothing_but_the_heads(heads_run):
+    folder, _, learner, _ = heads_run
+    assert (folder / "best/model.safetensors").stat().st_size < 100_000
+    assert set(saved(folder)) == set(learned_weights(learner.model)) and all(name.startswith("heads.") for name in saved(folder))
+
+
+def test_a_model_put_together_from_heads_and_encoder_answers_as_the_one_in_memory(heads_run):
+    folder, _, learner, _ = heads_run
+    model = copy.deepcopy(learner.model)
+    put_weights(model, folder / "last")
+    alive = Predictor(at_rest(model), learner.tokenizer, learner.machine).predict([TEXT])
+    loaded = Predictor.load(folder / "last", "cpu")
+    assert loaded.predict([TEXT]) == alive
+    assert not loaded.model.config.needs_base and len(learned_weights(loaded.model)) > 50  # whole: it could be saved by itself
+
+
+def test_dev_is_scored_as_the_loaded_model_scores_it_without_kept_states(heads_run):
+    folder, events, learner, _ = heads_run
+    last = [event for event in events if isinstance(event, Evaluated)][-1]
+    without = replace(learner.dev_split, states=None)
+    again = learner.evaluate(without, "dev", load_weights(folder / "last", "cpu"))
+    assert again.scores == last.scores and again.losses == pytest.approx(last.losses, abs=1e-5)
+
+
+def test_a_run_of_heads_that_was_stopped_and_resumed_ends_bit_for_bit_like_one_that_was_not(heads_config, heads_run, finish, tmp_path):
+    config = heads_config()
+    finish(config, tmp_path, between_steps=lambda learner: learner.progress.step == 7)
+    finish(config, tmp_path, resume=True)
+    assert all(torch.equal(weight, saved(tmp_path)[name]) for name, weight in saved(heads_run[0]).items())
+
+
+def test_states_in_a_file_and_accumulated_batches_train_the_same_heads(heads_config, heads_run, finish, tmp_path, monkeypatch):
+    monkeypatch.setattr("mtl.model.frozen_features.KEPT_IN_MEMORY", 1000)
+    finish(heads_config(batch_size=4, accumulation=2), tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("*/0/*-states")) == ["dev-states", "train-states"]
+    assert all(torch.allclose(weight, saved(tmp_path)[name], rtol=0, atol=1e-4) for name, weight in saved(heads_run[0]).items())
+
+
+def test_several_processes_pass_the_kept_states_to_their_models(heads_config, heads_run, tmp_path):
+    torch.distributed.init_process_group("gloo", init_method=(tmp_path / "meet").as_uri(), rank=0, world_size=1)
+    try:
+        learner = Learner(heads_config(), tmp_path, heads_run[2].dataset, CPU, SimpleNamespace(process_index=0, num_processes=1), tmp_path)
+        learner.optimize(learner.plan(0)[0])
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def test_a_head_that_is_missing_is_told(heads_run):
+    changed = rewrite(heads_run[0] / "best", lambda weights: weights.pop("heads.1.weight"))
+    with pytest.raises(MtlError, match="'changed' does not fit its own settings: it lacks heads.1.weight"):
+        load_weights(changed, "cpu")
+
+
+def test_heads_are_not_put_on_another_encoder(make_model, tmp_path):
+    model = build(make_model, only_heads=True)
+    model.save_pretrained(tmp_path, state_dict=learned_weights(model))
+    put_weights(build(make_model, only_heads=True), tmp_path)
+    torch.manual_seed(1)
+    other = make_model(AutoModel.from_config(FAMILIES["distilbert"]), only_heads=True, base="some/encoder")
+    with pytest.raises(MtlError, match="The encoder 'some/encoder' is not the one that checkpoint .* was trained with"):
+        put_weights(other, tmp_path)
+
+
+def test_transformers_alone_does_not_make_up_the_encoder_of_the_heads(heads_run):
+    with pytest.raises(MtlError, match="This checkpoint has heads, but not the encoder that they belong to"):
+        MultiTaskModel.from_pretrained(heads_run[0] / "best")
+
+
+@pytest.mark.parametrize(("settings", "are_frozen"), [({"encoder": "bundled"}, True), ({"encoder": "tiny"}, False),
+                                                      ({"encoder": "bundled", "freeze_embeddings": False}, False)],
+                         ids=["as they came", "none came", "asked for"])
+def test_word_embeddings_stay_as_they_came_unless_there_are_none_or_they_are_to_learn(settings, are_frozen, tmp_path):
+    config = make_config({"source": "hypothetical", "hypothetical_rows": 20, "device": "cpu", "threads": 1} | settings)
+    learner = Learner(config, tmp_path, load(config, tmp_path), Machine("cpu", "fp32", 1), None, tmp_path)
+    assert learner.model.encoder.get_input_embeddings().weight.requires_grad is not are_frozen
+
+
+def test_a_run_with_frozen_parts_keeps_them_and_can_be_resumed(tiny_config, finish, tmp_path):
+    config = tiny_config(frozen_layers=1)
+    whole = finish(config, tmp_path / "whole")
+    started = next(event for event in whole if isinstance(event, RunStarted))
+    finish(config, tmp_path / "broken", between_steps=lambda learner: learner.progress.step == 5)
+    finish(config, tmp_path / "broken", resume=True)
+    one, other = saved(tmp_path / "whole"), saved(tmp_path / "broken")
+    assert one.keys() == other.keys() and all(torch.equal(weight, other[name]) for name, weight in one.items())
+    frozen = [weight.numel() for name, weight in one.items() if name.startswith(("encoder.embeddings.", "encoder.encoder.layer.0."))]
+    assert started.parameters - started.trainable == sum(frozen) > 0
+
+
+def test_a_run_with_every_layer_frozen_and_a_balancing_of_gradients_trains_what_is_left(tiny_config, finish, tmp_path):
+    events = finish(tiny_config(frozen_layers=2, balancing="pcgrad", epochs=1), tmp_path)
+    assert isinstance(events[-1], StatusChanged) and events[-1].status == "finished"
+
+
+def test_a_run_with_more_frozen_layers_than_there_are_ends_before_it_begins(tiny_config, finish, tmp_path):
+    with pytest.raises(MtlError, match="Frozen layers: found 3, but the encoder 'tiny' has 2 layers"):
+        finish(tiny_config(frozen_layers=3), tmp_path)

@@ -1,0 +1,230 @@
+"""mtl/publishing/starter.py and who offers its model: made, measured, described, and there for everyone. The starters here are made in a
+second, on hypothetical data."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from safetensors.torch import load_file
+
+from mtl.cli.main import main
+from mtl.errors import MtlError
+from mtl.inference.predictor import Predictor
+from mtl.jobs.queue import Jobs
+from mtl.publishing.starter import STARTER, make_starter
+from mtl.runs.checkpoint import read_facts
+from mtl.runs.events import Evaluated
+from mtl.runs.folder import create_run, list_runs, open_run, starter_folder
+from mtl.ui.predict_tab import EXAMPLES, PredictTab, find_predictor, model_choices
+from tests.test_house import ROOT
+
+TEXT = "Anna flew from Oslo to Rome and was happy."
+OFFER = ("Starter model (newsroom)", "starter")
+
+
+@pytest.fixture(scope="session")
+def starter_config(tiny_config, write_rows, easy_rows, tmp_path_factory):
+    """Settings of a run with test rows that lasts a second."""
+    files = {role: write_rows(tmp_path_factory.mktemp("rows") / f"{role}.jsonl", easy_rows(48)) for role in ("train", "test")}
+    return tiny_config(source="files", train_files=(files["train"],), test_files=(files["test"],), epochs=4)
+
+
+@pytest.fixture(scope="session")
+def made(starter_config, tmp_path_factory):
+    """A starter model's folder and the events of its training."""
+    events: list = []
+    folder = tmp_path_factory.mktemp("checkpoints") / "starter"
+    make_starter(starter_config, folder, show=events.append)
+    return folder, events
+
+
+@pytest.fixture
+def shipped(made, monkeypatch):
+    """The starter model in the place where it is looked for."""
+    monkeypatch.setattr("mtl.runs.folder.starter_folder", lambda: made[0])
+    monkeypatch.setattr("mtl.ui.app.predict_tab.starter_folder", lambda: made[0])
+    return made[0]
+
+
+@pytest.fixture
+def missing(tmp_path, monkeypatch):
+    """No starter model in the place where it is looked for."""
+    for module in ("mtl.runs.folder", "mtl.ui.app.predict_tab"):
+        monkeypatch.setattr(f"{module}.starter_folder", lambda: tmp_path / "starter")
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    made = Jobs(tmp_path / "runs")
+    yield made
+    made.close()
+
+
+# Made
+
+
+def test_a_starter_is_a_whole_checkpoint_without_optimizer_and_run(made):
+    folder, _ = made
+    assert {file.name for file in folder.iterdir()} == {"README.md", "manifest.json", "config.json", "model.safetensors", "tokenizer.json",
+                                                        "tokenizer_config.json"}
+    assert read_facts(folder)["step"] > 0
+    assert [file.name for file in folder.parent.iterdir()] == ["starter"]  # nothing else is left
+    assert Predictor.load(folder, "cpu").predict([TEXT])[0].predictions.keys() == {"answer", "place"}
+
+
+def test_the_card_has_the_hub_s_form_and_tells_the_scores_of_this_very_training(made):
+    folder, events = made
+    _, front, text = (folder / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+    facts = yaml.safe_load(front)
+    assert (facts["license"], facts["language"], facts["base_model"]) == ("apache-2.0", "en", "tiny") and "lora" in facts["tags"]
+    looks = [event for event in events if isinstance(event, Evaluated)]
+    dev, test = next(look for look in looks if look.step == read_facts(folder)["step"] and look.split == "dev"), looks[-1]
+    assert test.split == "test"
+    told = dict(re.findall(r"^\| (\S+ \| [\w ]+) \| (.*) \|$", text.split("## Scores")[1].split("## Data")[0], re.M))
+    for task, scores in dev.scores.items():
+        for measure, value in scores.items():
+            assert told[f"{task} | {measure.replace('_', ' ')}"] == f"{value:.1%} | {test.scores[task][measure]:.1%}"
+    assert told["all | everything right"] == f"{dev.everything_right:.1%} | {test.everything_right:.1%}"
+    assert "| place | tagging | LOC |" in text and "`epochs = 4`" in text and "--seed 1 --epochs 4" in text
+
+
+def test_a_card_that_was_edited_or_lost_is_no_damage(made, tmp_path):
+    copied = tmp_path / "starter"
+    shutil.copytree(made[0], copied)
+    (copied / "README.md").write_text("Mine.")
+    assert read_facts(copied) == read_facts(made[0])
+    (copied / "README.md").unlink()
+    assert read_facts(copied)
+
+
+def test_the_same_seed_makes_the_same_starter_and_a_new_one_takes_the_place_of_the_old(made, starter_config, tmp_path):
+    folder = tmp_path / "starter"
+    make_starter(starter_config.model_copy(update={"epochs": 1}), folder)
+    first = (folder / "model.safetensors").read_bytes()
+    make_starter(starter_config, folder)
+    assert first != (folder / "model.safetensors").read_bytes() == (made[0] / "model.safetensors").read_bytes()
+
+
+def test_a_training_that_does_not_end_leaves_the_old_starter_as_it_was(made, starter_config):
+    before = {file.name: file.read_bytes() for file in made[0].iterdir()}
+    with pytest.raises(MtlError, match="The starter model was not made. Its training was stopped."):
+        make_starter(starter_config, made[0], between_steps=lambda learner: learner.progress.step == 3)
+    with pytest.raises(MtlError, match=r"The starter model was not made. Step \d: .* is not a number any more"):
+        make_starter(starter_config.model_copy(update={"learning_rate": 1e30, "warmup": 0.0}), made[0])
+    assert {file.name: file.read_bytes() for file in made[0].iterdir()} == before
+
+
+def test_a_starter_of_adapters_is_small_and_answers(tiny_config, tmp_path):
+    config = tiny_config(source="hypothetical", encoder="bundled", fine_tuning="lora", max_steps=2, hypothetical_rows=20, batch_size=4)
+    make_starter(config, tmp_path / "starter")
+    assert all("lora" in name or name.startswith("heads.") for name in load_file(tmp_path / "starter/model.safetensors"))
+    assert sum(file.stat().st_size for file in (tmp_path / "starter").iterdir()) < 5e6
+    card = (tmp_path / "starter/README.md").read_text()
+    assert "base_model: sentence-transformers/all-MiniLM-L6-v2" in card and "of which 0.67M are trained" in card
+    assert Predictor.load(tmp_path / "starter", "cpu").predict([TEXT])[0].predictions.keys() == {"class", "sentiment", "entities"}
+
+
+def test_what_is_shipped_is_tracked_and_runs_are_not():
+    def is_ignored(path):
+        return subprocess.run(["git", "check-ignore", "-q", path], cwd=ROOT).returncode == 0
+
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout: what is tracked cannot be told")
+    assert starter_folder() == ROOT / "checkpoints" / "starter"
+    assert not is_ignored("checkpoints/starter/model.safetensors") and is_ignored("checkpoints/20260101-000000-0/best/model.safetensors")
+
+
+# Offered
+
+
+def test_the_starter_is_offered_last_to_everybody_and_alone_where_there_is_no_run_yet(jobs, shipped, finish, tiny_config):
+    assert model_choices(jobs, "a visitor", "") == [OFFER]
+    run = create_run(jobs.root, tiny_config(source="hypothetical", epochs=1), "the owner")
+    for event in finish(run.config, run.folder):
+        run.log.append(event)
+    assert [value for _, value in model_choices(jobs, "the owner", run.id)] == [f"{run.id}/best", f"{run.id}/last", "starter"]
+    assert model_choices(jobs, "a visitor", "") == [OFFER]
+
+
+@pytest.mark.parametrize("choice", ["starter", "", None])
+def test_the_starter_answers_when_it_or_nothing_was_chosen(jobs, shipped, choice):
+    predictor, source = find_predictor(jobs, choice, "cpu")
+    assert source == "starter model" and predictor.predict([EXAMPLES[-1]])[0].predictions.keys() == {"answer", "place"}
+
+
+def test_the_starter_is_chosen_as_soon_as_the_tab_opens_until_a_run_is_shown_that_has_a_model(jobs, shipped, finish, tiny_config):
+    tab = SimpleNamespace(jobs=jobs)
+    assert PredictTab.list_models(tab, {"key": "a visitor"}, "", None)["value"] == "starter"
+    run = create_run(jobs.root, tiny_config(source="hypothetical", epochs=1), "a visitor")
+    assert PredictTab.list_models(tab, {"key": "a visitor"}, run.id, "starter")["value"] == "starter"
+    for event in finish(run.config, run.folder):
+        run.log.append(event)
+    assert PredictTab.list_models(tab, {"key": "a visitor"}, run.id, "starter")["value"] == f"{run.id}/best"
+
+
+def test_a_starter_that_is_missing_is_not_offered_and_told(jobs, missing):
+    assert model_choices(jobs, "a visitor", "") == []
+    for choice in ("starter", ""):
+        with pytest.raises(MtlError, match="^The starter model is not here: python -m mtl starter makes it."):
+            find_predictor(jobs, choice, "cpu")
+
+
+@pytest.mark.parametrize(("file", "message"), [("model.safetensors", "model.safetensors is not what was saved"),
+                                               ("manifest.json", "its manifest.json cannot be read")])
+def test_a_starter_that_is_damaged_is_told_on_the_page_and_in_the_terminal(jobs, made, tmp_path, monkeypatch, file, message):
+    damaged = tmp_path / "starter"
+    shutil.copytree(made[0], damaged)
+    (damaged / file).write_bytes(b"not what it was")
+    monkeypatch.setattr("mtl.runs.folder.starter_folder", lambda: damaged)
+    with pytest.raises(MtlError, match=f"Checkpoint 'starter' is damaged: {message}"):
+        find_predictor(jobs, "starter", "cpu")
+    with pytest.raises(SystemExit, match=f"mtl: Checkpoint 'starter' is damaged: {message}"):
+        main(["predict", "starter", TEXT])
+    (damaged / "manifest.json").unlink()
+    with pytest.raises(MtlError, match="Checkpoint 'starter' is damaged: manifest.json is missing"):
+        find_predictor(jobs, "starter", "cpu")
+
+
+def test_the_starter_is_no_run(shipped):
+    assert list_runs(shipped.parent) == []
+    with pytest.raises(MtlError, match="no such run"):
+        open_run(shipped.parent, "starter")
+
+
+def test_the_terminal_asks_the_starter_wherever_the_runs_are(shipped, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("MTL_RUNS", str(tmp_path))
+    with pytest.raises(SystemExit) as ended:
+        main(["predict", "starter", "yes please go now Rome", "--device", "cpu"])
+    assert ended.value.code == 0 and '"answer": {"label": ' in capsys.readouterr().out
+
+
+def test_the_terminal_says_that_there_is_no_starter(missing):
+    with pytest.raises(SystemExit, match="mtl: The starter model is not here: python -m mtl starter makes it."):
+        main(["predict", "starter", TEXT])
+
+
+@pytest.fixture
+def signals():
+    """The terminal's door takes over Ctrl-C; afterwards it is pytest's again."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_the_terminal_makes_a_starter_with_the_seed_and_epochs_given(signals, starter_config, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("mtl.cli.main.STARTER", starter_config.model_dump())
+    with pytest.raises(SystemExit) as ended:
+        main(["starter", "--seed", "7", "--epochs", "1", "--folder", str(tmp_path / "starter")])
+    assert ended.value.code == 0 and f"The starter model is in {tmp_path}{os.sep}starter" in capsys.readouterr().out
+    settings = read_facts(tmp_path / "starter")["config"]
+    assert (settings["seed"], settings["epochs"], settings["encoder"]) == (7, 1, "tiny")
+
+
+def test_the_settings_of_the_starter_are_adapters_on_the_bundled_corpus():
+    assert (STARTER["source"], STARTER["fine_tuning"]) == ("newsroom", "lora")

@@ -1,0 +1,131 @@
+"""mtl/runs/events.py: the log that everything reads."""
+
+import json
+import math
+
+import pytest
+
+from mtl.runs.events import (
+    CheckpointSaved,
+    Evaluated,
+    EventLog,
+    LogReader,
+    Notice,
+    RunStarted,
+    StatusChanged,
+    StepDone,
+    describe,
+    read_events,
+)
+
+STARTED = RunStarted(0, 8, 4, {"intent": {"kind": "classification", "labels": ["a", "b"], "main_score": "accuracy"}}, 40, 10, 1000, "cpu",
+                     "fp32", 1, 1, 77)
+STEP = StepDone(3, 0.75, {"intent": 1.5}, 1e-4, 2.0, 100.0, 1.0)
+SEEN = Evaluated(4, 1.0, "dev", {"intent": 0.5}, {"intent": {"accuracy": 0.75, "macro_f1": 0.5}}, 0.25, 0.75, True, 0.1)
+EVENTS = [StatusChanged("running", "größer 😀\nmit Zeile"), STARTED, STEP, SEEN,
+          CheckpointSaved(4, "last", 0.1), Notice("Look.", "warning")]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "events.jsonl"
+
+
+def test_every_kind_of_event_is_read_as_it_was_written(path):
+    for event in EVENTS:
+        EventLog(path).append(event)
+    assert [logged.event for logged in read_events(path)] == EVENTS
+    times = [logged.time for logged in read_events(path)]
+    assert times == sorted(times) and times[0] > 1.7e9
+    assert len(path.read_bytes().splitlines()) == len(EVENTS)
+
+
+def test_a_log_that_is_not_there_has_no_events(path):
+    assert read_events(path) == []
+
+
+@pytest.mark.parametrize("left", [1, 20, -2, -1])
+def test_a_line_that_a_crash_cut_is_closed_and_passed_over(path, left):
+    log = EventLog(path)
+    log.append(EVENTS[0])
+    log.append(STEP)
+    whole = path.read_bytes()
+    first = whole.index(b"\n") + 1
+    path.write_bytes(whole[:first + left] if left > 0 else whole[:left])
+    log.append(SEEN)
+    kept = [EVENTS[0], *([STEP] if left == -1 else []), SEEN]  # only the end of the line was missing
+    assert [logged.event for logged in read_events(path)] == kept
+    assert path.read_bytes().count(b"\n") == 3
+
+
+def test_a_line_that_is_cut_within_a_letter_of_several_bytes_is_passed_over(path):
+    log = EventLog(path)
+    log.append(StatusChanged("running", "ü"))
+    data = path.read_bytes()
+    path.write_bytes(data[:data.index("ü".encode()) + 1])
+    log.append(STEP)
+    assert [logged.event for logged in read_events(path)] == [STEP]
+
+
+@pytest.mark.parametrize("line", ["", "{}", "[]", "3", "null", '{"event": "Unknown", "time": 1}', '{"event": "Notice"}', "\x00\x00",
+                                  "not json", '{"event": "Notice", "time": 1, "surprise": 2}', '{"event": [], "time": 1}'])
+def test_a_line_that_is_no_event_is_passed_over(path, line):
+    EventLog(path).append(STEP)
+    with path.open("a") as file:
+        file.write(line + "\n")
+    EventLog(path).append(SEEN)
+    assert [logged.event for logged in read_events(path)] == [STEP, SEEN]
+
+
+def test_a_reader_reads_only_what_was_added(path):
+    reader = LogReader(path)
+    assert reader.read() == []
+    EventLog(path).append(STEP)
+    assert [logged.event for logged in reader.read()] == [STEP]
+    assert reader.read() == []
+    size = path.stat().st_size
+    path.write_bytes(b"x" * (size - 1) + b"\n")  # what was read before is not looked at again
+    EventLog(path).append(SEEN)
+    EventLog(path).append(EVENTS[0])
+    assert [logged.event for logged in reader.read()] == [SEEN, EVENTS[0]]
+    assert reader.offset == path.stat().st_size
+
+
+def test_a_reader_waits_for_the_end_of_a_line_that_is_being_written(path):
+    EventLog(path).append(STEP)
+    line = path.read_bytes()
+    reader, got = LogReader(path), []
+    path.write_bytes(b"")
+    for byte in line:
+        with path.open("ab") as file:
+            file.write(bytes([byte]))
+        got.append(len(reader.read()))
+    assert got == [0] * (len(line) - 1) + [1]
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_a_number_that_json_does_not_have_becomes_null(path, number):
+    EventLog(path).append(StepDone(1, 0.1, {"intent": number, "slots": 1.0}, 1e-4, number, 1.0, 1.0))
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    values = json.loads(path.read_text(), parse_constant=refuse)
+    assert values["losses"] == {"intent": None, "slots": 1.0} and values["grad_norm"] is None
+    [logged] = read_events(path)
+    assert logged.event.losses["intent"] is None
+
+
+def test_every_event_is_described_for_people_but_steps_and_checkpoints(path):
+    said = [describe(event) for event in EVENTS]
+    assert said[0] == "größer 😀\nmit Zeile" and said[2] is None and said[4] is None and said[5] == "Warning: Look."
+    assert "intent (classification, 2 labels)" in said[1] and "40 training rows and 10 dev rows" in said[1]
+    assert "step 4, dev: intent loss 0.500, accuracy 75.0%, macro f1 50.0%; everything right 25.0% (best so far)" in said[3]
+    assert describe(StatusChanged("paused")) == "The run is paused."
+
+
+@pytest.mark.parametrize("losses", [{"intent": math.nan}, {}])  # {}: no gold label of dev was ever seen in training
+def test_an_evaluation_without_a_loss_can_still_be_described(path, losses):
+    EventLog(path).append(Evaluated(4, 1.0, "dev", losses, {"intent": {"accuracy": 0.75}}, 0.25, 0.75, False, 0.1))
+    [logged] = read_events(path)
+    assert "accuracy 75.0%" in describe(logged.event)

@@ -1,0 +1,226 @@
+"""mtl/runs/folder.py: folders of runs, who may do what with them, and what their logs tell."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mtl.errors import MtlError
+from mtl.runs.events import CheckpointSaved, Evaluated, Notice, RunStarted, StatusChanged, StepDone
+from mtl.runs.folder import create_run, delete_run, hash_key, list_runs, open_run
+from mtl.runs.history import History, RunReader, read_history
+from mtl.settings.config import make_config
+
+REPO = Path(__file__).parents[2]
+CONFIG = make_config({"source": "hypothetical", "hypothetical_rows": 20, "name": "mine"})
+
+
+def started(step: int = 0) -> RunStarted:
+    return RunStarted(step, 100, 10, {"intent": {"kind": "classification", "labels": ["a", "b"], "main_score": "accuracy"}}, 40, 10, 1000,
+                      "cpu", "fp32", 1, 1, 77)
+
+
+def step_done(step: int, seconds: float = 0.0) -> StepDone:
+    return StepDone(step, step / 10, {"intent": 1.0}, 1e-4, 1.0, 10.0, seconds or float(step))
+
+
+def seen(step: int, split: str = "dev") -> Evaluated:
+    return Evaluated(step, step / 10, split, {"intent": 1.0}, {"intent": {"accuracy": 0.5}}, 0.5, 0.5, False, 0.1)
+
+
+def history_of(run, *events) -> History:
+    for event in events:
+        run.log.append(event)
+    return read_history(run)
+
+
+# Making and finding
+
+
+def test_a_new_run_is_a_folder_with_its_settings_and_is_queued(tmp_path):
+    run = create_run(tmp_path / "runs", CONFIG)
+    assert re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{32}", run.id) and run.config == CONFIG
+    assert [logged.event for logged in read_history(run).told] == [StatusChanged("queued")]
+    assert open_run(tmp_path / "runs", run.id) == run
+    assert create_run(tmp_path / "runs", CONFIG).id != run.id
+
+
+def test_a_run_copies_its_data_files_and_trains_from_the_copies(tmp_path):
+    files = {}
+    for name in ("train", "dev", "test"):
+        files[name] = tmp_path / name / "data.csv"
+        files[name].parent.mkdir()
+        files[name].write_text(f"text,intent\n{name} a,x\n{name} b,y\n")
+    config = make_config({"source": "files", **{f"{name}_files": (str(file),) for name, file in files.items()}})
+    run = create_run(tmp_path / "runs", config)
+    for name, file in files.items():
+        text = file.read_text()
+        file.unlink()
+        [copy] = getattr(run.config, f"{name}_files")
+        assert not Path(copy).is_absolute() and (run.folder / copy).read_text() == text and Path(copy).name == "data.csv"
+
+
+def test_a_run_whose_file_is_not_there_is_not_made(tmp_path):
+    with pytest.raises(MtlError, match="none.csv: there is no such file"):
+        create_run(tmp_path, make_config({"source": "files", "train_files": (str(tmp_path / "none.csv"),)}))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_root_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MtlError, match="cannot be made .* set MTL_RUNS"):
+        create_run(tmp_path / "file", CONFIG)
+
+
+@pytest.mark.parametrize("run_id", ["../x", "", ".", "..", "/etc", "x", "20260101-000000-" + "0" * 32,
+                                    "20260101-000000-" + "0" * 32 + "/..", "20260101-000000-" + "g" * 32,
+                                    "\x00", "20260101-000000-" + "0" * 32 + "\n"])
+def test_an_id_that_is_no_run_s_is_refused_before_it_becomes_a_path(tmp_path, run_id):
+    root = tmp_path / "runs"
+    create_run(root, CONFIG)
+    for outside in ("x", "runs/x"):
+        (tmp_path / outside).mkdir(exist_ok=True)
+        (tmp_path / outside / "config.json").write_text("{}")
+    with pytest.raises(MtlError, match="There is no such run"):
+        open_run(root, run_id)
+
+
+def test_runs_are_listed_newest_first_and_nothing_else_is(tmp_path):
+    runs = [create_run(tmp_path, CONFIG) for _ in range(3)]
+    (tmp_path / "starter").mkdir()
+    (tmp_path / "20260101-000000-half").mkdir()
+    assert [run.id for run in list_runs(tmp_path)] == sorted((run.id for run in runs), reverse=True)
+    assert list_runs(tmp_path, most=2) == list_runs(tmp_path)[:2] and list_runs(tmp_path, "anybody", 2) == list_runs(tmp_path)[:2]
+    assert list_runs(tmp_path / "none") == []
+
+
+# Owners
+
+
+def test_a_run_belongs_to_who_has_its_key(tmp_path, monkeypatch):
+    mine, theirs = create_run(tmp_path, CONFIG, "secret"), create_run(tmp_path, CONFIG, "other")
+    for space in (False, True):
+        if space:
+            monkeypatch.setenv("SPACE_ID", "owner/space")
+        assert mine.belongs_to("secret") and not mine.belongs_to("other") and not mine.belongs_to("") and not mine.belongs_to("größer")
+        assert list_runs(tmp_path, "secret") == [mine] and list_runs(tmp_path, "other") == [theirs]
+
+
+def test_only_the_hash_of_a_key_is_stored(tmp_path):
+    run = create_run(tmp_path, CONFIG, "secret")
+    assert not any(b"secret" in path.read_bytes() for path in run.folder.rglob("*") if path.is_file())
+    assert (run.folder / "owner").read_text() == hash_key("secret") and not run.belongs_to(hash_key("secret"))
+
+
+def test_a_run_from_the_terminal_is_everyone_s_but_on_a_public_host(tmp_path, monkeypatch):
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    run = create_run(tmp_path, CONFIG)
+    assert run.belongs_to("anybody") and run.belongs_to("") and list_runs(tmp_path, "anybody") == [run]
+    monkeypatch.setenv("SPACE_ID", "owner/space")
+    assert not run.belongs_to("anybody") and not run.belongs_to("") and list_runs(tmp_path, "anybody") == []
+
+
+# Alive or not
+
+
+@pytest.mark.parametrize("status", ["queued", "running", "paused", "stopping"])
+def test_a_run_that_nobody_holds_is_interrupted_and_one_that_is_held_is_not(tmp_path, status):
+    run = create_run(tmp_path, CONFIG)
+    with run.lock():
+        assert run.is_alive() and history_of(run, StatusChanged(status)).status == status
+    assert not run.is_alive()
+    history = read_history(run)
+    assert history.status == "interrupted" and "Resume" in history.message
+
+
+@pytest.mark.parametrize(("saved", "told"), [
+    ([CheckpointSaved(1200, "best", 0.1), CheckpointSaved(1200, "last", 0.1)], "Resume goes on from its last checkpoint, of step 1,200."),
+    ([], "Resume begins anew, as no checkpoint was saved."), ([CheckpointSaved(3, "best", 0.1)], "Resume begins anew")])
+def test_resume_is_said_to_go_on_from_a_checkpoint_only_where_there_is_one(tmp_path, saved, told):
+    run = create_run(tmp_path, CONFIG)
+    for event in (StatusChanged("running"), *saved):
+        run.log.append(event)
+    assert told in read_history(run).message
+
+
+@pytest.mark.parametrize("status", ["finished", "stopped", "failed"])
+def test_a_run_that_has_ended_is_not_interrupted(tmp_path, status):
+    history = history_of(create_run(tmp_path, CONFIG), StatusChanged("running"), StatusChanged(status, "Done."))
+    assert (history.status, history.message) == (status, "Done.")
+
+
+def test_a_process_that_dies_lets_go_of_its_run(tmp_path):
+    run = create_run(tmp_path, CONFIG)
+    script = ("import sys, time\nfrom filelock import FileLock\nlock = FileLock(sys.argv[1])\nlock.acquire()\nprint('held', flush=True)\n"
+              "time.sleep(60)")
+    holder = subprocess.Popen([sys.executable, "-c", script, str(run.folder / "run.lock")], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n" and run.is_alive()
+    holder.kill()
+    holder.wait()
+    holder.stdout.close()
+    assert not run.is_alive()
+
+
+def test_a_reader_sees_a_run_that_goes_on_after_it_was_interrupted(tmp_path):
+    run = create_run(tmp_path, CONFIG)
+    reader = RunReader(run)
+    assert reader.refresh().status == "interrupted"
+    with run.lock():
+        run.log.append(StatusChanged("running"))
+        assert reader.refresh().status == "running"
+
+
+def test_a_run_in_training_is_not_deleted_and_one_at_rest_is(tmp_path):
+    run = create_run(tmp_path, CONFIG)
+    with run.lock(), pytest.raises(MtlError, match="still going. Stop it first"):
+        delete_run(run)
+    delete_run(run)
+    assert not run.folder.exists()
+
+
+# History
+
+
+def test_a_history_forgets_the_steps_that_a_crash_undid(tmp_path):
+    run = create_run(tmp_path, CONFIG)
+    before = [started(), StatusChanged("running"), *map(step_done, (1, 2, 3, 4, 5)), seen(2), seen(4), CheckpointSaved(3, "last", 0.1)]
+    assert history_of(run, *before).step == 5
+    history = history_of(run, started(3), StatusChanged("running"))
+    assert [step.step for step in history.steps] == [1, 2, 3] and [found.step for found in history.evaluations] == [2]
+    assert history.step == 3
+    history = history_of(run, step_done(4), seen(4))
+    assert [step.step for step in history.steps] == [1, 2, 3, 4] and [found.step for found in history.evaluations] == [2, 4]
+    assert history.checkpoints == {"last": 3}
+
+
+def test_a_history_tells_people_all_but_steps_and_checkpoints(tmp_path):
+    events = [started(), Notice("Look."), step_done(1), CheckpointSaved(1, "last", 0.1), seen(1)]
+    told = [logged.event for logged in history_of(create_run(tmp_path, CONFIG), *events).told]
+    assert told == [StatusChanged("queued"), started(), Notice("Look."), seen(1)]
+
+
+def test_a_measure_of_the_test_rows_is_forgotten_when_the_run_goes_on(tmp_path):
+    run = create_run(tmp_path, CONFIG)
+    assert [found.split for found in history_of(run, started(), seen(4), seen(4, "test")).evaluations] == ["dev", "test"]
+    assert [found.split for found in history_of(run, started(4)).evaluations] == ["dev"]
+
+
+def test_the_time_left_follows_from_the_pace_so_far(tmp_path):
+    run = create_run(tmp_path, CONFIG)
+    assert read_history(run).seconds_left is None and history_of(run, started()).seconds_left is None
+    assert history_of(run, step_done(25, seconds=50.0)).seconds_left == pytest.approx(150)
+    assert history_of(run, step_done(100, seconds=200.0)).seconds_left == 0
+
+
+def test_a_run_that_ended_while_it_was_asked_to_stop_has_ended(tmp_path):
+    run = create_run(tmp_path, make_config({}))
+    for status in ("running", "finished", "stopping"):
+        run.log.append(StatusChanged(status))
+    assert read_history(run).status == "finished"
+
+
+def test_runs_of_the_same_second_are_listed_in_the_order_in_which_they_were_made(tmp_path):
+    made = [create_run(tmp_path, make_config({"seed": seed})).id for seed in range(12)]
+    assert [run.id for run in list_runs(tmp_path)] == made[::-1]

@@ -1,0 +1,63 @@
+"""mtl/tasks/classification.py: label ids, probabilities, and scores that are sklearn's."""
+
+import random
+
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, f1_score
+
+from mtl.settings.config import TaskSpec
+from mtl.tasks.base import IGNORED, Classified, Encoding
+from mtl.tasks.classification import Classification
+
+LABELS = ("book", "fly", "play", "stay")
+TASK = Classification(TaskSpec(name="intent", kind="classification", labels=LABELS))
+TEXT = Encoding([1, 2, 3], [(0, 1)], [1])
+
+
+def guess(label: str) -> Classified:
+    return Classified({label: 0.7} | {other: 0.1 for other in LABELS if other != label})
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_accuracy_and_macro_f1_are_those_of_sklearn(seed):
+    draws = random.Random(seed)
+    golds = [draws.choice(LABELS[:2 + seed % 3]) for _ in range(5 + 10 * seed)]
+    made = [gold if draws.random() < 0.5 else draws.choice(LABELS) for gold in golds]
+    scores = TASK.score(golds, [guess(label) for label in made], [TEXT] * len(golds))
+    assert scores == {"accuracy": pytest.approx(accuracy_score(golds, made)),
+                      "macro_f1": pytest.approx(f1_score(golds, made, average="macro", zero_division=0))}
+
+
+def test_rows_without_gold_are_passed_over():
+    made = [guess("book"), guess("fly"), guess("fly")]
+    assert TASK.score(["book", None, "fly"], made, [TEXT] * 3) == {"accuracy": 1.0, "macro_f1": 1.0}
+    assert TASK.score([None] * 3, made, [TEXT] * 3) == {}
+
+
+def test_a_gold_label_never_seen_in_training_is_a_mistake_and_has_no_label_id():
+    assert TASK.label_ids("swim", TEXT) == IGNORED
+    assert TASK.score(["swim", "fly"], [guess("fly"), guess("fly")], [TEXT] * 2)["accuracy"] == 0.5
+    assert not TASK.is_right("swim", guess("fly")) and TASK.is_right("fly", guess("fly"))
+
+
+def test_a_label_s_id_is_its_place_and_no_label_has_none():
+    assert [TASK.label_ids(label, TEXT) for label in (*LABELS, None)] == [0, 1, 2, 3, IGNORED]
+    assert TASK.outputs == 4
+
+
+def test_probabilities_are_sorted_and_sum_to_1():
+    logits = 4 * torch.randn(20, 4, generator=torch.Generator().manual_seed(0))
+    for row, made in zip(logits, TASK.decode(logits, [TEXT] * 20), strict=True):
+        values = list(made.probabilities.values())
+        assert sorted(made.probabilities) == sorted(LABELS) and values == sorted(values, reverse=True)
+        assert sum(values) == pytest.approx(1)
+        assert made.label == LABELS[row.argmax()]
+        assert all(value == pytest.approx(row.softmax(-1)[LABELS.index(label)].item()) for label, value in made.probabilities.items())
+
+
+def test_the_loss_is_the_sum_over_labelled_texts_and_0_without_any():
+    logits = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
+    alone = [TASK.loss(logits[[row]], torch.tensor([label])) for row, label in ((0, 2), (2, 1))]
+    assert TASK.loss(logits, torch.tensor([2, IGNORED, 1])).item() == pytest.approx(sum(alone).item())
+    assert TASK.loss(logits, torch.full((3,), IGNORED)).item() == 0

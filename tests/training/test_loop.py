@@ -1,0 +1,458 @@
+"""mtl/training/loop.py: the loop learns, is exact, can be stopped and resumed anywhere, and ends well when things go wrong."""
+
+import math
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from mtl.errors import MtlError
+from mtl.inference.predictor import Predictor
+from mtl.model.loading import load_weights
+from mtl.model.split import sample_places
+from mtl.runs.checkpoint import BEST, LAST, LOOKS, TALLIES, kept_looks, newest_checkpoint, read_facts, read_tallies
+from mtl.runs.events import CheckpointSaved, Diagnosed, Evaluated, Notice, RunStarted, StatusChanged, StepDone
+from mtl.scoring.intervals import main_score
+from mtl.settings.config import TaskSpec
+from mtl.training import loop, trainer
+from mtl.training.loop import train
+from mtl.training.step import rate_factor
+from mtl.training.trainer import Learner
+
+TWO_TASKS = (TaskSpec(name="class", kind="classification"), TaskSpec(name="entities", kind="tagging"))
+STILL = {"dropout": 0.0, "encoder_dropout": 0.0}
+
+
+def of(kind: type, events: list) -> list:
+    return [event for event in events if isinstance(event, kind)]
+
+
+def dev(events: list) -> list[Evaluated]:
+    return [event for event in of(Evaluated, events) if event.split == "dev"]
+
+
+def saved(events: list, name: str) -> list[int]:
+    return [event.step for event in of(CheckpointSaved, events) if event.name == name]
+
+
+def weights(run: Path, name: str = LAST) -> dict[str, torch.Tensor]:
+    return safetensors.torch.load_file(run / name / "model.safetensors")
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    assert first.keys() == second.keys()
+    return all(torch.equal(weight, second[name]) for name, weight in first.items())
+
+
+def curves(events: list) -> list:
+    """The steps and evaluations without what the clock decides."""
+    return [replace(event, seconds=0.0, **{"sentences_per_second": 0.0} if isinstance(event, StepDone) else {})
+            for event in events if isinstance(event, (StepDone, Evaluated))]
+
+
+# Learning
+
+
+def test_on_learnable_data_the_loss_falls_and_every_score_rises(tiny_config, finish, tmp_path):
+    events = finish(tiny_config(hypothetical_rows=400, dev_share=0.25, epochs=10, **STILL), tmp_path)
+    first, last = dev(events)[0], dev(events)[-1]
+    assert all(last.losses[task] < 0.6 * first.losses[task] for task in ("class", "sentiment", "entities"))
+    assert last.scores["class"]["accuracy"] > 0.7 > 0.45 > first.scores["class"]["accuracy"]
+    assert last.scores["sentiment"]["accuracy"] > 0.75 and last.scores["entities"]["f1"] > 0.6
+    assert last.everything_right > 0.2 and last.score == pytest.approx(
+        (last.scores["class"]["accuracy"] + last.scores["sentiment"]["accuracy"] + last.scores["entities"]["f1"]) / 3)
+    steps = of(StepDone, events)
+    assert sum(steps[-1].losses.values()) < 0.3 * sum(steps[0].losses.values())
+
+
+def test_on_random_labels_the_dev_scores_stay_near_chance(tiny_config, finish, tmp_path):
+    events = finish(tiny_config(hypothetical_rows=400, hypothetical_labels="random", dev_share=0.25, epochs=10, **STILL), tmp_path)
+    for seen in dev(events):
+        assert seen.scores["class"]["accuracy"] < 0.45 and seen.scores["sentiment"]["accuracy"] < 0.55
+        assert seen.scores["entities"]["f1"] < 0.15
+
+
+def test_rows_labelled_for_some_tasks_only_are_learned_from(tiny_config, finish, write_rows, easy_rows, tmp_path):
+    rows = easy_rows(48)
+    for place, row in enumerate(rows):
+        row |= {"answer": None} if place % 8 < 3 else {"place": None} if place % 8 < 6 else {}
+    rows.append({"text": "nothing at all"})
+    train_file = write_rows(tmp_path / "rows.jsonl", rows)
+    for sampling in ("joint", "alternating"):
+        events = finish(tiny_config(source="files", train_files=(train_file,), epochs=8, batch_size=5, dev_share=0.3, sampling=sampling),
+                        tmp_path / sampling)
+        seen = [*of(StepDone, events), *of(Evaluated, events)]
+        assert all(math.isfinite(loss) for event in seen for loss in event.losses.values())
+        assert dev(events)[-1].scores["answer"]["accuracy"] > 0.9 and dev(events)[-1].scores["place"]["f1"] > 0.7
+        started = of(RunStarted, events)[0].tasks
+        labelled = {task: facts["train_rows"] + facts["dev_rows"] for task, facts in started.items()}
+        assert labelled == {"answer": 30, "place": 30}
+        assert any("1 of 49 rows has no label" in notice.message for notice in of(Notice, events))
+
+
+def test_alternating_with_batch_size_1_takes_one_task_and_one_row_a_step(tiny_config, finish, tmp_path):
+    events = finish(tiny_config(hypothetical_rows=20, sampling="alternating", batch_size=1, epochs=1), tmp_path)
+    started = of(RunStarted, events)[0]
+    assert started.total_steps == 3 * started.train_rows
+    assert [list(step.losses) for step in of(StepDone, events)] == [["class"], ["sentiment"], ["entities"]] * started.train_rows
+
+
+def test_texts_that_are_cut_are_told(tiny_config, finish, tmp_path):
+    events = finish(tiny_config(max_length=8, epochs=1), tmp_path)
+    assert any("are longer than 8 subwords and were cut" in notice.message for notice in of(Notice, events))
+    assert not of(Notice, finish(tiny_config(epochs=1), tmp_path / "whole"))
+
+
+# The same numbers
+
+
+def test_the_same_seed_gives_the_same_run_bit_for_bit(tiny_config, finish, tmp_path):
+    first, again = (finish(tiny_config(), tmp_path / name) for name in "ab")
+    assert curves(first) == curves(again)
+    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    finish(tiny_config(seed=2), tmp_path / "c")
+    assert (tmp_path / "c/last/model.safetensors").read_bytes() != (tmp_path / "a/last/model.safetensors").read_bytes()
+
+
+def test_four_small_batches_a_step_are_one_large_batch(tiny_config, finish, tmp_path):
+    settings = {"hypothetical_rows": 150, "epochs": 2, "learning_rate": 1e-4, "max_grad_norm": 0.0, **STILL}
+    small = finish(tiny_config(batch_size=8, accumulation=4, **settings), tmp_path / "small")
+    large = finish(tiny_config(batch_size=32, **settings), tmp_path / "large")
+    assert len(of(StepDone, small)) == len(of(StepDone, large)) == 10
+    for one, two in zip(of(StepDone, small), of(StepDone, large), strict=True):
+        assert one.losses == pytest.approx(two.losses, rel=1e-4)
+        assert one.grad_norm == pytest.approx(two.grad_norm, rel=1e-4)
+    # biases of attention keys have no gradient but rounding errors, which Adam blows up; they change no prediction
+    two = weights(tmp_path / "large")
+    for name, weight in weights(tmp_path / "small").items():
+        assert name.endswith("key.bias") or torch.allclose(weight, two[name], rtol=0, atol=1e-5), name
+
+
+def test_looking_at_the_model_between_steps_changes_nothing(tiny_config, finish, tmp_path):
+    def look(training):
+        torch.rand(training.progress.step + 1)
+        training.model.eval()
+        return False
+
+    finish(tiny_config(), tmp_path / "alone")
+    finish(tiny_config(), tmp_path / "watched", between_steps=look)
+    assert same(weights(tmp_path / "alone"), weights(tmp_path / "watched"))
+
+
+def test_weights_and_alpha_change_the_result(tiny_config, finish, tmp_path):
+    settings = {"tasks": TWO_TASKS, "epochs": 1}
+    choices = {"plain": {}, "alpha": {"alpha": 0.9}, "weights": {"weights": {"class": 0.9, "entities": 0.1}}, "other": {"alpha": 0.2}}
+    for name, choice in choices.items():
+        finish(tiny_config(**settings, **choice), tmp_path / name)
+    found = {name: weights(tmp_path / name) for name in choices}
+    assert not same(found["plain"], found["alpha"]) and not same(found["other"], found["alpha"])
+    assert all(torch.allclose(weight, found["weights"][name], atol=1e-4) for name, weight in found["alpha"].items())
+
+
+def test_a_task_of_weight_0_is_measured_but_neither_learned_nor_chosen_by(tiny_config, finish, tmp_path):
+    events = finish(tiny_config(tasks=TWO_TASKS, alpha=1.0, epochs=1, weight_decay=0.0), tmp_path)
+    assert all(seen.score == seen.scores["class"]["accuracy"] for seen in dev(events))
+    assert all(list(step.losses) == ["class"] for step in of(StepDone, events))
+    assert set(dev(events)[0].losses) == {"class", "entities"}
+
+
+def test_alpha_with_three_tasks_is_an_error(tiny_config, finish, tmp_path):
+    with pytest.raises(MtlError, match="Alpha: weighs two tasks against each other, but this run has 3"):
+        finish(tiny_config(alpha=0.5), tmp_path)
+
+
+# When it goes wrong
+
+
+def test_a_learning_rate_that_blows_up_ends_the_run_and_keeps_whole_finite_weights(tiny_config, tmp_path):
+    config = tiny_config(learning_rate=1e9, head_learning_rate=1e9, checkpoint_every=1, eval_every=3, warmup=0.0, epochs=5)
+    with pytest.raises(MtlError) as raised:
+        list(train(config, tmp_path))
+    step = read_facts(tmp_path / LAST)["step"]
+    assert str(raised.value).startswith(f"Step {step + 1}: the ")
+    assert "'class'" in str(raised.value) and f"the checkpoint of step {step} is kept" in str(raised.value)
+    assert all(weight.isfinite().all() for weight in weights(tmp_path).values())
+
+
+def test_a_loss_that_is_no_number_names_its_task_and_leaves_the_weights_alone(tiny_config, tmp_path):
+    seen = []
+
+    def poison(training):
+        seen[:] = [training.model, {name: weight.clone() for name, weight in training.model.state_dict().items()}]
+        if training.progress.step == 5:
+            with torch.no_grad():
+                training.model.heads[1].bias.fill_(math.nan)
+        return False
+
+    with pytest.raises(MtlError, match="Step 6: the loss of 'sentiment' is not a number any more.*; the checkpoint of step 4 is kept"):
+        list(train(tiny_config(), tmp_path, between_steps=poison))
+    now = seen[0].state_dict()
+    assert all(torch.equal(weight, now[name]) for name, weight in seen[1].items() if name != "heads.1.bias")
+    assert newest_checkpoint(tmp_path)[1]["step"] == 4
+
+
+# When to look, save and stop
+
+
+def test_dev_is_looked_at_before_the_first_step_then_once_an_epoch_or_as_often_as_asked(tiny_config, finish, tmp_path):
+    per_epoch = of(RunStarted, events := finish(tiny_config(), tmp_path / "a"))[0].steps_per_epoch
+    assert [seen.step for seen in dev(events)] == [0, per_epoch, 2 * per_epoch]
+    assert [seen.epoch for seen in dev(events)] == [0.0, 1.0, 2.0]
+    events = finish(tiny_config(eval_every=3), tmp_path / "b")
+    assert [seen.step for seen in dev(events)] == [0, 3, 6, 8]
+    assert saved(events, LAST) == [3, 6, 8]
+
+
+def test_checkpoints_are_made_as_often_as_asked(tiny_config, finish, tmp_path):
+    events = finish(tiny_config(checkpoint_every=3), tmp_path)
+    assert saved(events, LAST) == [3, 4, 6, 8]
+    assert read_facts(tmp_path / "last")["step"] == 8 and read_facts(tmp_path / "previous")["step"] == 6
+
+
+def test_max_steps_ends_a_run_in_the_middle_of_an_epoch(tiny_config, finish, tmp_path):
+    events = finish(tiny_config(max_steps=6), tmp_path)
+    assert of(StepDone, events)[-1].step == dev(events)[-1].step == saved(events, LAST)[-1] == 6
+    assert events[-1].status == "finished" and of(RunStarted, events)[0].total_steps == 6
+
+
+def test_patience_ends_a_run_whose_score_does_not_get_better(tiny_config, finish, tmp_path):
+    config = tiny_config(epochs=50, patience=2, learning_rate=1e-12, head_learning_rate=1e-12)
+    events = finish(config, tmp_path)
+    assert [seen.is_best for seen in dev(events)] == [False, True, False, False]
+    assert events[-1].status == "finished"
+    assert "Finished early, after 2 evaluations without a better score, at step 12" in events[-1].message
+    again = finish(config, tmp_path, resume=True)
+    assert not of(StepDone, again) and again[-1].status == "finished"
+
+
+def test_every_epoch_is_kept_where_asked(tiny_config, finish, tmp_path):
+    finish(tiny_config(epochs=3, keep_epochs=True), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"best", "last", "previous", "epoch-001", "epoch-002", "epoch-003"}
+    assert [read_facts(tmp_path / f"epoch-00{epoch}")["step"] for epoch in (1, 2, 3)] == [4, 8, 12]
+    assert same(weights(tmp_path, "epoch-003"), weights(tmp_path)) and not same(weights(tmp_path, "epoch-002"), weights(tmp_path))
+    assert {path.name for path in (tmp_path / "last").iterdir()} - {path.name for path in (tmp_path / "best").iterdir()} == {"optimizer.pt"}
+
+
+def test_the_best_weights_are_kept_and_the_test_rows_are_left_alone(tiny_config, finish, write_rows, easy_rows, tmp_path):
+    def spoil(training):
+        if training.progress.step == 48:
+            with torch.no_grad():
+                for weight in training.model.parameters():
+                    weight.zero_()
+        return False
+
+    rows = easy_rows(60)
+    files = {"train_files": (write_rows(tmp_path / "train.jsonl", rows[:48]),),
+             "test_files": (write_rows(tmp_path / "test.jsonl", rows[48:]),)}
+    events = finish(tiny_config(source="files", epochs=10, batch_size=8, dev_share=0.2, **files), tmp_path / "run", between_steps=spoil)
+    best = max(dev(events), key=lambda seen: seen.score)
+    assert {seen.split for seen in of(Evaluated, events)} == {"dev"}
+    assert best.step <= 48 and best.score > 0.8 > dev(events)[-1].score
+    predictor = Predictor.load(tmp_path / "run" / BEST, "cpu")
+    assert read_facts(tmp_path / "run" / BEST)["step"] == next(seen for seen in dev(events) if seen.score == best.score).step
+    made = [predicted.predictions["answer"].label for predicted in predictor.predict([row["text"] for row in rows[48:]])]
+    right = sum(label == row["answer"] for label, row in zip(made, rows[48:], strict=True)) / 12
+    assert right > 0.8
+
+
+def test_the_best_weights_have_a_bound_on_what_8_bits_cost_them_on_the_same_dev_rows(tiny_config, finish, monkeypatch, tmp_path):
+    config = tiny_config(epochs=1, hypothetical_rows=200, dev_share=0.4)
+    assert dev(finish(config, tmp_path / "a"))[-1].is_best
+    bound, of_last = (load_weights(tmp_path / "a" / name, "cpu").config.int8_cost_bound for name in (BEST, LAST))
+    assert 0.03 < bound < 0.2 and of_last is None  # on 80 rows nobody can be sure of a point
+    seen, kept = [], read_tallies(tmp_path / "a" / BEST / TALLIES)
+
+    def of_task(before, after):
+        seen.append(before)
+        return (0.02, 0.07, 0.01)[len(seen) - 1]
+
+    monkeypatch.setattr("mtl.training.trainer.cost_bound", of_task)
+    monkeypatch.setattr("mtl.training.trainer.INT8_ROWS", 50)
+    finish(config, tmp_path / "b")
+    assert load_weights(tmp_path / "b" / BEST, "cpu").config.int8_cost_bound == 0.07  # of the task that loses most
+    places = sample_places(80, 50, config.seed)
+    assert [before.tolist() for before in seen] == [tally[places].tolist() for tally in kept.values()]
+
+
+def test_a_task_without_a_dev_label_or_a_machine_without_8_bits_leaves_their_cost_unknown(tiny_config, finish, easy_rows, write_rows,
+                                                                                         monkeypatch, tmp_path):
+    rows = easy_rows(60)
+    for row in rows[40:]:
+        del row["place"]
+    parts = {"train": rows[:40], "dev": rows[40:]}
+    files = {f"{split}_files": (write_rows(tmp_path / f"{split}.jsonl", part),) for split, part in parts.items()}
+    finish(tiny_config(source="files", epochs=1, **files), tmp_path / "a")
+    assert load_weights(tmp_path / "a" / BEST, "cpu").config.int8_cost_bound is None
+    monkeypatch.setattr("mtl.training.trainer.HAS_INT8", False)
+    finish(tiny_config(epochs=1), tmp_path / "b")
+    assert load_weights(tmp_path / "b" / BEST, "cpu").config.int8_cost_bound is None
+
+
+def test_a_run_with_a_place_for_them_keeps_the_tallies_of_its_looks_and_of_very_many_only_some(tiny_config, finish, monkeypatch, tmp_path):
+    config = tiny_config(epochs=2, eval_every=1)
+    assert kept_looks(tmp_path / "without") == {} and finish(config, tmp_path / "without") and not (tmp_path / "without" / LOOKS).exists()
+    for name in ("all", "some"):
+        (tmp_path / name / LOOKS).mkdir(parents=True)
+    looks = [seen for seen in dev(finish(config, tmp_path / "all")) if seen.step]
+    files = kept_looks(tmp_path / "all")
+    assert sorted(files) == [seen.step for seen in looks] == list(range(1, 9))
+    for seen in looks:
+        tallies = read_tallies(files[seen.step])
+        assert float(main_score(tallies["class"])) == seen.scores["class"]["accuracy"]
+        assert float(main_score(tallies["entities"])) == pytest.approx(seen.scores["entities"]["f1"])
+    monkeypatch.setattr("mtl.training.trainer.KEPT_LOOKS", 3)
+    finish(config, tmp_path / "some")
+    assert sorted(kept_looks(tmp_path / "some")) == [3, 6, 8]
+
+
+def test_a_run_is_told_in_order(tiny_config, finish, tmp_path):
+    events = finish(tiny_config(epochs=1), tmp_path)
+    kinds = [type(event) for event in events if not isinstance(event, Diagnosed)]
+    assert kinds == [RunStarted, StatusChanged, Evaluated, *[StepDone] * 4, Evaluated, CheckpointSaved, CheckpointSaved, StatusChanged]
+    assert events[1].status == "running" and events[-1].status == "finished"
+    started = events[0]
+    assert (started.train_rows, started.dev_rows, started.steps_per_epoch, started.total_steps) == (54, 6, 4, 4)
+
+
+def test_a_long_run_logs_a_limited_number_of_steps_each_the_mean_since_the_last(tiny_config, finish, monkeypatch, tmp_path):
+    config = tiny_config(tasks=(TWO_TASKS[0],), batch_size=27, max_steps=11, epochs=6, eval_every=20)  # 2 steps of 27 rows an epoch
+    each = of(StepDone, finish(config, tmp_path / "each"))
+    monkeypatch.setattr(loop, "LOGGED_STEPS", 6)
+    pairs = of(StepDone, finish(config, tmp_path / "pairs"))
+    assert [step.step for step in each] == list(range(1, 12)) and [step.step for step in pairs] == [1, 2, 4, 6, 8, 10, 11]
+    assert pairs[0].losses == each[0].losses  # the first is told at once
+    for pair, first, second in zip(pairs[2:], each[2::2], each[3::2], strict=False):
+        assert pair.losses["class"] == pytest.approx((first.losses["class"] + second.losses["class"]) / 2)
+    assert pairs[-1].losses == each[-1].losses
+
+
+def test_a_slow_run_logs_a_step_every_few_seconds_and_in_a_long_one_ever_less_often(tiny_config, finish, monkeypatch, tmp_path):
+    monkeypatch.setattr(loop, "LOGGED_STEPS", 1)
+    monkeypatch.setattr(trainer, "TOLD_EVERY", 500.0)
+    monkeypatch.setattr(trainer, "TOLD_SHARE", 0.45)
+
+    def be_slow(learner) -> bool:
+        learner.progress.seconds += 200.0
+        return False
+
+    events = finish(tiny_config(max_steps=40, epochs=20, eval_every=100, diagnose_every=0), tmp_path, between_steps=be_slow)
+    assert [step.step for step in of(StepDone, events)] == [1, 4, 8, 15, 28, 40]
+
+
+# The learning rate
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "constant"])
+def test_the_rate_rises_in_a_line_over_the_warm_up(schedule):
+    assert [rate_factor(step, 100, 0.1, schedule) for step in range(10)] == pytest.approx([(step + 1) / 10 for step in range(10)])
+    assert rate_factor(10, 100, 0.1, schedule) == 1
+
+
+def test_the_rate_falls_as_the_schedule_says():
+    def factors(schedule):
+        return [rate_factor(step, 100, 0.2, schedule) for step in range(20, 101)]
+
+    assert factors("constant") == [1.0] * 81
+    assert factors("linear") == pytest.approx([left / 80 for left in range(80, -1, -1)])
+    cosine = factors("cosine")
+    assert cosine == sorted(cosine, reverse=True) and (cosine[0], cosine[40], cosine[80]) == pytest.approx((1, 0.5, 0))
+    assert cosine[20] == pytest.approx((1 + math.cos(math.pi / 4)) / 2)
+
+
+@pytest.mark.parametrize(("total", "warmup"), [(1, 0.0), (1, 1.0), (7, 1.0), (3, 0.1)])
+def test_the_rate_is_above_0_at_every_step_of_a_short_run(total, warmup):
+    for schedule in ("linear", "cosine", "constant"):
+        assert all(0 < rate_factor(step, total, warmup, schedule) <= 1 for step in range(total))
+
+
+def test_the_steps_use_the_scheduled_rate(tiny_config, finish, tmp_path):
+    events = finish(tiny_config(warmup=0.25, learning_rate=1e-3), tmp_path)
+    assert [step.learning_rate for step in of(StepDone, events)] == pytest.approx(
+        [1e-3 * factor for factor in (1 / 2, 1, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6)])
+
+
+# Stop and resume
+
+
+def stop_at(step: int):
+    return lambda training: training.progress.step == step
+
+
+@pytest.mark.parametrize("step", [0, 3, 4, 7])
+def test_a_run_stopped_between_steps_ends_with_a_checkpoint_there(step, tiny_config, finish, tmp_path):
+    events = finish(tiny_config(), tmp_path, between_steps=stop_at(step))
+    onward = f"goes on from step {step}" if step else "begins anew"
+    assert events[-1] == StatusChanged("stopped", f"Stopped at step {step}. Resume {onward}.")
+    assert isinstance(events[-2], CheckpointSaved) and events[-2].name == LAST
+    assert newest_checkpoint(tmp_path)[1]["step"] == step and len(of(StepDone, events)) == step
+
+
+@pytest.mark.parametrize("sampling", ["joint", "alternating"])
+def test_a_run_stopped_and_resumed_at_random_steps_is_bit_for_bit_the_unbroken_one(sampling, tiny_config, finish, tmp_path):
+    config = tiny_config(sampling=sampling, eval_every=5, epochs=3)
+    whole = finish(config, tmp_path / "whole")
+    total = of(RunStarted, whole)[0].total_steps
+    stops = sorted(random.Random(sampling).sample(range(1, total), 3))
+    sliced = []
+    for place, stop in enumerate([*stops, -1]):
+        events = finish(config, tmp_path / "sliced", resume=place > 0, between_steps=stop_at(stop))
+        assert of(RunStarted, events)[0].step == ([0, *stops][place]) and not of(Notice, events)
+        sliced += events
+    assert curves(whole) == curves(sliced)
+    for name in (LAST, BEST):
+        assert same(weights(tmp_path / "whole", name), weights(tmp_path / "sliced", name))
+    one, two = (torch.load(tmp_path / run / LAST / "optimizer.pt", weights_only=True)["state"] for run in ("whole", "sliced"))
+    assert all(torch.equal(state[key], two[index][key]) for index, state in one.items() for key in state)
+    facts = [read_facts(tmp_path / run / LAST)["progress"] | {"seconds": 0} for run in ("whole", "sliced")]
+    assert facts[0] == facts[1]
+
+
+def test_a_run_killed_between_checkpoints_resumes_from_the_last_one_and_ends_the_same(tiny_config, finish, tmp_path):
+    whole = finish(tiny_config(), tmp_path / "whole")
+    events = train(tiny_config(), tmp_path / "killed")
+    for event in events:
+        if isinstance(event, StepDone) and event.step == 6:
+            break
+    events.close()
+    rest = finish(tiny_config(), tmp_path / "killed", resume=True)
+    assert of(RunStarted, rest)[0].step == 4 and curves(rest) == [event for event in curves(whole) if event.step > 4]
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "killed"))
+
+
+def test_a_damaged_last_checkpoint_is_told_and_the_one_before_it_goes_on(tiny_config, finish, tmp_path):
+    finish(tiny_config(), tmp_path / "whole")
+    finish(tiny_config(), tmp_path / "hurt", between_steps=stop_at(6))
+    (tmp_path / "hurt/last/optimizer.pt").write_bytes(b"")
+    events = finish(tiny_config(), tmp_path / "hurt", resume=True)
+    assert of(RunStarted, events)[0].step == 4
+    assert [notice.message for notice in of(Notice, events)] == [
+        "Checkpoint 'last' is damaged: optimizer.pt is not what was saved. The one of step 4 is used instead."]
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "hurt"))
+
+
+def test_other_settings_or_other_data_cannot_resume_a_run(tiny_config, finish, write_rows, easy_rows, tmp_path):
+    finish(tiny_config(), tmp_path / "a", between_steps=stop_at(2))
+    with pytest.raises(MtlError, match="The settings dropout, epochs are not the ones|The settings epochs, dropout are not the ones"):
+        finish(tiny_config(epochs=3, dropout=0.2), tmp_path / "a", resume=True)
+    config = tiny_config(source="files", train_files=(write_rows(tmp_path / "rows.jsonl", easy_rows(30)),))
+    finish(config, tmp_path / "b", between_steps=stop_at(1))
+    write_rows(tmp_path / "rows.jsonl", easy_rows(31))
+    with pytest.raises(MtlError, match="The data is not the same as when this run began.* this version of the program reads"):
+        finish(config, tmp_path / "b", resume=True)
+
+
+def test_resuming_without_a_checkpoint_starts_at_the_beginning(tiny_config, finish, tmp_path):
+    events = finish(tiny_config(epochs=1), tmp_path, resume=True)
+    assert of(RunStarted, events)[0].step == 0 and events[-1].status == "finished"
+
+
+def test_the_first_look_at_dev_is_short_and_every_later_one_whole(tiny_config, finish, tmp_path, monkeypatch):
+    looked = []
+    real = Learner.evaluate
+    monkeypatch.setattr(Learner, "evaluate", lambda self, split, *rest: looked.append(len(split.rows)) or real(self, split, *rest))
+    monkeypatch.setattr(loop, "FIRST_LOOK", 3)
+    finish(tiny_config(epochs=2), tmp_path)
+    assert looked[0] == 3 and len(looked) == 3 and looked[1] == looked[2] > 3

@@ -1,0 +1,467 @@
+"""mtl/ui without a page: what is highlighted, which file is for what, what the status line says, which buttons can be pressed, and how
+the form becomes settings. test_charts.py has the plots, test_page.py the page itself."""
+
+import html
+import json
+import re
+from pathlib import Path
+
+import gradio as gr
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from mtl.data.dataset import load
+from mtl.data.formats.files import part_of, split_of
+from mtl.data.hypothetical import make_rows
+from mtl.data.report import bundled_subwords, make_report
+from mtl.data.rows import Row
+from mtl.data.words import Span
+from mtl.errors import MtlError
+from mtl.jobs.queue import Jobs
+from mtl.runs.events import Logged, Preparing, RunStarted, StatusChanged, StepDone
+from mtl.runs.folder import create_run
+from mtl.runs.history import ACTIVE, RESUMABLE, YIELDED, History
+from mtl.settings.config import RunConfig, TaskSpec, make_config
+from mtl.tasks.base import Tagged
+from mtl.ui import form
+from mtl.ui.app import build_app
+from mtl.ui.charts import PALETTE, colours
+from mtl.ui.data_view import (
+    Choice,
+    assign_files,
+    data_key,
+    examples_html,
+    name_apart,
+    problem_html,
+    report_html,
+    short_findings_html,
+    task_table,
+)
+from mtl.ui.messages import Said, let_all_tell, message_box
+from mtl.ui.page import Page
+from mtl.ui.predict_tab import highlighted
+from mtl.ui.status import Buttons, duration, status_html
+from mtl.ui.train_tab import EARLY, REDRAWN, TrainTab, news
+
+
+def tagged(*spans: Span) -> Tagged:
+    return Tagged(spans, (0.9,) * len(spans))
+
+
+def history(*events) -> History:
+    made = History()
+    for event in events:
+        made.add(Logged(1.0, event))
+    return made
+
+
+TASK = {"kind": "tagging", "labels": ["LOC"], "main_score": "f1"}
+STARTED = RunStarted(0, 1200, 100, {"slots": TASK}, 40, 10, 1000, "cpu", "fp32", 2, 1, 7)
+STEP = StepDone(300, 3.0, {"slots": 0.5}, 1e-4, 1.0, 1234.5, 60.0)
+
+
+# What is highlighted
+
+
+@pytest.mark.parametrize(("spans", "expected"), [
+    ((), [("Anna is  in Rome", None)]),
+    ((Span(0, 4, "PER"),), [("Anna", "PER"), (" is  in Rome", None)]),
+    ((Span(12, 16, "LOC"),), [("Anna is  in ", None), ("Rome", "LOC")]),
+    ((Span(0, 16, "ALL"),), [("Anna is  in Rome", "ALL")]),
+    ((Span(0, 4, "PER"), Span(4, 7, "X"), Span(9, 11, "X")),
+     [("Anna", "PER"), (" is", "X"), ("  ", None), ("in", "X"), (" Rome", None)])])
+def test_a_highlighted_sentence_is_cut_at_its_entities_and_nowhere_else(spans, expected):
+    assert highlighted("Anna is  in Rome", tagged(*spans)) == expected
+
+
+@given(some.text(max_size=30), some.data())
+def test_the_pieces_of_any_sentence_are_the_sentence_and_its_entities(text, data):
+    cuts = sorted(data.draw(some.sets(some.integers(0, len(text)), max_size=8)))
+    spans = [Span(start, end, "X") for start, end in zip(cuts[::2], cuts[1::2], strict=False)]
+    found = highlighted(text, tagged(*spans))
+    assert "".join(piece for piece, _ in found) == text
+    assert [piece for piece, label in found if label] == [text[span.start:span.end] for span in spans]
+    assert all(piece for piece, _ in found)
+
+
+def test_a_label_has_its_colour_whatever_the_sentence_and_colours_never_run_out():
+    labels = tuple(f"L{number}" for number in range(25))
+    assert list(colours(labels)) == list(labels) and set(colours(labels).values()) == set(PALETTE)
+    assert colours(labels)["L3"] == colours(labels[:4])["L3"]
+
+
+# The data
+
+
+@pytest.mark.parametrize(("names", "expected"), [
+    (["anything.csv"], {"train": ["anything.csv"]}),
+    (["test.csv"], {"train": ["test.csv"]}),
+    (["my_train.csv", "my_dev.csv"], {"train": ["my_train.csv"], "dev": ["my_dev.csv"]}),
+    (["Train.JSONL", "VALID.jsonl", "Test.jsonl"], {"train": ["Train.JSONL"], "dev": ["VALID.jsonl"], "test": ["Test.jsonl"]}),
+    (["a-validation.csv", "a-training.csv"], {"train": ["a-training.csv"], "dev": ["a-validation.csv"]}),
+    (["corpus.csv", "corpus_val.csv"], {"train": ["corpus.csv"], "dev": ["corpus_val.csv"]}),
+    (["dev1.csv", "train1.csv"], {"train": ["train1.csv"], "dev": ["dev1.csv"]}),
+    (["latest.csv", "latest_dev.csv"], {"train": ["latest.csv"], "dev": ["latest_dev.csv"]}),  # 'test' within another word
+    (["devices.csv", "devices_test.csv"], {"train": ["devices.csv"], "test": ["devices_test.csv"]}),
+    (["values.csv", "test.csv"], {"train": ["values.csv"], "test": ["test.csv"]}),
+    (["topic.csv", "ner.conll", "topic-dev.csv"], {"train": ["topic.csv", "ner.conll"], "dev": ["topic-dev.csv"]}),  # one file per task
+    (["seq.in", "label", "seq.out"], {"train": ["seq.in", "label", "seq.out"]}),
+    (["dev.seq.in", "dev.label", "dev.seq.out"], {"train": ["dev.seq.in", "dev.label", "dev.seq.out"]})])
+def test_several_files_are_told_apart_by_the_words_in_their_names(names, expected):
+    folder = "/uploads/test-of-dev-and-train/"  # says nothing
+    assert assign_files([folder + name for name in names]) == {
+        f"{split}_files": tuple(folder + name for name in names) for split, names in expected.items()}
+
+
+@pytest.mark.parametrize(("names", "message"), [
+    ([], "No file yet"), (["dev.csv", "test.csv"], "None of the files is for training")])
+def test_files_of_which_none_is_for_training_are_refused(names, message):
+    with pytest.raises(MtlError, match=message):
+        assign_files(names)
+
+
+def test_the_table_shows_every_task():
+    table = make_rows(50, 1, "learnable")
+    tasks = task_table(table, table.tasks)
+    assert list(tasks["task"]) == ["class", "sentiment", "entities"] and list(tasks["labelled rows"]) == ["50 of 50"] * 3
+    assert tasks["labels"][0].startswith("4: ")
+
+
+def test_the_report_shows_every_split_task_label_and_finding():
+    dataset = load(make_config({"source": "newsroom"}), Path())
+    report = make_report(dataset, 32, bundled_subwords())
+    shown = report_html(report, dataset.tasks)
+    for label in ("culture", "positive", "MISC", "<bdi>1,867</bdi>", "<bdi>306</bdi>", "topic</bdi>: 6 labels",
+                  "entities</bdi>: 4 entity types"):
+        assert label in shown, label
+    assert all(html.escape(finding.what) in shown for finding in report.findings)
+    grave = [finding for finding in report.findings if finding.severity != "note"]
+    assert grave and all(html.escape(finding.what) in short_findings_html(report) for finding in grave)
+
+
+def test_rows_are_shown_with_entities_classes_and_what_is_not_labelled():
+    specs = [TaskSpec(name="topic", kind="classification"), TaskSpec(name="ner", kind="tagging")]
+    rows = [Row("Ann left Rome", {"topic": "travel", "ner": (Span(0, 3, "PER"), Span(9, 13, "LOC"))}),
+            Row("Hi", {"topic": None, "ner": None})]
+    shown = examples_html(rows, specs, {"ner": ("LOC", "PER")})
+    assert re.search(r"<mark[^>]*>Ann<sub><bdi>PER</bdi></sub></mark> left <mark[^>]*>Rome<sub><bdi>LOC</bdi></sub></mark>", shown)
+    for name, value in (("topic", "travel"), ("topic", "(not labelled)"), ("ner", "(not labelled)")):
+        assert f"<bdi>{name}</bdi>: <b><bdi>{value}</bdi></b>" in shown
+
+
+EVIL = "<img src=x onerror=alert(1)>"
+
+
+def test_nothing_that_a_file_says_becomes_a_part_of_the_page(tmp_path):
+    rows = [{"text": f"{EVIL} {index}", EVIL: f"{EVIL}{index % 2}", "ner": [{"start": 0, "end": 4, "label": EVIL}]} for index in range(40)]
+    (tmp_path / "evil.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, *rows]))
+    dataset = load(make_config({"source": "files", "train_files": (str(tmp_path / "evil.jsonl"),)}), tmp_path)
+    report = make_report(dataset, 8, bundled_subwords())
+    labels = {spec.name: spec.labels for spec in dataset.tasks}
+    shown = report_html(report, dataset.tasks) + short_findings_html(report) + examples_html(report.examples, dataset.tasks, labels)
+    assert "<img" not in shown and "&lt;img" in shown
+    assert "<img" not in problem_html(EVIL)
+
+
+# The state
+
+
+def test_the_status_escapes_what_a_user_wrote():
+    made = history(STARTED, StatusChanged("failed", "<script>alert('message')</script> & more"))
+    shown = status_html(made, 0, "<script>alert('name')</script>")
+    assert "<script" not in shown and shown.count("&lt;script&gt;") == 2 and "&amp; more" in shown
+
+
+@pytest.mark.parametrize(("events", "ahead", "there", "absent"), [
+    ([], 2, ["mtl-queued", "2 runs ahead"], ["left"]),
+    ([], 1, ["1 run ahead"], []),
+    ([], 0, ["starting"], ["ahead"]),
+    ([StatusChanged("queued"), Preparing("Reading <x>.csv", 0.4)], 0, ["Reading &lt;x&gt;.csv: 40%", 'value="0.4" max="1"'], []),
+    ([Preparing("Tokenising", 0.9), STARTED, StatusChanged("running"), STEP], 0, ["step 300 of 1,200"], ["Tokenising"]),
+    ([STARTED, StatusChanged("running")], 0, ["mtl-running", "step 0 of 1,200", "getting ready", "cpu, fp32, 2 threads"], ["left"]),
+    ([STARTED, StatusChanged("running"), STEP], 0, ["step 300 of 1,200", "epoch 3.00", "1,234 sentences/s", "about 3 min 00 s left"],
+     ["getting ready"]),
+    ([STARTED, STEP, StatusChanged("paused")], 0, ["mtl-paused", "1 min 00 s of training", 'value="300" max="1200"'], ["left"]),
+    ([STARTED, STEP, StatusChanged("stopped", "Stopped at step 300.")], 0, ["mtl-stopped", "Stopped at step 300."], ["sentences/s"])])
+def test_the_status_says_what_matters_in_each_state(events, ahead, there, absent):
+    shown = status_html(history(*events), ahead, "A run")
+    assert all(part in shown for part in there) and not any(part in shown for part in absent)
+
+
+def test_without_a_run_the_status_says_what_to_do():
+    assert "No run yet" in status_html(None, 0, "")
+
+
+@pytest.mark.parametrize(("seconds", "words"), [
+    (None, "?"), (0, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (3599.4, "59 min 59 s"), (3600, "1 h 00 min"), (90000, "25 h 00 min")])
+def test_durations_are_told_in_two_units_at_most(seconds, words):
+    assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(("status", "expected"), [
+    ("queued", Buttons(stop=True)), ("running", Buttons(pause=True, stop=True)), ("paused", Buttons(resume=True, stop=True)),
+    ("stopping", Buttons()), ("interrupted", Buttons(resume=True, delete=True)), ("stopped", Buttons(resume=True, delete=True)),
+    ("failed", Buttons(resume=True, delete=True)), (YIELDED, Buttons(resume=True, delete=True)), ("finished", Buttons(delete=True))])
+def test_the_buttons_follow_from_the_state_and_are_the_owners(status, expected):
+    over = status in (*RESUMABLE, "finished")
+    assert Buttons.of(History(status=status), is_owner=True, is_here=not over) == expected
+    assert Buttons.of(History(status=status), is_owner=False, is_here=not over) == Buttons()
+    elsewhere = Buttons.of(History(status=status), is_owner=True, is_here=False)
+    assert elsewhere == (expected if over else Buttons())  # one from the terminal is stopped there
+    assert over or status in ACTIVE
+
+
+# What the page says
+
+
+def test_every_event_of_the_page_but_those_of_the_clock_can_say_what_went_wrong(tmp_path):
+    page = build_app(Jobs(tmp_path))
+    box = next(part for part in page.blocks.values() if getattr(part, "elem_id", "") == "message")
+    events = [event for event in page.fns.values() if event.fn is not None]
+    mute = [event for event in events if box not in event.outputs]
+    assert len(events) > 50 and all("tick" in [name for _, name in event.targets] for event in mute)
+    assert not any(box in event.show_progress_on for event in events if event.show_progress_on)
+
+
+def ask(*outputs: str, handle, event: str = "submit") -> list:
+    """What a page with one event gives for it: the values of its outputs, and the message."""
+    with gr.Blocks() as page:
+        parts, box = [gr.Textbox(part) for part in outputs], message_box()
+        getattr(gr.Textbox(), event)(handle, None, parts)
+    let_all_tell(page, box)
+    return page.fns[0].fn()
+
+
+def test_a_refusal_is_said_escaped_and_the_outputs_are_left_alone():
+    def refuse():
+        raise MtlError("<b>No</b>.")
+
+    for parts in ((), ("a",), ("a", "b")):
+        *values, message = ask(*parts, handle=refuse)
+        assert values == [gr.skip()] * len(parts) and "&lt;b&gt;No&lt;/b&gt;." in message and 'role="alert"' in message
+    assert ask(handle=refuse) != ask(handle=refuse), "the same refusal, dismissed, must come back"
+
+
+def test_an_unforeseen_error_is_said_with_a_reference_under_which_its_traceback_is_in_the_terminal(capsys):
+    *values, message = ask("a", "b", handle=lambda: 1 / 0)
+    reference = re.search(r"Internal error ([0-9a-f]{8})", message)[1]
+    told = capsys.readouterr().out
+    assert values == [gr.skip()] * 2 and f"[{reference}] Traceback" in told and "ZeroDivisionError" in told and "division" not in message
+
+
+def test_what_a_person_does_next_takes_the_old_message_away_and_other_events_leave_it():
+    assert ask("a", handle=lambda: "made") == ["made", ""] and ask(handle=lambda: None) == [""]
+    assert ask("a", handle=lambda: "made", event="change") == ["made", gr.skip()]
+    *values, message = ask("a", "b", handle=lambda: Said([1, 2], "Both are there."))
+    assert values == [1, 2] and "Both are there." in message
+
+
+# The form
+
+
+def test_plots_are_drawn_anew_at_each_of_the_first_steps_then_every_few_seconds_and_at_the_end():
+    made = history(RunStarted(0, 400, 10, {}, 10, 5, 1, "cpu", "fp32", 1, 1, 7), StatusChanged("running"))
+    seen = [news("run", made)]
+    for step in range(1, 401):
+        made.add(Logged(1.0, StepDone(step, 0.0, {}, 0.0, 0.0, 1.0, step / 10)))
+        seen.append(news("run", made))
+    assert len(set(seen[:EARLY + 1])) == EARLY + 1 and 40 / REDRAWN <= len(set(seen[EARLY + 1:])) <= 40 / REDRAWN + 1
+    made.add(Logged(1.0, StatusChanged("stopped")))
+    assert news("run", made) not in seen and news("other", made) not in seen
+
+
+def test_a_queue_with_nothing_to_do_leaves_the_cores_to_the_training(tmp_path):
+    asleep = gr.Blocks().queue()._queue
+    assert asleep.sleep_when_free > 0 and asleep.progress_update_sleep_when_free > 0  # gradio still calls them so
+    made = build_app(Jobs(tmp_path))._queue
+    assert made.sleep_when_free >= 0.02 and made.progress_update_sleep_when_free >= 0.1
+
+
+def test_every_setting_is_on_the_page_once():
+    shown = [*form.fields(basic=True), *form.fields(basic=False), *form.OWN_WAY]
+    assert sorted(shown) == sorted(RunConfig.model_fields)
+
+
+def test_an_untouched_form_is_the_default_settings():
+    names = form.fields(basic=True) + form.fields(basic=False)
+    assert form.make_run_config({name: form.make_widget(name).value for name in names}) == RunConfig()
+    assert form.make_run_config({name: form.shown(name, getattr(RunConfig(), name)) for name in names}) == RunConfig()
+
+
+@pytest.mark.parametrize(("values", "expected"), [
+    ({"epochs": "7.0", "seed": " 3 ", "batch_size": "1e2"}, {"epochs": 7, "seed": 3, "batch_size": 100}),
+    ({"learning_rate": "1e-3", "dropout": "0", "encoder_dropout": "0"}, {"learning_rate": 1e-3, "dropout": 0.0, "encoder_dropout": 0.0}),
+    ({"encoder_dropout": ""}, {}), ({"encoder": " tiny \n", "name": " A run "}, {"encoder": "tiny", "name": "A run"}),
+    ({"weights": ""}, {}), ({"weights": " intent = 2 , tags=0.5,"}, {"weights": {"intent": 2.0, "tags": 0.5}, "balancing": "fixed"})])
+def test_what_stands_in_the_form_becomes_settings(values, expected):
+    assert form.make_run_config(values) == RunConfig(**expected)
+
+
+@pytest.mark.parametrize(("values", "message"), [
+    ({"epochs": "2.5"}, "Epochs: found 2.5"), ({"epochs": "1e400"}, "Epochs: found infinity"), ({"learning_rate": "0,5"}, "found '0,5'"),
+    ({"learning_rate": "nan"}, "Learning rate: found NaN"), ({"encoder_dropout": "odd"}, "Encoder dropout: found 'odd'"),
+    ({"weights": "intent"}, "'intent' is not of the form task=number"), ({"weights": "intent=much"}, "not of the form"),
+    ({"weights": "intent=-1"}, "Loss weights, intent: found -1"), ({"weights": "intent=nan"}, "Loss weights, intent: found NaN"),
+    ({"encoder": " "}, "Encoder: found an empty text"), ({"name": "a\x07"}, "cannot be shown")])
+def test_what_cannot_be_is_told_in_words(values, message):
+    with pytest.raises(MtlError, match=message):
+        form.make_run_config(values)
+
+
+def other_values(name: str) -> list:
+    """Values of a setting that are not its default."""
+    schema = RunConfig.model_json_schema()["properties"][name]
+    schema = next((part for part in schema.get("anyOf", ()) if part["type"] != "null"), schema)
+    if "enum" in schema:
+        return schema["enum"]
+    if schema["type"] == "boolean":
+        return [True, False]
+    if schema["type"] == "string":
+        return ["another"]
+    if schema["type"] == "object":
+        return [{"intent": 0.1 + 0.2, "my tags": 2.0}]
+    low, high = schema.get("minimum", 0), schema.get("maximum", schema.get("exclusiveMaximum", 1))
+    return [low + 1, high - 1] if schema["type"] == "integer" else [low + (high - low) / 3, low + (high - low) * 1e-5]
+
+
+ALL_FIELDS = form.fields(basic=True) + form.fields(basic=False) + ["alpha", "hypothetical_rows"]
+
+
+@pytest.mark.parametrize("name", ALL_FIELDS)
+def test_what_a_widget_shows_is_what_a_run_gets(name):
+    for value in other_values(name):
+        with gr.Blocks():
+            widget = form.make_widget(name)
+            seen = widget.preprocess(widget.postprocess(form.shown(name, value)))
+        settings = {"balancing": "fixed", "weights": {"a": 1.0}} if name == "balancing" and value == "fixed" else {}
+        assert getattr(form.make_run_config(settings | {name: seen}), name) == value
+        assert widget.label == RunConfig.model_fields[name].title
+
+
+@pytest.mark.parametrize("name", ALL_FIELDS)
+def test_a_field_that_was_emptied_is_refused_by_its_label_or_nothing_is_a_value_of_it(name):
+    field, with_nothing = RunConfig.model_fields[name], {"name": "", "weights": {}, "alpha": None, "encoder_dropout": None}
+    if name in with_nothing:
+        assert getattr(form.make_run_config({name: ""}), name) == with_nothing[name]
+        return
+    for empty in ("", None):
+        with pytest.raises(MtlError, match=f"^{field.title}: found (nothing|''|an empty text), wanted "):
+            form.make_run_config({name: empty})
+
+
+# The tasks and what weighs them
+
+
+@pytest.mark.parametrize(("alpha", "weights", "balancing", "tasks", "expected"), [
+    ("0.5", "", "equal", 2, {}), ("0.5", "", "fixed", 2, {"alpha": 0.5, "balancing": "fixed"}),
+    ("0.3", "", "equal", 2, {"alpha": 0.3, "balancing": "fixed"}), ("0.3", "", "famo", 2, {"balancing": "famo"}),
+    ("0.3", "a=2", "fixed", 2, {"weights": {"a": 2.0}, "balancing": "fixed"}), ("0.3", "", "equal", 3, {}), ("", "", "equal", 2, {}),
+    ("7", "", "equal", 2, "Alpha: found 7, wanted a number from 0 to 1"), ("odd", "", "fixed", 2, "Alpha: found 'odd'"),
+    ("", "", "fixed", 2, "Balancing: found 'fixed', but there are no weights"), ("0.5", "", "fixed", 3, "Balancing: found 'fixed'")])
+def test_alpha_is_used_where_it_is_shown_or_it_is_said_that_it_is_not(alpha, weights, balancing, tasks, expected, train_tab):
+    values = {"weights": weights, "balancing": balancing}
+    names = tuple("abc"[:tasks])
+    widget = train_tab.show_alpha(str(Choice("data", names, names)), weights, balancing)
+    if isinstance(expected, str):
+        with pytest.raises(MtlError, match=expected):
+            form.make_run_config(values | form.weighing(alpha, values, tasks))
+        return
+    config = form.make_run_config(values | form.weighing(alpha, values, tasks))
+    assert config == RunConfig(**expected)
+    assert widget["visible"] == (tasks == 2)
+    if tasks == 2:
+        assert widget["interactive"] != widget["info"].startswith("Not used: ")
+        assert widget["interactive"] or config.alpha is None
+        assert balancing == "fixed" or train_tab.show_fixed(alpha, weights, balancing) == config.balancing  # what the menu shows then
+
+
+def test_tasks_are_weighed_in_the_order_of_the_data_however_they_were_ticked(train_tab):
+    widget = train_tab.show_alpha(str(Choice("data", ("topic", "tone"), ("tone", "topic"))), "", "equal")
+    assert widget["label"] == "Alpha: topic against tone"
+
+
+@pytest.mark.parametrize(("before", "data", "found", "expected"), [
+    (Choice(), "new", ("a", "b"), ("a", "b")),
+    (Choice("old", ("a", "b", "c"), ("a",)), "new", ("a", "b"), ("a", "b")),  # what was ticked in other data is no wish for these
+    (Choice("same", ("a", "b", "c"), ("a", "c")), "same", ("a", "b", "c"), ("a", "c")),
+    (Choice("same", ("a", "b", "c"), ("a",)), "same", ("a", "b", "renamed"), ("a", "renamed")),
+    (Choice("same", ("a", "b"), ()), "same", ("a", "b"), ()),
+    (Choice("same", None, ("a", "c")), "same", ("a", "b", "c"), ("a", "c")),  # of a run that was put into the form
+    (Choice("same", None, ("gone",)), "same", ("a", "b"), ("a", "b")),
+    (Choice("same", (), ()), "same", ("a", "b"), ("a", "b")),  # a file that could not be read, put right
+    (Choice(), "new", tuple("abcdefghij"), tuple("abcdefgh"))])
+def test_a_choice_of_tasks_belongs_to_its_data(before, data, found, expected):
+    assert Choice.read(str(before)) == before
+    assert before.among(data, found) == Choice(data, found, expected)
+
+
+def test_data_are_the_same_as_long_as_the_widgets_name_the_same():
+    assert data_key("newsroom", ["a"], "hub", "run") == data_key("newsroom", None, "", "")
+    assert data_key("files", ["a"], "", "run") == data_key("files", ["a"], "hub", "")
+    assert len({data_key("files", ["a"], "", ""), data_key("files", ["a", "b"], "", ""), data_key("files", None, "", "run"),
+                data_key("hub", None, "", "run"), data_key("hub", None, "x", "run"), data_key("hypothetical", None, "", "")}) == 6
+
+
+@pytest.fixture
+def train_tab(tmp_path):
+    """The Train tab of a page that nobody looks at."""
+    with gr.Blocks():
+        return TrainTab(Page(Jobs(tmp_path / "runs"), gr.BrowserState({})))
+
+
+def asked(tab: TrainTab, choice: str, file: str, **settings: str) -> RunConfig:
+    """The run that the form describes with `file` uploaded and the other widgets as they are at first."""
+    data = ["files", "learnable", "1200", [file], "", "", ""]
+    return tab.config({"key": "k", "run": ""}, choice, form.EVEN, *data, *(settings.get(name, widget.value)
+                                                                           for name, widget in tab.settings.items()))
+
+
+def test_start_before_the_data_were_read_takes_all_tasks_and_after_that_those_that_are_ticked(train_tab, write_rows, easy_rows, tmp_path):
+    file = write_rows(tmp_path / "own.jsonl", easy_rows(40))
+    key = data_key("files", [file], "", "")
+    for choice, expected in [(Choice("other data", ("x",), ("x",)), ["answer", "place"]), (Choice(), ["answer", "place"]),
+                             (Choice(key, ("answer", "place"), ("place",)), ["place"])]:
+        assert [task.name for task in asked(train_tab, str(choice), file).tasks] == expected
+    with pytest.raises(MtlError, match="No task is chosen"):
+        asked(train_tab, str(Choice(key, ("answer", "place"), ())), file)
+    with pytest.raises(MtlError, match="^Epochs: found nothing, wanted a whole number from 1 to 10,000, such as 8.$"):
+        asked(train_tab, "", str(tmp_path / "not read.jsonl"), epochs="")  # what is wrong in the form is said first
+
+
+def test_every_long_part_of_looking_at_data_is_named(train_tab, write_rows, easy_rows, tmp_path):
+    file, told = write_rows(tmp_path / "own.jsonl", easy_rows(2500)), []
+    data = ["files", "learnable", "1200", [file], "", "", ""]
+    train_tab.data.understand(*data, "", "128", "", progress=lambda share, desc: told.append(desc))
+    assert list(dict.fromkeys(told)) == ["Looking at own.jsonl", "Reading own.jsonl", "Setting rows aside to measure on",
+                                         "Looking at the rows", "Measuring the texts", "Counting the labels"]
+    told.clear()
+    train_tab.config({"key": "k", "run": ""}, "", form.EVEN, *data, *(widget.value for widget in train_tab.settings.values()),
+                     progress=lambda what, share: told.append(what))
+    assert list(dict.fromkeys(told)) == ["Looking at own.jsonl"]
+
+
+def test_the_files_of_a_run_are_not_taken_for_data_of_another_kind(train_tab, write_rows, easy_rows, tmp_path):
+    config = make_config({"source": "files", "train_files": (write_rows(tmp_path / "own.jsonl", easy_rows(40)),)})
+    run = create_run(train_tab.jobs.root, config)
+    values = train_tab.data.values("files", "learnable", "1200", None, "", "", run.id)
+    assert [Path(name).name for name in values["train_files"]] == ["own.jsonl"]
+    with pytest.raises(MtlError, match="Look the dataset up, then download it"):
+        train_tab.data.values("hub", "learnable", "1200", None, "", "", run.id)
+
+
+def test_files_of_one_name_get_names_of_their_own(tmp_path):
+    paths = []
+    for folder, name in [("a", "own.csv"), ("b", "own.csv"), ("c", "Own.csv"), ("a", "seq.in"), ("b", "seq.in"), ("a", "train.csv")]:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        paths.append(str(tmp_path / folder / name))
+        Path(paths[-1]).write_text(folder + name)
+    apart = name_apart([*paths, paths[0]])
+    assert [Path(path).name for path in apart] == ["own.csv", "own-2.csv", "Own-3.csv", "seq.in", "2-seq.in", "train.csv"]
+    assert [Path(path).read_text() for path in apart] == [Path(path).read_text() for path in paths]
+    assert name_apart(apart) == apart and split_of(Path("train-2.csv")) == "train" and part_of(Path("2-seq.in")) == "seq.in"
+
+
+@given(some.dictionaries(some.sampled_from(["intent", "my tags", "a=b"]), some.floats(0, 1e6)))
+def test_the_weights_of_a_run_come_back_into_the_form_as_they_were(weights):
+    assert form.make_run_config({"weights": form.shown("weights", weights)}).weights == weights

@@ -1,0 +1,167 @@
+"""The Compare tab without a page: which curves, which words, which buttons, from plans and logs that are made up."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mtl.comparing.joint_vs_alone import Card, Compared
+from mtl.comparing.plan import Comparison, Member, Plan
+from mtl.runs.events import Evaluated, Logged, RunStarted, StatusChanged, StepDone
+from mtl.runs.history import YIELDED, History
+from mtl.settings.config import TaskSpec, make_config
+from mtl.ui import compare_view as view
+
+CONFIG = make_config({"source": "hypothetical", "tasks": (TaskSpec(name="a<b>", kind="classification"),
+                                                          TaskSpec(name="slots", kind="tagging"))})
+FACTS = {"a<b>": {"kind": "classification", "labels": [], "main_score": "accuracy"}, "slots": {"kind": "tagging", "labels": [],
+                                                                                                "main_score": "f1"}}
+
+
+def history(*events) -> History:
+    made = History()
+    for event in events:
+        made.add(Logged(1.0, event))
+    return made
+
+
+def ran(status: str, *tasks: str, scores=(0.5, 0.7)) -> History:
+    """A run of `tasks` with two looks at dev."""
+    measures = {task: FACTS[task]["main_score"] for task in tasks}
+    looks = [Evaluated(10 * (at + 1), 1.0, "dev", {}, {task: {measure: score} for task, measure in measures.items()}, 0.25, score, True,
+                       0.1) for at, score in enumerate(scores)]
+    started = RunStarted(0, 20, 10, {task: FACTS[task] for task in tasks}, 40, 10, 1000, "cpu", "fp32", 1, 1, 1)
+    return history(started, *looks, StepDone(20, 2.0, {}, 0.0, 1.0, 100.0, 4.0), StatusChanged(status))
+
+
+@pytest.fixture
+def seen(tmp_path):
+    """A function that makes a comparison as it is seen."""
+    def make(plan: Plan, runs: tuple, status: str = "running") -> view.Seen:
+        folder = tmp_path / "comparisons" / ("20260101-120000-" + "0" * 32)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").write_text(CONFIG.model_dump_json())
+        (folder / "plan.json").write_text(plan.model_dump_json())
+        return view.Seen(Comparison(folder), plan, history(StatusChanged(status)), runs)
+
+    return make
+
+
+@pytest.fixture
+def alone(seen):
+    """Did it help?, the second of three runs in work."""
+    members = [Member(role="joint", config=CONFIG, run="r1")]
+    members += [Member(role=f"alone: {task.name}", config=CONFIG.model_copy(update={"tasks": (task,)}), run="r2" if index == 0 else "")
+                for index, task in enumerate(CONFIG.tasks)]
+    return seen(Plan(kind="alone", members=tuple(members)), (ran("finished", "a<b>", "slots"), ran("running", "a<b>"), None))
+
+
+def test_a_tasks_curves_are_those_of_all_runs_that_have_it_all_there_from_the_first_draw(alone):
+    assert view.task_names(alone) == ["a<b>", "slots"]
+    frame = view.curve_frame(alone, "slots")
+    assert list(frame["series"].unique()) == list(view.curve_colours(alone, "slots")) == ["joint", "alone: slots"]
+    assert len(set(view.curve_colours(alone, "slots").values())) == 2
+    points = frame.dropna()
+    assert list(zip(points["step"], points["score"], points["series"], strict=True)) == [(10, 0.5, "joint"), (20, 0.7, "joint")]
+    assert list(view.curve_colours(alone, "a<b>")) == ["joint", "alone: a\u2039b\u203a"]
+    assert len(view.curve_frame(alone, "a<b>").dropna()) == 4
+
+
+def test_state_and_runs_are_told_and_what_a_user_wrote_is_escaped(alone):
+    state = view.state_html(alone, 0)
+    assert "1 of 3 runs finished" in state and 'value="2.000"' in state and "Did it help?" in state
+    table = view.members_html(alone)
+    assert "<b>" not in table + state.replace("<b>Did", "").replace("<b>No", "") and "<bdi>a&lt;b&gt;</bdi> 70.0%" in table
+    assert 'href="?run=r2"' in table and "not begun" in table
+    assert view.result_html(alone) == "" and view.state_html(None, 0).count("No comparison yet") == 1
+
+
+@pytest.mark.parametrize(("status", "is_owner", "is_here", "stop", "resume"), [
+    ("running", True, True, True, False), ("queued", True, True, True, False), ("stopping", True, True, False, False),
+    ("running", False, True, False, False), ("running", True, False, False, False), ("finished", True, False, False, False),
+    ("stopped", True, False, False, True), ("failed", True, False, False, True), ("interrupted", False, False, False, False)])
+def test_a_comparison_is_stopped_and_resumed_by_its_owner_when_that_makes_sense(seen, status, is_owner, is_here, stop, resume):
+    it = seen(Plan(kind="alone", members=()), (), status)
+    assert (view.can_stop(it, is_owner, is_here), view.can_resume(it, is_owner, is_here)) == (stop, resume)
+
+
+def test_a_pause_of_the_run_in_work_is_seen_and_can_be_ended(alone, seen):
+    it = seen(alone.plan, (alone.runs[0], ran("paused", "a<b>"), None))
+    assert it.status == "paused" and view.can_resume(it, True, True) and view.can_stop(it, True, True)
+
+
+def test_a_run_that_was_deleted_is_named_and_what_resume_does_about_it_is_said_before_it_is_pressed(alone, seen):
+    gone = (None, alone.runs[1], None)  # the third was not made yet
+    stopped = seen(alone.plan, gone, "stopped")
+    table = view.members_html(stopped)
+    assert table.count("<td>deleted</td>") == 1 and table.count("<td>not begun</td>") == 1 and "?run=r1" not in table
+    assert "Deleted: joint. Resume trains joint again." in view.state_html(stopped, 0) and view.can_resume(stopped, True, False)
+    for status in ("running", "finished"):
+        assert "<div>Deleted: joint.</div>" in view.state_html(seen(alone.plan, gone, status), 0)
+    assert view.task_names(stopped) == ["a<b>", "slots"] and view.curve_frame(stopped, "slots").dropna().empty
+    cut = seen(stopped.plan.with_member(0, is_cut=True), gone, "stopped")
+    assert "<div>Deleted: joint.</div>" in view.state_html(cut, 0)  # there was no time for it, and will be none
+    assert "Deleted" not in view.state_html(alone, 0)
+
+
+def test_a_comparison_that_gave_its_place_up_is_shown_as_paused_and_can_be_resumed(alone, seen):
+    it = seen(alone.plan, (alone.runs[0], ran(YIELDED, "a<b>"), None), YIELDED)
+    assert it.status == "paused" and view.can_resume(it, True, False) and not view.can_stop(it, True, True)
+    assert "<td>paused</td>" in view.members_html(it) and "place" not in view.state_html(it, 0, 42.0)
+    paused = seen(alone.plan, (alone.runs[0], ran("paused", "a<b>"), None))
+    assert "gives its place up in 42 s" in view.state_html(paused, 0, 42.0)
+    waiting = seen(alone.plan, (None,) * 3, "queued")
+    assert "2 runs ahead, of which the one in work is paused: it gives its place up in 42 s" in view.state_html(waiting, 2, 42.0)
+
+
+def test_several_seeds_are_told_apart(alone):
+    plan = alone.plan
+    more = plan.model_copy(update={"members": plan.members + tuple(
+        member.model_copy(update={"config": member.config.model_copy(update={"seed": 2})}) for member in plan.members)})
+    assert [view.series(member, more) for member in more.members][::3] == ["joint, seed 1", "joint, seed 2"]
+
+
+def test_the_card_is_a_sentence_a_task_coloured_by_its_verdict_and_escaped():
+    tasks = (Compared("a<b>", "accuracy", 0.8, 0.7, 0.1, 0.05, 0.15, 0.001, "helped"),
+             Compared("slots", "f1", 0.6, 0.7, -0.1, -0.15, -0.05, 0.001, "hurt"))
+    everything = Compared("everything right", "share of rows", 0.5, 0.5, 0.0, -0.9, 0.9, 1.0, "no difference")
+    steps = {"together": (20, 20), "a<b> alone": (20, 20), "slots alone": (20, 20)}
+    card = Card(tasks, everything, 10, (1, 2), steps, (100, 200), (1000, 2000), (1.0, 2.0))
+    page = view.card_html(card)
+    assert "mtl-fine" in page and "mtl-problem" in page
+    assert "<bdi>a&lt;b&gt;</bdi>: 80.0 together, 70.0 alone: +10.0 (+5.0 to +15.0)" in page
+    assert "left:0.0%;width:100.0%" in page  # what is beyond the scale ends at its edge
+    assert "1.0 ms" in page and "same 10 dev rows" in page and "each run took 20 (seeds 1, 2)" in page
+
+    one_seed = view.card_html(replace(card, seeds=(1,), tasks=(replace(tasks[0], verdict="higher"), replace(tasks[1], verdict="lower")),
+                                      steps=steps | {"together": (10,)}))
+    assert "mtl-fine" not in one_seed and "mtl-problem" not in one_seed  # no colour of a verdict
+    assert "<b>higher</b>" in one_seed and "lower together with this one seed" in one_seed
+    assert "With one seed there is no verdict" in one_seed and "Seeds on the Compare tab" in one_seed
+    assert "together 10; a&lt;b&gt; alone 20" in one_seed
+
+
+def test_a_sweep_has_a_point_for_every_run_that_was_measured_and_a_colour_for_every_alpha(seen):
+    members = tuple(Member(role=f"alpha = {alpha}", config=CONFIG.model_copy(update={"alpha": alpha, "balancing": "fixed"}), run="r")
+                    for alpha in (0.2, 0.5, 0.8))
+    plan = Plan(kind="sweep", members=members)
+    assert view.trade_off(seen(plan, (None,) * 3)) is None
+    it = seen(plan, (ran("finished", "a<b>", "slots"), ran("running", "a<b>", "slots", scores=(0.9,)), None))
+    frame, titles, colours = view.trade_off(it)
+    assert titles == ("a\u2039b\u203a accuracy", "slots f1") and list(colours) == ["0.2", "0.5", "0.8"]
+    assert set(frame["alpha"]) == set(colours) and frame.dropna().values.tolist() == [[0.7, 0.7, "0.2"], [0.9, 0.9, "0.5"]]
+    assert "<bdi>a&lt;b&gt;</bdi> accuracy" in view.result_html(it) and "<b>" not in view.result_html(it)
+
+
+def test_the_table_of_a_search_fills_and_its_best_settings_can_be_taken(seen):
+    members = [Member(role="pace", config=CONFIG, run="r0", seconds=3.0)]
+    waiting = seen(Plan(kind="search", minutes=5.0, members=tuple(members)), (ran("running", "slots"),))
+    assert "how fast this machine is" in view.result_html(waiting) and view.best_settings(waiting) is None
+    good = CONFIG.model_copy(update={"learning_rate": 5e-4, "weights": {"a<b>": 2.0}, "balancing": "fixed"})
+    members += [Member(role=f"candidate {number}", config=config, run=f"r{number}", rung=1, seconds=3.0, is_cut=number == 3)
+                for number, config in enumerate((CONFIG, good, CONFIG), 1)]
+    plan = Plan(kind="search", minutes=5.0, members=tuple(members), rungs=((3, 20),))
+    it = seen(plan, (waiting.runs[0], ran("finished", "slots"), ran("finished", "slots", scores=(0.9,)), ran("stopped", "slots")))
+    page = view.result_html(it)
+    assert page.index("0.0005") < page.index("0.0002") and "<td>cut</td>" in page and "a&lt;b&gt; 2" in page
+    assert view.best_settings(it) == good and isinstance(it.comparison.folder, Path)

@@ -1,0 +1,84 @@
+"""mtl/ui/insight.py: what the looks at the tasks' gradients say, and what the settings will do, in words and colours."""
+
+from collections import Counter
+
+import pytest
+
+from mtl.runs.events import Diagnosed, RunStarted, StepDone
+from mtl.runs.history import History
+from mtl.settings.methods import METHODS, SAMPLINGS_FOR
+from mtl.training.sampling import SAMPLINGS
+from mtl.ui.insight import insight_html, method_html, norm_lines, outlook_html, reading, weight_lines
+
+STARTED = RunStarted(0, 5000, 100, {"topic": {}, "<tags>": {}}, 40, 10, 1000, "cpu", "fp32", 1, 1, 77)
+
+
+def looks(cosines: list[float], norms: tuple[float, float] = (1.0, 1.0)) -> list[Diagnosed]:
+    return [Diagnosed(10 * place, {"topic": norms[0], "<tags>": norms[1]}, [["topic", "<tags>", cosine]])
+            for place, cosine in enumerate(cosines, 1)]
+
+
+@pytest.mark.parametrize(("cosines", "balancing", "words"), [
+    ([0.2, 0.1, 0.3, -0.05, 0.1], "equal", "rarely disagree: a gradient method would change little"),
+    ([0.2, 0.1, 0.3, -0.05, 0.1], "pcgrad", "'equal' would do"),
+    ([0.2, -0.2, 0.3], "equal", "sometimes disagree (in 33% of 3 looks)"),
+    ([-0.2, -0.3, 0.3], "equal", "often disagree (in 67% of 3 looks): PCGrad or UPGrad may be worth a try"),
+    ([None, None], "equal", "too small to compare"),
+    ([], "equal", "No gradients were compared yet"),
+])
+def test_what_the_gradients_say_is_said_in_words(cosines, balancing, words):
+    assert words in reading(looks(cosines), balancing)
+
+
+def test_a_gradient_that_drowns_another_is_named_and_what_to_do():
+    told = reading(looks([0.1], norms=(0.5, 5.0)), "equal")
+    assert "The gradient of <tags> is 10 times as long as that of topic" in told and "larger loss weight for topic" in told
+    assert "times as long" not in reading(looks([0.1], norms=(1.0, 3.0)), "equal")
+
+
+def heat_of(cosines: list[float]) -> str:
+    made = History(started=STARTED, diagnoses=looks(cosines))
+    return insight_html(made, "equal")
+
+
+def test_the_heat_map_has_a_cell_a_look_up_to_what_fits_and_names_are_escaped():
+    assert heat_of([0.5, -0.5, 0.1]).count("<i style") == 3
+    assert heat_of([0.5] * 1000).count("<i style") == 60
+    made = heat_of([0.5, -0.5])
+    assert "#2563eb" in made and "#dc2626" in made and "&lt;tags&gt;" in made and "<tags>" not in made
+
+
+def test_the_heat_map_of_many_pairs_has_fewer_columns():
+    names = [f"t{number}" for number in range(8)]
+    pairs = [[one, other, 0.3] for one in names for other in names if one < other]
+    made = History(started=STARTED, diagnoses=[Diagnosed(10 * place, dict.fromkeys(names, 1.0), pairs) for place in range(1000)])
+    assert insight_html(made, "equal").count("<i style") == 28 * 6
+
+
+def test_norms_and_weights_are_thinned_and_have_every_series_from_the_start():
+    made = History(started=STARTED, diagnoses=looks([0.1] * 1000))
+    made.steps = [StepDone(step, 0.0, {}, 0.0, 0.0, 0.0, 0.0, {"topic": 1.0, "<tags>": 0.5}) for step in range(1, 1001)]
+    for of_run in (norm_lines(made), weight_lines(made)):
+        series = Counter(name for _, _, name in of_run["data"])
+        assert max(series.values()) <= 151 and list(series) == ["topic", "‹tags›"]
+    assert weight_lines(made)["data"][-1] == [1000, 0.5, "‹tags›"]
+
+
+def test_the_outlook_counts_rows_that_are_labelled_together_once():
+    patterns = [[["topic", "tags"], 60], [["topic"], 40], [["mood"], 1000]]
+    told = outlook_html(patterns, ["topic", "tags"], "joint", 2.0, 10, 3)
+    assert "10 steps an epoch" in told and "<b><bdi>topic</bdi></b> 10.0 a step and 100 an epoch" in told
+    assert "<b><bdi>tags</bdi></b> 6.0 a step and 60" in told
+    assert "at first" in outlook_html(patterns, ["topic", "tags"], "annealed", 2.0, 10, 3)
+    assert outlook_html([], [], "joint", 2.0, 10, 3) == ""
+
+
+@pytest.mark.parametrize("balancing", METHODS)
+def test_every_way_of_balancing_says_when_to_use_it_where_it_is_from_and_what_it_costs(balancing):
+    told = method_html("annealed", balancing)
+    assert METHODS[balancing].when in told and 'href="https://arxiv.org/abs/' in told and "Cost:" in told
+
+
+def test_every_sampling_says_what_it_is_for():
+    assert set(SAMPLINGS_FOR) == set(SAMPLINGS)
+    assert all(method_html(sampling, "equal").count(sampling) for sampling in SAMPLINGS)

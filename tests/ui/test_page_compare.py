@@ -1,0 +1,104 @@
+"""The Compare tab in a real browser: a person asks whether training together helped, watches, stops, goes on, and reads the answer."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page
+
+from mtl.comparing.joint_vs_alone import read_card
+from mtl.comparing.plan import list_comparisons
+from tests import browser as web
+from tests.browser import drawn, text_of, wait_for
+
+
+def state(page: Page) -> str:
+    """The word in the comparison's badge."""
+    badge = page.locator("#compare-state .mtl-badge")
+    return badge.inner_text() if badge.count() else ""
+
+
+@pytest.fixture
+def form_page(new_person, open_page) -> Page:
+    """A page whose form describes a run of a few seconds, for three tasks."""
+    page = open_page(new_person())
+    page.get_by_label("Hypothetical data").check()
+    wait_for("the data to be understood", lambda: text_of(page, "findings").startswith("hypothetical data"))
+    page.locator("#rows input").fill("100")
+    page.locator("#rows input").press("Enter")
+    wait_for("fewer sentences", lambda: "100 rows" in text_of(page, "findings"))
+    for name, value in {"encoder": "tiny", "epochs": "10", "learning_rate": "0.002"}.items():
+        web.set_field(page, name, value)
+    return page
+
+
+def test_a_person_asks_whether_it_helped_sees_both_curves_in_one_plot_stops_resumes_and_reads_the_card(app, form_page, complaints):
+    page = form_page
+    web.open_tab(page, "Compare")
+    assert "No comparison yet" in page.locator("#compare-state").inner_text()
+    assert not page.locator("#compare-stop").is_enabled() and not page.locator("#compare-resume").is_enabled()
+    page.locator("#compare-form").click(click_count=2)  # people double-click
+    wait_for("the comparison", lambda: state(page) in ("queued", "running"))
+    comparison, = list_comparisons(app.runs)
+    wait_for("its stop", lambda: page.locator("#compare-stop").is_enabled())
+    page.locator("#compare-stop").click()
+    wait_for("the end", lambda: state(page) == "stopped")
+
+    page.reload()
+    web.open_tab(page, "Compare")
+    wait_for("the comparison after the reload", lambda: state(page) == "stopped")
+    wait_for("its resume", lambda: page.locator("#compare-resume").is_enabled())
+    page.locator("#compare-resume").click()
+    wait_for("the lines of both runs", lambda: set(drawn(page, "compare-plot")) == {"joint", "alone: class"})
+    wait_for("the card", lambda: "Did training together help?" in page.locator("#compare-result").inner_text())
+    card = read_card(comparison.folder)
+    told = page.locator("#compare-result").inner_text()
+    assert all(line in told for line in card.lines) and [task.name for task in card.tasks] == ["class", "sentiment", "entities"]
+    wait_for("points in both lines", lambda: all(count > 1 for count in drawn(page, "compare-plot").values()))
+    assert web.legend(page, "compare-plot") == ["joint", "alone: class"]
+    web.choose(page, "compare-task", "entities")
+    wait_for("the other task's lines", lambda: set(drawn(page, "compare-plot")) == {"joint", "alone: entities"})
+    assert page.locator("#compare-members tbody tr").count() == 4
+
+    # a run of it is a run like others
+    page.locator("#compare-members a").nth(1).click()
+    wait_for("the run", lambda: web.status(page) == "finished")
+    assert re.search(r"class alone", page.locator("#status").inner_text())
+
+    web.choose(page, "run-menu", "sentiment alone")
+    wait_for("another run's lines", lambda: set(drawn(page, "score-plot")) == {"sentiment accuracy", "everything right"})
+
+    # on a phone
+    web.open_tab(page, "Compare")
+    page.set_viewport_size({"width": 390, "height": 800})
+    wait_for("the card on the phone", lambda: "Did training together help?" in page.locator("#compare-result").inner_text())
+    assert not web.is_too_wide(page) and complaints == []
+
+
+def test_a_person_finds_good_settings_takes_them_over_and_sweeps_the_weight_of_two_tasks(app, form_page, complaints):
+    page = form_page
+    web.open_tab(page, "Compare")
+    page.locator("#compare-minutes input").fill("0.2")
+    page.locator("#compare-search").click()
+    wait_for("the table", lambda: page.locator("#compare-result tbody tr").count() >= 3)
+    wait_for("the best settings", lambda: state(page) == "finished" and page.locator("#compare-use").is_visible())
+    best = page.locator("#compare-result tbody tr").first.locator("td").all_inner_texts()
+    page.locator("#compare-use").click()
+    web.open_tab(page, "Train")
+    page.get_by_role("button", name="More settings").click()
+    wait_for("the best settings in the form", lambda: float(text_of(page, "field-learning_rate")) == float(best[4]))
+    assert float(text_of(page, "field-head_learning_rate")) == float(best[5])
+    assert text_of(page, "field-weights").replace("=", " ").replace(",", ", ") == best[6].replace("-", "")
+
+    page.get_by_label("sentiment", exact=True).uncheck()
+    web.set_field(page, "epochs", "1")
+    web.set_field(page, "weights", "")  # of three tasks
+    web.open_tab(page, "Compare")
+    page.locator("#compare-alphas input, #compare-alphas textarea").fill("0.2, 0.8")
+    page.locator("#compare-sweep").click()
+    wait_for("both points", lambda: page.locator("#compare-result tbody tr").count() == 2 and state(page) == "finished")
+    wait_for("the chart", lambda: page.locator("#compare-points svg path[aria-roledescription='point']").count() >= 2)
+    assert [comparison.plan.kind for comparison in list_comparisons(app.runs)][:2] == ["sweep", "search"] and complaints == []
+
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.locator("#compare-delete").click()
+    wait_for("it to be gone", lambda: [comparison.plan.kind for comparison in list_comparisons(app.runs)][:1] == ["search"])

@@ -1,0 +1,152 @@
+"""Data on the page, as people bring it: odd columns, several files, broken ones, the Hub. Everything is seen through a real browser."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mtl.data.dataset import load
+from mtl.runs.folder import open_run
+from tests import browser as web
+from tests.browser import App, start_tiny, status, text_of, wait_for
+from tests.fake_hub import FakeHub
+
+PLACES = ("Rome", "Oslo", "Lima")
+
+
+def reviews(count: int = 120) -> str:
+    """A CSV with odd column names, another separator, and a column that is no task."""
+    return "Nr;Review Text;Mood;Country\n" + "".join(
+        f'{index};"{("Great", "Poor")[index % 2]} food; served in {PLACES[index % 3]} on day {index}";{("glad", "sad")[index % 2]};'
+        f'{("IT", "NO", "PE")[index % 3]}\n' for index in range(count))
+
+
+def sentence(index: int) -> str:
+    return f"Report {index} about {('war', 'sport')[index % 2]} in {PLACES[index % 3]} tonight"
+
+
+def columns(rows: range) -> str:
+    """CoNLL columns, written in BIOES."""
+    return "".join("".join(f"{word}\t{'S-LOC' if word in PLACES else 'O'}\n" for word in sentence(index).split()) + "\n" for index in rows)
+
+
+def roles(page) -> dict[str, str]:
+    """What each column on the page is said to be for."""
+    found = {}
+    for index in range(16):
+        widget = page.locator(f"#role-{index}")
+        if widget.count() and widget.is_visible():
+            found[widget.locator("label, span").first.inner_text().split("\n")[0]] = widget.locator("input").input_value().split(":")[0]
+    return found
+
+
+def test_a_csv_with_odd_columns_is_understood_and_a_wrong_guess_is_put_right_and_trained_on(app, new_person, open_page, tmp_path):
+    (tmp_path / "reviews.csv").write_text(reviews())
+    page = open_page(new_person())
+    page.get_by_label("My own files").check()
+    web.upload(page, tmp_path / "reviews.csv")
+    wait_for("the file to be understood", lambda: text_of(page, "findings").startswith("reviews.csv: 120 rows."))
+    assert "separated by ';'" in text_of(page, "findings") and "'Review Text' is taken" in text_of(page, "findings")
+    page.locator("#columns button").first.click()
+    wait_for("the columns", lambda: roles(page) == {"Nr": "ignore", "Review Text": "text", "Mood": "class", "Country": "class"})
+    assert "glad | sad" in page.locator("#role-2").inner_text()
+
+    web.choose(page, "role-3", "ignore")  # the country is no task
+    wait_for("one task less", lambda: page.locator("#tasks input").count() == 1)
+    name = page.locator("#task-2 input, #task-2 textarea").first
+    name.fill("sentiment")
+    name.blur()
+    wait_for("the new name", lambda: "sentiment" in page.locator("#tasks").inner_text())
+
+    run = open_run(app.runs, start_tiny(page, epochs=1))
+    wait_for("the end", lambda: status(page) == "finished")
+    assert [(task.name, task.kind) for task in run.config.tasks] == [("sentiment", "classification")]
+    assert [(spec.column, spec.role, spec.task) for spec in run.config.columns] == [
+        ("Nr", "ignore", ""), ("Review Text", "text", ""), ("Mood", "class", "sentiment"), ("Country", "ignore", "")]
+
+    page.reload()  # what was said of the columns comes back with the run
+    wait_for("the data after the reload", lambda: text_of(page, "findings").startswith("reviews.csv: 120 rows."))
+    wait_for("the task after the reload", lambda: "sentiment" in page.locator("#tasks").inner_text())
+    assert page.locator("#tasks input").count() == 1
+
+
+def test_a_conll_file_and_a_csv_become_rows_for_two_tasks(app, new_person, open_page, tmp_path):
+    (tmp_path / "topic.csv").write_text("sentence,label\n" + "".join(f"{sentence(index)},{('war', 'sport')[index % 2]}\n"
+                                                                     for index in range(80)))
+    (tmp_path / "places.conll").write_text(columns(range(40, 120)))
+    page = open_page(new_person())
+    page.get_by_label("My own files").check()
+    web.upload(page, tmp_path / "topic.csv", tmp_path / "places.conll")
+    wait_for("both files to be understood", lambda: "topic.csv and 1 more: 120 rows." in text_of(page, "findings"))
+    told = text_of(page, "findings")
+    assert "40 rows have the same text as a row of another file and were joined with it" in told and "written in BIOES" in told
+    assert sorted(page.locator("#tasks label").all_inner_texts()) == ["places", "topic"]
+    web.open_tab(page, "Data")
+    report = wait_for("the report", lambda: page.locator("#report").inner_text())
+    assert "places" in report and re.search(r"topic\s*(only)?: \d+", report)
+    marks = page.locator("#examples mark")
+    assert marks.count() and {mark.split("\n")[0].removesuffix("LOC").strip() for mark in marks.all_inner_texts()} <= set(PLACES)
+    web.open_tab(page, "Train")
+    run = open_run(app.runs, start_tiny(page, epochs=1))
+    wait_for("the end", lambda: status(page) == "finished")
+    assert [(task.name, task.kind) for task in run.config.tasks] == [("topic", "classification"), ("places", "tagging")]
+
+
+def test_a_broken_file_is_told_where_it_is_broken_and_a_duplicate_what_it_does(new_person, open_page, tmp_path):
+    (tmp_path / "broken.conll").write_text("Rome B-LOC\nis O\n\nOslo\n")
+    page = open_page(new_person())
+    page.get_by_label("My own files").check()
+    web.upload(page, tmp_path / "broken.conll")
+    wait_for("what is wrong", lambda: text_of(page, "findings").startswith("broken.conll, line 4: has 1 column"))
+    assert page.locator("#tasks input").count() == 0 and not page.locator("#columns").is_visible()
+    rows = "".join(f"{sentence(index)},{('war', 'sport')[index % 2]}\n" for index in range(150))
+    (tmp_path / "twice.csv").write_text("sentence,label\n" + rows + rows + f"{sentence(0)},sport\n")
+    web.upload(page, tmp_path / "twice.csv")
+    wait_for("the other file", lambda: text_of(page, "findings").startswith("twice.csv: 301 rows."))
+    wait_for("what would harm training", lambda: "different labels" in page.locator("#short-findings").inner_text())
+
+
+@pytest.fixture
+def hub_app(chromium, tmp_path) -> Iterator[tuple[App, FakeHub]]:
+    """An app whose Hub is a small one on this machine."""
+    hub = FakeHub(tmp_path / "hub")
+    folder = hub.root / "datasets" / "ann" / "reviews" / "data"
+    folder.mkdir(parents=True)
+    (folder / "train.csv").write_text("sentence,label\n" + "".join(f"{sentence(index)},{('war', 'sport')[index % 2]}\n"
+                                                                   for index in range(90)))
+    (folder / "test.csv").write_text("sentence,label\n" + "".join(f"{sentence(index)} again,{('war', 'sport')[index % 2]}\n"
+                                                                  for index in range(20)))
+    app = App(tmp_path / "app")
+    app.environment |= {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "cache"), "HF_HUB_DISABLE_XET": "1"}
+    (tmp_path / "app").mkdir()
+    app.start()
+    yield app, hub
+    app.kill()
+    hub.close()
+    assert "Traceback" not in app.output, app.output
+
+
+def test_a_dataset_of_the_hub_is_measured_before_it_is_fetched_and_then_trained_on(hub_app, new_person):
+    app, hub = hub_app
+    page = new_person().new_page()
+    page.goto(app.url)
+    wait_for("the data to be understood", lambda: "rows" in text_of(page, "findings"))
+    page.get_by_label("From the Hub").check()
+    web.choose(page, "preset", "Any other")
+    ids = page.locator("#hub-ids textarea, #hub-ids input").first
+    ids.fill("ann/nothing")
+    page.locator("#hub-look").click()
+    wait_for("that there is no such data set", lambda: "nothing" in text_of(page, "hub-about"))
+    ids.fill("ann/reviews")
+    page.locator("#hub-look").click()
+    wait_for("the sizes", lambda: hub.sha("datasets/ann/reviews")[:12] in text_of(page, "hub-about")
+             or "commit" in text_of(page, "hub-about"))
+    assert not any("/resolve/" in path for path in hub.asked), "a file was asked for before anybody wanted it"
+    page.locator("#hub-download").click()
+    wait_for("the rows", lambda: text_of(page, "findings").startswith("ann/reviews: 90 rows."))
+    run = open_run(app.runs, start_tiny(page, epochs=1))
+    wait_for("the end", lambda: status(page) == "finished")
+    assert re.fullmatch("[0-9a-f]{40}", run.config.hub[0].revision) and run.config.hub[0].test == "test"
+    assert all(Path(name).parts[0] == "data" for name in run.config.train_files + run.config.test_files)
+    assert len(load(run.config, run.folder).test) == 20

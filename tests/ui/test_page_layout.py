@@ -1,0 +1,159 @@
+"""What a person sees and where the keyboard is, in a real browser: wide and narrow, light and dark, with names as people write them."""
+
+import json
+import math
+
+import pytest
+from playwright.sync_api import Page
+
+from mtl.runs.folder import Run, create_run
+from mtl.settings.config import make_config
+from mtl.training.execute import carry_out
+from tests import browser as web
+from tests.browser import status, text_of, wait_for
+
+LONG = "W" * 60
+ARABIC, FAMILY = "\u0645\u0634\u0627\u0639\u0631 7", "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+WIDTHS = (1280, 1000, 390)
+LEGIBLE = 200  # pixels: the width of a box in which a sentence of help can be read
+
+
+@pytest.fixture(scope="module")
+def odd_run(app, tmp_path_factory) -> Run:
+    """A finished run whose tasks and labels are long, written from right to left, and joined emoji."""
+    file = tmp_path_factory.mktemp("odd") / "odd.jsonl"
+    text = f"\u0645\u0631\u062d\u0628\u0627 Rome 12 {FAMILY}"
+    start = text.index("Rome")
+    rows = [{"text": f"{text} {index}", LONG: (LONG, "short")[index % 2], ARABIC: (f"{FAMILY} home", ARABIC)[index % 2],
+             "places": [{"start": start, "end": start + 4, "label": ARABIC}]} for index in range(60)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run = create_run(app.runs, make_config({
+        "name": ARABIC, "source": "files", "train_files": (str(file),), "encoder": "tiny", "epochs": 1, "batch_size": 16, "threads": 1,
+        "device": "cpu", "precision": "fp32", "learning_rate": 2e-3, "diagnose_every": 1}))
+    assert carry_out(run, resume=False, between_steps=lambda training: False) == "finished"
+    return run
+
+
+def test_every_setting_has_a_box_wide_enough_to_read(new_person, open_page):
+    page = open_page(new_person())
+    page.get_by_role("button", name="More settings").click()
+    page.locator("#field-seed").wait_for(state="visible")
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        boxes = page.locator("[id^='field-']").evaluate_all(
+            "parts => parts.map(part => [part.id, part.getBoundingClientRect().width, part.scrollWidth - part.clientWidth])")
+        assert len(boxes) > 20 and not web.is_too_wide(page), width
+        assert [box for box in boxes if box[1] < LEGIBLE or box[2] > 1] == [], width
+
+
+def in_sight(page: Page, parts: str) -> list[str]:
+    """The texts of those of `parts` that lie within the window and within all that could cut them off."""
+    return page.locator(parts).evaluate_all("""parts => parts.filter(part => {
+        const box = part.getBoundingClientRect();
+        for (let outer = part.parentElement; outer; outer = outer.parentElement) {
+            const frame = outer.getBoundingClientRect();
+            if (getComputedStyle(outer).overflowX !== 'visible' && (box.left < frame.left - 1 || box.right > frame.right + 1)) return false;
+        }
+        return box.width && box.left >= -1 && box.right <= innerWidth + 1;
+    }).map(part => part.textContent.trim())""")
+
+
+def in_every_width(page: Page, parts: str, count: int) -> None:
+    """Fails if any of the `count` parts is out of sight in a wide or a narrow window, or if a person has to scroll sideways."""
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        wait_for(f"{parts} in a window of {width} pixels", lambda: len(in_sight(page, parts)) == count and not web.is_too_wide(page))
+
+
+def test_a_label_of_60_characters_leaves_the_percentages_beside_it_in_sight(new_person, open_page, odd_run):
+    page = open_page(new_person(), odd_run.id)
+    web.open_tab(page, "Predict")
+    wait_for("the run's checkpoint", lambda: ARABIC in text_of(page, "model"))
+    page.locator("#text textarea").fill("Rome is loud")
+    page.locator("#predict").click()
+    in_every_width(page, "[id^='classified-'] dd", 4)
+    in_every_width(page, "[id^='classified-'] h2", 2)
+
+    web.open_tab(page, "Scores")
+    page.locator("#look-dev").click()
+    # the main score of each task, and everything right
+    in_every_width(page, "#scores .mtl-scroll:not(:has(.mtl-confusion)) tbody tr td:nth-child(3) > b", 4)
+
+    web.open_tab(page, "Train")
+    page.get_by_role("button", name="How the tasks get along").click()
+    in_every_width(page, "#reading .mtl-heat small", 3)
+
+
+def test_joined_emoji_and_right_to_left_names_are_shown_as_they_were_written(new_person, open_page, odd_run):
+    page = open_page(new_person(), odd_run.id)
+    web.open_tab(page, "Data")
+    wait_for("the report", lambda: f"{FAMILY} home" in page.locator("#report").inner_text())
+    assert "\ufffd" not in page.locator("#report").inner_text() and page.locator("#report bdi", has_text=ARABIC).count() >= 4
+    assert f"\u2068{ARABIC}\u2069, " in text_of(page, "run-menu") and text_of(page, "run-menu").endswith(", finished")
+    text = f"\u0645\u0631\u062d\u0628\u0627 Rome 12 {FAMILY} 5"
+    web.open_tab(page, "Predict")
+    wait_for("the run's checkpoint", lambda: ARABIC in text_of(page, "model"))
+    page.locator("#text textarea").fill(text)
+    page.locator("#predict").click()
+    wait_for("an answer", lambda: "".join(piece for piece, _ in web.pieces(page)) == text)
+    assert page.locator("#tagged-0").get_attribute("dir") == "rtl"
+    page.locator("#text textarea").fill("Rome is loud")
+    page.locator("#predict").click()
+    wait_for("an answer", lambda: "".join(piece for piece, _ in web.pieces(page)) == "Rome is loud")
+    assert page.locator("#tagged-0").get_attribute("dir") == "ltr"
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast of two CSS colours, 'rgb(1, 2, 3)', as WCAG defines it."""
+    def luminance(colour: str) -> float:
+        parts = [float(part) / 255 for part in colour.partition("(")[2].rstrip(")").split(",")[:3]]
+        red, green, blue = (part / 12.92 if part <= 0.04045 else math.pow((part + 0.055) / 1.055, 2.4) for part in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    low, high = sorted([luminance(one), luminance(other)])
+    return (high + 0.05) / (low + 0.05)
+
+
+def outlines(page: Page, part: str) -> list[list[str]]:
+    """The colours of the outlines on or around `part`, each beside that of the page."""
+    return page.locator(part).first.evaluate("""part => {
+        const found = [], background = getComputedStyle(document.body).backgroundColor;
+        for (let outer = part; outer && found.length < 6; outer = outer.parentElement) {
+            const style = getComputedStyle(outer);
+            if (style.outlineStyle === 'solid' && parseFloat(style.outlineWidth) >= 2) found.push([style.outlineColor, background]);
+        }
+        return found;
+    }""")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_what_the_keyboard_is_on_has_an_outline(new_person, open_page, theme):
+    page = open_page(new_person(color_scheme=theme), query=f"__theme={theme}")
+    page.get_by_role("button", name="More settings").click()
+    page.locator("#field-normalize").wait_for(state="visible")
+    for part in ("#source input", "#tasks input", "#field-sampling input", "#field-normalize input", "#start"):
+        page.keyboard.press("Tab")  # the person uses the keyboard
+        page.locator(part).first.focus()
+        wait_for(f"one outline that is seen, on {part}",  # the colour of a button comes by and by
+                 lambda part=part: [contrast(*colours) >= 3 for colours in outlines(page, part)] == [True])
+
+
+def focused(page: Page) -> str:
+    """The id of what has the focus."""
+    return page.evaluate("document.activeElement.id")
+
+
+def test_the_focus_is_not_lost_when_the_pressed_button_can_no_longer_be_pressed(new_person, open_page):
+    page = open_page(new_person())
+    web.start_tiny(page)
+    wait_for("the training", lambda: status(page) == "running" and web.can_press(page)["pause"])
+    for button, then, heir in (("pause", "paused", "resume"), ("resume", "running", "pause")):
+        page.locator(f"#{button}").focus()
+        page.keyboard.press("Enter")
+        wait_for(f"the state '{then}'", lambda then=then: status(page) == then)
+        wait_for(f"the focus on {heir}", lambda heir=heir: focused(page) == heir)
+    page.locator("#stop").focus()
+    page.keyboard.press("Enter")
+    wait_for("the end", lambda: status(page) == "stopped")
+    wait_for("the focus", lambda: focused(page) in ("status", "resume"))
+    wait_for("the end in the menu", lambda: text_of(page, "run-menu").endswith(", stopped"))

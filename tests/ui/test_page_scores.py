@@ -1,0 +1,134 @@
+"""The Scores tab, as HTML and in a real browser: dev at a press, test once and only by the owner."""
+
+import pytest
+
+from mtl.data.words import Span
+from mtl.runs.checkpoint import MANIFEST
+from mtl.runs.events import Evaluated
+from mtl.runs.folder import Run, create_run
+from mtl.runs.history import History, read_history
+from mtl.scoring.error_analysis import LabelScores, Mistake, Report, SpanErrors, TaskReport
+from mtl.scoring.intervals import Interval
+from mtl.scoring.measure import Measured, digest, measure_dev, measure_test, read_measured
+from mtl.training.execute import carry_out
+from mtl.ui.scores_view import measured_html, why_not_dev, why_not_test
+from tests import browser as web
+from tests.browser import is_too_wide, wait_for
+
+NASTY = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def make_run(tiny_config, write_rows, easy_rows, tmp_path_factory):
+    """A function that makes a finished run with test rows in a folder."""
+    place, rows = tmp_path_factory.mktemp("data"), easy_rows(72)
+    files = {"train_files": (write_rows(place / "train.jsonl", rows[:60]),), "test_files": (write_rows(place / "test.jsonl", rows[60:]),)}
+
+    def make(root, key: str = "", **settings) -> Run:
+        run = create_run(root, tiny_config(**{"source": "files", "epochs": 2, **files} | settings), key)
+        assert carry_out(run, resume=False, between_steps=lambda learner: False) == "finished"
+        return run
+
+    return make
+
+
+def line(label: str, support: int) -> LabelScores:
+    return LabelScores(label, 0.5, 0.25, 1 / 3, support, 2)
+
+
+def measured(*tasks: TaskReport) -> Measured:
+    return Measured("dev", "best", 4, "", 1e9, 1.0, {}, 0.5, 1, Report(10, Interval(0.5, 0.4, 0.6), tasks))
+
+
+def classes(count: int, name: str = "mood") -> TaskReport:
+    """A task in which every class is taken for the next one, the later ones more often."""
+    labels = [f"class {index}" for index in range(count)]
+    confusion = {label: {label: 1, labels[(index + 1) % count]: index + 1} for index, label in enumerate(labels)}
+    return TaskReport(name, "classification", 100, 50, "accuracy", Interval(0.5, 0.4, 0.6), {"accuracy": 0.5}, tuple(
+        line(label, 5) for label in labels), (), confusion)
+
+
+# As HTML
+
+
+def test_everything_that_a_user_wrote_is_escaped(tmp_path):
+    span = Span(0, len(NASTY), NASTY)
+    tasks = (TaskReport(NASTY, "classification", 1, 1, "accuracy", None, {}, (line(NASTY, 1),), (Mistake(0, NASTY, NASTY, NASTY, 0.9),),
+                        {NASTY: {NASTY: 1, "x": 2}}),
+             TaskReport(NASTY, "tagging", 1, 1, "f1", None, {"f1": 0.0}, (line(NASTY, 1),), (Mistake(0, NASTY, (span,), (), 0.0),),
+                        errors=SpanErrors(missed=1)))
+    shown = measured_html(Run(tmp_path), measured(*tasks), {NASTY: (NASTY,)})
+    assert NASTY not in shown and shown.count("&lt;img") >= 10
+
+
+def test_a_matrix_of_many_classes_shows_the_most_confused_ones(tmp_path):
+    shown = measured_html(Run(tmp_path), measured(classes(50)), {})
+    matrix = shown.split('class="mtl-confusion"')[1].split("</table>")[0]
+    assert "the 20 most confused of 50 classes." in shown and matrix.count("<tr>") == 21
+    assert "class 49" in matrix and "class 3<" not in matrix and "others" in matrix
+    assert "others" not in measured_html(Run(tmp_path), measured(classes(20)), {}).split('class="mtl-confusion"')[1].split("</table>")[0]
+
+
+def test_a_sort_of_error_is_shown_with_its_number_and_an_interval_with_its_bounds(tmp_path):
+    task = TaskReport("slots", "tagging", 10, 4, "f1", Interval(0.8, 0.7, 0.9), {"f1": 0.8, "recall": 0.75}, (line("LOC", 9),), (),
+                      errors=SpanErrors(6, 1, 0, 0, 2, 3))
+    shown = measured_html(Run(tmp_path), measured(task), {})
+    assert all(told in shown for told in ("right 6", "wrong type 1", "wrong boundary 0", "missed 2", "invented 3", "70.0 to 90.0",
+                                          "left:70.0%;width:20.0%", "recall 75.0%", "4 of 10 rows are not right"))
+
+
+def test_reasons_why_nothing_can_be_measured(make_run, tiny_config, tmp_path):
+    assert "choose one" in why_not_dev(None) and "no checkpoint yet" in why_not_dev(History())
+    waiting = create_run(tmp_path, tiny_config())
+    assert why_not_test(waiting, read_history(waiting), True, None) == "This run has no test rows."
+    run = make_run(tmp_path)
+    history = read_history(run)
+    assert why_not_dev(history) == why_not_test(run, history, True, None) == ""
+    assert "only where" in why_not_test(run, history, False, None)
+    done, _ = measure_test(run, device="cpu")
+    assert "They are measured only once." in why_not_test(run, history, True, done)
+    assert "went on" not in why_not_test(run, history, True, done)
+    with open(run.folder / "best" / MANIFEST, "a") as file:
+        file.write(" ")
+    assert "the run went on" in why_not_test(run, history, True, done)
+    history.status = "paused"
+    assert why_not_test(run, history, True, None) == "This run is paused. Its test rows can be measured when it is over."
+
+
+# In the browser
+
+
+def test_a_person_looks_at_dev_and_measures_the_test_rows_once(app, new_person, open_page, make_run):
+    run, other = make_run(app.runs), make_run(app.runs, key="somebody else's")
+    person = new_person(color_scheme="dark")
+    page = open_page(person, run.id)
+    web.open_tab(page, "Scores")
+    dev, test, scores = page.locator("#look-dev"), page.locator("#measure-test"), page.locator("#scores")
+    wait_for("both buttons", lambda: dev.is_enabled() and test.is_enabled())
+    dev.click()
+    wait_for("the scores on dev", lambda: "Dev rows" in scores.inner_text())
+    text = scores.inner_text()
+    for told in ("checkpoint 'best'", "everything right", "95 % interval", "gold (down), predicted (across)", "invented"):
+        assert told in text
+    known = read_measured(run, "dev")
+    assert f"{known.report.everything_right.value:.1%}" in text and known.report.rows == 5
+    page.set_viewport_size({"width": 390, "height": 800})
+    wait_for("the page to be narrow enough", lambda: not is_too_wide(page))
+
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    test.click()
+    page.wait_for_timeout(1_000)  # nothing to wait for: that nothing happens is the point
+    assert read_measured(run, "test") is None and test.is_enabled()
+    page.once("dialog", lambda dialog: dialog.accept())
+    test.click()
+    wait_for("the scores on test", lambda: "Test rows" in scores.inner_text())
+    wait_for("the button to be spent", lambda: not test.is_enabled())
+    assert "The test rows were measured" in page.locator("#scores-note").inner_text()
+    assert [seen.split for seen in read_history(run).evaluations if isinstance(seen, Evaluated)].count("test") == 1
+
+    page = open_page(person, other.id)
+    web.open_tab(page, "Scores")
+    wait_for("the reason", lambda: "not started in this browser" in page.locator("#scores-note").inner_text())
+    assert page.locator("#look-dev").is_enabled() and not page.locator("#measure-test").is_enabled()
+    assert measure_dev(other, device="cpu").manifest == digest(other.checkpoint("best"))
+    wait_for("what was measured elsewhere", lambda: "Dev rows" in page.locator("#scores").inner_text())

@@ -1,0 +1,179 @@
+"""How runs are called and told apart, what is said of them, and that names written from right to left leave the rest where it is."""
+
+import re
+
+import pytest
+
+from mtl.comparing.plan import alone_plan, create
+from mtl.data.dataset import NEWSROOM
+from mtl.data.findings import Finding
+from mtl.data.report import Coverage, LabelCount, Report
+from mtl.data.rows import Row
+from mtl.data.words import Span
+from mtl.jobs.queue import Jobs
+from mtl.runs.events import Diagnosed, Evaluated, Logged, RunStarted, StatusChanged, StepDone, describe
+from mtl.runs.folder import create_run
+from mtl.runs.history import History
+from mtl.settings.config import TaskSpec
+from mtl.ui import charts
+from mtl.ui.compare_view import comparison_choices
+from mtl.ui.data_panel import ABOUT
+from mtl.ui.data_view import examples_html, report_html
+from mtl.ui.insight import insight_html, outlook_html
+from mtl.ui.predict_tab import model_choices
+from mtl.ui.scores_tab import scores_state
+from mtl.ui.scores_view import why_not_dev
+from mtl.ui.status import legend_html, run_choices, run_name, state_of, status_html, who_may
+
+ARABIC = "\u0645\u0634\u0627\u0639\u0631 7"
+APART = f"<bdi>{ARABIC}</bdi>"
+SPECS = [TaskSpec(name=ARABIC, kind="classification", labels=(ARABIC, "x")), TaskSpec(name="ner", kind="tagging", labels=(ARABIC,))]
+
+
+@pytest.fixture
+def make_runs(tmp_path, tiny_config):
+    """A function that makes runs of one name, a second apart, with the last state of each."""
+    def make(*states: str, name: str = "x") -> list:
+        made = []
+        for second, state in enumerate(states):
+            run = create_run(tmp_path, tiny_config(name=name), key="me")
+            run.log.append(StatusChanged(state))
+            folder = run.folder.with_name(f"20261126-0958{second:02}" + run.id[15:])
+            made.append(type(run)(run.folder.rename(folder)))
+        return made
+
+    return make
+
+
+# Names
+
+
+def test_sixteen_runs_of_one_name_are_told_apart_by_time_and_state(make_runs, tmp_path):
+    made = make_runs(*["finished"] * 15, "stopped")
+    names = [name for name, _ in run_choices(tmp_path, "me", made[0].id)]
+    assert len(set(names)) == 16 and names[0] == "x, 26 Nov 09:58:15, stopped" and names[-1] == "x, 26 Nov 09:58:00, finished"
+
+
+def test_the_models_of_runs_of_one_name_are_told_apart_on_the_predict_tab(make_runs, tmp_path):
+    for run in make_runs("finished", "failed"):
+        (run.folder / "best").mkdir()
+        (run.folder / "best" / "manifest.json").write_text('{"facts": {"step": 1200}}')
+    names = [name for name, _ in model_choices(Jobs(tmp_path), "me", "")][:2]
+    assert names == ["x, 26 Nov 09:58:01, failed: best (step 1,200)", "x, 26 Nov 09:58:00, finished: best (step 1,200)"]
+
+
+def test_the_scores_tab_says_which_run_it_is_about(make_runs, tmp_path):
+    [run] = make_runs("finished")
+    assert "<b>x, 26 Nov 09:58:00</b>, finished" in scores_state(Jobs(tmp_path), run.id, "me")[2]
+
+
+def test_comparisons_of_one_name_are_told_apart_by_time_and_state(tmp_path, tiny_config):
+    config = tiny_config(name="x")
+    comparison = create(tmp_path, config, alone_plan(config, 1), key="me")
+    comparison.log.append(StatusChanged("stopped"))
+    [(name, _)] = comparison_choices(tmp_path, "me", "")
+    assert re.fullmatch(r"Did it help\? x, \d\d \w+ \d\d:\d\d:\d\d, stopped", name)
+
+
+@pytest.mark.parametrize(("states", "expected"), [
+    (["running"], "interrupted"), (["running", "finished"], "finished"), (["running", "finished", "stopping"], "finished"),
+    (["running", "stopped", "queued"], "interrupted"), (["running", "failed"], "failed")])
+def test_the_state_in_a_menu_is_the_state_of_the_run(tmp_path, tiny_config, states, expected):
+    run = create_run(tmp_path, tiny_config())
+    for state in states:
+        run.log.append(StatusChanged(state))
+        run.log.append(StepDone(1, 0.1, {}, 0.0, 0.0, 0.0, 0.0))
+    assert state_of(run) == expected == Jobs(tmp_path).history(run.id).status
+    with run.hold():
+        assert state_of(run) == (states[-1] if expected == "interrupted" else expected)
+
+
+# Words
+
+
+def test_beside_the_link_it_is_said_who_may_do_what(tmp_path, tiny_config):
+    owned, of_terminal = create_run(tmp_path, tiny_config(), key="me"), create_run(tmp_path, tiny_config())
+    assert "Only this browser can" in who_may(owned, is_owner=True)
+    watched = who_may(owned, is_owner=False)
+    assert "this browser can" not in watched.lower() and "not started in this browser" in watched
+    assert "Ctrl-C" in who_may(of_terminal, is_owner=True) and "browser" not in who_may(of_terminal, is_owner=True)
+    assert "can watch" in who_may(None, is_owner=False)
+
+
+def test_the_bundled_corpus_is_told_in_the_numbers_and_the_word_that_the_page_counts_in():
+
+
+    sizes = {split: (NEWSROOM / f"{split}.jsonl").read_text("utf-8").count("\n") for split in ("train", "dev", "test")}
+    assert f"{sum(sizes.values()):,} rows" in ABOUT["newsroom"]
+    assert f"{sizes['train']:,} are for training, {sizes['dev']} for dev and {sizes['test']} for test" in ABOUT["newsroom"]
+
+
+def test_a_run_that_ended_without_a_checkpoint_is_not_said_to_get_one():
+    assert "no checkpoint yet" in why_not_dev(History(status="running"))
+    assert "saved no checkpoint" in why_not_dev(History(status="failed"))
+
+
+@pytest.mark.parametrize(("labels", "steps", "threads", "told"), [
+    (1, 1, 1, ["1 label)", "1 training row and 1 dev row", "1 step;", "1 thread."]),
+    (2, 2000, 2, ["2 labels)", "2 training rows and 2 dev rows", "2,000 steps;", "2 threads."])])
+def test_the_log_counts_in_singular_and_plural(labels, steps, threads, told):
+    tasks = {"a": {"kind": "classification", "labels": [""] * labels}}
+    line = describe(RunStarted(0, steps, 1, tasks, labels, labels, 1, "cpu", "fp32", threads, 1, 7))
+    assert all(part in line for part in told), line
+
+
+# From right to left
+
+
+STARTED = RunStarted(0, 10, 5, {name: {"kind": "classification", "labels": ["a"], "main_score": "accuracy"} for name in (ARABIC, "b")},
+                     40, 10, 1000, "cpu", "fp32", 2, 1, 7)
+
+
+def seen_history() -> History:
+    made = History()
+    look = Diagnosed(1, {ARABIC: 1.0, "b": 9.0}, [[ARABIC, "b", -0.5]])
+    for event in (STARTED, look, StepDone(1, 0.2, {ARABIC: 0.5}, 1e-3, 1.0, 9.0, 1.0)):
+        made.add(Logged(1.0, event))
+    return made
+
+
+def report() -> Report:
+    coverage = Coverage("train", 12, {ARABIC: 12, "ner": 9}, {f"{ARABIC} only": 3, "ner": 9}, {(ARABIC,): 3, ("ner",): 9})
+    counts = (LabelCount(ARABIC, 12, 3, 4, ARABIC),)
+    return Report((coverage,), {ARABIC: counts, "ner": counts}, None, (Finding("note", "a"),), ())
+
+
+ROW = Row(f"{ARABIC} Anna 12", {ARABIC: ARABIC, "ner": (Span(8, 12, ARABIC),)})
+
+
+@pytest.mark.parametrize(("shown", "places"), [
+    (lambda: report_html(report(), SPECS), 7),
+    (lambda: examples_html([ROW], SPECS, {"ner": (ARABIC,)}), 3),
+    (lambda: insight_html(seen_history(), "equal"), 1),
+    (lambda: outlook_html([[[ARABIC], 60]], [ARABIC], "joint", 2.0, 10, 3), 1)], ids=["report", "rows", "gradients", "outlook"])
+def test_a_name_from_right_to_left_is_kept_apart_in_html(shown, places):
+    html = shown()
+    assert html.count(APART) + html.count(f"<bdi>{ARABIC} only</bdi>") == places
+    bare = html.replace(APART, "").replace(f"<bdi>{ARABIC} only</bdi>", "").replace(f"\u2068{ARABIC}\u2069", "")
+    assert ARABIC not in re.sub(r"<bdi>[^<]* <mark", "", bare)
+
+
+def test_a_name_from_right_to_left_is_kept_apart_where_there_is_only_plain_text(tmp_path, make_runs):
+    evaluated = Evaluated(1, 0.2, "dev", {ARABIC: 0.5}, {ARABIC: {"accuracy": 0.5}}, 0.5, 0.5, True, 1.0)
+    lines = [describe(STARTED), describe(evaluated), legend_html(charts.loss_colours(STARTED)), legend_html(charts.score_colours(STARTED))]
+    [run] = make_runs("finished", name=ARABIC)
+    lines += [name for name, _ in run_choices(tmp_path, "me", run.id)]
+    for line in lines:
+        assert line.count(ARABIC) == line.count(f"\u2068{ARABIC}\u2069") > 0, line
+
+
+def test_the_name_of_a_run_in_its_state_is_kept_apart(make_runs):
+    [run] = make_runs("finished", name=ARABIC)
+
+
+    assert f"<b>\u2068{ARABIC}\u2069, 26 Nov 09:58:00</b>" in status_html(seen_history(), 0, run_name(run))
+
+
+def test_a_sentence_from_right_to_left_is_laid_out_in_its_own_direction():
+    shown = examples_html([ROW], SPECS, {"ner": (ARABIC,)})
+    assert re.search(rf"<bdi>{ARABIC} <mark[^>]*>Anna<sub>{APART}</sub></mark> 12</bdi>", shown)
