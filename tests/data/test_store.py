@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mtl.data.dataset import load, store
+from mtl.data import store
+from mtl.data.dataset import load
 from mtl.data.rows import Row, row_shape
 from mtl.data.splitting import split_rows
 from mtl.data.store import Stored, keep, pick, take
