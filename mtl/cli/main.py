@@ -97,6 +97,7 @@ def _train(options: argparse.Namespace) -> int:
         if is_first:
             print(f"Run {run.id}\nTo watch it on the page: python app.py, then open /?run={run.id}", flush=True)
         status = carry_out(run, resume=bool(options.resume), between_steps=lambda training: stop.asked,
+                           is_stopped=lambda: stop.asked and world is None,  # several processes stop together, at a step
                            show=Terminal().show if is_first else lambda event: None, is_logging=is_first)
     if is_first and status == "stopped":
         print(f"To go on: python -m mtl train --resume {run.id}")

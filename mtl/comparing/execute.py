@@ -89,7 +89,7 @@ def train_member(comparison: Comparison, index: int, hand: Hand, train: Train, s
     run = make_member(comparison, index) if is_new else run
     with run.hold():
         hand.turn_to(run)
-        status = train(run, resume=not is_new, between_steps=hand.between_steps, show=show)
+        status = train(run, resume=not is_new, between_steps=hand.between_steps, is_stopped=lambda: hand.stopped, show=show)
     return status, read_history(run).message
 
 

@@ -283,7 +283,8 @@ class Jobs:
                 if isinstance(job.run, Comparison):
                     status = conduct(job.run, job.control, show=_print_evaluated)
                 else:
-                    status = carry_out(job.run, resume=job.resume, between_steps=job.control.between_steps, show=_print_evaluated)
+                    status = carry_out(job.run, resume=job.resume, between_steps=job.control.between_steps,
+                                       is_stopped=lambda control=job.control: control.stopped, show=_print_evaluated)
                 if status == "stopped" and job.control.has_yielded:
                     job.tell_yielded()
             finally:

@@ -23,11 +23,16 @@ from mtl.training.loop import BetweenSteps, train
 PROGRESS_EVERY = 2.0  # seconds between two events that tell how far the data is prepared
 
 
-def carry_out(run: Run, *, resume: bool, between_steps: BetweenSteps, show: Callable[[Event], None] = lambda event: None,
-              is_logging: bool = True) -> str:
+class _Stopped(Exception):
+    """A stop was asked for while the data were prepared."""
+
+
+def carry_out(run: Run, *, resume: bool, between_steps: BetweenSteps, is_stopped: Callable[[], bool] = lambda: False,
+              show: Callable[[Event], None] = lambda event: None, is_logging: bool = True) -> str:
     """Train `run`, logging every event (unless another process of the same run does) and showing it; returns the end status.
 
-    Never raises for what goes wrong in the training: it becomes the status 'failed', with a message for the user.
+    `between_steps` can stop it from the first step on, `is_stopped` while the data are prepared, which may take minutes. Never raises
+    for what goes wrong in the training: it becomes the status 'failed', with a message for the user.
     """
     def record(event: Event) -> None:
         if is_logging:
@@ -38,6 +43,8 @@ def carry_out(run: Run, *, resume: bool, between_steps: BetweenSteps, show: Call
 
     def progress(what: str, share: float) -> None:
         nonlocal told
+        if is_stopped():
+            raise _Stopped
         if time.monotonic() - told > PROGRESS_EVERY:
             told = time.monotonic()
             record(Preparing(what, share))
@@ -49,6 +56,10 @@ def carry_out(run: Run, *, resume: bool, between_steps: BetweenSteps, show: Call
                 record(event)
                 if isinstance(event, StatusChanged):
                     status = event.status
+    except _Stopped:
+        status = "stopped"
+        onward = "goes on from the last checkpoint" if (run.folder / LAST).is_dir() else "begins anew"
+        record(StatusChanged(status, f"Stopped while the data were prepared. Resume {onward}."))
     except Exception as error:
         status = "failed"
         message = explain(error, run)

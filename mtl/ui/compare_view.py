@@ -100,6 +100,8 @@ def state_html(seen: Seen | None, ahead: int, yields_in: float | None = None) ->
              waiting(ahead, yields_in) if seen.history.status == "queued" else "",
              yielding(yields_in) if seen.history.status == "running" and seen.status == "paused" else ""]
     message = GONE if seen.status == "interrupted" else seen.history.message
+    if seen.deleted:  # that sentence says what Resume does
+        message = message.partition(" Resume ")[0]
     told = "".join(f"<div>{html.escape(told)}</div>" for told in (message, deleted_sentence(seen)) if told)
     return (f'<div class="mtl-status"><span class="mtl-badge mtl-{seen.status}">{seen.status}</span> '
             f'<b>{html.escape(comparison_name(seen.comparison))}</b>'

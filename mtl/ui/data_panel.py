@@ -121,7 +121,7 @@ class DataPanel:
         self.source.change(self.show_source, self.source, [self.source, self.labels, self.rows, self.files, self.hub_column], **quiet)
         tasks.input(None, [tasks, self.choice], self.choice, js=TICK, **quiet)
         gr.on([self.source.input, self.files.clear, self.files.delete], lambda: "", None, self.told, **quiet).then(**self.look)
-        self.files.upload(self.take_files, self.files, [self.files, self.told], **quiet).then(**self.look)
+        self.files.upload(self.take_files, self.files, [self.files, self.told, self.understood], **quiet).then(**self.look)
         gr.on([self.labels.input, self.rows.submit, self.rows.blur, max_length.blur], **self.look)
         for widget in (*self.roles, *self.task_names):
             event = widget.input if isinstance(widget, gr.Dropdown) else widget.blur
@@ -153,7 +153,8 @@ class DataPanel:
 
     def take_files(self, files: list[str]) -> list:
         """The files that were chosen, no two of one name: that is how they are told apart later."""
-        return [renamed if (renamed := name_apart(files)) != files else gr.skip(), ""]
+        names = ", ".join(isolate(Path(file).name) for file in files)
+        return [renamed if (renamed := name_apart(files)) != files else gr.skip(), "", f"Reading {names} \u2026"]
 
     def look_up(self, preset: str, ids: str) -> list:
         """Ask the Hub what there is, and how large."""
@@ -222,7 +223,7 @@ class DataPanel:
                                   told)
         except MtlError as error:
             # what was told of the columns may be what is wrong: then it stays where it can be changed
-            return [str(error), None, "", "", "", "", gr.update(choices=[], value=[]),
+            return [str(error), task_table(Table([], []), []), "", "", "", "", gr.update(choices=[], value=[]),
                     str(Choice(key, ())), gr.skip() if told else gr.update(visible=False), *[gr.skip()] * (1 + 3 * SHOWN_COLUMNS)]
 
     def _look(self, config: RunConfig, choose: Callable[[list[str]], Choice], folder: Path, tell: Callable[[str, float], None],

@@ -73,7 +73,7 @@ class TrainTab:
             self.resume_button = gr.Button("Resume", interactive=False, elem_id="resume", min_width=90)
             self.stop_button = gr.Button("Stop", variant="stop", interactive=False, elem_id="stop", min_width=90)
         self.starting = gr.HTML(elem_id="starting")
-        self.status = gr.HTML(status_html(None, 0, ""), elem_id="status")
+        self.status = gr.HTML(elem_id="status")
         # the plots' own legends do not wrap: on a phone they would be cut off
         plot = {"x": "step", "color": "series", "colors_in_legend": [], "show_label": False, "height": 260}
         self.loss_legend = gr.HTML(elem_id="loss-legend")
@@ -183,6 +183,8 @@ class TrainTab:
 
     def look(self, run_id: str, browser: dict) -> list[str]:
         """How the run stands; and texts that change with it: which buttons can be pressed, what it told, and what there is to show."""
+        if not browser["key"] or browser["run"] and not run_id:  # the page does not know yet which run it is to show
+            return ["", "", "", ""]
         try:
             history = self.jobs.history(run_id) if run_id else None
         except MtlError as error:

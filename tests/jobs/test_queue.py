@@ -19,7 +19,7 @@ from mtl.jobs import control
 from mtl.jobs.control import Control
 from mtl.jobs.queue import Jobs
 from mtl.model.machine import Machine
-from mtl.runs.events import StepDone
+from mtl.runs.events import Preparing, StepDone, read_events
 from mtl.runs.folder import Limits, Run, create_run
 from mtl.runs.history import YIELDED, read_history
 from mtl.settings.config import RunConfig, make_config
@@ -291,6 +291,26 @@ def test_a_run_of_the_terminal_is_watched_but_not_touched_while_its_process_has_
         with pytest.raises(MtlError, match="queued"):
             jobs.resume(run.id, KEY)
     assert jobs.history(run.id).status == "interrupted"
+    jobs.resume(run.id, KEY)
+    assert wait(jobs, run, "finished") == "finished"
+
+
+def test_a_stop_is_obeyed_while_the_data_are_still_read(jobs, tiny_config, monkeypatch):
+    def read_for_ever(config, folder, *, progress, **how):
+        while True:
+            progress("Reading", 0.5)
+            time.sleep(0.01)
+        yield
+
+    monkeypatch.setattr(execute, "train", read_for_ever)
+    monkeypatch.setattr(execute, "PROGRESS_EVERY", 0.0)
+    run, waiting = (jobs.start(tiny_config(seed=seed), KEY) for seed in (1, 2))
+    while not any(isinstance(at.event, Preparing) for at in read_events(run.folder / "events.jsonl")):
+        time.sleep(0.1)
+    monkeypatch.undo()
+    jobs.stop(run.id, KEY)
+    assert wait(jobs, run, "stopped") == "stopped" and "Resume begins anew" in jobs.history(run.id).message
+    assert wait(jobs, waiting, "finished") == "finished"
     jobs.resume(run.id, KEY)
     assert wait(jobs, run, "finished") == "finished"
 

@@ -410,6 +410,12 @@ def train_tab(tmp_path):
         return TrainTab(Page(Jobs(tmp_path / "runs"), gr.BrowserState({})))
 
 
+def test_a_page_that_does_not_know_its_run_yet_does_not_say_that_there_is_none(train_tab):
+    for browser in ({"key": "", "run": ""}, {"key": "k", "run": "a run that it is about to show"}):
+        assert train_tab.look("", browser) == [""] * 4
+    assert "No run yet" in train_tab.look("", {"key": "k", "run": ""})[0]
+
+
 def asked(tab: TrainTab, choice: str, file: str, **settings: str) -> RunConfig:
     """The run that the form describes with `file` uploaded and the other widgets as they are at first."""
     data = ["files", "learnable", "1200", [file], "", "", ""]

@@ -98,6 +98,8 @@ def test_a_run_that_was_deleted_is_named_and_what_resume_does_about_it_is_said_b
     assert "Deleted: joint. Resume trains joint again." in view.state_html(stopped, 0) and view.can_resume(stopped, True, False)
     for status in ("running", "finished"):
         assert "<div>Deleted: joint.</div>" in view.state_html(seen(alone.plan, gone, status), 0)
+    with_onward = replace(stopped, history=replace(stopped.history, message="Stopped in run 1 of 3. Resume goes on with it."))
+    assert "Stopped in run 1 of 3.</div>" in view.state_html(with_onward, 0) and "goes on with it" not in view.state_html(with_onward, 0)
     assert view.task_names(stopped) == ["a<b>", "slots"] and view.curve_frame(stopped, "slots").dropna().empty
     cut = seen(stopped.plan.with_member(0, is_cut=True), gone, "stopped")
     assert "<div>Deleted: joint.</div>" in view.state_html(cut, 0)  # there was no time for it, and will be none
