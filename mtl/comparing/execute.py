@@ -33,7 +33,7 @@ class Hand(Protocol):
 def conduct(comparison: Comparison, hand: Hand, *, show: Callable[[Event], None] = lambda event: None, train: Train | None = None) -> str:
     """Train what is not finished yet, or was deleted, then tell the result; returns the end status: finished, stopped or failed.
 
-    `train` is carry_out of runner.py, unless a test gives another. Never raises for what goes wrong: it is the status 'failed'.
+    `train` is `carry_out` of training/execute.py, unless a test gives another. Never raises for what goes wrong: it is the status 'failed'.
     """
     def tell(status: str, message: str = "") -> str:
         comparison.log.append(StatusChanged(status, message))

@@ -214,7 +214,7 @@ def as_long_as(config: RunConfig, joint: RunStarted) -> RunConfig:
     """`config` for as many optimizer steps as `joint` may take, measured as often. An epoch of one task may be shorter than one of all.
 
     Patience is not asked of a single task: its score is less steady than the mean of several, so it would end too early, and the
-    comparison would favour training together by up to 2 points. `choose_look` of verdict.py asks it of the mean instead.
+    comparison would favour training together by up to 2 points. `choose_look` of joint_vs_alone.py asks it of the mean instead.
     """
     return config.model_copy(update={"max_steps": joint.total_steps, "epochs": MAX_EPOCHS, "patience": 0,
                                      "eval_every": config.eval_every or joint.steps_per_epoch})

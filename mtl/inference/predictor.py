@@ -42,7 +42,7 @@ class Predicted:
 class Predictor:
     """A model at rest with its tokenizer. Never changed after it was made, so that any number of threads may ask it.
 
-    `engine` is how the model is to be computed, see fast.py; what 'auto' came to is in `how`.
+    `engine` is how the model is to be computed, see fused_bert.py; what 'auto' came to is in `how`.
     """
 
     model: MultiTaskModel

@@ -24,7 +24,7 @@ logging.disable_progress_bar()  # its bars for every save would garble the log i
 
 class MultiTaskConfig(PreTrainedConfig):
     """The encoder's own config, the tasks (TaskSpecs as plain values), how the heads are fed, and what never stands together in the
-    training rows (Hints of hints.py as plain values, the surest first).
+    training rows (Hints of data/cooccurrence.py as plain values, the surest first).
 
     `int8_cost_bound`: what a task's main score falls at most, with 95 % confidence, when the encoder is computed in 8 bits, as measured on
     dev; None if nobody measured it. (Checkpoints from before have an `int8_cost`, which was no bound, and is not read.)

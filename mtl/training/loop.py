@@ -107,7 +107,7 @@ def _evaluate_and_save(learner: Learner, step: int) -> Iterator[Event]:
 
 
 def _finish(learner: Learner) -> Iterator[Event]:
-    """The end, in words. The test rows are left alone: measuring.py measures them, once, when somebody asks."""
+    """The end, in words. The test rows are left alone: scoring/measure.py measures them, once, when somebody asks."""
     at, config = learner.progress, learner.config
     early = f" early, after {config.patience} evaluations without a better score," if at.step < learner.total_steps else ""
     message = f"Finished{early} at step {at.step}. The best dev score, {at.best_score:.1%}, was at step {at.best_step}."

@@ -1,5 +1,5 @@
 """Learner: one run's model, optimizer and place in its plan, and what can be done with them: a step, a look at a split, a checkpoint.
-When each is done, is training.py's to decide."""
+loop.py decides when each is done."""
 
 import copy
 import math
@@ -58,7 +58,7 @@ class Progress:
 
 
 class Learner:
-    """Everything that one run holds in memory; the methods are the verbs of the story that training.py tells."""
+    """Everything that one run holds in memory; loop.py calls its methods."""
 
     def __init__(self, config: RunConfig, run: Path, dataset: Dataset, machine: Machine, world: PartialState | None,
                  laid_out: Path, progress: Callable[[str, float], None] = lambda what, share: None) -> None:
