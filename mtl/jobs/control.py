@@ -17,7 +17,7 @@ from mtl.runs.folder import Limits, Run
 
 if TYPE_CHECKING:
     from mtl.inference.predictor import Predictor
-    from mtl.training.trainer import Learner
+    from mtl.training.trainer import Trainer
 
 PATIENCE = 30.0  # seconds to wait for a copy of a model that trains; a step on a slow machine may take some
 PAUSE_YIELDS = 60.0  # seconds of a pause after which a run gives its place to those that wait
@@ -46,29 +46,29 @@ class Control:
         self._paused_at: float | None = None
         self._snapshot: Snapshot | None = None
 
-    def between_steps(self, learner: Learner) -> bool:
+    def between_steps(self, trainer: Trainer) -> bool:
         """For the trainer: hand out a copy if one is wanted, wait while paused; whether to stop."""
         with self._changed:
-            self.step = learner.progress.step
-            self._serve(learner)
+            self.step = trainer.progress.step
+            self._serve(trainer)
             minutes = self._limits.minutes
-            if learner.progress.seconds > 60 * minutes and not self._stopped:
+            if trainer.progress.seconds > 60 * minutes and not self._stopped:
                 self.run.log.append(Notice(f"On this public page a run may train for {minutes:g} minutes. Duplicate the Space, or run MTL "
                                            "Studio on your own machine, to train longer.", "warning"))
                 self._stopped = True
             if self._paused and not self._stopped:
-                self._pause(learner)
+                self._pause(trainer)
             return self._stopped
 
-    def _pause(self, learner: Learner) -> None:
+    def _pause(self, trainer: Trainer) -> None:
         """Until somebody resumes or stops the run, or its place is needed."""
-        if learner.stepper.window.rows:
-            self.run.log.append(learner.step_done())  # so that the log tells where it stands
+        if report := trainer.report():  # so that the log tells where it stands
+            self.run.log.append(report)
         self.run.log.append(StatusChanged("paused"))
         self._paused_at = time.monotonic()
         while self._paused and not self._stopped:
             self._changed.wait(LOOK)
-            self._serve(learner)
+            self._serve(trainer)
             if self._paused and not self._stopped and self.yields_in() == 0:
                 self._stopped = self.has_yielded = True
         self._paused_at = None
@@ -90,13 +90,13 @@ class Control:
         with self._changed:
             self.run, self._snapshot, self.step = run, None, 0
 
-    def _serve(self, learner: Learner) -> None:
+    def _serve(self, trainer: Trainer) -> None:
         if self._copy_wanted:
             from mtl.inference.predictor import Predictor
             from mtl.model.multitask import at_rest
 
-            model = at_rest(copy.deepcopy(learner.model))
-            self._snapshot = Snapshot(learner.progress.step, time.time(), Predictor(model, learner.tokenizer, learner.machine))
+            model = at_rest(copy.deepcopy(trainer.model))
+            self._snapshot = Snapshot(trainer.progress.step, time.time(), Predictor(model, trainer.tokenizer, trainer.machine))
             self._copy_wanted = False
             self._changed.notify_all()
 

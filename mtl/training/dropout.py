@@ -47,8 +47,11 @@ class FastDropout(OwnRandomness):
         return features * factors.mul_(LEVELS / (LEVELS - dropped))
 
     def _attention(self, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0,
-                   is_causal: bool = False, scale: float | None = None, **others: Any) -> Tensor:
-        """Attention by its definition, which is also what torch does on a CPU if something is dropped; the weights are (B, heads, T, T)."""
+                   is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False) -> Tensor:
+        """Attention by its definition, which is also what torch computes on a CPU if something is dropped; the weights are (B, heads, T,
+        T). The arguments are those of torch's own; with `enable_gqa` several heads of `query` share one of `key` and `value`."""
+        if enable_gqa:
+            key, value = (shared.repeat_interleave(query.shape[-3] // shared.shape[-3], -3) for shared in (key, value))
         weights = query * (scale or 1 / math.sqrt(query.shape[-1])) @ key.transpose(-1, -2)
         if attn_mask is not None and attn_mask.dtype == torch.bool:
             attn_mask = torch.zeros(attn_mask.shape, dtype=weights.dtype).masked_fill_(~attn_mask, -math.inf)

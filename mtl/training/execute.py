@@ -1,4 +1,4 @@
-"""carry_out(): one run from its beginning to its end, every event logged and every failure put into words. For the page's worker and the
+"""run_training(): one run from its beginning to its end, every event logged and every failure put into words. For the page's worker and the
 terminal alike; knows neither."""
 
 import secrets
@@ -23,7 +23,7 @@ from mtl.training.loop import BetweenSteps, train
 PROGRESS_EVERY = 2.0  # seconds between two events that tell how far the data is prepared
 
 
-def carry_out(run: Run, *, resume: bool, between_steps: BetweenSteps, show: Callable[[Event], None] = lambda event: None,
+def run_training(run: Run, *, resume: bool, between_steps: BetweenSteps, show: Callable[[Event], None] = lambda event: None,
               is_logging: bool = True) -> str:
     """Train `run`, logging every event (unless another process of the same run does) and showing it; returns the end status.
 
