@@ -375,8 +375,8 @@ def test_a_run_that_is_asked_for_during_the_rehearsal_ends_it(jobs, monkeypatch,
 
 
 def test_who_asks_a_model_while_the_worker_still_loads_its_libraries_waits_for_them(tmp_path):
-    code = ("import sys\nfrom pathlib import Path\nfrom mtl.jobs import Jobs\njobs = Jobs(Path(sys.argv[1]))\njobs.prepare()\n"
-            "assert not jobs._loaded.is_set()\njobs.loaded()\nfrom mtl.prediction import Predictor\n"
+    code = ("import sys\nfrom pathlib import Path\nfrom mtl.jobs.queue import Jobs\njobs = Jobs(Path(sys.argv[1]))\njobs.prepare()\n"
+            "assert not jobs._loaded.is_set()\njobs.loaded()\nfrom mtl.inference.predictor import Predictor\n"
             "assert 'mtl.training.execute' in sys.modules\njobs.close()")
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert done.returncode == 0, done.stderr
