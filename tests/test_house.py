@@ -17,7 +17,7 @@ MODULES = sorted([*ROOT.glob("mtl/**/*.py"), ROOT / "app.py"])
 ROOMS = ["errors", "text", "settings", "data", "runs", "tasks", "model", "inference", "scoring", "training", "comparing", "publishing",
          "jobs", "cli", "__main__", "ui", "app"]
 DOORS = {"gradio": {"ui", "app"}, "threading": {"jobs"}, "torchjd": {"training.balancing"}, "peft": {"model.lora"}, "pandas": {"ui"},
-         "accelerate": {"training.trainer", "training.loop", "cli.main"}, "huggingface_hub": {"data.hub", "model.encoder"},
+         "accelerate": {"training.processes", "cli.main"}, "huggingface_hub": {"data.hub", "model.encoder"},
          "safetensors": {"model.loading", "runs.checkpoint"}, "scipy": {"scoring.intervals"}}
 
 

@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 from mtl.cli.common import STOPPED, StopSignal, Terminal, add_settings, find_run, read_settings, settled
-from mtl.comparing.execute import conduct
+from mtl.comparing.execute import run_comparison
 from mtl.comparing.joint_vs_alone import markdown, read_card
 from mtl.comparing.plan import (
     DEFAULT_ALPHAS,
@@ -92,7 +92,7 @@ def go_on(comparison: Comparison) -> int:
     """Train what is left of `comparison` and print the result; the exit status."""
     print(f"Comparison {comparison.id}", flush=True)
     with comparison.hold():
-        status = conduct(comparison, _Hand(comparison), show=Terminal().show)
+        status = run_comparison(comparison, _Hand(comparison), show=Terminal().show)
     if status == "stopped":
         print(f"To go on: python -m mtl compare --resume {comparison.id}")
         return STOPPED

@@ -83,22 +83,22 @@ def _train(options: argparse.Namespace) -> int:
     if options.compare and not options.resume:
         return compare.train_and_compare(options)
     _become_processes()
-    from mtl.training.execute import carry_out
-    from mtl.training.loop import join_processes
+    from mtl.training.execute import run_training
+    from mtl.training.processes import join_processes
 
     if options.resume and (settings_given(options) or options.config or options.preset or options.compare):
         raise MtlError("--resume goes on with the settings that the run began with. Leave the other flags out, or start a new run.")
     config, names = (None, []) if options.resume else read_settings(options)
-    world = join_processes(config.device if config else "auto")
-    is_first = world is None or world.process_index == 0
-    run = _same_for_all(world, lambda: find_run(options.resume) if config is None else _new_run(config, names, options.test))
+    processes = join_processes(config.device if config else "auto")
+    is_first = processes.is_first
+    run = _same_for_all(processes, lambda: find_run(options.resume) if config is None else _new_run(config, names, options.test))
     stop = StopSignal()
     with run.hold() if is_first else nullcontext():
         if is_first:
             print(f"Run {run.id}\nTo watch it on the page: python app.py, then open /?run={run.id}", flush=True)
-        status = carry_out(run, resume=bool(options.resume), between_steps=lambda training: stop.asked,
-                           is_stopped=lambda: stop.asked and world is None,  # several processes stop together, at a step
-                           show=Terminal().show if is_first else lambda event: None, is_logging=is_first)
+        status = run_training(run, resume=bool(options.resume), between_steps=lambda trainer: stop.asked,
+                              is_stopped=lambda: stop.asked and processes.count == 1,  # several processes stop together, at a step
+                              show=Terminal().show if is_first else lambda event: None, is_logging=is_first)
     if is_first and status == "stopped":
         print(f"To go on: python -m mtl train --resume {run.id}")
     if is_first and status == "finished":
@@ -114,13 +114,11 @@ def _new_run(config: RunConfig, names: list[str], wants_test: bool) -> Run:
     return create_run(default_root(), config)
 
 
-def _same_for_all(world: Any, find: Any) -> Run:
+def _same_for_all(processes: Any, find: Any) -> Run:
     """What `find` gives in the first process, in all of them."""
-    if world is None:
+    if processes.count == 1:
         return find()
-    from accelerate.utils import broadcast_object_list
-
-    return Run(Path(broadcast_object_list([str(find().folder) if world.process_index == 0 else ""])[0]))
+    return Run(Path(processes.from_first(lambda: str(find().folder))))
 
 
 def _become_processes() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mtl.comparing.execute import conduct
+from mtl.comparing.execute import run_comparison
 from mtl.comparing.plan import Comparison, Plan, create, open_comparison
 from mtl.errors import MtlError
 from mtl.jobs.control import Control, Snapshot
@@ -267,7 +267,7 @@ class Jobs:
     def _work(self) -> None:
         try:
             from mtl.inference import predictor  # noqa: F401 - for those who wait in `loaded`
-            from mtl.training.execute import carry_out, rehearse  # some seconds: torch and transformers
+            from mtl.training.execute import rehearse, run_training  # some seconds: torch and transformers
         finally:
             self._loaded.set()
         if self._rehearses:
@@ -281,10 +281,10 @@ class Jobs:
                 job = self._jobs[0]
             try:
                 if isinstance(job.run, Comparison):
-                    status = conduct(job.run, job.control, show=_print_evaluated)
+                    status = run_comparison(job.run, job.control, show=_print_evaluated)
                 else:
-                    status = carry_out(job.run, resume=job.resume, between_steps=job.control.between_steps,
-                                       is_stopped=lambda control=job.control: control.stopped, show=_print_evaluated)
+                    status = run_training(job.run, resume=job.resume, between_steps=job.control.between_steps,
+                                          is_stopped=lambda control=job.control: control.stopped, show=_print_evaluated)
                 if status == "stopped" and job.control.has_yielded:
                     job.tell_yielded()
             finally:

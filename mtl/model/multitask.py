@@ -14,7 +14,7 @@ from transformers.utils import ModelOutput, logging
 
 from mtl.errors import MtlError
 from mtl.model.lora import add_adapters, frozen_sha256, merge_adapters
-from mtl.model.packing import Packing, read_packed
+from mtl.model.packing import Packing, encode_packed
 from mtl.model.randomness import OwnRandomness
 from mtl.settings.config import TaskSpec
 from mtl.tasks import make_task
@@ -109,7 +109,7 @@ class MultiTaskModel(PreTrainedModel):
         if states is None and packing is None:
             states = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
         else:
-            states = BaseModelOutput(last_hidden_state=read_packed(self.encoder, input_ids, packing) if states is None else states)
+            states = BaseModelOutput(last_hidden_state=encode_packed(self.encoder, input_ids, packing) if states is None else states)
         tokens = self.dropout(states.last_hidden_state)  # (B, T, H)
         sentence = self.dropout(self._pool(states, attention_mask))  # (B, H)
         wanted = tasks or labels or self.tasks

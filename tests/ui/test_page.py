@@ -12,10 +12,10 @@ from playwright.sync_api import Page
 
 from mtl.data.hypothetical import make_rows
 from mtl.inference.predictor import Predictor
-from mtl.runs.events import Diagnosed, Evaluated, StepDone, read_events
+from mtl.runs.events import Evaluated, GradientConflict, StepDone, read_events
 from mtl.runs.folder import Run, create_run, list_runs, open_run
 from mtl.settings.config import RunConfig
-from mtl.training.execute import carry_out
+from mtl.training.execute import run_training
 from mtl.ui import form
 from mtl.ui.predict_tab import highlighted
 from tests import browser as web
@@ -39,7 +39,7 @@ def own_file(tmp_path_factory) -> Path:
 def finished_run(app, tiny_config) -> Run:
     """A short run that is over; like one from the terminal it belongs to nobody."""
     run = create_run(app.runs, tiny_config(name="A short one", eval_every=2))
-    assert carry_out(run, resume=False, between_steps=lambda training: False) == "finished"
+    assert run_training(run, resume=False, between_steps=lambda training: False) == "finished"
     return run
 
 
@@ -288,7 +288,7 @@ def test_the_plots_show_exactly_what_the_log_says_and_their_legends_name_it(new_
     assert scores["class accuracy"] == pytest.approx({look.step: look.scores["class"]["accuracy"] for look in looks}, rel=1e-4)
     assert scores["everything right"] == pytest.approx({look.step: look.everything_right for look in looks}, rel=1e-4)
     page.get_by_role("button", name="How the tasks get along").click()
-    compared = [event for event in seen if isinstance(event, Diagnosed)]
+    compared = [event for event in seen if isinstance(event, GradientConflict)]
     assert compared and page.locator("#reading .mtl-heat i").count() == 3 * len(compared)  # three pairs of tasks
     norms = wait_for("the norms", lambda: web.points(page, "norm-plot"))
     assert norms["class"] == pytest.approx({look.step: look.norms["class"] for look in compared}, rel=1e-4)
