@@ -12,7 +12,8 @@ from mtl.data.formats.json_files import Annotated
 from mtl.data.formats.marked import parse_marked
 from mtl.data.formats.schemes import TAG, to_spans
 from mtl.data.formats.tables import as_list
-from mtl.data.rows import Row, Value, fitting
+from mtl.data.rows import Row, fitting
+from mtl.data.values import Label, Spans, Value
 from mtl.data.words import Range, Span, are_edges, find_words, snap_to_words, split_at_blanks, tags_to_spans
 from mtl.errors import MtlError
 from mtl.text import many
@@ -54,7 +55,7 @@ class Recipe:
 def make_row(fields: dict[str, object], recipe: Recipe) -> tuple[Row, list[Mended]]:
     """A record as a row, and what had to be mended in it; raises MtlError if anything in it is wrong."""
     mended: list[Mended] = []
-    values: dict[str, Value] = {}
+    values: dict[str, Value | None] = {}
     if recipe.text not in fields:
         raise MtlError(f"there is no '{show(recipe.text)}'. Every line needs one.")
     text, words, marks = fields[recipe.text], None, ()
@@ -79,12 +80,12 @@ def make_row(fields: dict[str, object], recipe: Recipe) -> tuple[Row, list[Mende
             spans = [_check_span(cell.column, [mark.start, mark.end, mark.label], len(text)) for mark in marks]
             values[cell.task] = _fit_spans(cell.column, spans, text, mended)
         elif is_blank(value):
-            values[cell.task] = () if cell.role == "spans" and value is None and isinstance(fields, Annotated) else None
+            values[cell.task] = Spans() if cell.role == "spans" and value is None and isinstance(fields, Annotated) else None
         elif cell.role == "class":
             values[cell.task] = _check_label(cell.column, value)
         elif cell.role == "spans":
             spans = [_check_span(cell.column, entry, len(text)) for entry in _check_list(cell, value)]
-            values[cell.task] = _fit_spans(cell.column, spans, text, mended) if spans else ()
+            values[cell.task] = _fit_spans(cell.column, spans, text, mended) if spans else Spans()
         else:
             spans = _check_tags(cell, tags[cell.column], words, mended)
             # a token's edge is a word's edge, unless it has control characters there
@@ -148,7 +149,7 @@ def _token_trouble(token: str) -> str:
     return f"{found}. A token is one word without blanks."
 
 
-def _check_label(key: str, value: object) -> str | None:
+def _check_label(key: str, value: object) -> Label | None:
     """The label, trimmed, None for an empty list; whole numbers and true/false become the text that stands in the file."""
     listed = as_list(value)
     if isinstance(listed, list):
@@ -164,10 +165,10 @@ def _check_label(key: str, value: object) -> str | None:
     if len(label) > MAX_NAME:
         raise MtlError(f"'{show(key)}' has the label '{show(label)}' of {len(label):,} characters, the limit is {MAX_NAME}. "
                        "Shorten it, or remove the column if it is no task.")
-    return label
+    return Label(label)
 
 
-def _check_tags(cell: Cell, tags: list, words: Sequence[Range], mended: list[Mended]) -> tuple[Span, ...]:
+def _check_tags(cell: Cell, tags: list, words: Sequence[Range], mended: list[Mended]) -> Spans:
     """The spans that tags, one per word, mark in the cell's scheme."""
     key = cell.column
     if len(tags) != len(words):
@@ -184,13 +185,13 @@ def _check_tags(cell: Cell, tags: list, words: Sequence[Range], mended: list[Men
     if any(tag[0].isspace() or tag[-1].isspace() for tag in different):
         tags = [tag.strip() for tag in tags]
     if cell.scheme != "IOB2":
-        return tuple(to_spans(words, tags, cell.scheme))
+        return Spans(to_spans(words, tags, cell.scheme))
     if any(tag[0] == "I" for tag in different):
         mended += [REPAIRED for before, tag in zip(["O", *tags], tags, strict=False) if tag[0] == "I" and before[1:] != tag[1:]]
-    return tuple(tags_to_spans(words, tags))
+    return Spans(tags_to_spans(words, tags))
 
 
-def _fit_spans(key: str, spans: Sequence[Span], text: str, mended: list[Mended]) -> tuple[Span, ...]:
+def _fit_spans(key: str, spans: Sequence[Span], text: str, mended: list[Mended]) -> Spans:
     """The spans on edges of `find_words`, in order."""
     spans = sorted(spans)
     for left, right in zip(spans, spans[1:], strict=False):
@@ -208,7 +209,7 @@ def _fit_spans(key: str, spans: Sequence[Span], text: str, mended: list[Mended])
             kept.append(wide)
             if wide != span:
                 mended.append(WIDENED)
-    return tuple(kept)
+    return Spans(kept)
 
 
 def _check_span(key: str, entry: object, length: int) -> Span:

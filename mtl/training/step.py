@@ -101,7 +101,7 @@ class Stepper:
         # a process that a short step left without rows still takes part: with a row whose labels are all ignored
         rows, device = step.rows[places] if len(places) else [0], self.machine.device
         encodings, ids = zip(*take(self.split.examples, rows), strict=True)
-        batch = collate(encodings, self.pad_id, ids, tasks)
+        batch = collate(encodings, self.pad_id, ids, [self.model.tasks[task] for task in tasks])
         labels = batch["labels"]
         for task, of_task in labels.items():
             if not len(places):

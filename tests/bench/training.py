@@ -135,7 +135,7 @@ class Theirs:
         def gather(rows: list[dict]) -> dict[str, torch.Tensor]:
             encodings, labels = zip(*(row["example"] for row in rows), strict=True)
             self.seen.extend(len(encoding.ids) for encoding in encodings)
-            batch = collate(encodings, learner.tokenizer.pad_token_id, labels, [task.name for task in learner.tasks])
+            batch = collate(encodings, learner.tokenizer.pad_token_id, labels, learner.tasks)
             return {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"], **batch["labels"]}
 
         rows = [{"input_ids": example[0].ids, "example": example} for example in learner.train_split.examples]
@@ -167,7 +167,7 @@ class Textbook:
     def _step(self) -> list[int]:
         learner = self.learner
         encodings, labels = zip(*(learner.train_split.examples[next(self.order)] for _ in range(16)), strict=True)
-        batch = collate(encodings, learner.tokenizer.pad_token_id, labels, [task.name for task in learner.tasks])
+        batch = collate(encodings, learner.tokenizer.pad_token_id, labels, learner.tasks)
         more = 128 - batch["input_ids"].shape[1]
         widen = nn.functional.pad
         of_tasks = {task: ids if ids.ndim == 1 else widen(ids, (0, more), value=-100) for task, ids in batch["labels"].items()}

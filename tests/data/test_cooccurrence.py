@@ -11,7 +11,7 @@ import pytest
 
 from mtl.cli.main import _plain
 from mtl.data.cooccurrence import FALSE_ALARM, MAX_TOLD, Hint, contradictions, find_hints
-from mtl.data.rows import Row, row_shape
+from mtl.data.rows import row_shape
 from mtl.data.store import keep
 from mtl.data.words import Span
 from mtl.inference.predictor import Predicted, Predictor
@@ -21,9 +21,10 @@ from mtl.model.machine import find_machine
 from mtl.model.multitask import at_rest, build_model, learned_weights
 from mtl.runs.checkpoint import MANIFEST, save_checkpoint
 from mtl.settings.config import TaskSpec
-from mtl.tasks.base import Classified
+from mtl.tasks.classification import Classified
 from mtl.ui.predict_tab import contradictions_html
 from tests.legible import is_legible
+from tests.plain import Row
 
 INTENT = TaskSpec(name="intent", kind="classification", labels=("book", "play"))
 MOOD = TaskSpec(name="mood", kind="classification", labels=("bad", "good"))

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from mtl.data.dataset import load, store
-from mtl.data.rows import Row, row_shape
+from mtl.data import store
+from mtl.data.dataset import load
+from mtl.data.rows import row_shape
 from mtl.data.splitting import split_rows
 from mtl.data.store import Stored, keep, pick, take
 from mtl.data.words import Span
@@ -14,6 +15,7 @@ from mtl.model.split import make_split
 from mtl.runs.events import Evaluated
 from mtl.settings.config import TaskSpec, make_config
 from mtl.tasks import make_task
+from tests.plain import Row
 
 TASKS = [TaskSpec(name="topic", kind="classification"), TaskSpec(name="ner", kind="tagging")]
 ENTITIES = (None, (), (Span(0, 3, "PER"),), (Span(0, 3, "PER"), Span(11, 15, "LOC")))

@@ -19,16 +19,18 @@ from sklearn.metrics import classification_report as sklearn_report
 from sklearn.metrics import confusion_matrix
 
 from mtl.data.formats.schemes import to_spans
-from mtl.data.rows import Row
 from mtl.data.words import Span, find_words, spans_to_tags, tags_to_spans
 from mtl.inference.answer import Answers
 from mtl.model.split import Split
-from mtl.scoring.error_analysis import TEXT, WORST, Report, SpanErrors, TaskReport, examine, sort_errors
+from mtl.scoring.error_analysis import TEXT, WORST, Report, TaskReport, examine
 from mtl.scoring.scores import score
 from mtl.settings.config import TaskSpec
 from mtl.tasks import make_task
-from mtl.tasks.base import Classified, Encoding, Tagged
+from mtl.tasks.base import Encoding
+from mtl.tasks.classification import Classified
+from mtl.tasks.tagging import SORTS, Tagged, sort_errors
 from tests.conlleval import Counts, conlleval
+from tests.plain import Row
 
 TYPES = ("LOC", "ORG", "PER")
 TAGS = ["O", "O", "O", *(f"{prefix}-{kind}" for kind in TYPES for prefix in "BI")]
@@ -142,7 +144,7 @@ def test_an_i_that_continues_nothing_is_no_entity_only_for_seqeval_s_strict_mode
 ], ids=["cut short", "too long", "another type within", "right", "run together"])
 def test_an_entity_is_right_only_if_it_is_whole(gold, guess, right):
     report = look_at_tags([(gold, guess)])
-    assert report.errors.right == right == conlleval([(gold, guess)]).right
+    assert report.errors["right"] == right == conlleval([(gold, guess)]).right
     assert report.wrong == 1 - right and report.scores["f1"] == pytest.approx(f1_score([gold], [guess], zero_division=0))
 
 
@@ -151,7 +153,7 @@ def test_a_type_that_changes_within_an_entity_makes_two_entities_neither_of_them
     made = to_spans(words_of(2), guess, "IOB2")
     assert made == [Span(0, 2, "PER"), Span(3, 5, "LOC")] and conlleval([(gold, guess)]) == Counts(1, 2, 0)
     report = look_at_tags([(gold, guess)])
-    assert report.scores["f1"] == 0 and report.errors == SpanErrors(wrong_boundary=1, invented=1)
+    assert report.scores["f1"] == 0 and report.errors == dict.fromkeys(SORTS, 0) | {"wrong_boundary": 1, "invented": 1}
 
 
 def test_a_word_of_three_subwords_is_one_entity_whatever_the_later_subwords_say():

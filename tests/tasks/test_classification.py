@@ -7,8 +7,8 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score
 
 from mtl.settings.config import TaskSpec
-from mtl.tasks.base import IGNORED, Classified, Encoding
-from mtl.tasks.classification import Classification
+from mtl.tasks.base import IGNORED, Encoding
+from mtl.tasks.classification import Classification, Classified
 
 LABELS = ("book", "fly", "play", "stay")
 TASK = Classification(TaskSpec(name="intent", kind="classification", labels=LABELS))

@@ -14,12 +14,12 @@ from sklearn.metrics import accuracy_score
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from mtl.data.rows import Row
 from mtl.data.words import Span, find_words, spans_to_tags, tags_to_spans
 from mtl.model.batching import collate, encode
 from mtl.settings.config import TaskSpec
-from mtl.tasks.base import IGNORED, Encoding, Tagged
-from mtl.tasks.tagging import Tagging, first_subwords
+from mtl.tasks.base import IGNORED, Encoding
+from mtl.tasks.tagging import Tagged, Tagging, first_subwords
+from tests.plain import Row
 
 LABELS = ("LOC", "PER", "ORG")
 TASK = Tagging(TaskSpec(name="tags", kind="tagging", labels=LABELS))
@@ -151,7 +151,7 @@ def test_only_the_first_subword_of_a_word_is_labelled_and_never_padding_or_speci
     rows = [marked("to <Llanfairpwllgwyngyll|LOC> now"), marked("<Zorblaxity|PER>")]
     encodings = encode(tokenizer, [row.text for row in rows], 64)
     labels = [{"tags": TASK.label_ids(row.values["tags"], encoding)} for row, encoding in zip(rows, encodings, strict=True)]
-    batch = collate(encodings, tokenizer.pad_token_id, labels, ["tags"])["labels"]["tags"]
+    batch = collate(encodings, tokenizer.pad_token_id, labels, [TASK])["labels"]["tags"]
     longest = len(encodings[0].ids)
     assert longest > 8 and len(encodings[1].ids) < longest
     at = [tokenizer.tokenize(row.text) for row in rows]
