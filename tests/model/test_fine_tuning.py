@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.test_lora import rewrite
 from torch import nn
 from transformers import AlbertConfig, AutoModel, XLMConfig
 
@@ -28,6 +27,7 @@ from mtl.runs.events import Evaluated, RunStarted, StatusChanged, StepDone, desc
 from mtl.settings.config import make_config
 from mtl.tasks.base import Encoding
 from mtl.training.trainer import Learner
+from tests.model.test_lora import rewrite
 from tests.model.test_multitask import FAMILIES, make_batch, make_labels
 
 TEXT = "Anna flew from Oslo to Rome and was happy."

@@ -47,14 +47,14 @@ def made(starter_config, tmp_path_factory):
 def shipped(made, monkeypatch):
     """The starter model in the place where it is looked for."""
     monkeypatch.setattr("mtl.runs.folder.starter_folder", lambda: made[0])
-    monkeypatch.setattr("mtl.ui.app.predict_tab.starter_folder", lambda: made[0])
+    monkeypatch.setattr("mtl.ui.predict_tab.starter_folder", lambda: made[0])
     return made[0]
 
 
 @pytest.fixture
 def missing(tmp_path, monkeypatch):
     """No starter model in the place where it is looked for."""
-    for module in ("mtl.runs.folder", "mtl.ui.app.predict_tab"):
+    for module in ("mtl.runs.folder", "mtl.ui.predict_tab"):
         monkeypatch.setattr(f"{module}.starter_folder", lambda: tmp_path / "starter")
 
 
