@@ -60,7 +60,7 @@ def contradictions(hints: Iterable[Hint], text: str, values: Mapping[str, Value]
     """A sentence for each hint that the `values` of one text go against, the surest first and MAX_TOLD at most."""
     found: dict[tuple[str, str], str] = {}
     for task, value in values.items():
-        for label in dict.fromkeys(value.labels()):
+        for label in dict.fromkeys(value.labels() if value is not None else ()):
             words = " ".join(value.shows_label(text, label).split())
             found[task, label] = (f"entity '{show(label, SHORT)}' (\"{show(words, SHORT)}\")" if value.marks_text else
                                   f"{task} '{show(label, SHORT)}'")

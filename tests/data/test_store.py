@@ -90,7 +90,7 @@ def test_a_run_learns_bit_for_bit_the_same_from_a_file_as_from_a_list(tmp_path, 
 
 
 def test_so_many_rows_are_kept_aside_for_dev_and_no_more(monkeypatch, write_rows, tmp_path):
-    monkeypatch.setattr("mtl.data.dataset.splitting.MAX_DEV", 30)
+    monkeypatch.setattr("mtl.data.splitting.MAX_DEV", 30)
     file = write_rows(tmp_path / "rows.jsonl", [{"text": f"text {index}", "topic": "ab"[index % 2]} for index in range(500)])
     dataset = load(make_config({"source": "files", "train_files": (file,), "dev_share": 0.5}), tmp_path)
     assert (len(dataset.train), len(dataset.dev)) == (470, 30)

@@ -19,6 +19,7 @@ from sklearn.metrics import classification_report as sklearn_report
 from sklearn.metrics import confusion_matrix
 
 from mtl.data.formats.schemes import to_spans
+from mtl.data.values import Spans
 from mtl.data.words import Span, find_words, spans_to_tags, tags_to_spans
 from mtl.inference.answer import Answers
 from mtl.model.split import Split
@@ -220,11 +221,11 @@ def test_the_sorts_of_errors_add_up_to_the_entities():
     pairs = sequences(1000)
     report, counts = look_at_tags(pairs), conlleval(pairs)
     errors = report.errors
-    paired = errors.right + errors.wrong_type + errors.wrong_boundary + errors.wrong_both
-    assert errors.right == counts.right
-    assert paired + errors.missed == counts.gold == sum(line.support for line in report.labels)
-    assert paired + errors.invented == counts.predicted == sum(line.predicted for line in report.labels)
-    assert min(errors.wrong_type, errors.wrong_boundary, errors.wrong_both, errors.missed, errors.invented) > 10, "all sorts are tried"
+    paired = errors["right"] + errors["wrong_type"] + errors["wrong_boundary"] + errors["wrong_both"]
+    assert errors["right"] == counts.right
+    assert paired + errors["missed"] == counts.gold == sum(line.support for line in report.labels)
+    assert paired + errors["invented"] == counts.predicted == sum(line.predicted for line in report.labels)
+    assert min(errors.values()) > 10, "all sorts are tried"
 
 
 # Intervals, mistakes, the report as a file
@@ -258,7 +259,8 @@ def test_the_worst_mistakes_are_those_the_model_was_surest_of_and_missed_entitie
     made = [nothing, nothing, Tagged((Span(0, 4, "PER"), Span(9, 13, "LOC")), (0.6, 0.7)), Tagged((Span(9, 13, "LOC"),), (0.9,)), nothing]
     report = examine_rows(rows, [{"slots": tagged} for tagged in made], [SLOTS]).tasks[0]
     assert [(mistake.row, mistake.sure) for mistake in report.mistakes] == [(3, 0.9), (2, 0.7), (1, 0.0), (0, 0.0)]
-    assert report.mistakes[1].gold == (Span(0, 4, "LOC"),) and report.mistakes[1].predicted == made[2].spans and report.wrong == 4
+    assert report.mistakes[1].gold == Spans([Span(0, 4, "LOC")]).plain() and report.wrong == 4
+    assert report.mistakes[1].predicted == made[2].value.plain()
 
 
 def test_a_report_stays_small_and_shows_a_long_text_around_its_mistake():
@@ -268,7 +270,7 @@ def test_a_report_stays_small_and_shows_a_long_text_around_its_mistake():
     row = Row(text, {"slots": (Span(0, 2, "ORG"), gold)}, tuple(words_of(2000)))
     mistake = examine_rows([row], [{"slots": Tagged((Span(0, 2, "ORG"), guess), (1.0, 0.5))}], [SLOTS]).tasks[0].mistakes[0]
     assert len(mistake.text) == TEXT and len(mistake.gold) == len(mistake.predicted) == 1
-    (shown,), (made,) = mistake.gold, mistake.predicted
+    (shown,), (made,) = Spans.of_plain(mistake.gold), Spans.of_plain(mistake.predicted)
     assert (mistake.text[shown.start:shown.end], shown.label, mistake.text[made.start:made.end], made.label) == ("ab", "LOC", "ab", "PER")
 
 
