@@ -14,7 +14,7 @@ from mtl.data.formats.files import MAX_NAME, Record, Source, at_line, find_forma
 from mtl.data.formats.json_files import read_json
 from mtl.data.formats.marked import looks_marked, read_marked
 from mtl.data.formats.tables import looks_like_table, read_csv, read_parquet
-from mtl.data.row_parser import Cell, Recipe, make_row
+from mtl.data.row_parser import Cell, Recipe, find_scheme, make_row
 from mtl.data.rows import Row, Table, fitting, row_shape
 from mtl.data.store import keep
 from mtl.data.values import KIND_OF_ROLE
@@ -174,7 +174,8 @@ def _name_tasks(looked: Sequence[tuple[dict[str, Profile], list[Column]]], sourc
             if kind != KIND_OF_ROLE[column.role]:
                 raise MtlError(f"{source.name}: '{show(name)}' is a task of {KIND_OF_ROLE[column.role]} here, but of {kind} in {where}. "
                                "Give one of them another name.")
-        taken = [names[source.group, column.name] for column in of_tasks]
+        taken = [names[source.group, column.name] for column in of_tasks if column.role != "in"]
+        taken += {names[source.group, column.name] for column in of_tasks if column.role == "in"}
         twice = next((name for name in taken if taken.count(name) > 1), None)
         if twice is not None:
             raise MtlError(f"{source.name}: two columns are said to be the task '{show(twice)}'. Give each its own name.")
@@ -217,12 +218,14 @@ def _understood(source: Source, profiles: dict[str, Profile], columns: list[Colu
             if column.reason:
                 source.notice(f"'{show(column.name)}' is not taken for a task: {column.reason}.")
         elif column.role in KIND_OF_ROLE:
-            seen = profiles[column.name]
             try:
-                scheme = seen.survey.scheme if column.role == "tags" else ""
+                scheme = find_scheme(column, columns, profiles)
             except MtlError as error:
                 raise MtlError(f"{source.name}: in '{show(column.name)}' {error}") from error
-            if scheme not in ("", "IOB2"):
+            if column.role == "labels" and scheme:
+                source.notice(f"'{show(column.name)}' has several labels in a cell, with '{scheme}' between them. Set it to class to take "
+                              "every combination for a label of its own.")
+            elif column.role == "tags" and scheme != "IOB2":
                 told = "types without B- and I-; neighbours of one type are one entity" if scheme == "bare" else scheme
                 source.notice(f"the tags in '{show(column.name)}' are written in {told}.")
             cells.append(Cell(column.name, column.role, column.task, scheme))

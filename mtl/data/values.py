@@ -186,6 +186,47 @@ class Spans(Value, tuple[Span, ...]):
         return pieces + [(text[end:], None)] if end < len(text) else pieces
 
 
+class Labels(Value, tuple[str, ...]):
+    """Any number of labels of a text, sorted, each once; none if it is empty."""
+
+    __slots__ = ()
+    item, items_name = "label", "labels"
+    left_out = "assigned labels", "absent, in training and in scores"
+
+    def __new__(cls, labels: Iterable[str] = ()) -> Labels:
+        """The labels in the one order in which equal sets are equal."""
+        return super().__new__(cls, sorted(set(labels)))
+
+    def items(self) -> Sequence[str]:
+        """The labels."""
+        return self
+
+    def labels(self) -> Sequence[str]:
+        """The labels."""
+        return self
+
+    def among(self, labels: frozenset[str]) -> Labels:
+        """Only these of the labels."""
+        return Labels(label for label in self if label in labels)
+
+    def plain(self) -> list[str]:
+        """A list of the labels."""
+        return list(self)
+
+    @classmethod
+    def of_plain(cls, plain: Iterable[str]) -> Labels:
+        """The labels in the list."""
+        return cls(plain)
+
+    @staticmethod
+    def arrow() -> pyarrow.DataType:
+        """A list of strings."""
+        import pyarrow as pa
+
+        return pa.list_(pa.string())
+
+
 # What a task of each kind has for a value, and the kind of task that a column with a role is
-VALUES: dict[str, type[Value]] = {"classification": Label, "tagging": Spans}
-KIND_OF_ROLE = {"class": "classification", "tags": "tagging", "spans": "tagging", "marked": "tagging"}
+VALUES: dict[str, type[Value]] = {"classification": Label, "tagging": Spans, "multilabel": Labels}
+KIND_OF_ROLE = {"class": "classification", "tags": "tagging", "spans": "tagging", "marked": "tagging",
+                "labels": "multilabel", "in": "multilabel"}

@@ -68,6 +68,7 @@ class Task(ABC):
     def __init__(self, spec: TaskSpec) -> None:
         self.name = spec.name
         self.spec = spec
+        self.thresholds: tuple[float, ...] = ()  # what turns probabilities into answers and is not trained, in kinds that have it
 
     @property
     @abstractmethod
@@ -93,6 +94,10 @@ class Task(ABC):
     @abstractmethod
     def decode(self, logits: Tensor, encodings: Sequence[Encoding]) -> list[Prediction]:
         """4. Logits -> prediction, for each of the texts."""
+
+    def tune(self, golds: Sequence[Value | None], predictions: Sequence[Prediction]) -> list[Prediction]:
+        """Choose `thresholds` by validation rows; the predictions as these thresholds make them. Most kinds have none."""
+        return list(predictions)
 
     @abstractmethod
     def score(self, golds: Sequence[Value | None], predictions: Sequence[Prediction], encodings: Sequence[Encoding]) -> dict[str, float]:

@@ -33,7 +33,7 @@ from mtl.model.split import Split, batches_for, make_split, sample, sample_place
 from mtl.runs.checkpoint import LAST, LOOKS, TALLIES, read_facts, save_checkpoint, write_tallies
 from mtl.runs.events import CheckpointSaved, Evaluated, Event, Notice, RunStarted, StepDone
 from mtl.scoring.intervals import cost_bound
-from mtl.scoring.scores import score, tally_rows
+from mtl.scoring.scores import score, tally_rows, tune
 from mtl.settings.config import RunConfig
 from mtl.settings.methods import refusal_of_processes
 from mtl.training.sampling import Draw, Pool, Step, plan_epoch
@@ -176,6 +176,7 @@ class Learner:
         tasks = [task.name for task in self.tasks]
         mine = batches_for(split)[self.rank::self.processes]
         answers = merge(self._gather([answer(model, split.examples, mine, self.machine, tasks, split.states)]))
+        answers = tune(model, split, answers) if name == "dev" else answers
         got = score(self.tasks, split, answers, self.weights)
         self.tallies = got.tallies
         return Evaluated(self.progress.step, self.epoch, name, got.losses, got.scores, got.everything_right, got.score,

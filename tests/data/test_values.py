@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from mtl.data.dataset import fingerprint, load
-from mtl.data.values import KIND_OF_ROLE, VALUES, Label, Spans
+from mtl.data.values import KIND_OF_ROLE, VALUES, Label, Labels, Spans
 from mtl.data.words import Span
 
 ANNA, ROME = Span(0, 4, "PER"), Span(12, 16, "LOC")
-EXAMPLES = [Label("food"), Spans(), Spans([ANNA, ROME])]
+EXAMPLES = [Label("food"), Spans(), Spans([ANNA, ROME]), Labels(), Labels(["sport", "law", "sport"])]
 
 
 def test_the_digest_of_rows_is_that_of_the_versions_before_so_that_their_runs_go_on(tiny_config, tmp_path):
