@@ -6,10 +6,11 @@ import subprocess
 import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from mtl.settings.config import RunConfig
+from mtl.settings.config import Kind, RunConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted([*ROOT.glob("mtl/**/*.py"), ROOT / "app.py"])
@@ -19,6 +20,10 @@ ROOMS = ["errors", "text", "settings", "data", "runs", "tasks", "model", "infere
 DOORS = {"gradio": {"ui", "app"}, "threading": {"jobs"}, "torchjd": {"training.balancing"}, "peft": {"model.lora"}, "pandas": {"ui"},
          "accelerate": {"training.processes", "cli.main"}, "huggingface_hub": {"data.hub", "model.encoder"},
          "safetensors": {"model.loading", "runs.checkpoint"}, "scipy": {"scoring.intervals"}}
+
+# the classes of values, predictions and tasks, which nobody else asks for
+TYPES = {node.name for path in [*ROOT.glob("mtl/tasks/*.py"), ROOT / "mtl/data/values.py"]
+         for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)}
 
 
 def room(path: Path) -> str:
@@ -86,6 +91,22 @@ def test_every_public_name_has_a_docstring(path):
         assert ast.get_docstring(node), f"{path.name}: {node.name} has no docstring"
 
 
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_value_prediction_or_task_is_asked_for_its_type_outside_the_files_of_its_own(path):
+    if room(path) == "tasks" or path.name == "values.py":
+        return
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = {getattr(part, "id", None) or getattr(part, "attr", None) for part in ast.walk(node)}
+        texts = {part.value for part in ast.walk(node) if isinstance(part, ast.Constant) and isinstance(part.value, str)}
+        called = getattr(node.func, "id", "") if isinstance(node, ast.Call) else ""
+        if isinstance(node, ast.Compare) or called in ("isinstance", "issubclass"):  # `spec.kind == "tagging"`, `type(value) is Label`
+            assert not names & TYPES and not texts & set(get_args(Kind)), f"{path.name}, line {node.lineno}: {ast.unparse(node)}"
+        elif called in ("hasattr", "getattr"):
+            assert not texts & {"spans", "label", "labels"}, f"{path.name}, line {node.lineno}: {ast.unparse(node)}"
+        elif isinstance(node, ast.Dict):  # {"classification": ..., "tagging": ...}[spec.kind]
+            assert not {getattr(key, "value", None) for key in node.keys} & set(get_args(Kind)), f"{path.name}, line {node.lineno}"
+
+
 def test_the_tree_in_the_readme_is_the_rooms_on_disk():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     tree = text.split("## The code")[1].split("```")[1]
@@ -105,13 +126,11 @@ def test_every_setting_has_a_label_and_a_sentence_of_help():
 
 
 def test_the_tables_hold_what_the_config_offers():
-    from typing import get_args
-
-    from mtl.settings.config import Kind
+    from mtl.data.values import VALUES
     from mtl.tasks import TASKS
     from mtl.training.sampling import SAMPLINGS
 
-    assert set(get_args(Kind)) == set(TASKS)
+    assert set(get_args(Kind)) == set(TASKS) == set(VALUES)
     assert set(get_args(RunConfig.model_fields["sampling"].annotation)) == set(SAMPLINGS)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from mtl.cli.common import find_run
+from mtl.data.values import VALUES
 from mtl.errors import MtlError
 from mtl.runs.folder import Run
 from mtl.scoring.error_analysis import LabelScores, TaskReport
@@ -90,8 +91,7 @@ def _task_lines(task: TaskReport) -> Iterator[str]:
     if len(task.labels) > LINES:
         yield f"  and {len(task.labels) - LINES} more"
     if errors := task.errors:
-        yield (f"  entities: {errors.right} right, {errors.wrong_type} wrong type, {errors.wrong_boundary} wrong boundary, "
-               f"{errors.wrong_both} wrong both, {errors.missed} missed, {errors.invented} invented")
+        yield f"  {VALUES[task.kind].items_name}: " + ", ".join(f"{count} {sort.replace('_', ' ')}" for sort, count in errors.items())
     elif wrong := sorted(((count, gold, made) for gold, row in task.confusion.items() for made, count in row.items() if made != gold),
                          key=lambda cell: -cell[0]):
         yield "  most confused: " + "; ".join(f"{gold} taken for {made} {count}" for count, gold, made in islice(wrong, CONFUSIONS))

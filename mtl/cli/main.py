@@ -162,15 +162,9 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _plain(predicted: "Predicted") -> dict[str, Any]:
-    """A prediction as a JSON object: entities as in our own data files, with their text and probability; contradictions, if any."""
-    values: dict[str, Any] = {"text": predicted.text} | ({"contradictions": predicted.contradictions} if predicted.contradictions else {})
-    for task, answer in predicted.predictions.items():
-        if hasattr(answer, "spans"):
-            values[task] = [{"start": span.start, "end": span.end, "label": span.label, "text": predicted.text[span.start:span.end],
-                             "probability": round(sure, 4)} for span, sure in zip(answer.spans, answer.probabilities, strict=True)]
-        else:
-            values[task] = {"label": answer.label, "probabilities": {label: round(sure, 4) for label, sure in answer.probabilities.items()}}
-    return values
+    """A prediction as a JSON object: the answer of every task; contradictions, if any."""
+    return ({"text": predicted.text} | ({"contradictions": predicted.contradictions} if predicted.contradictions else {})
+            | {task: answer.plain(predicted.text) for task, answer in predicted.predictions.items()})
 
 
 def _runs(options: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from mtl.data.formats.files import KINDS, Record, Source, check_names, show, show_names
 from mtl.data.formats.marked import find_syntax
-from mtl.data.formats.schemes import TAG, TagSurvey
+from mtl.data.formats.schemes import TAG, TagSurvey, find_separator
 from mtl.data.formats.tables import as_list
 from mtl.data.words import split_at_blanks
 from mtl.errors import MtlError
@@ -188,7 +188,7 @@ def find_columns(source: Source, profiles: dict[str, Profile], told: Sequence[Co
             role, reason = _text_role(source, seen), ""
         else:
             role, reason = _guess(seen, profiles[text], name in wanted)
-        task = words[name].task if name in words else ""
+        task = words[name].task or "labels" * (role == "in") if name in words else ""
         columns.append(Column(name, role, task, source.group, reason, tuple(seen.examples)))
     holders = [column.name for column in columns if column.role in TEXT_ROLES]
     if len(holders) > 1:
@@ -256,6 +256,8 @@ def _guess(seen: Profile, text: Profile, wanted: bool) -> tuple[str, str]:
         return "tags", ""
     if seen.fractions:
         return "ignore", "it holds numbers with a fraction"
+    if seen.kind == "text" and find_separator(seen.values):
+        return "labels", ""
     return _guess_class(seen, wanted)
 
 
@@ -274,7 +276,7 @@ def _guess_class(seen: Profile, wanted: bool) -> tuple[str, str]:
 
 
 def _guess_list(seen: Profile, text: Profile, wanted: bool) -> tuple[str, str]:
-    """A role for a column of lists: entities, a tag for each word, or one class in each."""
+    """A role for a column of lists: entities, a tag for each word, one class in each, or any number of labels."""
     known = wanted or seen.name.casefold() in GENERIC
     fits, tokenised = seen.matches.get(text.name, 0), text.kind == "list"
     if not seen.lists:
@@ -288,7 +290,9 @@ def _guess_list(seen: Profile, text: Profile, wanted: bool) -> tuple[str, str]:
             return "tags", ""
         if fits == seen.filled:
             return "ignore", "its tags are no entities (no word has the tag O)"
-        return ("class", "") if known else ("ignore", "its lists have several labels at once")
+        different = len(seen.survey.types)
+        is_free = different > MAX_LABELS or (seen.filled >= 20 and different > seen.filled / 2)
+        return ("ignore", "its lists look like free text") if is_free and not known else ("labels", "")
     if seen.survey.numbers and fits == seen.filled and (known or "tag" in seen.name.casefold()):
         return "tags", ""
     if wanted:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mtl.data.formats.files import show
-from mtl.data.rows import Row, Value
+from mtl.data.rows import Row
+from mtl.data.values import Value
 from mtl.settings.config import TaskSpec
 
 FALSE_ALARM = 0.01  # the most probable that any hint of a data set is, where its labels have nothing to do with each other
@@ -59,11 +60,10 @@ def contradictions(hints: Iterable[Hint], text: str, values: Mapping[str, Value]
     """A sentence for each hint that the `values` of one text go against, the surest first and MAX_TOLD at most."""
     found: dict[tuple[str, str], str] = {}
     for task, value in values.items():
-        if isinstance(value, str):
-            found[task, value] = f"{task} '{show(value, SHORT)}'"
-        for span in value if isinstance(value, tuple) else ():
-            words = " ".join(text[span.start:span.end].split())
-            found.setdefault((task, span.label), f"entity '{show(span.label, SHORT)}' (\"{show(words, SHORT)}\")")
+        for label in dict.fromkeys(value.labels() if value is not None else ()):
+            words = " ".join(value.shows_label(text, label).split())
+            found[task, label] = (f"entity '{show(label, SHORT)}' (\"{show(words, SHORT)}\")" if value.marks_text else
+                                  f"{task} '{show(label, SHORT)}'")
     told = [f"{found[hint.task, hint.label]} and {found[hint.other_task, hint.other_label]} never stand together in the {hint.rows:,} "
             "training rows labelled for both: one of them is probably wrong."
             for hint in hints if (hint.task, hint.label) in found and (hint.other_task, hint.other_label) in found]
@@ -93,8 +93,7 @@ def _marks(row: Row, specs: Sequence[TaskSpec], numbers: Sequence[dict[str, int]
     for place, (spec, number) in enumerate(zip(specs, numbers, strict=True)):
         value = row.values.get(spec.name)
         if value is not None:
-            labels = {value} if isinstance(value, str) else {span.label for span in value}
-            marks += [place, *sorted(number[label] for label in labels if label in number)]
+            marks += [place, *sorted(number[label] for label in set(value.labels()) if label in number)]
     return tuple(marks)
 
 

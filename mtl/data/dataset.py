@@ -10,9 +10,10 @@ import numpy as np
 
 from mtl.data.hypothetical import make_rows
 from mtl.data.readers import Progress, label_twins, no_progress, read_files
-from mtl.data.rows import Dataset, Row, Table, Value, count_all, learn_labels
+from mtl.data.rows import Dataset, Row, Table, count_all, learn_labels
 from mtl.data.splitting import split_rows
 from mtl.data.store import change, pick
+from mtl.data.values import VALUES
 from mtl.errors import MtlError
 from mtl.settings.config import MAX_TASKS, RunConfig, TaskSpec, read_config
 from mtl.text import isolate, many
@@ -173,8 +174,7 @@ def _with_given(rows: Sequence[Row], given: Sequence[TaskSpec], counts: dict[str
     for spec in given:
         of_task = counts[spec.name]
         others = [(label, count) for label, count in of_task.most_common() if label not in spec.labels]
-        what, as_what = (("labelled rows", "rows that are not labelled for it") if spec.kind == "classification" else
-                         ("entities", "no entities, in training and in scores"))
+        what, as_what = VALUES[spec.kind].left_out
         if others:
             named = ", ".join(f"{label} {count:,}" for label, count in others[:5])
             notices.append(f"{where}: {sum(count for _, count in others):,} of {of_task.total():,} {what} of '{spec.name}' have another "
@@ -182,16 +182,10 @@ def _with_given(rows: Sequence[Row], given: Sequence[TaskSpec], counts: dict[str
     labels = {spec.name: frozenset(spec.labels) for spec in given}
 
     def keep_given(row: Row) -> Row:
-        return replace(row, values=row.values | {name: _among(row.values.get(name), known) for name, known in labels.items()})
+        return replace(row, values=row.values | {name: value.among(known) for name, known in labels.items()
+                                                 if (value := row.values.get(name)) is not None})
 
     return change(rows, keep_given) if given else rows
-
-
-def _among(value: Value, labels: frozenset[str]) -> Value:
-    """`value` as far as its labels are among `labels`."""
-    if isinstance(value, str):
-        return value if value in labels else None
-    return value and tuple(span for span in value if span.label in labels)
 
 
 def _labelled(rows: Sequence[Row], specs: list[TaskSpec], where: str, notices: list[str]) -> Sequence[Row]:

@@ -14,7 +14,7 @@ from mtl.data.formats.files import show
 from mtl.data.rows import Dataset, Row
 from mtl.data.splitting import hash_text
 from mtl.data.store import take
-from mtl.data.words import Span
+from mtl.data.values import VALUES, Value
 from mtl.settings.config import TaskSpec
 from mtl.text import many
 
@@ -39,7 +39,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Mentions:
-    """The entities of a task: a hash of the words of each, the number of its label, and its row."""
+    """The entities of a task, if it has such: a hash of the words of each, the number of its label, and its row."""
 
     numbers: dict[str, int] = field(default_factory=dict)
     words: array = field(default_factory=lambda: array("Q"))
@@ -69,7 +69,7 @@ def scan_rows(rows: Sequence[Row], tasks: Sequence[TaskSpec], tell: Callable[[in
     """One pass over `rows`; now and then, `tell` is told how many are done."""
     names = [task.name for task in tasks]
     scan = Scan(rows, np.zeros(len(rows), np.uint64), {name: np.zeros(len(rows), np.uint32) for name in names},
-                {name: Counter() for name in names}, {task.name: Mentions() for task in tasks if task.kind == "tagging"})
+                {name: Counter() for name in names}, {task.name: Mentions() for task in tasks})
     for index, row in enumerate(rows):
         if index % 1000 == 0:
             tell(index)
@@ -78,37 +78,21 @@ def scan_rows(rows: Sequence[Row], tasks: Sequence[TaskSpec], tell: Callable[[in
         scan.combinations[labelled] += 1
         for name in labelled:
             value = row.values[name]
-            scan.codes[name][index] = _code(row.text, value)
-            if isinstance(value, str):
-                scan.counts[name][value] += 1
-                scan.firsts.setdefault((name, value), index)
-            else:
-                _scan_entities(scan, name, index, row.text, value)
+            scan.codes[name][index] = hash_text(value.key(row.text), 4) or 1
+            labels = value.labels()
+            for label in labels:
+                scan.counts[name][label] += 1
+            for label in labels or [""]:
+                scan.firsts.setdefault((name, label), index)
+            _scan_entities(scan.mentions[name], index, row.text, value)
     return scan
 
 
-def _scan_entities(scan: Scan, task: str, index: int, text: str, spans: Sequence[Span]) -> None:
-    mentions = scan.mentions[task]
-    for span in spans:
-        scan.counts[task][span.label] += 1
+def _scan_entities(mentions: Mentions, index: int, text: str, value: Value) -> None:
+    for span in value.spans:
         mentions.words.append(hash_text(" ".join(text[span.start:span.end].split())))
         mentions.labels.append(mentions.numbers.setdefault(span.label, len(mentions.numbers)))
         mentions.rows.append(index)
-    for label in [span.label for span in spans] or [""]:
-        scan.firsts.setdefault((task, label), index)
-
-
-def _code(text: str, value: str | tuple[Span, ...]) -> int:
-    """A number above 0 that is the same for the same value; case and blanks of the text do not matter."""
-    if isinstance(value, str):
-        return hash_text(value, 4) or 1
-    marks, length, at = [], 0, 0
-    for span in sorted(value):
-        for edge in (span.start, span.end):
-            length, at = length + len("".join(text[at:edge].casefold().split())), edge
-            marks.append(str(length))
-        marks.append(span.label)
-    return hash_text("\0".join(marks), 4) or 1
 
 
 def quote(text: str) -> str:
@@ -127,7 +111,7 @@ def find_all(dataset: Dataset, scans: dict[str, Scan], more: Sequence[Finding] =
     found = [*_leaks(scans), *_small_dev(dataset.tasks, scans["dev"]), *_duplicates(train), *more]
     for task in dataset.tasks:
         found += [*_few_rows(task, train), *_unlearnable(task, scans), *_rare(task, scans), *_conflicts(task, list(scans.values()))]
-        found += _majority(task, scans) if task.kind == "classification" else _ambiguous(task, train)
+        found += _majority(task, scans) if VALUES[task.kind].has_one_label else _ambiguous(task, train)
     found += _apart(dataset.tasks, scans)
     found += [Finding("note", notice) for notice in dict.fromkeys(dataset.notices) if not any(told in notice for told in ALSO_TOLD)]
     return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
@@ -248,8 +232,7 @@ def _row_of(scans: Sequence[Scan], place: int) -> Row:
 
 def _difference(one: Row, other: Row, task: TaskSpec) -> str:
     """What each of two rows has for `task` that the other has not; empty if only places differ."""
-    mine, theirs = (Counter([value] if isinstance(value := row.values[task.name], str) else
-                            [f"{row.text[span.start:span.end]} = {span.label}" for span in value]) for row in (one, other))
+    mine, theirs = (Counter(row.values[task.name].named(row.text)) for row in (one, other))
     sides = [quote("; ".join(side)) if side else "without" for side in (mine - theirs, theirs - mine)]
     return f": once {sides[0]}, once {sides[1]}" if mine != theirs else ""
 
@@ -273,7 +256,7 @@ def _types(task: TaskSpec, train: Scan, words: int) -> str:
     mentions = train.mentions[task.name]
     places = np.flatnonzero(np.asarray(mentions.words) == words)
     row, names = train.row(mentions.rows[places[0]]), list(mentions.numbers)
-    text = next(text for span in row.values[task.name] if hash_text(text := " ".join(row.text[span.start:span.end].split())) == words)
+    text = next(text for span in row.values[task.name].spans if hash_text(text := " ".join(row.text[span.start:span.end].split())) == words)
     counts = Counter(names[number] for number in np.asarray(mentions.labels)[places])
     return f"{quote(text)} ({', '.join(f'{show(label)} {count:,}' for label, count in counts.most_common())})"
 

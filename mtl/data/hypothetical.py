@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from random import Random
 from typing import Literal
 
-from mtl.data.rows import Row, Table, Value
+from mtl.data.rows import Row, Table
+from mtl.data.values import Label, Spans, Value
 from mtl.data.words import Span, find_words
 from mtl.settings.config import TaskSpec
 
@@ -76,7 +77,7 @@ def _make_row(draws: Random) -> Row:
     parts = {"opening": OPENINGS, "subject": SUBJECTS, "tail": TAILS, "end": ENDS, "tone": TONES[tone], "noun": NOUNS[topic],
              "tail_first": ("in {LOC}, ", "with {PER} around, ", "for {ORG} and {ORG}, ", "at {ORG} in {LOC}, ")}
     text, entities = _fill(draws, _expand(draws, draws.choice(ORDERS), parts))
-    return Row(text[0].upper() + text[1:], {"class": topic, "sentiment": tone, "entities": entities})
+    return Row(text[0].upper() + text[1:], {"class": Label(topic), "sentiment": Label(tone), "entities": Spans(entities)})
 
 
 def _expand(draws: Random, pattern: str, parts: dict[str, Sequence[str]]) -> str:
@@ -114,4 +115,4 @@ def _random_values(draws: Random, text: str) -> dict[str, Value]:
     for index, after in zip(starts, [*starts, len(words)][1:], strict=True):
         last = min(index + draws.randrange(2), after - 1)
         entities.append(Span(words[index][0], words[last][1], draws.choice(ENTITY_LABELS)))
-    return {"class": draws.choice(tuple(NOUNS)), "sentiment": draws.choice(tuple(TONES)), "entities": tuple(entities)}
+    return {"class": Label(draws.choice(tuple(NOUNS))), "sentiment": Label(draws.choice(tuple(TONES))), "entities": Spans(entities)}

@@ -14,16 +14,16 @@ from mtl.data.formats.files import MAX_NAME, Record, Source, at_line, find_forma
 from mtl.data.formats.json_files import read_json
 from mtl.data.formats.marked import looks_marked, read_marked
 from mtl.data.formats.tables import looks_like_table, read_csv, read_parquet
-from mtl.data.row_parser import Cell, Recipe, make_row
+from mtl.data.row_parser import Cell, Recipe, find_scheme, make_row
 from mtl.data.rows import Row, Table, fitting, row_shape
 from mtl.data.store import keep
+from mtl.data.values import KIND_OF_ROLE
 from mtl.errors import MtlError
 from mtl.settings.config import ColumnSpec, TaskSpec
 from mtl.text import many
 
 READERS: dict[str, Callable[[Source], Iterator[Record]]] = {
     "csv": read_csv, "json": read_json, "conll": read_conll, "parts": read_parts, "text": read_marked, "parquet": read_parquet}
-KINDS_OF = {"class": "classification", "tags": "tagging", "spans": "tagging", "marked": "tagging"}
 MERGED_ROWS = 200_000  # of files for different tasks, up to so many rows are joined where they have the same text
 HEAD, UNKNOWN_BYTES = 1 << 16, 120  # bytes of a file by which its records are guessed, and of a record where they do not tell
 Progress = Callable[[str, float], None]  # what is being done, and the share of it that is done
@@ -86,7 +86,7 @@ def _check_told(told: Sequence[ColumnSpec], wanted: Sequence[str], looked: Seque
         here = [(source, profiles) for source, profiles in looked if spec.group in ("", source.group)]
         if spec.role == "ignore" or any(spec.column in profiles for _, profiles in here):
             continue
-        if wanted and (spec.role in KINDS_OF or not here):
+        if wanted and (spec.role in KIND_OF_ROLE or not here):
             continue
         source, _ = (here or looked)[0]
         if not here:
@@ -164,17 +164,18 @@ def _name_tasks(looked: Sequence[tuple[dict[str, Profile], list[Column]]], sourc
     names: dict[tuple[str, str], str] = {}
     kinds: dict[str, tuple[str, str]] = {}
     for (profiles, columns), source in zip(looked, sources, strict=True):
-        of_tasks = [column for column in columns if column.role in KINDS_OF]
+        of_tasks = [column for column in columns if column.role in KIND_OF_ROLE]
         for column in of_tasks:
             plain = "entities" if column.role == "marked" else column.name
             if not column.task and plain.casefold() in GENERIC and source.group:
                 plain = _name_by_file(column, plain, source, profiles, list(zip(sources, looked, strict=True)))
             name = names[source.group, column.name] = column.task or plain
-            kind, where = kinds.setdefault(name, (KINDS_OF[column.role], source.name))
-            if kind != KINDS_OF[column.role]:
-                raise MtlError(f"{source.name}: '{show(name)}' is a task of {KINDS_OF[column.role]} here, but of {kind} in {where}. "
+            kind, where = kinds.setdefault(name, (KIND_OF_ROLE[column.role], source.name))
+            if kind != KIND_OF_ROLE[column.role]:
+                raise MtlError(f"{source.name}: '{show(name)}' is a task of {KIND_OF_ROLE[column.role]} here, but of {kind} in {where}. "
                                "Give one of them another name.")
-        taken = [names[source.group, column.name] for column in of_tasks]
+        taken = [names[source.group, column.name] for column in of_tasks if column.role != "in"]
+        taken += {names[source.group, column.name] for column in of_tasks if column.role == "in"}
         twice = next((name for name in taken if taken.count(name) > 1), None)
         if twice is not None:
             raise MtlError(f"{source.name}: two columns are said to be the task '{show(twice)}'. Give each its own name.")
@@ -188,7 +189,7 @@ def _name_by_file(column: Column, plain: str, source: Source, profiles: dict[str
     same, differs, strangers = [], False, False  # files that mean the same by it; whether any means another, or has other tasks only
     for each, (others, columns) in looked:
         twin = next((twin for twin in columns if twin.name == column.name and twin.role == column.role), None)
-        tasks = sum(other.role in KINDS_OF for other in columns)
+        tasks = sum(other.role in KIND_OF_ROLE for other in columns)
         if twin is None:
             strangers = strangers or tasks > 0
         elif each is source or _are_same(mine, others[twin.name].labels()):
@@ -216,17 +217,19 @@ def _understood(source: Source, profiles: dict[str, Profile], columns: list[Colu
         if column.role == "ignore":
             if column.reason:
                 source.notice(f"'{show(column.name)}' is not taken for a task: {column.reason}.")
-        elif column.role in KINDS_OF:
-            seen = profiles[column.name]
+        elif column.role in KIND_OF_ROLE:
             try:
-                scheme = seen.survey.scheme if column.role == "tags" else ""
+                scheme = find_scheme(column, columns, profiles)
             except MtlError as error:
                 raise MtlError(f"{source.name}: in '{show(column.name)}' {error}") from error
-            if scheme not in ("", "IOB2"):
+            if column.role == "labels" and scheme:
+                source.notice(f"'{show(column.name)}' has several labels in a cell, with '{scheme}' between them. Set it to class to take "
+                              "every combination for a label of its own.")
+            elif column.role == "tags" and scheme != "IOB2":
                 told = "types without B- and I-; neighbours of one type are one entity" if scheme == "bare" else scheme
                 source.notice(f"the tags in '{show(column.name)}' are written in {told}.")
             cells.append(Cell(column.name, column.role, column.task, scheme))
-            tasks.append(TaskSpec(name=column.task, kind=KINDS_OF[column.role]))
+            tasks.append(TaskSpec(name=column.task, kind=KIND_OF_ROLE[column.role]))
     if not tasks:
         source.notice("no task was found in it.")
     return Understood(source, columns, Recipe(text, role, tuple(cells), profiles[text].syntax), tasks, records)

@@ -58,7 +58,7 @@ class Lengths:
     """Subwords per training text, special tokens included: counts[i] texts have edges[i] to edges[i + 1] - 1 of them.
 
     Of many `rows` a sample is `measured`; then `rows_cut`, `entities` and `entities_lost` are estimates for all rows. An entity is lost if
-    any of its words has its first subword beyond the cut: there the learner reads and decides a word, so it can never be found whole.
+    any of its words has its first subword beyond the cut: there the model reads and decides a word, so it can never be found whole.
     """
 
     edges: tuple[int, ...]
@@ -98,8 +98,8 @@ def make_report(dataset: Dataset, max_length: int, subwords: Subwords | None = N
         scans[split] = scan_rows(rows, dataset.tasks, lambda index, done=done: progress("Looking at the rows", (done + index) / total))
     lengths = None
     if subwords and dataset.train:
-        tagging = [task.name for task in dataset.tasks if task.kind == "tagging"]
-        lengths = measure_lengths(dataset.train, tagging, max_length, _telling(subwords, progress, min(SAMPLE, len(dataset.train))))
+        names = [task.name for task in dataset.tasks]
+        lengths = measure_lengths(dataset.train, names, max_length, _telling(subwords, progress, min(SAMPLE, len(dataset.train))))
     return Report(tuple(_coverage(split, scan) for split, scan in scans.items()),
                   {task.name: _label_counts(task.name, scans) for task in dataset.tasks}, lengths,
                   tuple(find_all(dataset, scans, list(_cut_findings(lengths)) if lengths else ())),
@@ -122,9 +122,7 @@ def _example(task: str, label: str, scans: dict[str, Scan]) -> str:
     """The first text, or the first entity, that has the label."""
     scan = next(scan for scan in scans.values() if (task, label) in scan.firsts)
     row = scan.row(scan.firsts[task, label])
-    value = row.values[task]
-    text = row.text if isinstance(value, str) else next(row.text[span.start:span.end] for span in value if span.label == label)
-    return _shorten(text)
+    return _shorten(row.values[task].shows_label(row.text, label))
 
 
 def _shorten(text: str) -> str:
@@ -154,9 +152,9 @@ def bundled_subwords() -> Subwords:
     return cut
 
 
-def measure_lengths(rows: Sequence[Row], tagging: Sequence[str], max_length: int, subwords: Subwords, limit: int = SAMPLE) -> Lengths:
-    """How long the texts of `rows` are, and what a cut at `max_length` takes from them and from the entities of the tasks `tagging`; of
-    more than `limit` rows, by a seeded sample."""
+def measure_lengths(rows: Sequence[Row], tasks: Sequence[str], max_length: int, subwords: Subwords, limit: int = SAMPLE) -> Lengths:
+    """How long the texts of `rows` are, and what a cut at `max_length` takes from them and from the entities of `tasks`; of more than
+    `limit` rows, by a seeded sample."""
     chosen = np.arange(len(rows))
     if len(rows) > limit:
         chosen = np.sort(np.random.default_rng(0).choice(len(rows), limit, replace=False))
@@ -165,7 +163,7 @@ def measure_lengths(rows: Sequence[Row], tagging: Sequence[str], max_length: int
         part = take(rows, chosen[start:start + BATCH])
         for place, (row, offsets) in enumerate(zip(part, subwords([row.text for row in part]), strict=True), start):
             lengths[place] = len(offsets)
-            spans = [span for task in tagging for span in row.values.get(task) or ()]
+            spans = [span for task in tasks if (value := row.values.get(task)) for span in value.spans]
             entities += len(spans)
             if len(offsets) > max_length:
                 lost += [_shorten(row.text[span.start:span.end]) for span in _beyond(row, spans, offsets, max_length)]
@@ -256,7 +254,7 @@ def _labels_of(row: Row, tasks: Sequence[TaskSpec]) -> set[tuple[str, str]]:
     """The labels that `row` shows, with their tasks; '' for a row without entities."""
     values = {task.name: row.values.get(task.name) for task in tasks}
     return {(task, label) for task, value in values.items() if value is not None
-            for label in ([value] if isinstance(value, str) else [span.label for span in value] or [""])}
+            for label in value.labels() or [""]}
 
 
 # In the terminal

@@ -6,13 +6,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mtl.data.columns import ALIASES, is_blank
+from mtl.data.columns import ALIASES, Column, Profile, is_blank
 from mtl.data.formats.files import KINDS, MAX_NAME, MAX_TEXT, MAX_WORD, MAX_WORDS, a_kind, show
 from mtl.data.formats.json_files import Annotated
 from mtl.data.formats.marked import parse_marked
-from mtl.data.formats.schemes import TAG, to_spans
+from mtl.data.formats.schemes import NO, ONLY_YES, SEPARATORS, TAG, YES, find_separator, to_spans
 from mtl.data.formats.tables import as_list
-from mtl.data.rows import Row, Value, fitting
+from mtl.data.rows import Row, fitting
+from mtl.data.values import Label, Labels, Spans, Value
 from mtl.data.words import Range, Span, are_edges, find_words, snap_to_words, split_at_blanks, tags_to_spans
 from mtl.errors import MtlError
 from mtl.text import many
@@ -27,13 +28,16 @@ WORD_TAKEN = ("1 entity span was left out because an earlier one has its word, a
               "scores do not count it as missed",
               "{:,} entity spans were left out because earlier ones have their words, and a word is in one entity at most: they are not "
               "learned, and scores do not count them as missed")
+EMPTY_MEMBER = ("1 empty cell beside filled ones of the same task was read as 'no'",
+                "{:,} empty cells beside filled ones of the same task were read as 'no'")
 
 _BLANK, _BREAK = re.compile(r"[ \t\r\n]"), re.compile(r"[\t\r\n]")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Where a task's value stands in a record, and how it is written: the role of its column, and for tags the scheme."""
+    """Where a task's value (or, with the role 'in', a part of it) stands in a record, and how it is written: the role of its column, and
+    what `find_scheme` gives."""
 
     column: str
     role: str
@@ -51,10 +55,24 @@ class Recipe:
     syntax: str = ""
 
 
+def find_scheme(column: Column, columns: Sequence[Column], profiles: dict[str, Profile]) -> str:
+    """How the cells of `column` are written: for tags their scheme; for labels what stands between them; for one of several columns of
+    labels ONLY_YES, if none of them ever says no, so that an empty cell does. Raises MtlError if tags mix two schemes."""
+    seen = profiles[column.name]
+    if column.role == "tags":
+        return seen.survey.scheme
+    if column.role == "labels":
+        return find_separator(seen.values) or next((mark for mark in SEPARATORS if any(mark in value for value in seen.values)), "")
+    if column.role == "in":
+        together = [profiles[other.name].values for other in columns if other.role == "in" and other.task == column.task]
+        return "" if any(value.casefold() in NO for values in together for value in values) else ONLY_YES
+    return ""
+
+
 def make_row(fields: dict[str, object], recipe: Recipe) -> tuple[Row, list[Mended]]:
     """A record as a row, and what had to be mended in it; raises MtlError if anything in it is wrong."""
     mended: list[Mended] = []
-    values: dict[str, Value] = {}
+    values: dict[str, Value | None] = _read_members(fields, recipe, mended)
     if recipe.text not in fields:
         raise MtlError(f"there is no '{show(recipe.text)}'. Every line needs one.")
     text, words, marks = fields[recipe.text], None, ()
@@ -75,16 +93,20 @@ def make_row(fields: dict[str, object], recipe: Recipe) -> tuple[Row, list[Mende
                            "Give one tag per word.")
     for cell in recipe.cells:
         value = fields.get(cell.column)
+        if cell.role == "in":
+            continue
         if cell.role == "marked":
             spans = [_check_span(cell.column, [mark.start, mark.end, mark.label], len(text)) for mark in marks]
             values[cell.task] = _fit_spans(cell.column, spans, text, mended)
         elif is_blank(value):
-            values[cell.task] = () if cell.role == "spans" and value is None and isinstance(fields, Annotated) else None
+            values[cell.task] = Spans() if cell.role == "spans" and value is None and isinstance(fields, Annotated) else None
         elif cell.role == "class":
             values[cell.task] = _check_label(cell.column, value)
+        elif cell.role == "labels":
+            values[cell.task] = _check_labels(cell, value)
         elif cell.role == "spans":
             spans = [_check_span(cell.column, entry, len(text)) for entry in _check_list(cell, value)]
-            values[cell.task] = _fit_spans(cell.column, spans, text, mended) if spans else ()
+            values[cell.task] = _fit_spans(cell.column, spans, text, mended) if spans else Spans()
         else:
             spans = _check_tags(cell, tags[cell.column], words, mended)
             # a token's edge is a word's edge, unless it has control characters there
@@ -148,7 +170,7 @@ def _token_trouble(token: str) -> str:
     return f"{found}. A token is one word without blanks."
 
 
-def _check_label(key: str, value: object) -> str | None:
+def _check_label(key: str, value: object) -> Label | None:
     """The label, trimmed, None for an empty list; whole numbers and true/false become the text that stands in the file."""
     listed = as_list(value)
     if isinstance(listed, list):
@@ -164,10 +186,43 @@ def _check_label(key: str, value: object) -> str | None:
     if len(label) > MAX_NAME:
         raise MtlError(f"'{show(key)}' has the label '{show(label)}' of {len(label):,} characters, the limit is {MAX_NAME}. "
                        "Shorten it, or remove the column if it is no task.")
-    return label
+    return Label(label)
 
 
-def _check_tags(cell: Cell, tags: list, words: Sequence[Range], mended: list[Mended]) -> tuple[Span, ...]:
+def _check_labels(cell: Cell, value: object) -> Labels:
+    """The labels in a list, or in a text between separators."""
+    parts = as_list(value)
+    if not isinstance(parts, list):
+        parts = parts.split(cell.scheme) if isinstance(parts, str) and cell.scheme else [parts]
+    return Labels(str(_check_label(cell.column, part)) for part in parts if not is_blank(part))
+
+
+def _read_members(fields: dict[str, object], recipe: Recipe, mended: list[Mended]) -> dict[str, Labels | None]:
+    """The values of tasks of which every label has a column of its own; None if all cells of a task are empty."""
+    said: dict[str, dict[str, bool | None]] = {}
+    for cell in recipe.cells:
+        if cell.role == "in":
+            said.setdefault(cell.task, {})[cell.column] = _check_member(cell, fields.get(cell.column))
+    values: dict[str, Labels | None] = {}
+    for task, answers in said.items():
+        empty = sum(answer is None for answer in answers.values())
+        values[task] = None if empty == len(answers) else Labels(label for label, answer in answers.items() if answer)
+        mended += [EMPTY_MEMBER] * (empty if values[task] is not None else 0)
+    return values
+
+
+def _check_member(cell: Cell, value: object) -> bool | None:
+    """Whether the text has the label that the column is called by; None if an empty cell does not tell."""
+    if is_blank(value):
+        return False if cell.scheme == ONLY_YES else None
+    word = str(value).strip().casefold()
+    if word not in YES | NO:
+        raise MtlError(f"'{show(cell.column)}' is '{show(value)}'. It is a column of one label: 1 or 0, true or false, x or nothing is "
+                       "needed.")
+    return word in YES
+
+
+def _check_tags(cell: Cell, tags: list, words: Sequence[Range], mended: list[Mended]) -> Spans:
     """The spans that tags, one per word, mark in the cell's scheme."""
     key = cell.column
     if len(tags) != len(words):
@@ -184,13 +239,13 @@ def _check_tags(cell: Cell, tags: list, words: Sequence[Range], mended: list[Men
     if any(tag[0].isspace() or tag[-1].isspace() for tag in different):
         tags = [tag.strip() for tag in tags]
     if cell.scheme != "IOB2":
-        return tuple(to_spans(words, tags, cell.scheme))
+        return Spans(to_spans(words, tags, cell.scheme))
     if any(tag[0] == "I" for tag in different):
         mended += [REPAIRED for before, tag in zip(["O", *tags], tags, strict=False) if tag[0] == "I" and before[1:] != tag[1:]]
-    return tuple(tags_to_spans(words, tags))
+    return Spans(tags_to_spans(words, tags))
 
 
-def _fit_spans(key: str, spans: Sequence[Span], text: str, mended: list[Mended]) -> tuple[Span, ...]:
+def _fit_spans(key: str, spans: Sequence[Span], text: str, mended: list[Mended]) -> Spans:
     """The spans on edges of `find_words`, in order."""
     spans = sorted(spans)
     for left, right in zip(spans, spans[1:], strict=False):
@@ -208,7 +263,7 @@ def _fit_spans(key: str, spans: Sequence[Span], text: str, mended: list[Mended])
             kept.append(wide)
             if wide != span:
                 mended.append(WIDENED)
-    return tuple(kept)
+    return Spans(kept)
 
 
 def _check_span(key: str, entry: object, length: int) -> Span:

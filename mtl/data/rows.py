@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mtl.data.store import Shape
-from mtl.data.words import Range, Span, are_edges, find_words
+from mtl.data.values import VALUES, Value
+from mtl.data.words import Range, are_edges, find_words
 from mtl.errors import MtlError
 from mtl.settings.config import MAX_LABELS, ColumnSpec, TaskSpec
 from mtl.text import isolate
-
-Value = str | tuple[Span, ...] | None  # a label, an entity list, or: not labelled for this task
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +19,7 @@ class Row:
     tokens, if it had any: they are kept so that they can be written out again, and nothing learns from them."""
 
     text: str
-    values: dict[str, Value]
+    values: dict[str, Value | None]
     words: tuple[Range, ...] | None = None
 
     def word_ranges(self) -> Sequence[Range]:
@@ -28,9 +27,9 @@ class Row:
         return find_words(self.text) if self.words is None else self.words
 
 
-def fitting(words: Sequence[Range] | None, values: Mapping[str, Value]) -> tuple[Range, ...] | None:
+def fitting(words: Sequence[Range] | None, values: Mapping[str, Value | None]) -> tuple[Range, ...] | None:
     """`words`, or None if an entity of `values` does not begin and end on their edges: it could not be written as tags of these words."""
-    fits = words is not None and all(are_edges(words, spans) for spans in values.values() if isinstance(spans, tuple))
+    fits = words is not None and all(are_edges(words, value.spans) for value in values.values() if value and value.spans)
     return tuple(words) if fits else None
 
 
@@ -58,26 +57,24 @@ class Dataset:
 
 def row_shape(tasks: Sequence[TaskSpec]) -> Shape[Row]:
     """How rows with values for `tasks` lie in an Arrow file: the text, the words' edges, and a column per task."""
+    types = [VALUES[task.kind] for task in tasks]
+
     def fields() -> Any:
         import pyarrow as pa
 
-        span = pa.struct({"start": pa.int32(), "end": pa.int32(), "label": pa.string()})
-        kinds = {"classification": pa.string(), "tagging": pa.list_(span)}
-        values = {f"value {index}": kinds[task.kind] for index, task in enumerate(tasks)}
+        values = {f"value {index}": value.arrow() for index, value in enumerate(types)}
         return pa.schema({"text": pa.string(), "words": pa.list_(pa.int32())} | values)
 
     def pack(row: Row) -> dict[str, Any]:
         values = (row.values.get(task.name) for task in tasks)
-        plain = [value if value is None or isinstance(value, str) else
-                 [{"start": span.start, "end": span.end, "label": span.label} for span in value] for value in values]
         return {"text": row.text, "words": None if row.words is None else [edge for word in row.words for edge in word],
-                **{f"value {index}": value for index, value in enumerate(plain)}}
+                **{f"value {index}": None if value is None else value.plain() for index, value in enumerate(values)}}
 
     def unpack(stored: dict[str, Any]) -> Row:
-        values = (stored[f"value {index}"] for index in range(len(tasks)))
+        values = (stored[f"value {index}"] for index in range(len(types)))
         edges = stored["words"]
-        return Row(stored["text"], {task.name: tuple(Span(**span) for span in value) if isinstance(value, list) else value
-                                    for task, value in zip(tasks, values, strict=True)},
+        return Row(stored["text"], {task.name: None if value is None else of_kind.of_plain(value)
+                                    for task, of_kind, value in zip(tasks, types, values, strict=True)},
                    None if edges is None else tuple(zip(edges[::2], edges[1::2], strict=True)))
 
     return Shape(fields, pack, unpack)
@@ -93,11 +90,9 @@ def count_all(rows: Iterable[Row], tasks: Sequence[str]) -> dict[str, Counter[st
     counts: dict[str, Counter[str]] = {task: Counter() for task in tasks}
     for row in rows:
         for task, count in counts.items():
-            value = row.values.get(task)
-            if isinstance(value, str):
-                count[value] += 1
-            elif value:
-                count.update([span.label for span in value])
+            if value := row.values.get(task):
+                for label in value.labels():
+                    count[label] += 1
     return counts
 
 
@@ -106,11 +101,10 @@ def learn_labels(counts: Counter[str], spec: TaskSpec, where: str) -> TaskSpec:
 
     Raises MtlError, naming the file `where`, if there are too few labels to learn from or too many to be classes.
     """
-    labels = tuple(sorted(counts))
+    labels, value = tuple(sorted(counts)), VALUES[spec.kind]
     if not labels:
-        found = "no label" if spec.kind == "classification" else "no entity"
-        raise MtlError(f"{where}: task '{isolate(spec.name)}' has {found} in any row. Label some rows, or leave the task out.")
-    if spec.kind == "classification" and len(labels) == 1:
+        raise MtlError(f"{where}: task '{isolate(spec.name)}' has no {value.item} in any row. Label some rows, or leave the task out.")
+    if len(labels) < value.fewest_labels:
         raise MtlError(f"{where}: task '{isolate(spec.name)}' has one label, '{isolate(labels[0])}'; at least 2 are needed. "
                        "Add rows with another label, or leave the task out.")
     if len(labels) > MAX_LABELS:

@@ -101,7 +101,7 @@ def _look(rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> _Facts:
         for index, task in enumerate(tasks, 1):
             value = row.values.get(task.name)
             if value is not None:
-                labels = [value] if isinstance(value, str) else dict.fromkeys(span.label for span in value) or [""]
+                labels = dict.fromkeys(value.labels()) or [""]
                 mine += [index, *(numbers.setdefault((index, label), first + len(numbers)) for label in labels)]
         mine.sort()
         facts.rows_with.extend(array("I") for _ in range(first + len(numbers) - len(facts.rows_with)))

@@ -16,6 +16,7 @@ from mtl.data.formats.json_files import MAX_ARRAY, flatten
 from mtl.data.formats.marked import LOOKED_AT, find_syntax, parse_marked, split_label, write_marked
 from mtl.data.formats.tables import as_list
 from mtl.data.rows import Row
+from mtl.data.values import VALUES
 from mtl.data.words import spans_to_tags
 from mtl.errors import MtlError, is_disk_full
 from mtl.settings.config import TaskSpec
@@ -65,13 +66,10 @@ def _records(rows: Iterable[Row], tasks: Sequence[TaskSpec], tokens: bool) -> It
         fields: Fields = {"tokens": _words(row)} if tokens else {"text": row.text}
         for task in tasks:
             value = row.values.get(task.name)
-            if isinstance(value, str) and as_list(value) is not value:
-                raise MtlError(f"the label '{show(value)}' would be taken for a list. Give it another name.")
-            if isinstance(value, tuple):
-                fields[task.name] = spans_to_tags(row.words or (), value) if tokens else [
-                    {"start": span.start, "end": span.end, "label": span.label} for span in value]
-            else:
-                fields[task.name] = value
+            plain = None if value is None else value.plain()
+            if as_list(plain) is not plain:
+                raise MtlError(f"the label '{show(plain)}' would be taken for a list. Give it another name.")
+            fields[task.name] = spans_to_tags(row.words or (), value) if value is not None and value.marks_text and tokens else plain
         yield fields
 
 
@@ -124,12 +122,11 @@ def _write_parquet(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -
     import pyarrow.parquet
 
     tokens = _has_words(rows)
-    text, number = pyarrow.string(), pyarrow.int32()
-    spans = pyarrow.list_(pyarrow.struct({"start": number, "end": number, "label": text}))
-    kinds = {"classification": text, "tagging": pyarrow.list_(text) if tokens else spans}
+    text = pyarrow.string()
     schema = pyarrow.schema({"tokens": pyarrow.list_(text)} if tokens else {"text": text})
     for task in tasks:
-        schema = schema.append(pyarrow.field(task.name, kinds[task.kind]))
+        value = VALUES[task.kind]
+        schema = schema.append(pyarrow.field(task.name, pyarrow.list_(text) if value.marks_text and tokens else value.arrow()))
     records = _records(rows, tasks, tokens)
     with pyarrow.parquet.ParquetWriter(path, schema) as writer:
         while batch := list(islice(records, BATCH)):
@@ -138,8 +135,7 @@ def _write_parquet(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -
 
 def _write_conll(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> None:
     """A word and its tags on each line, between TABs, since labels may have blanks."""
-    tagging = [task.name for task in tasks if task.kind == "tagging"]
-    classes = [task.name for task in tasks if task.kind == "classification"]
+    tagging, classes = _apart(tasks)
     if {name.casefold() for name in tagging} & {"form", "id"}:
         raise MtlError("'FORM' and 'id' are no names for a column of tags. Rename the task, or write .jsonl.")
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -159,6 +155,11 @@ def _write_conll(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> 
             file.write("\n".join(lines) + "\n\n")
 
 
+def _apart(tasks: Sequence[TaskSpec]) -> tuple[list[str], list[str]]:
+    """The names of the tasks whose values are marked in the text, and of the others."""
+    return tuple([task.name for task in tasks if VALUES[task.kind].marks_text is marks] for marks in (True, False))
+
+
 def _comment(name: str, label: object) -> str:
     line = f"# {name} = {label}"
     found = COMMENT.fullmatch(line)
@@ -169,8 +170,7 @@ def _comment(name: str, label: object) -> str:
 
 def _write_marked(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> None:
     """A text on each line with its entities marked, and its class in front."""
-    tagging = [task.name for task in tasks if task.kind == "tagging"]
-    classes = [task.name for task in tasks if task.kind == "classification"]
+    tagging, classes = _apart(tasks)
     if len(tagging) > 1 or len(classes) > 1:
         raise MtlError("marked text holds one task with entities and one with classes. Write .jsonl, .csv or .parquet.")
     found = False  # where the reader looks for it

@@ -33,7 +33,7 @@ def answer(model: MultiTaskModel, examples: Sequence[tuple[Encoding, LabelIds | 
     for indices in batches:
         chosen, labels = zip(*take(examples, indices), strict=True)
         has_labels = labels[0] is not None
-        batch = collate(chosen, pad_id, labels if has_labels else None, tasks if has_labels else ())
+        batch = collate(chosen, pad_id, labels if has_labels else None, [model.tasks[task] for task in tasks] if has_labels else ())
         with machine.autocast():
             out = model(batch["input_ids"].to(machine.device), batch["attention_mask"].to(machine.device),
                         labels={task: ids.to(machine.device) for task, ids in batch["labels"].items()}, tasks=tasks,

@@ -12,7 +12,6 @@ import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from mtl.data.cooccurrence import Hint, contradictions
-from mtl.data.rows import Value
 from mtl.errors import MtlError
 from mtl.inference.answer import Answers, answer, merge
 from mtl.inference.fused_bert import accelerate
@@ -21,7 +20,7 @@ from mtl.model.encoder import plain_text_tokenizer
 from mtl.model.loading import load_weights
 from mtl.model.machine import Machine, find_machine, one_thread
 from mtl.model.multitask import MultiTaskModel
-from mtl.tasks.base import Encoding, Prediction, Tagged
+from mtl.tasks.base import Encoding, Prediction
 
 MAX_TEXT = 20_000
 BATCH_TOKENS = 256  # subwords a batch: more are no faster on a CPU, whose caches they no longer fit
@@ -101,7 +100,7 @@ class Predictor:
         names = list(tasks) or list(self.model.tasks)
         got = self.answer([(encoding, None) for encoding in encodings], [len(encoding.ids) for encoding in encodings], names).predictions
         return [Predicted(text, got[index], _cut_at(encodings[index], self.model.config.max_length),
-                          contradictions(self._hints, text, {task: _value(made) for task, made in got[index].items()}))
+                          contradictions(self._hints, text, {task: made.value for task, made in got[index].items()}))
                 for index, text in enumerate(texts)]
 
     def answer(self, examples: Sequence[tuple[Encoding, LabelIds | None]], lengths: Sequence[int], tasks: Sequence[str]) -> Answers:
@@ -122,11 +121,6 @@ class Predictor:
             return answer_part(batches)
         with ThreadPoolExecutor(workers) as pool:
             return merge(list(pool.map(answer_part, [batches[first::workers] for first in range(workers)])))
-
-
-def _value(prediction: Prediction) -> Value:
-    """What is predicted, as it would stand in a row."""
-    return prediction.spans if isinstance(prediction, Tagged) else prediction.label
 
 
 def _cut_at(encoding: Encoding, max_length: int) -> int | None:

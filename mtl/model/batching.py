@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from mtl.data.rows import Row
 from mtl.data.store import Shape
 from mtl.data.words import find_words
-from mtl.tasks.base import IGNORED, Encoding, Task
+from mtl.tasks.base import Encoding, Task, stack_lists
 from mtl.tasks.tagging import first_subwords
 
 LabelIds = dict[str, int | list[int]]
@@ -20,7 +20,7 @@ TOGETHER = 1_000  # texts tokenised at a time
 
 
 class Batch(TypedDict):
-    """input_ids and attention_mask (B, T); labels: for each task (B) or (B, T), IGNORED where there is none."""
+    """input_ids and attention_mask (B, T); labels: for each task (B), (B, T) or (B, labels), IGNORED where there is none."""
 
     input_ids: Tensor
     attention_mask: Tensor
@@ -61,7 +61,7 @@ def example_shape(tasks: Sequence[Task]) -> Shape[Example]:
         import pyarrow as pa
 
         numbers = pa.list_(pa.int32())
-        labels = {f"label {index}": pa.int32() if task.reads == "sentence" else numbers for index, task in enumerate(tasks)}
+        labels = {f"label {index}": pa.int32() if task.has_one_id else numbers for index, task in enumerate(tasks)}
         return pa.schema({"ids": numbers, "edges": numbers, "firsts": numbers} | labels)
 
     def pack(example: Example) -> dict[str, Any]:
@@ -77,20 +77,15 @@ def example_shape(tasks: Sequence[Task]) -> Shape[Example]:
     return Shape(fields, pack, unpack)
 
 
-def count_targets(labels: Sequence[LabelIds], task: str) -> int:
-    """How many labels of `task` there are in these rows that the loss will look at."""
-    return sum(ids != IGNORED if isinstance(ids := row[task], int) else len(ids) - ids.count(IGNORED) for row in labels)
-
-
 def collate(encodings: Sequence[Encoding], pad_id: int, labels: Sequence[LabelIds] | None = None,
-            tasks: Sequence[str] = ()) -> Batch:
+            tasks: Sequence[Task] = ()) -> Batch:
     """One batch of these texts, padded on the right to the longest, with the labels of `tasks`."""
     longest = max(len(encoding.ids) for encoding in encodings)
     lengths = [len(encoding.ids) for encoding in encodings]
     return Batch(
-        input_ids=_pad([encoding.ids for encoding in encodings], longest, pad_id),
+        input_ids=stack_lists([encoding.ids for encoding in encodings], longest, pad_id),
         attention_mask=(torch.arange(longest) < torch.tensor(lengths)[:, None]).long(),
-        labels={task: _pad_labels([row[task] for row in labels or []], longest) for task in tasks},
+        labels={task.name: task.stack([row[task.name] for row in labels or []], longest) for task in tasks},
     )
 
 
@@ -112,10 +107,3 @@ def by_tokens(lengths: Sequence[int], tokens: int) -> list[list[int]]:
         batch.append(index)
     return batches if lengths else []
 
-
-def _pad(rows: list[list[int]], longest: int, filler: int) -> Tensor:
-    return torch.tensor([row + [filler] * (longest - len(row)) for row in rows], dtype=torch.long)
-
-
-def _pad_labels(ids: list[int | list[int]], longest: int) -> Tensor:
-    return torch.tensor(ids, dtype=torch.long) if isinstance(ids[0], int) else _pad(ids, longest, IGNORED)

@@ -40,7 +40,9 @@ def put_weights(model: MultiTaskModel, checkpoint: Path) -> None:
     if wrong:
         raise MtlError(f"Checkpoint '{checkpoint.name}' does not fit its own settings: it {wrong[0]}"
                        + (f", and {len(wrong) - 1} more are wrong" if len(wrong) > 1 else "") + ".")
-    if MultiTaskConfig.from_pretrained(checkpoint, local_files_only=True).base_sha256 != model.config.base_sha256:
+    config = MultiTaskConfig.from_pretrained(checkpoint, local_files_only=True)
+    if config.base_sha256 != model.config.base_sha256:
         raise MtlError(f"The encoder '{model.config.base}' is not the one that checkpoint '{checkpoint.name}' was trained with: its "
                        "weights have changed since. Train again.")
     model.load_state_dict(saved, strict=False)
+    model.set_thresholds(config.thresholds)

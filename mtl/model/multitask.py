@@ -26,6 +26,8 @@ class MultiTaskConfig(PreTrainedConfig):
     """The encoder's own config, the tasks (TaskSpecs as plain values), how the heads are fed, and what never stands together in the
     training rows (Hints of data/cooccurrence.py as plain values, the surest first).
 
+    `thresholds`: for tasks that have some, the ones that Task.tune chose.
+
     `int8_cost_bound`: what a task's main score falls at most, with 95 % confidence, when the encoder is computed in 8 bits, as measured on
     dev; None if nobody measured it. (Checkpoints from before have an `int8_cost`, which was no bound, and is not read.)
     `base` is the encoder's name. With `only_heads`, or a `lora_rank` above 0, a checkpoint has no weights of it, only heads and adapters;
@@ -38,6 +40,7 @@ class MultiTaskConfig(PreTrainedConfig):
     encoder: dict | PreTrainedConfig | None = None
     tasks: list = field(default_factory=list)
     hints: list = field(default_factory=list)
+    thresholds: dict = field(default_factory=dict)
     pooling: str = "mean"
     normalize: bool = False
     dropout: float = 0.1
@@ -86,11 +89,18 @@ class MultiTaskModel(PreTrainedModel):
         elif config.pooling == "pooler" and getattr(self.encoder, "pooler", None) is None:
             raise MtlError(f"This encoder ({config.encoder.model_type}) has no pooler of its own. Choose mean or cls pooling.")
         self.tasks = {spec.name: make_task(spec) for spec in config.specs()}
+        self.set_thresholds(config.thresholds)
         self.dropout = nn.Dropout(config.dropout)
         # numbered, because a task's name may hold characters (a dot) that a module's may not
         self.heads = nn.ModuleList(nn.Linear(config.encoder.hidden_size, task.outputs) for task in self.tasks.values())
         self.frozen: list[nn.Module] = [self.encoder] if config.only_heads else []  # in eval mode always: what never learns is not noisy
         self.post_init()
+
+    def set_thresholds(self, thresholds: dict[str, Sequence[float]]) -> None:
+        """Give the tasks that are named these thresholds; a checkpoint has them too."""
+        self.config.thresholds = {name: list(values) for name, values in thresholds.items()}
+        for name, values in thresholds.items():
+            self.tasks[name].thresholds = tuple(values)
 
     def train(self, mode: bool = True) -> "MultiTaskModel":
         """As for any module, but frozen parts stay in eval mode."""

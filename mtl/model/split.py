@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from mtl.data.rows import Row
 from mtl.data.store import keep, take
-from mtl.model.batching import Example, by_length, count_targets, example_shape, make_examples
+from mtl.model.batching import Example, by_length, example_shape, make_examples
 from mtl.model.frozen_features import States, keep_states
 from mtl.model.machine import Machine
 from mtl.model.multitask import MultiTaskModel
@@ -42,8 +42,8 @@ def make_split(tokenizer: PreTrainedTokenizerBase, tasks: Sequence[Task], rows: 
         for index, (encoding, labels) in enumerate(examples):
             lengths[index] = len(encoding.ids)
             cut += len(encoding.ids) >= max_length and encoding.firsts[-1:] == [-1]
-            for task, counts in targets.items():
-                counts[index] = count_targets([labels], task)
+            for task in tasks:
+                targets[task.name][index] = task.count_targets(labels[task.name])
             if index % 2000 == 1999:
                 progress("Tokenising", index / len(rows))
             yield encoding, labels

@@ -7,6 +7,7 @@ import numpy as np
 
 from mtl.data.rows import Row
 from mtl.inference.answer import Answers
+from mtl.model.multitask import MultiTaskModel
 from mtl.model.split import Split
 from mtl.tasks.base import Prediction, Task
 
@@ -39,6 +40,19 @@ def score(tasks: Sequence[Task], split: Split, answers: Answers, weights: Mappin
     main = [scores[task.name][task.main_score] for task in tasks if scores[task.name] and (weights is None or weights[task.name])]
     tallies = {task.name: tally_rows(task, split.rows, [row[task.name] for row in made]) for task in tasks}
     return Scores(losses, scores, sum(right) / len(right), sum(main) / len(main) if main else 0.0, tallies)
+
+
+def tune(model: MultiTaskModel, split: Split, answers: Answers) -> Answers:
+    """`answers` for the validation rows `split`, as thresholds make them that are best on these rows; `model` keeps the thresholds. So a
+    validation score is a little better than one on new text, as that of any setting chosen by it; test rows choose nothing."""
+    made, tuned = [answers.predictions[index] for index in range(len(split.rows))], {}
+    for task in (task for task in model.tasks.values() if task.thresholds):
+        golds = [row.values.get(task.name) for row in split.rows]
+        redone = task.tune(golds, [row[task.name] for row in made])
+        made = [row | {task.name: guess} for row, guess in zip(made, redone, strict=True)]
+        tuned[task.name] = task.thresholds
+    model.set_thresholds(tuned)
+    return Answers(dict(enumerate(made)), answers.losses)
 
 
 def tally_rows(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -> np.ndarray:

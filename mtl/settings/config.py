@@ -18,11 +18,11 @@ MAX_TASKS = 8
 MAX_LABELS = 200
 MAX_FILES = 32
 MAX_COLUMNS = 64
-Kind = Literal["classification", "tagging"]
-Role = Literal["text", "tokens", "class", "tags", "spans", "marked", "ignore"]
+Kind = Literal["classification", "tagging", "multilabel"]
+Role = Literal["text", "tokens", "class", "tags", "spans", "marked", "labels", "in", "ignore"]
 ROLES: dict[str, str] = {
     "text": "the sentence", "tokens": "its words", "class": "its label", "tags": "a tag a word", "spans": "its entities",
-    "marked": "with entities marked", "ignore": "not used"}
+    "marked": "with entities marked", "labels": "its labels, any number", "in": "1 or 0, whether it has this label", "ignore": "not used"}
 Spec = TypeVar("Spec", bound=BaseModel)
 
 
@@ -89,8 +89,9 @@ class RunConfig(BaseModel):
         (), "Hub datasets", "Datasets of the Hub, such as fancyzhx/ag_news or nyu-mll/glue:sst2; several are trained together.",
         max_length=MAX_TASKS)
     columns: tuple[ColumnSpec, ...] = setting(
-        (), "Columns", "What the columns are for, such as Review=text,Stars=class:sentiment (text, tokens, class, tags, spans, marked or "
-        "ignore; after a colon, a name for the task; in front, file/ where files differ). Not named: guessed.", max_length=MAX_COLUMNS * 4)
+        (), "Columns", "What the columns are for, such as Review=text,Stars=class:sentiment (text, tokens, class, tags, spans, marked, "
+        "labels, in or ignore; 'in' is for labels with a column each, such as sport=in:topics,law=in:topics; after a colon, a name for the "
+        "task; in front, file/ where files differ). Not named: guessed.", max_length=MAX_COLUMNS * 4)
     hypothetical_labels: Literal["learnable", "random"] = setting(
         "learnable", "Hypothetical labels",
         "'learnable' labels follow from the sentence; 'random' ones do not, so that dev scores should stay at chance.")

@@ -1,11 +1,13 @@
-"""The kinds of task. To add one: a file that answers the five questions of base.py, a line here, and its name in config.Kind."""
+"""The kinds of task. To add one: a file that answers the questions of base.py, a line here, its name in
+config.Kind, and its value in data/values.py."""
 
 from mtl.settings.config import TaskSpec
 from mtl.tasks.base import Task
 from mtl.tasks.classification import Classification
+from mtl.tasks.multilabel import MultiLabel
 from mtl.tasks.tagging import Tagging
 
-TASKS: dict[str, type[Task]] = {"classification": Classification, "tagging": Tagging}
+TASKS: dict[str, type[Task]] = {"classification": Classification, "tagging": Tagging, "multilabel": MultiLabel}
 
 
 def make_task(spec: TaskSpec) -> Task:

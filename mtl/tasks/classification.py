@@ -2,12 +2,44 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtl.data.rows import Value
-from mtl.tasks.base import IGNORED, Classified, Encoding, Prediction, Task
+from mtl.data.values import Label
+from mtl.tasks.base import IGNORED, Drawing, Encoding, Prediction, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Classified(Prediction):
+    """The probability of each label, most probable first; `label` is the first."""
+
+    probabilities: dict[str, float]
+
+    @property
+    def label(self) -> str:
+        """The most probable label."""
+        return next(iter(self.probabilities))
+
+    @property
+    def value(self) -> Label:
+        """The label."""
+        return Label(self.label)
+
+    def plain(self, text: str) -> dict[str, Any]:
+        """The label, and the probability of each."""
+        return {"label": self.label, "probabilities": {label: round(of_label, 4) for label, of_label in self.probabilities.items()}}
+
+    def drawing(self, text: str) -> Drawing:
+        """The probabilities."""
+        return Drawing(probabilities=self.probabilities)
+
+    def confidence_beyond(self, gold: Label) -> float:
+        """The probability of the label, if it is wrong."""
+        return self.probabilities[self.label] if self.label != gold else 0.0
 
 
 class Classification(Task):
@@ -15,25 +47,32 @@ class Classification(Task):
 
     reads = "sentence"
     main_score = "accuracy"
+    has_one_id = True
 
     @property
     def outputs(self) -> int:
         return len(self.spec.labels)
 
-    def label_ids(self, value: Value, encoding: Encoding) -> int:
+    def label_ids(self, value: Label | None, encoding: Encoding) -> int:
         return self.spec.labels.index(value) if value in self.spec.labels else IGNORED
+
+    def count_targets(self, ids: int) -> int:
+        return int(ids != IGNORED)
+
+    def stack(self, ids: Sequence[int], longest: int) -> Tensor:
+        return torch.tensor(ids, dtype=torch.long)  # (B)
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """logits (B, labels), labels (B) -> scalar."""
         return F.cross_entropy(logits.float(), labels, reduction="sum", ignore_index=IGNORED)
 
-    def decode(self, logits: Tensor, encodings: Sequence[Encoding]) -> list[Prediction]:
+    def decode(self, logits: Tensor, encodings: Sequence[Encoding]) -> list[Classified]:
         values, indices = logits.float().softmax(-1).sort(descending=True)
         labels = self.spec.labels
         return [Classified({labels[index]: value for value, index in zip(*row, strict=True)})
                 for row in zip(values.tolist(), indices.tolist(), strict=True)]
 
-    def score(self, golds: Sequence[Value], predictions: Sequence[Prediction], encodings: Sequence[Encoding]) -> dict[str, float]:
+    def score(self, golds: Sequence[Label | None], predictions: Sequence[Classified], encodings: Sequence[Encoding]) -> dict[str, float]:
         pairs = [(gold, made.label) for gold, made in zip(golds, predictions, strict=True) if gold is not None]
         if not pairs:
             return {}
@@ -44,8 +83,9 @@ class Classification(Task):
         f1 = [2 * right[label] / (of_gold[label] + of_made[label]) for label in seen]
         return {"accuracy": right.total() / len(pairs), "macro_f1": sum(f1) / len(f1)}
 
-    def is_right(self, gold: Value, prediction: Prediction) -> bool:
-        return prediction.label == gold
-
-    def tally(self, gold: Value, prediction: Prediction) -> tuple[int, int]:
-        return int(self.is_right(gold, prediction)), 2
+    def errors(self, pairs: Sequence[tuple[Label, Classified]]) -> dict[str, Any]:
+        """The confusion matrix: gold label -> predicted label -> rows."""
+        confusion: dict[str, dict[str, int]] = {}
+        for (gold, guess), count in sorted(Counter((str(gold), made.label) for gold, made in pairs).items()):
+            confusion.setdefault(gold, {})[guess] = count
+        return {"confusion": confusion}

@@ -1,16 +1,46 @@
 """Tagging: one BIO tag per word, read back as character spans (NER, slots). From words to subwords, from logits to tags, and from tags
 to spans, all on this screen; what a word is and how BIO is read stand in data/words.py, which the file readers share."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtl.data.rows import Value
-from mtl.data.words import Range, spans_to_tags, tags_to_spans
+from mtl.data.values import Spans
+from mtl.data.words import Range, Span, spans_to_tags, tags_to_spans
 from mtl.settings.config import TaskSpec
-from mtl.tasks.base import IGNORED, Encoding, Prediction, Tagged, Task
+from mtl.tasks.base import IGNORED, Drawing, Encoding, Prediction, Task, stack_lists
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged(Prediction):
+    """The entities found, in order and without overlap, each with a probability."""
+
+    spans: tuple[Span, ...]
+    probabilities: tuple[float, ...]
+
+    @property
+    def value(self) -> Spans:
+        """The entities."""
+        return Spans(self.spans)
+
+    def plain(self, text: str) -> list[dict[str, Any]]:
+        """The entities as in our own data files, with their text and probability."""
+        return [entity | {"text": text[span.start:span.end], "probability": round(probability, 4)}
+                for entity, span, probability in zip(self.value.plain(), self.spans, self.probabilities, strict=True)]
+
+    def drawing(self, text: str) -> Drawing:
+        """The text with its entities."""
+        return Drawing(pieces=self.value.pieces(text))
+
+    def confidence_beyond(self, gold: Spans) -> float:
+        """The largest probability of a wrong entity."""
+        known = set(gold)
+        return max((one for span, one in zip(self.spans, self.probabilities, strict=True) if span not in known), default=0.0)
 
 
 def first_subwords(text: str, words: Sequence[Range], offsets: Sequence[Range]) -> list[int]:
@@ -46,7 +76,7 @@ class Tagging(Task):
     def outputs(self) -> int:
         return len(self.tags)
 
-    def label_ids(self, value: Value, encoding: Encoding) -> list[int]:
+    def label_ids(self, value: Spans | None, encoding: Encoding) -> list[int]:
         ids = [IGNORED] * len(encoding.ids)
         if value is not None:
             begins = False  # an entity whose first word the tokenizer drops begins with the next one
@@ -57,11 +87,17 @@ class Tagging(Task):
                     begins = False
         return ids
 
+    def count_targets(self, ids: list[int]) -> int:
+        return len(ids) - ids.count(IGNORED)
+
+    def stack(self, ids: Sequence[list[int]], longest: int) -> Tensor:
+        return stack_lists(ids, longest, IGNORED)  # (B, T)
+
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """logits (B, T, tags), labels (B, T) -> scalar."""
         return F.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction="sum", ignore_index=IGNORED)
 
-    def decode(self, logits: Tensor, encodings: Sequence[Encoding]) -> list[Prediction]:
+    def decode(self, logits: Tensor, encodings: Sequence[Encoding]) -> list[Tagged]:
         """The most probable legal tag sequence of each text; a span's probability is the least of its words'."""
         kept = [[first for first in encoding.firsts if first >= 0] for encoding in encodings]
         longest = max(map(len, kept), default=0)
@@ -85,7 +121,7 @@ class Tagging(Task):
         sure = [min(probabilities[place] for start, end, place in words if span.start <= start and end <= span.end) for span in spans]
         return Tagged(tuple(spans), tuple(sure))
 
-    def score(self, golds: Sequence[Value], predictions: Sequence[Prediction], encodings: Sequence[Encoding]) -> dict[str, float]:
+    def score(self, golds: Sequence[Spans | None], predictions: Sequence[Tagged], encodings: Sequence[Encoding]) -> dict[str, float]:
         """Entity precision, recall and F1 over exact spans with their labels, which is seqeval's strict IOB2 and conlleval on legal tags;
         word accuracy counts the words of which the tag is right. Words cut off count as O, so their entities are missed."""
         true = found = hit = words = right = 0
@@ -100,11 +136,46 @@ class Tagging(Task):
         return {"f1": 2 * hit / (true + found) if true + found else 0.0, "precision": hit / found if found else 0.0,
                 "recall": hit / true if true else 0.0, "accuracy": right / words}
 
-    def is_right(self, gold: Value, prediction: Prediction) -> bool:
-        return set(prediction.spans) == set(gold)
+    def errors(self, pairs: Sequence[tuple[Spans, Tagged]]) -> dict[str, Any]:
+        """Every entity of gold and every one predicted, counted in one of SORTS; see `sort_errors`."""
+        counts = Counter(sort for gold, made in pairs for sort in sort_errors(gold, made.spans))
+        return {"errors": {sort: counts[sort] for sort in SORTS}}
 
-    def tally(self, gold: Value, prediction: Prediction) -> tuple[int, int]:
-        return len(set(gold) & set(prediction.spans)), len(gold) + len(prediction.spans)
+
+SORTS = ("right", "wrong_type", "wrong_boundary", "wrong_both", "missed", "invented")
+
+
+def sort_errors(gold: Sequence[Span], made: Sequence[Span]) -> Iterator[str]:
+    """The sorts, among SORTS, of the entities of one row.
+
+    Gold and predicted entities are paired, each with at most one: first those on the same characters (right, or else of the wrong type),
+    then those that overlap and have the same label (wrong boundary), then those that merely overlap (wrong both). Gold entities left over
+    are missed, predicted ones left over are invented; nearly always they overlap nothing, but where one long prediction covers two gold
+    entities, one of these is missed. So the numbers add up: `right` to `wrong_both` plus `missed` are the gold entities, plus `invented`
+    the predicted ones.
+    """
+    golds, guesses = list(gold), list(made)
+    for sort, fits in _FITS.items():
+        for span in tuple(golds):
+            partner = next((guess for guess in guesses if fits(span, guess)), None)
+            if partner is not None:
+                golds.remove(span)
+                guesses.remove(partner)
+                yield sort
+    yield from ["missed"] * len(golds) + ["invented"] * len(guesses)
+
+
+def _overlap(one: Span, other: Span) -> bool:
+    return one.start < other.end and other.start < one.end
+
+
+# in this order: a pair that fits better is not torn apart for one that fits less
+_FITS: dict[str, Callable[[Span, Span], bool]] = {
+    "right": lambda gold, made: gold == made,
+    "wrong_type": lambda gold, made: (gold.start, gold.end) == (made.start, made.end),
+    "wrong_boundary": lambda gold, made: _overlap(gold, made) and gold.label == made.label,
+    "wrong_both": _overlap,
+}
 
 
 def _are_illegal(paths: Tensor, lengths: Tensor, labels: int) -> Tensor:

@@ -27,7 +27,7 @@ from mtl.model.multitask import MultiTaskModel, build_model, count_parameters, f
 from mtl.model.packing import can_pack, pack
 from mtl.model.split import Split, batches_for, make_split, with_states
 from mtl.runs.events import RunStarted, StepDone
-from mtl.scoring.scores import Scores, score
+from mtl.scoring.scores import Scores, score, tune
 from mtl.settings.config import RunConfig
 from mtl.settings.methods import refusal_of_processes
 from mtl.tasks.base import IGNORED
@@ -145,7 +145,8 @@ class Trainer:
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """One encoder pass over a batch, and the loss of each of its tasks, summed over its labels."""
         encodings, ids = zip(*take(self.train_split.examples, batch.rows), strict=True)
-        inputs, device = collate(encodings, self.tokenizer.pad_token_id, ids, batch.tasks), self.machine.device
+        tasks, device = [self.model.tasks[task] for task in batch.tasks], self.machine.device
+        inputs = collate(encodings, self.tokenizer.pad_token_id, ids, tasks)
         for task, rows in batch.ignored.items():
             inputs["labels"][task][torch.from_numpy(rows)] = IGNORED
         states = None if self.train_split.states is None else self.train_split.states.batch(batch.rows).to(device)
@@ -171,7 +172,7 @@ class Trainer:
         model.eval()
         mine = batches_for(split)[self.processes.rank::self.processes.count]
         answers = answer(model, split.examples, mine, self.machine, [task.name for task in self.tasks], split.states)
-        return score(self.tasks, split, merge(self.processes.gather(answers)), self.weights)
+        return score(self.tasks, split, tune(model, split, merge(self.processes.gather(answers))), self.weights)
 
     def started(self) -> RunStarted:
         """The event that opens the log of a training, new or resumed."""

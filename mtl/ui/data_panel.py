@@ -14,6 +14,7 @@ from mtl.data.dataset import choose_tasks, describe_source, load, read_table
 from mtl.data.hub.datasets import PRESETS
 from mtl.data.report import bundled_subwords, make_report
 from mtl.data.rows import Table
+from mtl.data.values import KIND_OF_ROLE
 from mtl.errors import MtlError
 from mtl.runs.folder import open_run
 from mtl.settings.config import MAX_TASKS, ROLES, ColumnSpec, HubSpec, RunConfig, make_spec
@@ -263,7 +264,7 @@ class DataPanel:
         roles, tasks = [], []
         for spec, values in zip(shown, table.values, strict=False):
             name = f"{spec.group}/{spec.column}".removeprefix("/")
-            is_task = spec.role in ("class", "tags", "spans", "marked")
+            is_task = spec.role in KIND_OF_ROLE
             roles.append(gr.skip() if said else gr.update(label=name, value=spec.role, info=" | ".join(values)))
             as_said = said.get((spec.group, spec.column)) == spec.task
             tasks.append(gr.update(visible=is_task) if as_said else gr.update(visible=is_task, value=spec.task))
@@ -277,7 +278,7 @@ class DataPanel:
         names = [tuple(name) for name in json.loads(column_names or "[]")]
         roles, tasks = widgets[:len(names)], widgets[SHOWN_COLUMNS:SHOWN_COLUMNS + len(names)]
         specs = [make_spec("columns", ColumnSpec, {"column": column, "group": group, "role": role, "task": (task or "").strip()
-                                                   if role in ("class", "tags", "spans", "marked") else ""})
+                                                   if role in KIND_OF_ROLE else ""})
                  for (group, column), role, task in zip(names, roles, tasks, strict=True)]
         others = [spec for spec in json.loads(told or "[]") if (spec["group"], spec["column"]) not in names]
         return json.dumps(others + json.loads(_as_json(specs)))

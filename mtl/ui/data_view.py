@@ -14,7 +14,8 @@ from mtl.data.findings import Finding
 from mtl.data.formats.files import part_of, split_of
 from mtl.data.readers import Progress, no_progress
 from mtl.data.report import Lengths, Report
-from mtl.data.rows import Row, Table, Value, count_all
+from mtl.data.rows import Row, Table, count_all
+from mtl.data.values import VALUES, Spans, Value
 from mtl.errors import MtlError
 from mtl.settings.config import MAX_TASKS, TaskSpec
 from mtl.text import isolate, many
@@ -158,7 +159,7 @@ def _labels(spec: TaskSpec, report: Report) -> str:
     counts = report.labels.get(spec.name, ())
     rows = [[label.label, f"{label.train:,}", f"{label.dev:,}", f"{label.test:,}", label.example] for label in counts[:SHOWN_LABELS]]
     more = f"<p>and {len(counts) - SHOWN_LABELS} more.</p>" if len(counts) > SHOWN_LABELS else ""
-    what = "label" if spec.kind == "classification" else "entity type"
+    what = VALUES[spec.kind].label_name
     is_open = " open" * (len(counts) <= 10)
     return f"<details{is_open}><summary>{apart(spec.name)}: {many(len(counts), what)}</summary>" + table_html(
         [what, "train", "dev", "test", "for example"], rows) + more + "</details>"
@@ -189,23 +190,21 @@ def examples_html(rows: Iterable[Row], specs: Sequence[TaskSpec], labels: dict[s
 
 
 def _example(row: Row, specs: Sequence[TaskSpec], labels: dict[str, Sequence[str]]) -> str:
-    parts = [f"<span>{apart(spec.name)}: <b>{apart(show_value(row.values.get(spec.name)))}</b></span>" for spec in specs
-             if spec.kind == "classification" or row.values.get(spec.name) is None]
-    tagged = [(spec, row.values[spec.name]) for spec in specs if spec.kind == "tagging" and row.values.get(spec.name) is not None]
-    texts = [marked_html(row.text, value, colours(labels.get(spec.name, ()))) for spec, value in tagged] or [apart(row.text)]
+    values = {spec.name: row.values.get(spec.name) for spec in specs}
+    marked = {name: value for name, value in values.items() if value is not None and value.marks_text}
+    texts = [marked_html(row.text, value, colours(labels.get(name, ()))) for name, value in marked.items()] or [apart(row.text)]
+    parts = [f"<span>{apart(name)}: <b>{apart(show_value(value))}</b></span>" for name, value in values.items() if name not in marked]
     return f'<div class="mtl-row">{"<br>".join(texts)}<div>{" ".join(parts)}</div></div>'
 
 
-def marked_html(text: str, spans: Value, colour: dict[str, str]) -> str:
+def marked_html(text: str, spans: Spans, colour: dict[str, str]) -> str:
     """`text` with its entities marked in the colours of their labels."""
-    made, end = [], 0
-    for span in spans or ():
-        words, label, hue = html.escape(text[span.start:span.end]), apart(span.label), colour.get(span.label, "gray")
-        made += [html.escape(text[end:span.start]), f'<mark style="--c:{hue}">{words}<sub>{label}</sub></mark>']
-        end = span.end
-    return "<bdi>" + "".join([*made, html.escape(text[end:])]) + "</bdi>"  # laid out in the text's own direction
+    made = [html.escape(words) if label is None else
+            f'<mark style="--c:{colour.get(label, "gray")}">{html.escape(words)}<sub>{apart(label)}</sub></mark>'
+            for words, label in spans.pieces(text)]
+    return "<bdi>" + "".join(made) + "</bdi>"  # laid out in the text's own direction
 
 
-def show_value(value: Value) -> str:
-    """A label, or that there is none."""
-    return value if isinstance(value, str) else "(not labelled)"
+def show_value(value: Value | None) -> str:
+    """Labels that stand beside a text."""
+    return "(not labelled)" if value is None else ", ".join(value.labels()) or "(none)"

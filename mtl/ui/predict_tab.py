@@ -25,7 +25,6 @@ from mtl.ui.status import run_name, state_of
 
 if TYPE_CHECKING:
     from mtl.inference.predictor import Predicted, Predictor
-    from mtl.tasks.base import Tagged
 
 LIVE = "live"
 EXAMPLES = ["Honestly, the concert in Lisbon with Priya Okafor was superb!", "Last week the flight by Acme Airlines was a mess.",
@@ -34,18 +33,6 @@ EXAMPLES = ["Honestly, the concert in Lisbon with Priya Okafor was superb!", "La
 
 
 # Pure functions
-
-
-def highlighted(text: str, tagged: Tagged) -> list[tuple[str, str | None]]:
-    """`text` in pieces, each with its label or None; joined, the pieces are the text."""
-    pieces: list[tuple[str, str | None]] = []
-    end = 0
-    for span in tagged.spans:
-        if end < span.start:
-            pieces.append((text[end:span.start], None))
-        pieces.append((text[span.start:span.end], span.label))
-        end = span.end
-    return pieces + [(text[end:], None)] if end < len(text) else pieces
 
 
 def model_choices(jobs: Jobs, key: str, shown: str) -> list[tuple[str, str]]:
@@ -189,17 +176,15 @@ class PredictTab:
         return [message] + [gr.update(visible=False, value=None)] * (2 * MAX_TASKS + 1)
 
     def _answers(self, predictor: Predictor, predicted: Predicted) -> list:
-        from mtl.tasks.base import Tagged
-
         tagged, classified = [], []
         for name, answer in predicted.predictions.items():
-            if isinstance(answer, Tagged):
-                labels = predictor.model.tasks[name].spec.labels
-                pieces = highlighted(predicted.text, answer)
-                tagged.append(gr.HighlightedText(value=pieces, color_map=colours(labels), label=name, visible=True,
-                                                 rtl=is_right_to_left(predicted.text)))
+            drawing, labels = answer.drawing(predicted.text), predictor.model.tasks[name].spec.labels
+            if drawing.pieces is None:
+                classified.append(gr.Label(value=drawing.probabilities, label=f"{name}: {drawing.answer}" if drawing.answer else name,
+                                           show_heading=not drawing.answer, visible=True))
             else:
-                classified.append(gr.Label(value=answer.probabilities, label=name, visible=True))
+                tagged.append(gr.HighlightedText(value=drawing.pieces, color_map=colours(labels), label=name, visible=True,
+                                                 rtl=is_right_to_left(predicted.text)))
         return [*tagged, *[gr.update(visible=False, value=None)] * (MAX_TASKS - len(tagged)),
                 *classified, *[gr.update(visible=False, value=None)] * (MAX_TASKS - len(classified)),
                 gr.update(visible=bool(predicted.contradictions), value=contradictions_html(predicted))]

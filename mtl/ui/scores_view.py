@@ -3,16 +3,16 @@ measured; everything that a user wrote is escaped."""
 
 import html
 from collections.abc import Sequence
-from dataclasses import asdict
 
+from mtl.data.values import VALUES, Value
 from mtl.runs.folder import Run
 from mtl.runs.history import ACTIVE, History
-from mtl.scoring.error_analysis import Mistake, SpanErrors, TaskReport
+from mtl.scoring.error_analysis import Mistake, TaskReport
 from mtl.scoring.intervals import Interval
 from mtl.scoring.measure import DEV, TEST, Measured, has_test_rows
 from mtl.text import isolate, many, shorten
 from mtl.ui.charts import apart, colours
-from mtl.ui.data_view import marked_html, table_html
+from mtl.ui.data_view import marked_html, show_value, table_html
 
 CLASSES = 20  # of a confusion matrix that is shown
 SHORT = 30  # characters of a label in it
@@ -83,15 +83,15 @@ def _score_row(name: str, measure: str, main: Interval | None, scores: dict[str,
 def _task(task: TaskReport, labels: Sequence[str]) -> str:
     if not task.rows:
         return ""
-    what = "class" if task.kind == "classification" else "type"
+    what = VALUES[task.kind].label_name
     table = table_html([what, "precision", "recall", "F1", "support"],
                        [[line.label, f"{line.precision:.1%}", f"{line.recall:.1%}", f"{line.f1:.1%}", f"{line.support:,}"]
                         for line in task.labels])
-    details = _errors(task.errors) if task.errors else _confusion(task)
+    details = _errors(task.errors, VALUES[task.kind]) if task.errors else _confusion(task)
     wrong = f"{task.wrong:,} of {many(task.rows, 'row')} {'is' if task.wrong == 1 else 'are'} not right"
     return (f"<h4>{apart(task.name)}: {wrong}</h4>{details}"
             f"<details{' open' * (len(task.labels) <= CLASSES)}><summary>Every {what}</summary>{table}</details>"
-            + _mistakes(task, colours(labels or sorted(line.label for line in task.labels))))
+            + _mistakes(task, VALUES[task.kind], colours(labels or sorted(line.label for line in task.labels))))
 
 
 # Confusions and errors
@@ -135,34 +135,33 @@ def _cell(gold: str, guess: str, count: int, total: int) -> str:
     return f'<td class="{"mtl-hit" if gold == guess else "mtl-miss"}" style="--s:{60 * count / total:.0f}%" title="{title}">{count:,}</td>'
 
 
-def _errors(errors: SpanErrors) -> str:
-    """Every entity once: a bar in the colours of the sorts, and their names with numbers."""
-    counts = {name: count for name, count in asdict(errors).items() if count}
-    bar = "".join(f'<i style="flex:{count};background:{SORTS[name][1]}" title="{SORTS[name][0]}: {count:,}"></i>'
-                  for name, count in counts.items())
-    legend = "".join(f'<span><i style="background:{colour}"></i>{name} {getattr(errors, field):,}</span>'
-                     for field, (name, colour) in SORTS.items())
+def _errors(errors: dict[str, int], value: type[Value]) -> str:
+    """Every item once: a bar in the colours of the sorts, and their names with numbers."""
+    sorts = [(*SORTS[name], count) for name, count in errors.items()]
+    bar = "".join(f'<i style="flex:{count};background:{colour}" title="{name}: {count:,}"></i>' for name, colour, count in sorts if count)
+    legend = "".join(f'<span><i style="background:{colour}"></i>{name} {count:,}</span>' for name, colour, count in sorts)
     return (f'<div class="mtl-stack">{bar}</div><div class="mtl-legend">{legend}</div>'
-            "<p>Every entity of the data and every predicted one is counted. Missed ones are only in the data, invented ones are only "
-            "predicted.</p>")
+            f"<p>Every {value.item} of the data and every predicted one is counted. Missed ones are only in the data, invented ones are "
+            "only predicted.</p>")
 
 
 # Mistakes
 
 
-def _mistakes(task: TaskReport, colour: dict[str, str]) -> str:
+def _mistakes(task: TaskReport, value: type[Value], colour: dict[str, str]) -> str:
     if not task.mistakes:
         return ""
     count = f"{len(task.mistakes)} of " * (len(task.mistakes) < task.wrong) + many(task.wrong, "row")
     verb = "is" if task.wrong == 1 else "are"
     return (f"<details><summary>{count} that {verb} not right, those first of which the model was surest</summary>"
-            + "".join(_mistake(mistake, colour) for mistake in task.mistakes) + "</details>")
+            + "".join(_mistake(mistake, value, colour) for mistake in task.mistakes) + "</details>")
 
 
-def _mistake(mistake: Mistake, colour: dict[str, str]) -> str:
+def _mistake(mistake: Mistake, value: type[Value], colour: dict[str, str]) -> str:
     sure = f" ({mistake.sure:.0%} sure)" if mistake.sure else ""
-    if isinstance(mistake.gold, str):
-        return (f'<div class="mtl-row">{apart(mistake.text)}<div><span>gold: <b>{apart(mistake.gold)}</b></span>'
-                f"<span>predicted: <b>{apart(str(mistake.predicted))}</b>{sure}</span></div></div>")
-    return (f'<div class="mtl-row"><div>gold</div>{marked_html(mistake.text, mistake.gold, colour)}'
-            f"<div>predicted{sure}</div>{marked_html(mistake.text, mistake.predicted, colour)}</div>")
+    gold, predicted = value.of_plain(mistake.gold), value.of_plain(mistake.predicted)
+    if value.marks_text:
+        return (f'<div class="mtl-row"><div>gold</div>{marked_html(mistake.text, gold, colour)}'
+                f"<div>predicted{sure}</div>{marked_html(mistake.text, predicted, colour)}</div>")
+    return (f'<div class="mtl-row">{apart(mistake.text)}<div><span>gold: <b>{apart(show_value(gold))}</b></span>'
+            f"<span>predicted: <b>{apart(show_value(predicted))}</b>{sure}</span></div></div>")

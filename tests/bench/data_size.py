@@ -76,7 +76,7 @@ def measure(file: Path, folder: Path) -> dict[str, float]:
     tokens = 0
     for step in plan_epoch("joint", pool, 1, Draw(0, 1, 1.0)):
         encodings, labels = zip(*take(split.examples, step.rows), strict=True)
-        tokens += collate(encodings, 0, labels, list(step.tasks))["input_ids"].numel()
+        tokens += collate(encodings, 0, labels, tasks)["input_ids"].numel()
     seconds["iterate"] = time.perf_counter() - start - seconds["read"] - seconds["tokenise"]
     watch.end()
     assert tokens >= int(np.sum(split.lengths))

@@ -136,7 +136,7 @@ class Theirs:
         def gather(rows: list[dict]) -> dict[str, torch.Tensor]:
             encodings, labels = zip(*(row["example"] for row in rows), strict=True)
             self.seen.extend(len(encoding.ids) for encoding in encodings)
-            batch = collate(encodings, trainer.tokenizer.pad_token_id, labels, [task.name for task in trainer.tasks])
+            batch = collate(encodings, trainer.tokenizer.pad_token_id, labels, trainer.tasks)
             return {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"], **batch["labels"]}
 
         rows = [{"input_ids": example[0].ids, "example": example} for example in trainer.train_split.examples]
@@ -168,7 +168,7 @@ class Textbook:
     def _step(self) -> list[int]:
         trainer = self.trainer
         encodings, labels = zip(*(trainer.train_split.examples[next(self.order)] for _ in range(16)), strict=True)
-        batch = collate(encodings, trainer.tokenizer.pad_token_id, labels, [task.name for task in trainer.tasks])
+        batch = collate(encodings, trainer.tokenizer.pad_token_id, labels, trainer.tasks)
         more = 128 - batch["input_ids"].shape[1]
         widen = nn.functional.pad
         of_tasks = {task: ids if ids.ndim == 1 else widen(ids, (0, more), value=-100) for task, ids in batch["labels"].items()}

@@ -11,8 +11,9 @@ import pytest
 
 from mtl.cli.main import _plain
 from mtl.data.cooccurrence import FALSE_ALARM, MAX_TOLD, Hint, contradictions, find_hints
-from mtl.data.rows import Row, row_shape
+from mtl.data.rows import row_shape
 from mtl.data.store import keep
+from mtl.data.values import Label, Spans
 from mtl.data.words import Span
 from mtl.inference.predictor import Predicted, Predictor
 from mtl.model.encoder import load_encoder
@@ -21,9 +22,10 @@ from mtl.model.machine import find_machine
 from mtl.model.multitask import at_rest, build_model, learned_weights
 from mtl.runs.checkpoint import MANIFEST, save_checkpoint
 from mtl.settings.config import TaskSpec
-from mtl.tasks.base import Classified
+from mtl.tasks.classification import Classified
 from mtl.ui.predict_tab import contradictions_html
 from tests.legible import is_legible
+from tests.plain import Row
 
 INTENT = TaskSpec(name="intent", kind="classification", labels=("book", "play"))
 MOOD = TaskSpec(name="mood", kind="classification", labels=("bad", "good"))
@@ -125,13 +127,13 @@ def test_many_tasks_with_many_labels_are_counted_in_bounded_memory():
     ({"intent": "book", "slots": ()}, ()), ({"intent": "book", "slots": None}, ()), ({"slots": (Span(5, 11, "artist"),)}, ()), ({}, ())],
     ids=["both", "another class", "another type", "no entity", "not labelled", "not asked", "nothing"])
 def test_values_that_never_stood_together_are_told_in_a_sentence(values, told):
-    assert contradictions([HINT], "book Mozart", values) == told
+    assert contradictions([HINT], "book Mozart", Row("", values).values) == told
 
 
 def test_a_sentence_is_of_bounded_length_and_there_are_not_too_many():
     hints = [Hint("intent", "book", "slots", str(index), 100, 50.0) for index in range(30)]
     text = "a\n\x07 " * 5000
-    told = contradictions(hints, text, {"intent": "book", "slots": tuple(Span(0, len(text), str(index)) for index in range(30))})
+    told = contradictions(hints, text, {"intent": Label("book"), "slots": Spans(Span(0, len(text), str(index)) for index in range(30))})
     assert len(told) == MAX_TOLD and max(map(len, told)) < 300 and all(map(is_legible, told))
 
 

@@ -10,12 +10,13 @@ import pytest
 from mtl.data.dataset import load
 from mtl.data.findings import SEVERITIES
 from mtl.data.report import bundled_subwords, make_report, measure_lengths, report_lines
-from mtl.data.rows import Dataset, Row, row_shape
+from mtl.data.rows import Dataset, row_shape
 from mtl.data.store import Stored, keep
 from mtl.data.words import Span, find_words
 from mtl.model.batching import encode
 from mtl.settings.config import TaskSpec, make_config
 from tests.legible import is_legible
+from tests.plain import Row
 
 TASKS = [TaskSpec(name="topic", kind="classification", labels=("food", "travel")),
          TaskSpec(name="entities", kind="tagging", labels=("LOC", "PER"))]

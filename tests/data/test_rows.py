@@ -7,7 +7,7 @@ import pytest
 
 from mtl.data import store
 from mtl.data.dataset import SPLIT, choose_tasks, load
-from mtl.data.rows import Row, Table, count_all, count_labels, learn_labels
+from mtl.data.rows import Table, count_all, count_labels, learn_labels
 from mtl.data.splitting import split_rows
 from mtl.data.words import Span
 from mtl.errors import MtlError
@@ -15,6 +15,7 @@ from mtl.model.batching import make_examples
 from mtl.settings.config import MAX_LABELS, TaskSpec, make_config
 from mtl.settings.shorthand import parse_columns
 from mtl.tasks import make_task
+from tests.plain import Row
 
 INTENT, SLOTS = TaskSpec(name="intent", kind="classification"), TaskSpec(name="slots", kind="tagging")
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtl.data.rows import Row
 from mtl.data.splitting import MAX_DEV, split_rows, text_keys
 from mtl.data.words import Span
 from mtl.settings.config import TaskSpec
+from tests.plain import Row
 
 INTENT, TONE, SLOTS = (TaskSpec(name=name, kind=kind) for name, kind in (("intent", "classification"), ("tone", "classification"),
                                                                         ("slots", "tagging")))

@@ -5,7 +5,7 @@ import pytest
 
 from mtl.data import store
 from mtl.data.dataset import load
-from mtl.data.rows import Row, row_shape
+from mtl.data.rows import row_shape
 from mtl.data.splitting import split_rows
 from mtl.data.store import Stored, keep, pick, take
 from mtl.data.words import Span
@@ -15,11 +15,14 @@ from mtl.model.split import make_split
 from mtl.runs.events import Evaluated
 from mtl.settings.config import TaskSpec, make_config
 from mtl.tasks import make_task
+from tests.plain import Row
 
-TASKS = [TaskSpec(name="topic", kind="classification"), TaskSpec(name="ner", kind="tagging")]
+TASKS = [TaskSpec(name="topic", kind="classification"), TaskSpec(name="ner", kind="tagging"),
+         TaskSpec(name="themes", kind="multilabel")]
 ENTITIES = (None, (), (Span(0, 3, "PER"),), (Span(0, 3, "PER"), Span(11, 15, "LOC")))
 WORDS = ((0, 3), (4, 5), (6, 10), (11, 15))
-ROWS = [Row(f"Ann \U0001f60a left Rome {index}", {"topic": (None, "a", "b")[index % 3], "ner": ENTITIES[index % 4]},
+ROWS = [Row(f"Ann \U0001f60a left Rome {index}", {"topic": (None, "a", "b")[index % 3], "ner": ENTITIES[index % 4],
+                                                 "themes": (None, [], ["a", "b"])[index % 7 % 3]},
             None if index % 5 else WORDS) for index in range(120)]
 
 
@@ -54,7 +57,8 @@ def test_the_split_is_the_same_for_both(stored):
 
 
 def test_examples_come_back_as_they_were(tiny, tmp_path):
-    specs = [TASKS[0].model_copy(update={"labels": ("a", "b")}), TASKS[1].model_copy(update={"labels": ("LOC", "PER")})]
+    specs = [TASKS[0].model_copy(update={"labels": ("a", "b")}), TASKS[1].model_copy(update={"labels": ("LOC", "PER")}),
+             TASKS[2].model_copy(update={"labels": ("a", "b")})]
     tasks = [make_task(spec) for spec in specs]
     examples = list(make_examples(tiny[1], tasks, ROWS, 16))
     back = list(keep(iter(examples), example_shape(tasks), tmp_path / "examples.arrow", limit=1))

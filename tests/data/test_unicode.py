@@ -10,8 +10,7 @@ from mtl.errors import MtlError
 from mtl.inference.predictor import Predictor
 from mtl.model.encoder import load_encoder
 from mtl.model.machine import Machine
-from mtl.tasks.base import Tagged
-from mtl.ui.predict_tab import highlighted
+from mtl.tasks.tagging import Tagged
 
 TEXTS = {
     "ASCII": "Anna flew to Rome.",
@@ -83,7 +82,7 @@ def test_every_span_lies_on_word_edges_and_the_pieces_are_the_text(predictor, te
     words = find_words(text)
     assert all(snap_to_words(words, span) == span for span in answer.spans)
     assert all(left.end <= right.start for left, right in zip(answer.spans, answer.spans[1:], strict=False))
-    assert "".join(piece for piece, _ in highlighted(text, answer)) == text
+    assert "".join(piece for piece, _ in answer.drawing(text).pieces) == text
     assert set(predicted.predictions["kind"].probabilities) == {"a", "b"}
 
 

@@ -7,13 +7,13 @@ import pytest
 
 from mtl.data.dataset import load
 from mtl.data.readers import read_files
-from mtl.data.rows import Row
 from mtl.data.writers import write_rows
 from mtl.inference.predictor import Predictor
 from mtl.runs.folder import Run, create_run, starter_folder
 from mtl.scoring.measure import Measured, measure_dev
 from mtl.settings.config import TaskSpec, make_config
 from mtl.training.execute import run_training
+from tests.plain import Row
 
 ODD = ["11:15", "8:30pm", "what's", "don't", "O'Neill's", "U.S.", "e.g.", "https://a.example/b?c=d#e", "@anna_b", "#mtl-rocks", "AT&T",
        "C++", "$5.00", "3,500.25", "rock-'n'-roll", "👩‍🚀", "🇫🇷", "👍🏽!", "東京都", "กรุงเทพ",

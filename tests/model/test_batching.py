@@ -2,12 +2,12 @@
 
 import torch
 
-from mtl.data.rows import Row
 from mtl.data.words import Span
-from mtl.model.batching import by_length, collate, count_targets, encode, label_rows
+from mtl.model.batching import by_length, collate, encode, label_rows
 from mtl.settings.config import TaskSpec
 from mtl.tasks import make_task
 from mtl.tasks.base import IGNORED, Encoding
+from tests.plain import Row
 
 INTENT = make_task(TaskSpec(name="intent", kind="classification", labels=("book", "fly")))
 SLOTS = make_task(TaskSpec(name="slots", kind="tagging", labels=("LOC",)))
@@ -23,7 +23,7 @@ def ready(tiny, rows=ROWS, max_length=64):
 
 def test_a_batch_is_padded_to_its_longest_text_and_the_mask_says_where(tiny):
     encodings, labels = ready(tiny)
-    batch = collate(encodings, 7, labels, ["intent", "slots"])
+    batch = collate(encodings, 7, labels, [INTENT, SLOTS])
     lengths = [len(encoding.ids) for encoding in encodings]
     assert batch["input_ids"].shape == batch["attention_mask"].shape == batch["labels"]["slots"].shape == (3, max(lengths))
     for row, length in enumerate(lengths):
@@ -34,7 +34,7 @@ def test_a_batch_is_padded_to_its_longest_text_and_the_mask_says_where(tiny):
 
 def test_a_row_without_a_label_for_a_task_is_ignored_there(tiny):
     encodings, labels = ready(tiny)
-    batch = collate(encodings, 0, labels, ["intent", "slots"])["labels"]
+    batch = collate(encodings, 0, labels, [INTENT, SLOTS])["labels"]
     assert batch["intent"].tolist() == [1, IGNORED, 0]
     assert batch["slots"][0].tolist()[:5] == [IGNORED, 0, 0, 1, IGNORED] and set(batch["slots"][0].tolist()[5:]) == {IGNORED}
     assert (batch["slots"][1] == 0).sum() == 8
@@ -48,14 +48,13 @@ def test_a_row_without_a_value_for_a_task_counts_as_not_labelled(tiny):
 
 def test_only_the_labels_of_the_tasks_asked_for_are_in_the_batch(tiny):
     encodings, labels = ready(tiny)
-    assert list(collate(encodings, 0, labels, ["slots"])["labels"]) == ["slots"]
+    assert list(collate(encodings, 0, labels, [SLOTS])["labels"]) == ["slots"]
     assert collate(encodings, 0)["labels"] == {}
 
 
 def test_targets_are_counted_per_label_not_per_row(tiny):
     labels = ready(tiny)[1]
-    assert (count_targets(labels, "intent"), count_targets(labels, "slots")) == (2, 3 + 8)
-    assert count_targets([], "intent") == 0
+    assert [[task.count_targets(ids[task.name]) for ids in labels] for task in (INTENT, SLOTS)] == [[1, 0, 1], [3, 8, 0]]
 
 
 def test_a_long_text_is_cut_and_keeps_its_last_special_token(tiny):

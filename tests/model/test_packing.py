@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from transformers import AutoConfig, AutoModel
 
 from mtl.data.dataset import load
-from mtl.data.rows import Row
 from mtl.data.words import Span
 from mtl.model.batching import collate, encode
 from mtl.model.encoder import load_encoder
 from mtl.model.packing import MAX_WIDTH, can_pack, encode_packed, pack
 from mtl.settings.config import make_config
 from mtl.training.sampling import plan_epoch
+from tests.plain import Row
 
 SMALL = {"vocab_size": 99, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48,
          "max_position_embeddings": 16, "pad_token_id": 1}
@@ -81,7 +81,7 @@ def test_losses_and_gradients_are_those_of_the_padded_batch(tiny, make_model):
     encodings = encode(tiny[1], [row.text for row in rows], 32)
     labels = [{name: task.label_ids(row.values[name], encoding) for name, task in model.tasks.items()}
               for row, encoding in zip(rows, encodings, strict=True)]
-    batch = collate(encodings, tiny[1].pad_token_id, labels, list(model.tasks))
+    batch = collate(encodings, tiny[1].pad_token_id, labels, list(model.tasks.values()))
     found = []
     for packing in (None, pack([len(encoding.ids) for encoding in encodings])):
         model.zero_grad()

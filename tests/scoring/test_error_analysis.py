@@ -19,16 +19,19 @@ from sklearn.metrics import classification_report as sklearn_report
 from sklearn.metrics import confusion_matrix
 
 from mtl.data.formats.schemes import to_spans
-from mtl.data.rows import Row
+from mtl.data.values import Spans
 from mtl.data.words import Span, find_words, spans_to_tags, tags_to_spans
 from mtl.inference.answer import Answers
 from mtl.model.split import Split
-from mtl.scoring.error_analysis import TEXT, WORST, Report, SpanErrors, TaskReport, examine, sort_errors
+from mtl.scoring.error_analysis import TEXT, WORST, Report, TaskReport, examine
 from mtl.scoring.scores import score
 from mtl.settings.config import TaskSpec
 from mtl.tasks import make_task
-from mtl.tasks.base import Classified, Encoding, Tagged
+from mtl.tasks.base import Encoding
+from mtl.tasks.classification import Classified
+from mtl.tasks.tagging import SORTS, Tagged, sort_errors
 from tests.conlleval import Counts, conlleval
+from tests.plain import Row
 
 TYPES = ("LOC", "ORG", "PER")
 TAGS = ["O", "O", "O", *(f"{prefix}-{kind}" for kind in TYPES for prefix in "BI")]
@@ -142,7 +145,7 @@ def test_an_i_that_continues_nothing_is_no_entity_only_for_seqeval_s_strict_mode
 ], ids=["cut short", "too long", "another type within", "right", "run together"])
 def test_an_entity_is_right_only_if_it_is_whole(gold, guess, right):
     report = look_at_tags([(gold, guess)])
-    assert report.errors.right == right == conlleval([(gold, guess)]).right
+    assert report.errors["right"] == right == conlleval([(gold, guess)]).right
     assert report.wrong == 1 - right and report.scores["f1"] == pytest.approx(f1_score([gold], [guess], zero_division=0))
 
 
@@ -151,7 +154,7 @@ def test_a_type_that_changes_within_an_entity_makes_two_entities_neither_of_them
     made = to_spans(words_of(2), guess, "IOB2")
     assert made == [Span(0, 2, "PER"), Span(3, 5, "LOC")] and conlleval([(gold, guess)]) == Counts(1, 2, 0)
     report = look_at_tags([(gold, guess)])
-    assert report.scores["f1"] == 0 and report.errors == SpanErrors(wrong_boundary=1, invented=1)
+    assert report.scores["f1"] == 0 and report.errors == dict.fromkeys(SORTS, 0) | {"wrong_boundary": 1, "invented": 1}
 
 
 def test_a_word_of_three_subwords_is_one_entity_whatever_the_later_subwords_say():
@@ -218,11 +221,11 @@ def test_the_sorts_of_errors_add_up_to_the_entities():
     pairs = sequences(1000)
     report, counts = look_at_tags(pairs), conlleval(pairs)
     errors = report.errors
-    paired = errors.right + errors.wrong_type + errors.wrong_boundary + errors.wrong_both
-    assert errors.right == counts.right
-    assert paired + errors.missed == counts.gold == sum(line.support for line in report.labels)
-    assert paired + errors.invented == counts.predicted == sum(line.predicted for line in report.labels)
-    assert min(errors.wrong_type, errors.wrong_boundary, errors.wrong_both, errors.missed, errors.invented) > 10, "all sorts are tried"
+    paired = errors["right"] + errors["wrong_type"] + errors["wrong_boundary"] + errors["wrong_both"]
+    assert errors["right"] == counts.right
+    assert paired + errors["missed"] == counts.gold == sum(line.support for line in report.labels)
+    assert paired + errors["invented"] == counts.predicted == sum(line.predicted for line in report.labels)
+    assert min(errors.values()) > 10, "all sorts are tried"
 
 
 # Intervals, mistakes, the report as a file
@@ -256,7 +259,8 @@ def test_the_worst_mistakes_are_those_the_model_was_surest_of_and_missed_entitie
     made = [nothing, nothing, Tagged((Span(0, 4, "PER"), Span(9, 13, "LOC")), (0.6, 0.7)), Tagged((Span(9, 13, "LOC"),), (0.9,)), nothing]
     report = examine_rows(rows, [{"slots": tagged} for tagged in made], [SLOTS]).tasks[0]
     assert [(mistake.row, mistake.sure) for mistake in report.mistakes] == [(3, 0.9), (2, 0.7), (1, 0.0), (0, 0.0)]
-    assert report.mistakes[1].gold == (Span(0, 4, "LOC"),) and report.mistakes[1].predicted == made[2].spans and report.wrong == 4
+    assert report.mistakes[1].gold == Spans([Span(0, 4, "LOC")]).plain() and report.wrong == 4
+    assert report.mistakes[1].predicted == made[2].value.plain()
 
 
 def test_a_report_stays_small_and_shows_a_long_text_around_its_mistake():
@@ -266,7 +270,7 @@ def test_a_report_stays_small_and_shows_a_long_text_around_its_mistake():
     row = Row(text, {"slots": (Span(0, 2, "ORG"), gold)}, tuple(words_of(2000)))
     mistake = examine_rows([row], [{"slots": Tagged((Span(0, 2, "ORG"), guess), (1.0, 0.5))}], [SLOTS]).tasks[0].mistakes[0]
     assert len(mistake.text) == TEXT and len(mistake.gold) == len(mistake.predicted) == 1
-    (shown,), (made,) = mistake.gold, mistake.predicted
+    (shown,), (made,) = Spans.of_plain(mistake.gold), Spans.of_plain(mistake.predicted)
     assert (mistake.text[shown.start:shown.end], shown.label, mistake.text[made.start:made.end], made.label) == ("ab", "LOC", "ab", "PER")
 
 

@@ -6,9 +6,10 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score
 
+from mtl.data.values import Label
 from mtl.settings.config import TaskSpec
-from mtl.tasks.base import IGNORED, Classified, Encoding
-from mtl.tasks.classification import Classification
+from mtl.tasks.base import IGNORED, Encoding
+from mtl.tasks.classification import Classification, Classified
 
 LABELS = ("book", "fly", "play", "stay")
 TASK = Classification(TaskSpec(name="intent", kind="classification", labels=LABELS))
@@ -38,7 +39,7 @@ def test_rows_without_gold_are_passed_over():
 def test_a_gold_label_never_seen_in_training_is_a_mistake_and_has_no_label_id():
     assert TASK.label_ids("swim", TEXT) == IGNORED
     assert TASK.score(["swim", "fly"], [guess("fly"), guess("fly")], [TEXT] * 2)["accuracy"] == 0.5
-    assert not TASK.is_right("swim", guess("fly")) and TASK.is_right("fly", guess("fly"))
+    assert not TASK.is_right(Label("swim"), guess("fly")) and TASK.is_right(Label("fly"), guess("fly"))
 
 
 def test_a_label_s_id_is_its_place_and_no_label_has_none():

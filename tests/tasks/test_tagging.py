@@ -14,12 +14,13 @@ from sklearn.metrics import accuracy_score
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from mtl.data.rows import Row
+from mtl.data.values import Spans
 from mtl.data.words import Span, find_words, spans_to_tags, tags_to_spans
 from mtl.model.batching import collate, encode
 from mtl.settings.config import TaskSpec
-from mtl.tasks.base import IGNORED, Encoding, Tagged
-from mtl.tasks.tagging import Tagging, first_subwords
+from mtl.tasks.base import IGNORED, Encoding
+from mtl.tasks.tagging import Tagged, Tagging, first_subwords
+from tests.plain import Row
 
 LABELS = ("LOC", "PER", "ORG")
 TASK = Tagging(TaskSpec(name="tags", kind="tagging", labels=LABELS))
@@ -151,7 +152,7 @@ def test_only_the_first_subword_of_a_word_is_labelled_and_never_padding_or_speci
     rows = [marked("to <Llanfairpwllgwyngyll|LOC> now"), marked("<Zorblaxity|PER>")]
     encodings = encode(tokenizer, [row.text for row in rows], 64)
     labels = [{"tags": TASK.label_ids(row.values["tags"], encoding)} for row, encoding in zip(rows, encodings, strict=True)]
-    batch = collate(encodings, tokenizer.pad_token_id, labels, ["tags"])["labels"]["tags"]
+    batch = collate(encodings, tokenizer.pad_token_id, labels, [TASK])["labels"]["tags"]
     longest = len(encodings[0].ids)
     assert longest > 8 and len(encodings[1].ids) < longest
     at = [tokenizer.tokenize(row.text) for row in rows]
@@ -208,7 +209,7 @@ def test_an_entity_that_was_cut_off_counts_as_missed(tokenizer):
     assert made.spans == row.values["tags"][:1] and encoding.firsts[-1] == -1
     scores = TASK.score([row.values["tags"]], [made], [encoding])
     assert scores == {"f1": pytest.approx(2 / 3), "precision": 1.0, "recall": 0.5, "accuracy": pytest.approx(21 / 22)}
-    assert not TASK.is_right(row.values["tags"], made) and TASK.is_right(row.values["tags"][:1], made)
+    assert not TASK.is_right(row.values["tags"], made) and TASK.is_right(made.value, made)
 
 
 def test_a_text_without_words_has_no_spans(tokenizer):
@@ -298,7 +299,7 @@ def test_a_span_with_the_wrong_label_or_one_wrong_edge_is_a_mistake():
     gold = (Span(0, 3, "LOC"),)
     for wrong in (Span(0, 3, "PER"), Span(0, 1, "LOC"), Span(0, 5, "LOC")):
         made = Tagged((wrong,), (1.0,))
-        assert TASK.score([gold], [made], [by_words(4)])["f1"] == 0.0 and not TASK.is_right(gold, made)
+        assert TASK.score([gold], [made], [by_words(4)])["f1"] == 0.0 and not TASK.is_right(Spans(gold), made)
 
 
 @given(st.lists(st.sampled_from(["O", "B-x", "I-x", "B-y", "I-y"]), max_size=8))

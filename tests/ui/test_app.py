@@ -15,7 +15,6 @@ from mtl.data.dataset import load
 from mtl.data.formats.files import part_of, split_of
 from mtl.data.hypothetical import make_rows
 from mtl.data.report import bundled_subwords, make_report
-from mtl.data.rows import Row
 from mtl.data.words import Span
 from mtl.errors import MtlError
 from mtl.jobs.queue import Jobs
@@ -23,7 +22,7 @@ from mtl.runs.events import Logged, Preparing, RunStarted, StatusChanged, StepDo
 from mtl.runs.folder import create_run
 from mtl.runs.history import ACTIVE, RESUMABLE, YIELDED, History
 from mtl.settings.config import RunConfig, TaskSpec, make_config
-from mtl.tasks.base import Tagged
+from mtl.tasks.tagging import Tagged
 from mtl.ui import form
 from mtl.ui.app import build_app
 from mtl.ui.charts import PALETTE, colours
@@ -40,9 +39,9 @@ from mtl.ui.data_view import (
 )
 from mtl.ui.messages import Said, let_all_tell, message_box
 from mtl.ui.page import Page
-from mtl.ui.predict_tab import highlighted
 from mtl.ui.status import Buttons, duration, status_html
 from mtl.ui.train_tab import EARLY, REDRAWN, TrainTab, news
+from tests.plain import Row
 
 
 def tagged(*spans: Span) -> Tagged:
@@ -61,28 +60,7 @@ STARTED = RunStarted(0, 1200, 100, {"slots": TASK}, 40, 10, 1000, "cpu", "fp32",
 STEP = StepDone(300, 3.0, {"slots": 0.5}, 1e-4, 1.0, 1234.5, 60.0)
 
 
-# What is highlighted
-
-
-@pytest.mark.parametrize(("spans", "expected"), [
-    ((), [("Anna is  in Rome", None)]),
-    ((Span(0, 4, "PER"),), [("Anna", "PER"), (" is  in Rome", None)]),
-    ((Span(12, 16, "LOC"),), [("Anna is  in ", None), ("Rome", "LOC")]),
-    ((Span(0, 16, "ALL"),), [("Anna is  in Rome", "ALL")]),
-    ((Span(0, 4, "PER"), Span(4, 7, "X"), Span(9, 11, "X")),
-     [("Anna", "PER"), (" is", "X"), ("  ", None), ("in", "X"), (" Rome", None)])])
-def test_a_highlighted_sentence_is_cut_at_its_entities_and_nowhere_else(spans, expected):
-    assert highlighted("Anna is  in Rome", tagged(*spans)) == expected
-
-
-@given(some.text(max_size=30), some.data())
-def test_the_pieces_of_any_sentence_are_the_sentence_and_its_entities(text, data):
-    cuts = sorted(data.draw(some.sets(some.integers(0, len(text)), max_size=8)))
-    spans = [Span(start, end, "X") for start, end in zip(cuts[::2], cuts[1::2], strict=False)]
-    found = highlighted(text, tagged(*spans))
-    assert "".join(piece for piece, _ in found) == text
-    assert [piece for piece, label in found if label] == [text[span.start:span.end] for span in spans]
-    assert all(piece for piece, _ in found)
+# Colours
 
 
 def test_a_label_has_its_colour_whatever_the_sentence_and_colours_never_run_out():

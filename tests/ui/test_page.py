@@ -17,7 +17,6 @@ from mtl.runs.folder import Run, create_run, list_runs, open_run
 from mtl.settings.config import RunConfig
 from mtl.training.execute import run_training
 from mtl.ui import form
-from mtl.ui.predict_tab import highlighted
 from tests import browser as web
 from tests.browser import can_press, drawn, pieces, start_tiny, status, step, text_of, wait_for
 
@@ -166,7 +165,7 @@ def test_a_person_trains_on_a_file_of_their_own_watches_pauses_reloads_resumes_s
     for text in (first.text, "Stopped now: " + SENTENCE):
         assert web.ask(page, text).startswith("checkpoint 'best'; cpu, ")
         expected = predictor.predict([text])[0].predictions
-        assert pieces(page) == highlighted(text, expected["entities"])
+        assert pieces(page) == expected["entities"].drawing(text).pieces
         shown = web.probabilities(page)
         assert page.locator("#classified-0 [data-testid=label-output-value]").inner_text() == expected["topic"].label == next(iter(shown))
         assert shown == pytest.approx(expected["topic"].probabilities, abs=1e-4)

@@ -2,16 +2,15 @@
 
 import pytest
 
-from mtl.data.words import Span
 from mtl.runs.checkpoint import MANIFEST
 from mtl.runs.events import Evaluated
 from mtl.runs.folder import Run, create_run
 from mtl.runs.history import History, read_history
-from mtl.scoring.error_analysis import LabelScores, Mistake, Report, SpanErrors, TaskReport
+from mtl.scoring.error_analysis import LabelScores, Mistake, Report, TaskReport
 from mtl.scoring.intervals import Interval
 from mtl.scoring.measure import Measured, digest, measure_dev, measure_test, read_measured
 from mtl.training.execute import run_training
-from mtl.ui.scores_view import measured_html, why_not_dev, why_not_test
+from mtl.ui.scores_view import SORTS, measured_html, why_not_dev, why_not_test
 from tests import browser as web
 from tests.browser import is_too_wide, wait_for
 
@@ -52,11 +51,11 @@ def classes(count: int, name: str = "mood") -> TaskReport:
 
 
 def test_everything_that_a_user_wrote_is_escaped(tmp_path):
-    span = Span(0, len(NASTY), NASTY)
+    span = {"start": 0, "end": len(NASTY), "label": NASTY}
     tasks = (TaskReport(NASTY, "classification", 1, 1, "accuracy", None, {}, (line(NASTY, 1),), (Mistake(0, NASTY, NASTY, NASTY, 0.9),),
                         {NASTY: {NASTY: 1, "x": 2}}),
-             TaskReport(NASTY, "tagging", 1, 1, "f1", None, {"f1": 0.0}, (line(NASTY, 1),), (Mistake(0, NASTY, (span,), (), 0.0),),
-                        errors=SpanErrors(missed=1)))
+             TaskReport(NASTY, "tagging", 1, 1, "f1", None, {"f1": 0.0}, (line(NASTY, 1),), (Mistake(0, NASTY, [span], [], 0.0),),
+                        errors={"missed": 1}))
     shown = measured_html(Run(tmp_path), measured(*tasks), {NASTY: (NASTY,)})
     assert NASTY not in shown and shown.count("&lt;img") >= 10
 
@@ -71,7 +70,7 @@ def test_a_matrix_of_many_classes_shows_the_most_confused_ones(tmp_path):
 
 def test_a_sort_of_error_is_shown_with_its_number_and_an_interval_with_its_bounds(tmp_path):
     task = TaskReport("slots", "tagging", 10, 4, "f1", Interval(0.8, 0.7, 0.9), {"f1": 0.8, "recall": 0.75}, (line("LOC", 9),), (),
-                      errors=SpanErrors(6, 1, 0, 0, 2, 3))
+                      errors=dict(zip(SORTS, (6, 1, 0, 0, 2, 3), strict=True)))
     shown = measured_html(Run(tmp_path), measured(task), {})
     assert all(told in shown for told in ("right 6", "wrong type 1", "wrong boundary 0", "missed 2", "invented 3", "70.0 to 90.0",
                                           "left:70.0%;width:20.0%", "recall 75.0%", "4 of 10 rows are not right"))

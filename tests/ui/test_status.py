@@ -8,7 +8,6 @@ from mtl.comparing.plan import alone_plan, create
 from mtl.data.dataset import NEWSROOM
 from mtl.data.findings import Finding
 from mtl.data.report import Coverage, LabelCount, Report
-from mtl.data.rows import Row
 from mtl.data.words import Span
 from mtl.jobs.queue import Jobs
 from mtl.runs.events import Evaluated, GradientConflict, Logged, RunStarted, StatusChanged, StepDone, describe
@@ -24,6 +23,7 @@ from mtl.ui.predict_tab import model_choices
 from mtl.ui.scores_tab import scores_state
 from mtl.ui.scores_view import why_not_dev
 from mtl.ui.status import legend_html, run_choices, run_name, state_of, status_html, who_may
+from tests.plain import Row
 
 ARABIC = "\u0645\u0634\u0627\u0639\u0631 7"
 APART = f"<bdi>{ARABIC}</bdi>"

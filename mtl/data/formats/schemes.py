@@ -1,8 +1,8 @@
-"""The ways in which files write entities as one tag a word (IOB1, IOB2, BIOES, BILOU, bare types), and how to tell which one a file uses.
-Everything after this module knows spans only."""
+"""The ways in which files write entities as one tag a word (IOB1, IOB2, BIOES, BILOU, bare types) and several labels in a cell, and how to
+tell which one a file uses. Everything after this module knows spans and labels only."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from mtl.data.words import Range, Span, tags_to_spans
 from mtl.errors import MtlError
@@ -10,6 +10,9 @@ from mtl.settings.config import MAX_LABELS
 
 TAG = re.compile(r"O|[BIESLU]-\S.*", re.DOTALL)
 _BARE = re.compile(r"(?![BIESLUbieslu]([-_]|$))(?!.-)(?!-)(?!o$)\S.*", re.DOTALL)  # a type without a prefix, and no slip of the pen
+SEPARATORS = ("|", "#", ";", ",")  # between several labels in one cell
+YES, NO = {"1", "1.0", "true", "yes", "x"}, {"0", "0.0", "false", "no"}  # what a column of one label may say
+ONLY_YES = "only yes"
 MANY = 1_000  # different types that no column of tags has, but every column of words
 
 
@@ -101,3 +104,13 @@ def from_bio(tags: Sequence[str], scheme: str) -> list[str]:
             single, end = ("S-", "E-") if scheme == "BIOES" else ("U-", "L-")
             written.append({("B", True): single, ("B", False): "B-", ("I", True): end, ("I", False): "I-"}[prefix, last] + label)
     return written
+
+
+def find_separator(values: Iterable[str]) -> str:
+    """What stands between several labels in one cell: a mark of which all parts stand alone in other cells; empty if there is none."""
+    alone = set(values)
+    for mark in SEPARATORS:
+        parts = {part.strip() for value in alone if mark in value for part in value.split(mark)}
+        if parts and parts <= alone and not all(part.isnumeric() for part in parts):  # 1,5 is a number
+            return mark
+    return ""

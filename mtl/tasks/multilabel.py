@@ -1,0 +1,140 @@
+"""Multi-label classification: any number of labels on a text, each decided by itself, with a threshold of its own."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch.nn.functional as F
+from torch import Tensor
+
+from mtl.data.values import Labels
+from mtl.settings.config import TaskSpec
+from mtl.tasks.base import IGNORED, Drawing, Encoding, Prediction, Task, stack_lists
+
+DEFAULT_THRESHOLD = 0.5
+FEW_ROWS = 5  # validation rows with a label, below which its threshold stays at the default
+ROUNDS = 50  # at most, until the thresholds do not change any more; a few are usual
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen(Prediction):
+    """The probability of each label, most probable first, and the `labels` that reach their thresholds."""
+
+    probabilities: dict[str, float]
+    labels: tuple[str, ...]
+
+    @property
+    def value(self) -> Labels:
+        """The labels."""
+        return Labels(self.labels)
+
+    def plain(self, text: str) -> dict[str, Any]:
+        """The labels, and the probability of each that there is."""
+        return {"labels": self.value.plain(), "probabilities": {label: round(value, 4) for label, value in self.probabilities.items()}}
+
+    def drawing(self, text: str) -> Drawing:
+        """The probabilities, and the labels in words."""
+        return Drawing(probabilities=self.probabilities, answer=", ".join(self.labels) or "no label")
+
+    def confidence_beyond(self, gold: Labels) -> float:
+        """The largest probability of a wrong label."""
+        return max((self.probabilities[label] for label in self.labels if label not in gold), default=0.0)
+
+
+class MultiLabel(Task):
+    """A sigmoid for each label, on the sentence vector."""
+
+    reads = "sentence"
+    main_score = "micro_f1"
+
+    def __init__(self, spec: TaskSpec) -> None:
+        super().__init__(spec)
+        self.thresholds = (DEFAULT_THRESHOLD,) * len(spec.labels)
+
+    @property
+    def outputs(self) -> int:
+        return len(self.spec.labels)
+
+    def label_ids(self, value: Labels | None, encoding: Encoding) -> list[int]:
+        """For each label 1 or 0, whether the text has it."""
+        return [IGNORED] * self.outputs if value is None else [int(label in value) for label in self.spec.labels]
+
+    def count_targets(self, ids: list[int]) -> int:
+        """One for the whole row: the loss is a mean over rows, as a cross-entropy is, and not over rows and labels, which would make it
+        small where there are many labels."""
+        return int(ids[0] != IGNORED)
+
+    def stack(self, ids: Sequence[list[int]], longest: int) -> Tensor:
+        return stack_lists(ids, self.outputs, IGNORED)  # (B, labels)
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """logits (B, labels), labels (B, labels) -> scalar: binary cross-entropy, summed over rows and labels."""
+        counts = (labels != IGNORED).float()
+        return F.binary_cross_entropy_with_logits(logits.float(), labels.clamp(min=0).float(), weight=counts, reduction="sum")
+
+    def decode(self, logits: Tensor, encodings: Sequence[Encoding]) -> list[Chosen]:
+        values, indices = logits.float().sigmoid().sort(descending=True)
+        labels = self.spec.labels
+        return [self._choose({labels[index]: value for value, index in zip(*row, strict=True)})
+                for row in zip(values.tolist(), indices.tolist(), strict=True)]
+
+    def _choose(self, probabilities: Mapping[str, float]) -> Chosen:
+        needed = dict(zip(self.spec.labels, self.thresholds, strict=True))
+        return Chosen(dict(probabilities), tuple(label for label, value in probabilities.items() if value >= needed[label]))
+
+    def tune(self, golds: Sequence[Labels | None], predictions: Sequence[Chosen]) -> list[Chosen]:
+        """Choose the thresholds with the best micro-F1 on these rows."""
+        pairs = [(gold, made) for gold, made in zip(golds, predictions, strict=True) if gold is not None]
+        if pairs:
+            probabilities = np.array([[made.probabilities[label] for label in self.spec.labels] for _, made in pairs])
+            has_label = np.array([[label in gold for label in self.spec.labels] for gold, _ in pairs])
+            unknown = sum(label not in self.spec.labels for gold, _ in pairs for label in gold)
+            self.thresholds = best_thresholds(probabilities, has_label, unknown)
+        return [self._choose(made.probabilities) for made in predictions]
+
+    def score(self, golds: Sequence[Labels | None], predictions: Sequence[Chosen], encodings: Sequence[Encoding]) -> dict[str, float]:
+        """Micro-F1 counts every label of every text alike, macro-F1 is the mean over labels, exact match the share of texts of which all
+        labels are right."""
+        pairs = [(set(gold), set(made.labels)) for gold, made in zip(golds, predictions, strict=True) if gold is not None]
+        if not pairs:
+            return {}
+        hits = Counter(label for gold, made in pairs for label in gold & made)
+        items = Counter(label for pair in pairs for labels in pair for label in labels)
+        f1 = [2 * hits[label] / count for label, count in items.items()]
+        return {"micro_f1": 2 * hits.total() / items.total() if items else 0.0, "macro_f1": sum(f1) / len(f1) if f1 else 0.0,
+                "exact_match": sum(gold == made for gold, made in pairs) / len(pairs)}
+
+    def errors(self, pairs: Sequence[tuple[Labels, Chosen]]) -> dict[str, Any]:
+        """Labels that are right, that are missed, and that no gold has."""
+        sets = [(set(gold), set(made.labels)) for gold, made in pairs]
+        return {"errors": {"right": sum(len(gold & made) for gold, made in sets), "missed": sum(len(gold - made) for gold, made in sets),
+                           "invented": sum(len(made - gold) for gold, made in sets)}}
+
+
+def best_thresholds(probabilities: np.ndarray, has_label: np.ndarray, unknown: int = 0) -> tuple[float, ...]:
+    """For each label the threshold at which micro-F1 is best, from `probabilities` and gold `has_label` (rows, labels). Gold has `unknown`
+    labels more, which cannot be found. A label of fewer than FEW_ROWS rows keeps DEFAULT_THRESHOLD.
+
+    Micro-F1 F = 2 hits / (gold + predicted) is best where every label by itself has the largest 2 hits - F predicted. F depends on the
+    thresholds, so both are found in turn (Dinkelbach, 1967); F only rises. Among equals the threshold nearest to the default is taken.
+    """
+    rows, labels = probabilities.shape
+    order = np.argsort(-probabilities, axis=0, kind="stable")
+    ranked = np.take_along_axis(probabilities, order, 0)
+    hits = np.vstack([np.zeros(labels, int), np.take_along_axis(has_label, order, 0).cumsum(0)])  # (rows + 1, labels): of the first k
+    edges = np.vstack([np.ones(labels), ranked, np.zeros(labels)])  # the first k are predicted with a threshold in edges[k + 1] to [k]
+    low, high = edges[1:], edges[:-1]
+    cuts = np.where((low < DEFAULT_THRESHOLD) & (high >= DEFAULT_THRESHOLD), DEFAULT_THRESHOLD, (low + high) / 2)
+    allowed = (low < high) & ((has_label.sum(0) >= FEW_ROWS) | (cuts == DEFAULT_THRESHOLD))  # no threshold divides equal probabilities
+    predicted, gold, f1, best = np.arange(rows + 1)[:, None], has_label.sum() + unknown, 0.0, None
+    for _ in range(ROUNDS):
+        gain = np.where(allowed, 2 * hits - f1 * predicted, -np.inf)
+        top = np.isclose(gain, gain.max(0), rtol=0, atol=1e-9)
+        now = np.where(top, np.abs(cuts - DEFAULT_THRESHOLD), np.inf).argmin(0)  # (labels): how many are predicted
+        if best is not None and (now == best).all():
+            break
+        best, items = now, gold + now.sum()
+        f1 = 2 * hits[now, np.arange(labels)].sum() / items if items else 0.0
+    return tuple(float(cut) for cut in cuts[best, np.arange(labels)])

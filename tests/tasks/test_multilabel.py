@@ -1,0 +1,267 @@
+"""Multi-label classification: what is its own (loss, thresholds, scores, how files write it), and that it is trained, measured, resumed and
+asked like the other kinds."""
+
+import json
+import random
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from sklearn.metrics import f1_score
+
+from mtl.cli.main import main
+from mtl.data.dataset import load
+from mtl.data.readers import read_files
+from mtl.data.report import make_report, report_lines
+from mtl.data.values import Labels, Spans
+from mtl.errors import MtlError
+from mtl.inference.predictor import Predictor
+from mtl.model.loading import put_weights
+from mtl.model.multitask import learned_weights
+from mtl.runs.events import Evaluated
+from mtl.runs.folder import create_run
+from mtl.runs.history import read_history
+from mtl.scoring.measure import measure_dev, measure_test
+from mtl.settings.config import TaskSpec
+from mtl.settings.shorthand import parse_columns
+from mtl.tasks import make_task
+from mtl.tasks.base import IGNORED, Encoding
+from mtl.tasks.multilabel import DEFAULT_THRESHOLD, Chosen, best_thresholds
+from mtl.training.execute import run_training
+
+LABELS = ("law", "money", "sport")
+TEXT = Encoding([0, 1], [(0, 1)], [0])
+WORDS = {"law": ("judge", "court"), "money": ("bank", "market"), "sport": ("goal", "match")}
+
+
+def task():
+    return make_task(TaskSpec(name="topics", kind="multilabel", labels=LABELS))
+
+
+def chosen(*labels: str) -> Chosen:
+    return Chosen({label: 0.9 if label in labels else 0.1 for label in LABELS}, labels)
+
+
+def own_rows(count: int, seed: int = 1) -> list[dict]:
+    """Sentences with 1 to 3 labels, each told by a word, and a place."""
+    draws, rows = random.Random(seed), []
+    for _ in range(count):
+        labels = sorted(draws.sample(LABELS, draws.choice([1, 1, 2, 3])))
+        words = [draws.choice(WORDS[label]) for label in labels] + ["today"] * draws.randrange(3)
+        draws.shuffle(words)
+        text = f"The {' and the '.join(words)} in {draws.choice(['Rome', 'Oslo', 'Lima'])}"
+        rows.append({"text": text, "topics": labels, "place": [{"start": len(text) - 4, "end": len(text), "label": "LOC"}]})
+    return rows
+
+
+def ask(*words: str) -> object:
+    """The terminal's answer."""
+    with pytest.raises(SystemExit) as ended:
+        main(list(words))
+    return ended.value.code
+
+
+def write(path, rows: list[dict]) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return str(path)
+
+
+# Loss and scores
+
+
+def test_the_loss_is_a_binary_cross_entropy_summed_over_labels_and_a_row_without_labels_counts_for_nothing():
+    it, logits = task(), torch.randn(3, 3)
+    ids = [it.label_ids(Labels(["law", "sport"]), TEXT), it.label_ids(None, TEXT), it.label_ids(Labels(), TEXT)]
+    assert ids == [[1, 0, 1], [IGNORED] * 3, [0, 0, 0]] and list(map(it.count_targets, ids)) == [1, 0, 1]
+    labels = it.stack(ids, longest=9)
+    assert labels.shape == (3, 3)
+    wanted = F.binary_cross_entropy_with_logits(logits[[0, 2]], labels[[0, 2]].float(), reduction="sum")
+    torch.testing.assert_close(it.loss(logits, labels), wanted)
+    assert it.loss(logits, torch.full((3, 3), IGNORED)) == 0
+
+
+def test_the_scores_are_those_of_sklearn_and_the_tally_gives_the_main_score():
+    draws, it = random.Random(3), task()
+    golds = [Labels(draws.sample(LABELS, draws.randrange(4))) for _ in range(80)]
+    made = [chosen(*draws.sample(LABELS, draws.randrange(4))) for _ in range(80)]
+    true, guessed = ([[label in labels for label in LABELS] for labels in side] for side in (golds, [guess.labels for guess in made]))
+    got = it.score([*golds, None], [*made, chosen("law")], [TEXT] * 81)
+    assert got["micro_f1"] == pytest.approx(f1_score(true, guessed, average="micro"))
+    assert got["macro_f1"] == pytest.approx(f1_score(true, guessed, average="macro"))
+    assert got["exact_match"] == sum(map(list.__eq__, true, guessed)) / 80 == sum(map(it.is_right, golds, made)) / 80
+    hits, items = np.sum([it.tally(gold, guess) for gold, guess in zip(golds, made, strict=True)], 0)
+    assert got["micro_f1"] == pytest.approx(2 * hits / items)
+    errors = it.errors(list(zip(golds, made, strict=True)))["errors"]
+    assert errors["right"] == hits and 2 * errors["right"] + errors["missed"] + errors["invented"] == items
+    assert it.score([None], [chosen()], [TEXT]) == {}
+
+
+# Thresholds
+
+
+def micro_f1(probabilities, has_label, thresholds) -> float:
+    return f1_score(has_label, probabilities >= np.asarray(thresholds), average="micro", zero_division=0)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_other_thresholds_have_a_better_micro_f1_on_the_rows_they_were_chosen_on(seed):
+    draws = np.random.default_rng(seed)
+    has_label = draws.random((60, 3)) < [0.2, 0.4, 0.6]
+    probabilities = np.clip(has_label * 0.2 + draws.random((60, 3)) * 0.5, 0, 1).round(2)
+    got = best_thresholds(probabilities, has_label)
+    best = micro_f1(probabilities, has_label, got)
+    assert best >= micro_f1(probabilities, has_label, [DEFAULT_THRESHOLD] * 3)
+    for place in range(3):  # one at a time, and some together
+        for cut in np.linspace(0.005, 0.995, 100):
+            assert best + 1e-12 >= micro_f1(probabilities, has_label, [*got[:place], cut, *got[place + 1:]])
+    assert all(best + 1e-12 >= micro_f1(probabilities, has_label, draws.random(3)) for _ in range(300))
+
+
+def test_a_threshold_stays_at_one_half_where_few_rows_have_the_label_or_nothing_is_gained():
+    has_label = np.zeros((50, 2), bool)
+    has_label[:4, 0] = has_label[:20, 1] = True
+    assert best_thresholds(np.where(has_label, [0.2, 0.9], 0.1), has_label) == (DEFAULT_THRESHOLD, DEFAULT_THRESHOLD)
+    assert best_thresholds(np.where(has_label, [0.2, 0.3], 0.1), has_label) == (DEFAULT_THRESHOLD, pytest.approx(0.2))
+    it = task()
+    assert it.tune([None], [chosen("law")]) == [chosen("law")] and it.thresholds == (DEFAULT_THRESHOLD,) * 3
+
+
+@pytest.mark.parametrize("settings", [{}, {"lora_rank": 4}, {"only_heads": True}], ids=str)
+def test_thresholds_are_kept_with_the_weights_whatever_of_them_is_trained(settings, make_model, tmp_path):
+    model, again = (make_model(specs=[task().spec], **settings) for _ in range(2))
+    model.set_thresholds({"topics": [0.2, 0.5, 0.9]})
+    model.save_pretrained(tmp_path, state_dict=learned_weights(model))
+    put_weights(again, tmp_path)
+    assert again.tasks["topics"].thresholds == (0.2, 0.5, 0.9) and again.config.thresholds == model.config.thresholds
+
+
+# Files
+
+
+@pytest.mark.parametrize(("name", "text", "told"), [
+    ("x.jsonl", '{"text": "a b", "topics": ["sport", "law"]}\n{"text": "c d", "topics": []}\n{"text": "e f"}\n', ""),
+    ("x.csv", "text,topics\na b,sport|law\ne f,\ng h,law\ni j,sport\n", ""),
+    ("x.csv", "text,topics\na b,sport#law\ne f,\ng h,law\ni j,sport\n", ""),
+    ("x.csv", 'text,topics\na b,"sport, law"\ne f,\ng h,law\ni j,sport\n', ""),
+    ("x.csv", 'text,topics\na b,"[""sport"", ""law""]"\nc d,[]\ne f,\n', ""),
+    ("x.csv", "text,topics\na b,sport;law\ne f,\n", "topics=labels"),
+    ("x.csv", "text,sport,law\na b,1,1\nc d,0,0\ne f,,\n", "sport=in:topics,law=in:topics"),
+    ("x.csv", "text,sport,law\na b,true,True\nc d,false,false\ne f,,\n", "sport=in:topics,law=in:topics"),
+    ("x.jsonl", '{"text": "a b", "sport": 1, "law": true}\n{"text": "c d", "sport": 0, "law": false}\n{"text": "e f"}\n',
+     "sport=in:topics,law=in:topics")])
+def test_several_labels_are_read_however_they_are_written(name, text, told, tmp_path):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    table = read_files([tmp_path / name], parse_columns(told))
+    assert [(spec.name, spec.kind) for spec in table.tasks] == [("topics", "multilabel")]
+    wanted = {"a b": Labels(["sport", "law"]), "c d": Labels(), "e f": None, "g h": Labels(["law"]), "i j": Labels(["sport"])}
+    assert {row.text: row.values["topics"] for row in table.rows} == {row.text: wanted[row.text] for row in table.rows}
+
+
+def test_where_columns_only_ever_say_yes_an_empty_cell_is_a_no_and_else_it_is_told(tmp_path):
+    (tmp_path / "x.csv").write_text("text,sport,law\na b,x,\nc d,,\n", encoding="utf-8")
+    told = parse_columns("sport=in:topics,law=in:topics")
+    assert [row.values["topics"] for row in read_files([tmp_path / "x.csv"], told).rows] == [Labels(["sport"]), Labels()]
+    (tmp_path / "x.csv").write_text("text,sport,law\na b,1,\nc d,0,1\n", encoding="utf-8")
+    table = read_files([tmp_path / "x.csv"], told)
+    assert table.rows[0].values["topics"] == Labels(["sport"]) and "1 empty cell beside filled ones" in table.notices[0]
+    (tmp_path / "x.csv").write_text("text,sport,law\na b,maybe,1\n", encoding="utf-8")
+    with pytest.raises(MtlError, match="line 2: 'sport' is 'maybe'. It is a column of one label: 1 or 0"):
+        read_files([tmp_path / "x.csv"], told)
+
+
+@pytest.mark.parametrize("text", ["text,place\na b,\"Paris, TX\"\nc d,Paris\n", "text,price\na b,\"1,5\"\nc d,1\ne f,5\n"])
+def test_a_mark_whose_parts_do_not_stand_alone_or_are_numbers_separates_no_labels(text, tmp_path):
+    (tmp_path / "x.csv").write_text(text, encoding="utf-8")
+    assert [spec.kind for spec in read_files([tmp_path / "x.csv"]).tasks] == ["classification"]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv", ".tsv", ".parquet"])
+def test_rows_with_several_labels_go_into_a_file_and_come_back(suffix, tmp_path):
+    rows = [*own_rows(30), {"text": "none", "topics": [], "place": []}, {"text": "not labelled"}]
+    file = tmp_path / f"y{suffix}"
+    assert ask("convert", write(tmp_path / "x.jsonl", rows), "--to", str(file)) == 0
+    back = {row.text: row.values for row in read_files([file]).rows}
+    assert {text: values["topics"] for text, values in back.items()} == {
+        row["text"]: Labels(row["topics"]) if "topics" in row else None for row in rows}
+    assert back["none"]["place"] == Spans()
+    assert "Write .jsonl" in ask("convert", str(file), "--to", str(tmp_path / "z.conll"))  # columns of words hold one label a comment
+
+
+# A run
+
+
+@pytest.fixture(scope="module")
+def run(tiny_config, tmp_path_factory):
+    """A finished run on 300 sentences of our own, with test rows."""
+    folder = tmp_path_factory.mktemp("multilabel")
+    config = tiny_config(source="files", train_files=(write(folder / "train.jsonl", own_rows(300)),), epochs=10, eval_every=40,
+                         test_files=(write(folder / "test.jsonl", own_rows(60, seed=2)),))
+    run = create_run(folder / "runs", config, "")
+    assert run_training(run, resume=False, between_steps=lambda learner: False) == "finished"
+    return run
+
+
+def test_a_run_learns_the_labels_and_predicts_them(run):
+    seen = [event for event in read_history(run).evaluations]
+    assert seen[0].scores["topics"]["micro_f1"] < seen[-1].scores["topics"]["micro_f1"] > 0.95
+    predictor = Predictor.load(run.checkpoint("best"), "cpu")
+    rows = own_rows(60, seed=3)
+    answers = [predicted.predictions["topics"] for predicted in predictor.predict([row["text"] for row in rows])]
+    assert sum(answer.value == Labels(row["topics"]) for answer, row in zip(answers, rows, strict=True)) > 54  # of 60
+    for answer in answers:
+        drawn = answer.drawing("")
+        assert set(drawn.answer.split(", ")) == set(answer.value) and set(drawn.probabilities) == set(LABELS)
+        assert json.loads(json.dumps(answer.plain("")))["labels"] == list(answer.value)
+
+
+def test_thresholds_are_those_that_the_checkpoint_has_and_test_rows_do_not_change_them(run):
+    before = Predictor.load(run.checkpoint("best"), "cpu").model
+    assert before.config.thresholds == {"topics": list(before.tasks["topics"].thresholds)} and len(before.config.thresholds["topics"]) == 3
+    dev, (test, _) = measure_dev(run), measure_test(run)
+    best = max(read_history(run).evaluations, key=lambda event: (event.split == "dev", event.is_best, event.step))
+    assert dev.report.tasks[0].scores == pytest.approx(best.scores["topics"])
+    assert Predictor.load(run.checkpoint("best"), "cpu").model.config.thresholds == before.config.thresholds
+    report = {task.name: task for task in test.report.tasks}["topics"]
+    assert report.kind == "multilabel" and report.main.low <= report.main.value == report.scores["micro_f1"] <= report.main.high
+    assert set(report.errors) == {"right", "missed", "invented"} and {line.label for line in report.labels} == set(LABELS)
+
+
+def test_the_report_of_the_data_counts_every_label(run):
+    dataset = load(run.config, run.folder)
+    report = make_report(dataset, 64)
+    counted = {count.label: count.train + count.dev for count in report.labels["topics"]}
+    assert counted == {label: sum(label in row["topics"] for row in own_rows(300)) for label in LABELS}
+    assert any("sport" in line for line in report_lines(report))
+
+
+@pytest.mark.parametrize("settings", [{"sampling": "proportional", "balancing": "upgrad"}, {"sampling": "alternating"},
+                                      {"balancing": "uncertainty"}, {"balancing": "famo"}, {"balancing": "pcgrad"}], ids=str)
+def test_every_way_of_training_takes_it(settings, tiny_config, finish, tmp_path):
+    config = tiny_config(source="files", train_files=(write(tmp_path / "x.jsonl", own_rows(40)),), max_steps=3, **settings)
+    last = [event for event in finish(config, tmp_path / "run") if isinstance(event, Evaluated)][-1]
+    assert set(last.losses) == {"topics", "place"} and set(last.scores["topics"]) == {"micro_f1", "macro_f1", "exact_match"}
+
+
+def test_a_resumed_run_is_bit_for_bit_that_of_an_unbroken_one(tiny_config, finish, tmp_path):
+    config = tiny_config(source="files", train_files=(write(tmp_path / "x.jsonl", own_rows(60)),), epochs=2)
+    finish(config, tmp_path / "whole")
+    steps = iter(range(100))
+    finish(config, tmp_path / "broken", between_steps=lambda learner: next(steps) == 5)
+    finish(config, tmp_path / "broken", resume=True)
+    one, other = (Predictor.load(tmp_path / name / "last", "cpu").model for name in ("whole", "broken"))
+    assert one.config.thresholds == other.config.thresholds
+    assert all(torch.equal(weight, other.state_dict()[name]) for name, weight in one.state_dict().items())
+
+
+def test_pairs_of_labels_are_enough_for_hints_across_tasks():
+    from mtl.data.cooccurrence import contradictions, find_hints
+    from tests.plain import Row
+
+    specs = [task().spec, TaskSpec(name="mood", kind="classification", labels=("bad", "good"))]
+    rows = [Row("x", {"topics": list(pair), "mood": "bad" if "law" in pair else "good"}) for pair in combinations(LABELS, 2)] * 40
+    hints = find_hints(rows, specs)
+    assert {(hint.label, hint.other_label) for hint in hints} == {("law", "good")}
+    told = contradictions(hints, "x", Row("x", {"topics": ["law", "sport"], "mood": "good"}).values)
+    assert len(told) == 1 and told[0].startswith("topics 'law' and mood 'good' never stand together")
