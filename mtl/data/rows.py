@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mtl.data.store import Shape
+from mtl.data.store import Shape, Stored
 from mtl.data.words import Range, Span, are_edges, find_words
 from mtl.errors import MtlError
 from mtl.settings.config import MAX_LABELS, ColumnSpec, TaskSpec
@@ -54,33 +54,41 @@ class Dataset:
     test: Sequence[Row]
     tasks: list[TaskSpec]
     notices: list[str] = field(default_factory=list)
+    fingerprint: str = ""  # a digest of rows and tasks, where it is known
 
 
 def row_shape(tasks: Sequence[TaskSpec]) -> Shape[Row]:
-    """How rows with values for `tasks` lie in an Arrow file: the text, the words' edges, and a column per task."""
+    """How rows with values for `tasks` lie in a dataset: the text, the words' edges, and a column per task, which tells its name: who wants
+    only some of the tasks reads only those."""
     def fields() -> Any:
         import pyarrow as pa
 
         span = pa.struct({"start": pa.int32(), "end": pa.int32(), "label": pa.string()})
         kinds = {"classification": pa.string(), "tagging": pa.list_(span)}
-        values = {f"value {index}": kinds[task.kind] for index, task in enumerate(tasks)}
+        values = {f"value {task.name}": kinds[task.kind] for task in tasks}
         return pa.schema({"text": pa.string(), "words": pa.list_(pa.int32())} | values)
 
     def pack(row: Row) -> dict[str, Any]:
-        values = (row.values.get(task.name) for task in tasks)
-        plain = [value if value is None or isinstance(value, str) else
-                 [{"start": span.start, "end": span.end, "label": span.label} for span in value] for value in values]
-        return {"text": row.text, "words": None if row.words is None else [edge for word in row.words for edge in word],
-                **{f"value {index}": value for index, value in enumerate(plain)}}
+        values = {task.name: row.values.get(task.name) for task in tasks}
+        plain = {f"value {name}": value if value is None or isinstance(value, str) else
+                 [{"start": span.start, "end": span.end, "label": span.label} for span in value] for name, value in values.items()}
+        return {"text": row.text, "words": None if row.words is None else [edge for word in row.words for edge in word], **plain}
 
     def unpack(stored: dict[str, Any]) -> Row:
-        values = (stored[f"value {index}"] for index in range(len(tasks)))
+        values = {task.name: stored[f"value {task.name}"] for task in tasks}
         edges = stored["words"]
-        return Row(stored["text"], {task.name: tuple(Span(**span) for span in value) if isinstance(value, list) else value
-                                    for task, value in zip(tasks, values, strict=True)},
+        return Row(stored["text"], {name: tuple(Span(**span) for span in value) if isinstance(value, list) else value
+                                    for name, value in values.items()},
                    None if edges is None else tuple(zip(edges[::2], edges[1::2], strict=True)))
 
     return Shape(fields, pack, unpack)
+
+
+def narrow(rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> Sequence[Row]:
+    """`rows` with nothing but their values for `tasks`."""
+    if isinstance(rows, Stored):
+        return rows.view(row_shape(tasks))
+    return [Row(row.text, {task.name: row.values[task.name] for task in tasks}, row.words) for row in rows]
 
 
 def count_labels(rows: Iterable[Row], task: str) -> Counter[str]:

@@ -58,7 +58,7 @@ def carry_out(run: Run, *, resume: bool, between_steps: BetweenSteps, show: Call
             show(StatusChanged("failed", message))
     finally:
         if is_logging:
-            shutil.rmtree(run.folder / LAID_OUT, ignore_errors=True)  # made again from the data files when the run is resumed
+            shutil.rmtree(run.folder / LAID_OUT, ignore_errors=True)  # made again from the run's rows when it is resumed
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
     return status

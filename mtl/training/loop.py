@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from accelerate import PartialState
 
-from mtl.data.dataset import LAID_OUT, load
+from mtl.data.dataset import LAID_OUT
+from mtl.data.kept import load_run
 from mtl.data.readers import Progress, no_progress
 from mtl.model.machine import Machine, find_machine, use_threads
 from mtl.model.split import sample
@@ -41,7 +42,8 @@ def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: 
     use_threads(machine.threads)
     laid_out = run / LAID_OUT / str(world.process_index if world else 0)
     shutil.rmtree(laid_out, ignore_errors=True)  # of a process that was killed
-    dataset = load(config, run, laid_out, progress)
+    dataset = load_run(config, run, laid_out, progress, is_first=not world or world.process_index == 0,
+                       expected=facts.get("data", ""))
     learner = Learner(config, run, dataset, machine, world, laid_out, progress)
     if learner.rank == 0:
         sweep(run)

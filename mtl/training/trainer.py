@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from accelerate.utils import gather_object
 from torch import Tensor, nn
 
 from mtl.data.cooccurrence import find_hints
-from mtl.data.dataset import fingerprint
 from mtl.data.rows import Dataset
 from mtl.errors import MtlError
 from mtl.inference.answer import answer, merge
@@ -234,18 +232,14 @@ class Learner:
         else:
             write_tallies(folder / TALLIES, self.tallies)
 
-    @cached_property
-    def _fingerprint(self) -> str:
-        return fingerprint(self.dataset)
-
     def _facts(self) -> dict[str, Any]:
-        return {"step": self.progress.step, "progress": asdict(self.progress), "data": self._fingerprint,
+        return {"step": self.progress.step, "progress": asdict(self.progress), "data": self.dataset.fingerprint,
                 "config": self.config.model_dump(mode="json"), "machine": asdict(self.machine), "processes": self.processes,
                 "torch": torch.__version__}
 
     def restore(self, checkpoint: Path, facts: dict[str, Any]) -> Iterator[Event]:
         """Go back to `checkpoint`; raises MtlError if it belongs to other data or settings, says so if it cannot be bit-exact."""
-        if facts["data"] != self._fingerprint:
+        if facts["data"] != self.dataset.fingerprint:
             raise MtlError("The data is not the same as when this run began, so it cannot be resumed. Either a file was changed, or this "
                            "version of the program reads or splits the rows in another way than the one that began the run. Start a new "
                            "run, or resume this one with the files and the version that it began with.")

@@ -5,7 +5,8 @@ from collections import Counter
 
 import pytest
 
-from mtl.data.dataset import SPLIT, choose_tasks, load, store
+from mtl.data import store
+from mtl.data.dataset import SPLIT, choose_tasks, load
 from mtl.data.rows import Row, Table, count_all, count_labels, learn_labels
 from mtl.data.splitting import split_rows
 from mtl.data.words import Span
