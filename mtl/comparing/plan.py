@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mtl.data.dataset import choose_tasks, describe_source, read_table
+from mtl.data.dataset import SPLIT, choose_tasks, describe_source, read_table
 from mtl.data.kept import has_rows, load_run, share_rows
 from mtl.data.parsed import PARSED
 from mtl.errors import MtlError
@@ -241,6 +241,8 @@ def make_member(comparison: Comparison, index: int) -> Run:
         share_rows(rows_of(comparison), run.folder, [spec.name for spec in config.tasks], with_test=False)
     elif has_rows(comparison.folder):  # it was deleted, and is trained again
         share_rows(comparison.folder, run.folder)
+    elif plan.kind != "alone":  # where settings are chosen, nobody sees a test row
+        shutil.copyfile(comparison.folder / "config.json", run.folder / SPLIT)
     if (comparison.folder / "owner").is_file():  # one from the terminal has no owner
         (run.folder / "owner").write_bytes((comparison.folder / "owner").read_bytes())
     if member.role.startswith(ALONE):

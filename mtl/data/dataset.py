@@ -21,7 +21,7 @@ from mtl.text import isolate, many
 
 NEWSROOM = Path(__file__).parent / "newsroom"  # the bundled corpus, with its datasheet
 LAID_OUT = "laid-out"  # the folder within a run's, where lies what is too much for memory while it trains
-SPLIT = "split.json"  # earlier versions wrote it into a run that is compared with others: the settings whose rows and split they all take
+SPLIT = "split.json"  # in the folder of a run that is compared with others: the settings whose rows, but for test rows, they all take
 
 
 def split_paths(config: RunConfig, folder: Path) -> dict[str, list[Path]]:
@@ -68,7 +68,7 @@ def load(config: RunConfig, folder: Path, into: Path | None = None, progress: Pr
     Raises MtlError, naming file and line, if there is anything in it that cannot be learned from.
     """
     if (folder / SPLIT).is_file():
-        return _load_shared(read_config(folder / SPLIT), [spec.name for spec in config.tasks], folder, into, progress)
+        return _load_shared(read_config(folder / SPLIT), [spec.name for spec in config.tasks], folder, into, progress, parsed)
     return _load(config, folder, into, progress, table, parsed)
 
 
@@ -102,9 +102,10 @@ def _load(config: RunConfig, folder: Path, into: Path | None, progress: Progress
     return Dataset(train, dev, test, specs, notices)
 
 
-def _load_shared(config: RunConfig, names: Sequence[str], folder: Path, into: Path | None, progress: Progress) -> Dataset:
+def _load_shared(config: RunConfig, names: Sequence[str], folder: Path, into: Path | None, progress: Progress,
+                 parsed: Path | None) -> Dataset:
     """The rows of a run of `config` but those of its test files, as far as they are labelled for the tasks `names` (none: all)."""
-    base = _load(config, folder, into, progress, with_test=False)
+    base = _load(config, folder, into, progress, parsed=parsed, with_test=False)
     names = names or [spec.name for spec in base.tasks]
     train, dev = (having(rows, names) for rows in (base.train, base.dev))
     return Dataset(train, dev, [], [spec for spec in base.tasks if spec.name in names], base.notices)

@@ -12,7 +12,6 @@ import gradio as gr
 from mtl.data import resolve
 from mtl.data.dataset import choose_tasks, describe_source, load, read_table
 from mtl.data.hub.datasets import PRESETS
-from mtl.data.parsed import PARSED
 from mtl.data.report import bundled_subwords, make_report
 from mtl.data.rows import Table
 from mtl.errors import MtlError
@@ -229,7 +228,7 @@ class DataPanel:
 
     def _look(self, config: RunConfig, choose: Callable[[list[str]], Choice], folder: Path, tell: Callable[[str, float], None],
               names_before: str, told: str) -> list:
-        table, where = read_table(config, Path(), folder, tell, self.jobs.root / PARSED), describe_source(config)
+        table, where = read_table(config, Path(), folder, tell, self.jobs.root / resolve.PARSED), describe_source(config)
         specs = choose_tasks(table, table.tasks, where)
         has_dev = config.source == "newsroom" or bool(config.dev_files)
         parts = [f"{isolate(where)}: {many(len(table.rows), 'training row' if has_dev else 'row')}."]
@@ -242,7 +241,7 @@ class DataPanel:
         tell("Setting rows aside to measure on", 0.0)
         try:
             dataset = load(config.model_copy(update={"tasks": tuple(specs[:MAX_TASKS])}), Path(), folder, tell, table,
-                           self.jobs.root / PARSED)
+                           self.jobs.root / resolve.PARSED)
             report = make_report(dataset, config.max_length, bundled_subwords(), tell)
             patterns = json.dumps([[tasks, count] for tasks, count in report.coverage[0].patterns.items()])
             labels = {spec.name: spec.labels for spec in dataset.tasks}
