@@ -14,7 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 from mtl.data.readers import Progress, find_sources, merge_rows, no_progress, read_files
-from mtl.data.rows import Table, narrow, row_shape
+from mtl.data.rows import Table, narrow, row_shape, tasks_of_rows
 from mtl.data.store import keep, link_folder, open_saved, replace_folder, save
 from mtl.settings.config import ColumnSpec, TaskSpec
 
@@ -29,7 +29,7 @@ def read_parsed(paths: Sequence[Path], told: Sequence[ColumnSpec], wanted: Seque
     """What `read_files` gives, from the folder `parsed` if those files were parsed before; else they are parsed and kept there. Many rows
     that have to be laid out anew go into the folder `into`. Raises MtlError as `read_files` does."""
     found = read_unmerged(paths, told, wanted, parsed, progress)
-    tasks = [task for task in found.tasks if task.name in wanted or not wanted]
+    tasks = tasks_of_rows(found.tasks, wanted)
     rows, notices = narrow(found.rows, tasks), list(found.notices)
     if len(sources := find_sources(paths)) > 1:
         rows = keep(merge_rows(rows, sources[0]), row_shape(tasks), into / f"{uuid4().hex}.arrow")
@@ -78,11 +78,11 @@ def _parse(paths: Sequence[Path], told: Sequence[ColumnSpec], wanted: Sequence[s
     parsed.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".", dir=parsed) as folder:
         table = read_files(paths, told, wanted, Path(folder) / "rows.arrow", progress, merge=False)
-        tasks = [task for task in table.tasks if task.name in wanted or not wanted]
+        tasks = tasks_of_rows(table.tasks, wanted)
         place = Path(folder) / "table"
         save(table.rows, row_shape(tasks), place)
-        facts = {"tasks": [task.model_dump() for task in table.tasks], "names": [task.name for task in tasks], "notices": table.notices,
-                 "columns": [column.model_dump() for column in table.columns], "values": table.values}
+        facts = {"tasks": [task.model_dump() for task in table.tasks], "names": [task.name for task in tasks],
+                 "notices": table.notices, "columns": [column.model_dump() for column in table.columns], "values": table.values}
         (place / FACTS).write_text(json.dumps(facts), encoding="utf-8")
         replace_folder(place, parsed / key)
     again = _digest(paths, table.columns)
@@ -94,7 +94,7 @@ def _parse(paths: Sequence[Path], told: Sequence[ColumnSpec], wanted: Sequence[s
 
 
 def _open(place: Path, wanted: Sequence[str] = ()) -> Table | None:
-    """The table in the folder `place`; None if it is not there, or lacks the rows' values for a task that is wanted."""
+    """The table in the folder `place`; None if it is not there, or lacks the rows' values for a task that is wanted and may be there."""
     with suppress(OSError, ValueError, KeyError):
         facts = _facts(place)
         tasks = [TaskSpec.model_validate_json(json.dumps(task)) for task in facts["tasks"]]

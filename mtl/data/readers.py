@@ -15,7 +15,7 @@ from mtl.data.formats.json_files import read_json
 from mtl.data.formats.marked import looks_marked, read_marked
 from mtl.data.formats.tables import looks_like_table, read_csv, read_parquet
 from mtl.data.row_parser import Cell, Recipe, make_row
-from mtl.data.rows import Row, Table, fitting, row_shape
+from mtl.data.rows import Row, Table, fitting, row_shape, tasks_of_rows
 from mtl.data.store import keep
 from mtl.errors import MtlError
 from mtl.settings.config import ColumnSpec, TaskSpec
@@ -58,7 +58,7 @@ def read_files(paths: Sequence[Path], told: Sequence[ColumnSpec] = (), wanted: S
     rows: Iterable[Row] = (row for each in files for row in _rows(each, names, progress))
     if merge and len(files) > 1:
         rows = merge_rows(rows, files[0].source)
-    kept = keep(rows, row_shape([task for task in tasks if task.name in names]), file) if file else list(rows)
+    kept = keep(rows, row_shape(tasks_of_rows(tasks, wanted)), file) if file else list(rows)
     columns = tuple(ColumnSpec(column=column.name, role=column.role, task=column.task, group=column.group)
                     for each in files for column in each.columns)
     values = tuple(column.examples for each in files for column in each.columns)

@@ -75,7 +75,7 @@ def row_shape(tasks: Sequence[TaskSpec]) -> Shape[Row]:
         return {"text": row.text, "words": None if row.words is None else [edge for word in row.words for edge in word], **plain}
 
     def unpack(stored: dict[str, Any]) -> Row:
-        values = {task.name: stored[f"value {task.name}"] for task in tasks}
+        values = {task.name: stored.get(f"value {task.name}") for task in tasks}
         edges = stored["words"]
         return Row(stored["text"], {name: tuple(Span(**span) for span in value) if isinstance(value, list) else value
                                     for name, value in values.items()},
@@ -84,11 +84,19 @@ def row_shape(tasks: Sequence[TaskSpec]) -> Shape[Row]:
     return Shape(fields, pack, unpack)
 
 
+def tasks_of_rows(found: Sequence[TaskSpec], wanted: Sequence[str]) -> list[TaskSpec]:
+    """The tasks that rows have values for: those `found` that are `wanted`; and wanted ones that are not there, for which no row is
+    labelled: a dev file may lack a task."""
+    names = [task.name for task in found]
+    return [task for task in found if task.name in wanted or not wanted] + [
+        TaskSpec(name=name, kind="classification") for name in wanted if name not in names]
+
+
 def narrow(rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> Sequence[Row]:
-    """`rows` with nothing but their values for `tasks`."""
+    """`rows` with nothing but their values for `tasks`; None for one that they have no column of."""
     if isinstance(rows, Stored):
         return rows.view(row_shape(tasks))
-    return [Row(row.text, {task.name: row.values[task.name] for task in tasks}, row.words) for row in rows]
+    return [Row(row.text, {task.name: row.values.get(task.name) for task in tasks}, row.words) for row in rows]
 
 
 def count_labels(rows: Iterable[Row], task: str) -> Counter[str]:

@@ -63,8 +63,9 @@ class Stored(Sequence[T]):
         return Stored(self.dataset.select(indices, new_fingerprint="selected"), self.unpack)  # the name of a cache that is not used
 
     def view(self, shape: Shape[Any]) -> Stored[Any]:
-        """The same rows, of which only the fields of `shape` are read."""
-        return Stored(self.dataset.select_columns(shape.fields().names), shape.unpack)
+        """The same rows, of which only the fields of `shape` are read, as far as they are there."""
+        names = [name for name in shape.fields().names if name in self.dataset.column_names]
+        return Stored(self.dataset.select_columns(names), shape.unpack)
 
 
 def keep(items: Iterable[T], shape: Shape[T], file: Path, limit: int | None = None) -> Sequence[T]:
