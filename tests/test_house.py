@@ -19,7 +19,7 @@ ROOMS = ["errors", "text", "settings", "data", "runs", "tasks", "model", "infere
          "jobs", "cli", "__main__", "ui", "app"]
 DOORS = {"gradio": {"ui", "app"}, "threading": {"jobs"}, "torchjd": {"training.balancing"}, "peft": {"model.lora"}, "pandas": {"ui"},
          "accelerate": {"training.processes", "cli.main"}, "huggingface_hub": {"data.hub", "model.encoder"},
-         "safetensors": {"model.loading", "runs.checkpoint"}, "scipy": {"scoring.intervals"}}
+         "safetensors": {"model.loading", "runs.checkpoint"}, "scipy": {"scoring.intervals"}, "datasets": {"data"}}
 
 # the classes of values, predictions and tasks, which nobody else asks for
 TYPES = {node.name for path in [*ROOT.glob("mtl/tasks/*.py"), ROOT / "mtl/data/values.py"]
@@ -146,14 +146,14 @@ def test_every_requirement_is_pinned_and_torch_is_a_range_that_hosts_can_keep():
     assert all("==" in line for line in lines if not line.startswith("torch>"))
 
 
-def test_help_answers_without_loading_torch_or_gradio():
+def test_help_answers_without_loading_torch_gradio_or_datasets():
     code = ("import sys; from mtl.cli.main import _parser; _parser().format_help(); "
-            "print([name for name in ('torch', 'gradio') if name in sys.modules])")
+            "print([name for name in ('torch', 'gradio', 'datasets', 'pyarrow') if name in sys.modules])")
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout.strip() == "[]"
 
 
-def test_the_page_is_built_without_loading_torch():
-    code = "import sys, app; print([name for name in ('torch', 'transformers') if name in sys.modules])"
+def test_the_page_is_built_without_loading_torch_or_datasets():
+    code = "import sys, app; print([name for name in ('torch', 'transformers', 'datasets') if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout.strip() == "[]"
 
 

@@ -43,7 +43,7 @@ def settled(config: RunConfig, names: list[str]) -> RunConfig:
     """`config` with the tasks `names` (none: all), its data fetched and understood."""
     from mtl.data.resolve import settle
 
-    return settle(config, default_root() / "hub", names, Terminal().progress)
+    return settle(config, default_root(), names, Terminal().progress)
 
 
 def find_run(name: str) -> Run:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mtl.cli import compare, data, evaluate
 from mtl.cli.common import STOPPED, StopSignal, Terminal, add_settings, find_run, read_settings, settings_given, settled
+from mtl.data.parsed import PARSED
 from mtl.errors import MtlError, SettingError
 from mtl.publishing.starter import STARTER, make_starter
 from mtl.runs.folder import STARTER_NAME, Run, create_run, default_root, list_runs, open_starter, starter_folder
@@ -111,7 +112,7 @@ def _new_run(config: RunConfig, names: list[str], wants_test: bool) -> Run:
     config = settled(config, names)
     if wants_test:
         evaluate.refuse_without_test_rows(config)
-    return create_run(default_root(), config)
+    return create_run(default_root(), config, parsed=default_root() / PARSED)
 
 
 def _same_for_all(processes: Any, find: Any) -> Run:

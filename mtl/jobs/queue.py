@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from mtl.comparing.execute import run_comparison
 from mtl.comparing.plan import Comparison, Plan, create, open_comparison
+from mtl.data.parsed import PARSED
 from mtl.errors import MtlError
 from mtl.jobs.control import Control, Snapshot
 from mtl.runs.checkpoint import LAST
@@ -119,7 +120,7 @@ class Jobs:
                 if job.owner == key and job.config == config and not isinstance(job.run, Comparison):
                     return job.run
             self._check_room(key)
-            return self._queue(create_run(self.root, config, key), config, key, resume=False)
+            return self._queue(create_run(self.root, config, key, self.root / PARSED), config, key, resume=False)
 
     def start_comparison(self, config: RunConfig, plan: Plan, key: str) -> Run:
         """Queue a comparison of runs of `config`; asked twice for the same, it gives the same.

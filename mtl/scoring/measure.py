@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from mtl.data.dataset import load, split_paths
+from mtl.data.dataset import split_paths
+from mtl.data.kept import load_run
 from mtl.data.readers import Progress, no_progress
 from mtl.errors import MtlError, is_disk_full
 from mtl.runs.checkpoint import BEST, MANIFEST, read_facts
@@ -158,10 +159,8 @@ def _measure(run: Run, split: str, name: str, device: str, progress: Progress) -
 
 def _load(run: Run, facts: dict[str, Any], place: Path, progress: Progress) -> Dataset:
     """The run's rows; raises MtlError if they are not those that the checkpoint with these `facts` was trained with."""
-    from mtl.data.dataset import fingerprint
-
-    dataset = load(run.config, run.folder, place, progress)
-    if fingerprint(dataset) != facts["data"]:
+    dataset = load_run(run.config, run.folder, place, progress, expected=facts["data"])
+    if dataset.fingerprint != facts["data"]:
         raise MtlError("The data is not the same as when this run was trained, so its scores would mean nothing. Either a file "
                        "was changed, or this version of the program reads or splits the rows in another way than the one that trained the "
                        "run. Train again, or measure with the files and the version that it was trained with.")

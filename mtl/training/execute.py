@@ -69,7 +69,7 @@ def run_training(run: Run, *, resume: bool, between_steps: BetweenSteps, is_stop
             show(StatusChanged("failed", message))
     finally:
         if is_logging:
-            shutil.rmtree(run.folder / LAID_OUT, ignore_errors=True)  # made again from the data files when the run is resumed
+            shutil.rmtree(run.folder / LAID_OUT, ignore_errors=True)  # made again from the run's rows when it is resumed
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
     return status

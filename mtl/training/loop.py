@@ -10,7 +10,8 @@ from typing import Any
 
 from torch.nn.utils import clip_grad_norm_
 
-from mtl.data.dataset import LAID_OUT, load
+from mtl.data.dataset import LAID_OUT
+from mtl.data.kept import load_run
 from mtl.data.readers import Progress, no_progress
 from mtl.errors import MtlError
 from mtl.model.machine import Machine, find_machine, use_threads
@@ -84,7 +85,7 @@ def _set_up(config: RunConfig, run: Path, resume: bool, progress: Progress) -> t
     use_threads(machine.threads)
     laid_out = run / LAID_OUT / str(processes.rank)
     shutil.rmtree(laid_out, ignore_errors=True)  # of a process that was killed
-    dataset = load(config, run, laid_out, progress)
+    dataset = load_run(config, run, laid_out, progress, is_first=processes.is_first, expected=facts.get("data", ""))
     trainer = Trainer(config, run, dataset, machine, laid_out, processes, progress)
     if processes.is_first:
         sweep(run)

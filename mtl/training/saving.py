@@ -66,7 +66,7 @@ def _save(trainer: Trainer, name: str, write: Callable[[Path], None]) -> Iterato
     start = time.perf_counter()
     try:
         if trainer.processes.is_first:
-            facts = {"step": trainer.progress.step, "progress": asdict(trainer.progress), "data": trainer.data_fingerprint,
+            facts = {"step": trainer.progress.step, "progress": asdict(trainer.progress), "data": trainer.dataset.fingerprint,
                      "config": trainer.config.model_dump(mode="json"), **_surroundings(trainer)}
             save_checkpoint(trainer.run, name, write, facts)
         yield CheckpointSaved(trainer.progress.step, name, time.perf_counter() - start)
@@ -82,7 +82,7 @@ def _surroundings(trainer: Trainer) -> dict[str, Any]:
 def restore(trainer: Trainer, checkpoint: Path, facts: Mapping[str, Any]) -> list[Notice]:
     """Bring `trainer` to where `checkpoint`, with the `facts` of its manifest, was saved; returns a warning if what follows will not be
     bit for bit that of an unbroken run. Raises MtlError if the checkpoint belongs to other data or settings."""
-    if facts["data"] != trainer.data_fingerprint:
+    if facts["data"] != trainer.dataset.fingerprint:
         raise MtlError("The data is not the same as when this run began, so it cannot be resumed. Either a file was changed, or this "
                        "version of the program reads or splits the rows in another way than the one that began the run. Start a new "
                        "run, or resume this one with the files and the version that it began with.")

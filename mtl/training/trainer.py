@@ -6,7 +6,6 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -14,7 +13,6 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from mtl.data.cooccurrence import find_hints
-from mtl.data.dataset import fingerprint
 from mtl.data.readers import Progress, no_progress
 from mtl.data.rows import Dataset, Row
 from mtl.data.store import take
@@ -187,10 +185,6 @@ class Trainer:
                           len(self.dev_split.rows), count_parameters(self.model), self.machine.device, self.machine.precision,
                           self.machine.threads, self.processes.count, os.getpid(), count_parameters(self.model, only_trainable=True))
 
-    @cached_property
-    def data_fingerprint(self) -> str:
-        """What tells this run's data from any other."""
-        return fingerprint(self.dataset)
 
 
 def _make_model(config: RunConfig, dataset: Dataset, encoder: PreTrainedModel, max_length: int) -> MultiTaskModel:

@@ -176,7 +176,7 @@ class DataPanel:
         try:
             specs = self._specs(pinned)
             config = resolve.fetch(form.make_run_config({"source": "hub", "hub": specs}), [resolve.pin(spec) for spec in specs],
-                                  self.jobs.root / "hub", lambda what, share: progress(share, desc=what))
+                                  self.jobs.root / resolve.HUB, lambda what, share: progress(share, desc=what))
         except MtlError as error:
             return ["", str(error)]
         return [pinned, f"Downloaded: {isolate(describe_source(config))}."]
@@ -199,7 +199,8 @@ class DataPanel:
         columns = {"source": source, "columns": tuple(json.loads(told or "[]"))}
         if source == "hub" and hub:
             config = form.make_run_config(columns | {"hub": self._specs(hub)})
-            return config.model_dump(include={"source", "hub", "columns", *FILES}) | resolve.local_files(config, self.jobs.root / "hub")
+            files = resolve.local_files(config, self.jobs.root / resolve.HUB)
+            return config.model_dump(include={"source", "hub", "columns", *FILES}) | files
         if files or not data_run:
             if source == "hub":
                 raise MtlError("Look the dataset up, then download it.")
@@ -229,7 +230,7 @@ class DataPanel:
 
     def _look(self, config: RunConfig, choose: Callable[[list[str]], Choice], folder: Path, tell: Callable[[str, float], None],
               names_before: str, told: str) -> list:
-        table, where = read_table(config, Path(), folder, tell), describe_source(config)
+        table, where = read_table(config, Path(), folder, tell, self.jobs.root / resolve.PARSED), describe_source(config)
         specs = choose_tasks(table, table.tasks, where)
         has_dev = config.source == "newsroom" or bool(config.dev_files)
         parts = [f"{isolate(where)}: {many(len(table.rows), 'training row' if has_dev else 'row')}."]
@@ -241,7 +242,8 @@ class DataPanel:
             parts.append(f"{len(specs)} tasks were found; at most {MAX_TASKS} are trained together, so the first {MAX_TASKS} are ticked.")
         tell("Setting rows aside to measure on", 0.0)
         try:
-            dataset = load(config.model_copy(update={"tasks": tuple(specs[:MAX_TASKS])}), Path(), folder, tell, table)
+            dataset = load(config.model_copy(update={"tasks": tuple(specs[:MAX_TASKS])}), Path(), folder, tell, table,
+                           self.jobs.root / resolve.PARSED)
             report = make_report(dataset, config.max_length, bundled_subwords(), tell)
             patterns = json.dumps([[tasks, count] for tasks, count in report.coverage[0].patterns.items()])
             labels = {spec.name: spec.labels for spec in dataset.tasks}

@@ -175,7 +175,7 @@ class TrainTab:
             with TemporaryDirectory() as folder:
                 read_table(config, Path(), Path(folder), progress)  # perhaps there are none because of what is wrong with the data
             raise MtlError("No task is chosen. Choose at least one.")
-        config, found = find_tasks(config, self.jobs.root / "hub", known or (), progress)
+        config, found = find_tasks(config, self.jobs.root, known or (), progress)
         names = chosen.among(key, [spec.name for spec in found]).ticked
         config = with_tasks(config, found, names, **form.weighing(alpha, values, len(names)))
         config.loss_weights([spec.name for spec in config.tasks])

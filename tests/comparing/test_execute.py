@@ -13,6 +13,7 @@ from mtl.comparing.execute import run_comparison
 from mtl.comparing.joint_vs_alone import Card, Compared, choose_look, compare_scores, make_card, markdown, read_card, write_card
 from mtl.comparing.plan import Comparison, alone_plan, create, list_comparisons, open_comparison, plan_for_run
 from mtl.data.dataset import load
+from mtl.data.kept import open_rows
 from mtl.errors import MtlError
 from mtl.jobs import control
 from mtl.jobs.queue import Jobs
@@ -87,9 +88,9 @@ def test_each_task_alone_has_the_steps_looks_and_seeds_of_all_together(finished)
 
 
 def test_all_runs_are_measured_on_the_same_dev_rows_in_the_same_order_whatever_their_seed_and_tasks(finished):
-    dev = [row.text for row in load(finished.config, finished.folder).dev]
+    dev = [row.text for row in open_rows(finished.folder).dev]
     for run in runs_of(finished).values():
-        assert [row.text for row in load(run.config, run.folder).dev] == dev
+        assert [row.text for row in open_rows(run.folder).dev] == dev
     alone = runs_of(finished)["alone: class 1"].config
     assert [row.text for row in load(alone, Path()).dev] != dev  # by itself it would have split otherwise
 
@@ -104,7 +105,7 @@ def test_a_task_labelled_on_some_rows_only_is_measured_on_those_and_paired_row_b
     config = tiny_config(source="files", train_files=(file,), dev_share=0.3, epochs=1, diagnose_every=0)
     comparison = create(tmp_path / "runs", config, alone_plan(config, 1))
     assert run_comparison(comparison, Hand()) == "finished", read_history(comparison).message
-    joint, answer, place = (load(run.config, run.folder).dev for run in runs_of(comparison).values())
+    joint, answer, place = (open_rows(run.folder).dev for run in runs_of(comparison).values())
     assert [row.text for row in answer] == [row.text for row in joint]
     assert [row.text for row in place] == [row.text for row in joint if row.values["place"] is not None] and len(place) < len(joint)
     card = read_card(comparison.folder)

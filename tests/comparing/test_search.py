@@ -12,6 +12,7 @@ from mtl.comparing.plan import create, drop_weights, list_comparisons, open_comp
 from mtl.comparing.search import COUNTS, Pace, best, draw, flags, plan_rungs, search_markdown, search_plan, tried
 from mtl.comparing.sweep import parse_numbers, sweep_markdown, sweep_points
 from mtl.data import dataset
+from mtl.data.kept import open_rows
 from mtl.errors import MtlError
 from mtl.runs.events import CheckpointSaved, Evaluated, RunStarted, StatusChanged, StepDone
 from mtl.runs.folder import Run, delete_run
@@ -238,7 +239,7 @@ def test_no_run_of_a_search_or_a_sweep_sees_a_test_row(tmp_path, write_rows, eas
     histories = [read_history(run) for run in machine.runs]
     assert not any(seen.split == "test" for history in histories for seen in history.evaluations)
     for run in machine.runs:
-        assert dataset.load(run.config, run.folder).test == []
+        assert open_rows(run.folder).test == []
 
     # the sweep's points are the best dev scores of its runs
     names, points = sweep_points(comparison.plan, histories)

@@ -103,6 +103,7 @@ def test_test_rows_wait_until_the_run_is_over(run):
 
 
 def test_scores_on_other_data_than_the_run_learned_from_are_refused(run):
+    shutil.rmtree(run.folder / "rows")  # a run of an earlier version, which kept none
     with open(run.folder / "data/test/test.jsonl", "a") as file:
         file.write('{"text": "no never stay now Oslo", "answer": "no", "place": []}\n')
     with pytest.raises(MtlError, match="The data is not the same as when this run was trained.* this version of the program reads"):
