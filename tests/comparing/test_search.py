@@ -43,7 +43,7 @@ class Machine:
     def between_steps(self, learner) -> bool:
         return self.stopped
 
-    def train(self, run: Run, *, resume, between_steps, show) -> str:
+    def train(self, run: Run, *, resume, between_steps, show, **how) -> str:
         config = run.config
         self.now += self.overhead
         run.log.append(RunStarted(0, config.max_steps, 30, {task: {"kind": "classification", "main_score": "accuracy"} for task in TASKS},
