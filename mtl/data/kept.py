@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mtl.data.dataset import fingerprint, having, load
 from mtl.data.parsed import PARSED
@@ -17,7 +18,9 @@ from mtl.errors import MtlError
 from mtl.settings.config import RunConfig, TaskSpec
 
 ROWS = "rows"  # the folder within a run's: a dataset per split, as `Dataset.save_to_disk` writes it
-FACTS = "rows.json"  # in it: tasks, notices, fingerprint, and whether the rows are those of several runs
+FACTS = "rows.json"  # in it: tasks, notices, fingerprint, settings (empty: those of another run), and whether other runs have the rows too
+OF_ROWS = {"source", "train_files", "dev_files", "test_files", "hub", "columns", "hypothetical_labels", "hypothetical_rows", "dev_share",
+           "tasks", "seed"}  # the settings that rows follow from
 SPLITS = ("train", "dev", "test")
 
 
@@ -26,14 +29,15 @@ def load_run(config: RunConfig, folder: Path, into: Path, progress: Progress = n
     """The rows of the run of `config` in `folder`. If they are not kept there yet, they are made of what was parsed for it or of its files,
     and kept, unless another process does that (`is_first`) or they do not have the fingerprint that is `expected`; many are laid out in the
     folder `into` meanwhile. Raises MtlError as `load` does."""
-    if (folder / ROWS / FACTS).is_file():
+    settings = config.model_dump_json(include=OF_ROWS)
+    if has_rows(folder) and _facts(folder / ROWS)["settings"] in ("", settings):
         return open_rows(folder)
     parsed = folder / PARSED
     dataset = load(config, folder, into, progress, parsed=parsed if parsed.is_dir() else None)
     dataset = replace(dataset, fingerprint=fingerprint(dataset))
     if not is_first or expected not in ("", dataset.fingerprint):  # a file was changed: nothing is kept, so that it can be changed back
         return dataset
-    _keep(dataset, folder)
+    _keep(dataset, folder, settings)
     shutil.rmtree(parsed, ignore_errors=True)
     return open_rows(folder)
 
@@ -42,7 +46,7 @@ def open_rows(folder: Path) -> Dataset:
     """The rows that are kept in a run's `folder`; raises MtlError if they cannot be read."""
     place = folder / ROWS
     try:
-        facts = json.loads((place / FACTS).read_text(encoding="utf-8"))
+        facts = _facts(place)
         tasks = [TaskSpec.model_validate_json(json.dumps(task)) for task in facts["tasks"]]
         rows = [open_saved(place / split, row_shape(tasks)) if (place / split).is_dir() else [] for split in SPLITS]
     except (OSError, ValueError, KeyError) as error:
@@ -53,14 +57,14 @@ def open_rows(folder: Path) -> Dataset:
     dataset = Dataset(*rows, tasks, facts["notices"], facts["fingerprint"])
     if not dataset.fingerprint:
         dataset = replace(dataset, fingerprint=fingerprint(dataset))
-        _write_facts(place, dataset, facts["shared"])
+        _replace(place / FACTS, json.dumps(facts | {"fingerprint": dataset.fingerprint}))
     return dataset
 
 
 def share_rows(source: Path, target: Path, names: Sequence[str] = (), *, with_test: bool = True) -> None:
     """Have the rows of the run in the folder `source`, as far as they are labelled for the tasks `names` (none: all), in `target` too, and
     each be its own: either run may be deleted."""
-    facts = json.loads((source / ROWS / FACTS).read_text(encoding="utf-8"))
+    facts = _facts(source / ROWS)
     target.mkdir(parents=True, exist_ok=True)
     building = target / f".{ROWS}"
     link_folder(source / ROWS, building)
@@ -68,7 +72,7 @@ def share_rows(source: Path, target: Path, names: Sequence[str] = (), *, with_te
         shutil.rmtree(building / "test", ignore_errors=True)
     if names or not with_test:
         tasks = [task for task in facts["tasks"] if task["name"] in names or not names]
-        _replace(building / FACTS, json.dumps(facts | {"tasks": tasks, "shared": True, "fingerprint": ""}))
+        _replace(building / FACTS, json.dumps(facts | {"tasks": tasks, "shared": True, "fingerprint": "", "settings": ""}))
     replace_folder(building, target / ROWS)
 
 
@@ -77,21 +81,21 @@ def has_rows(folder: Path) -> bool:
     return (folder / ROWS / FACTS).is_file()
 
 
-def _keep(dataset: Dataset, folder: Path) -> None:
+def _keep(dataset: Dataset, folder: Path, settings: str) -> None:
     """Put the rows of `dataset` into a run's `folder`, whole or not at all."""
     building = folder / f".{ROWS}"
     shutil.rmtree(building, ignore_errors=True)
     for split in SPLITS:
         if rows := getattr(dataset, split):
             save(narrow(rows, dataset.tasks), row_shape(dataset.tasks), building / split)
-    _write_facts(building, dataset, False)
+    facts = {"tasks": [task.model_dump() for task in dataset.tasks], "notices": dataset.notices, "fingerprint": dataset.fingerprint,
+             "settings": settings, "shared": False}
+    _replace(building / FACTS, json.dumps(facts))
     replace_folder(building, folder / ROWS)
 
 
-def _write_facts(place: Path, dataset: Dataset, is_shared: bool) -> None:
-    facts = {"tasks": [task.model_dump() for task in dataset.tasks], "notices": dataset.notices,
-             "fingerprint": dataset.fingerprint, "shared": is_shared}
-    _replace(place / FACTS, json.dumps(facts))
+def _facts(place: Path) -> dict[str, Any]:
+    return json.loads((place / FACTS).read_text(encoding="utf-8"))
 
 
 def _replace(file: Path, text: str) -> None:

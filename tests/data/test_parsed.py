@@ -3,7 +3,7 @@
 import pytest
 
 from mtl.data import store
-from mtl.data.dataset import load
+from mtl.data.dataset import fingerprint, load
 from mtl.data.kept import load_run
 from mtl.data.parsed import KEPT, read_parsed, share_parsed
 from mtl.data.readers import read_files
@@ -65,3 +65,13 @@ def test_the_columns_may_be_told_as_they_were_understood_and_old_tables_go(read,
         read(f"text,intent\none {number},a\ntwo,b\n")
     assert len(list((tmp_path / "parsed").iterdir())) == KEPT
     assert share_parsed([tmp_path / "gone.csv"], columns, tmp_path / "parsed", tmp_path / "other") == ()
+
+
+def test_rows_that_other_settings_gave_are_not_taken(tmp_path):
+    counts = []
+    for rows in (30, 30, 40):
+        config = make_config({"source": "hypothetical", "hypothetical_rows": rows})
+        kept = load_run(config, tmp_path, tmp_path / "into")
+        counts.append(len(kept.train) + len(kept.dev))
+        assert kept.fingerprint == fingerprint(load(config, tmp_path))
+    assert counts == [30, 30, 40]

@@ -2,6 +2,7 @@
 
 import math
 import random
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -231,7 +232,7 @@ def test_patience_ends_a_run_whose_score_does_not_get_better(tiny_config, finish
 
 def test_every_epoch_is_kept_where_asked(tiny_config, finish, tmp_path):
     finish(tiny_config(epochs=3, keep_epochs=True), tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"best", "last", "previous", "epoch-001", "epoch-002", "epoch-003"}
+    assert {path.name for path in tmp_path.iterdir()} == {"rows", "best", "last", "previous", "epoch-001", "epoch-002", "epoch-003"}
     assert [read_facts(tmp_path / f"epoch-00{epoch}")["step"] for epoch in (1, 2, 3)] == [4, 8, 12]
     assert same(weights(tmp_path, "epoch-003"), weights(tmp_path)) and not same(weights(tmp_path, "epoch-002"), weights(tmp_path))
     assert {path.name for path in (tmp_path / "last").iterdir()} - {path.name for path in (tmp_path / "best").iterdir()} == {"optimizer.pt"}
@@ -441,6 +442,8 @@ def test_other_settings_or_other_data_cannot_resume_a_run(tiny_config, finish, w
     config = tiny_config(source="files", train_files=(write_rows(tmp_path / "rows.jsonl", easy_rows(30)),))
     finish(config, tmp_path / "b", between_steps=stop_at(1))
     write_rows(tmp_path / "rows.jsonl", easy_rows(31))
+    finish(config, tmp_path / "b", between_steps=stop_at(2), resume=True)  # it has its own rows
+    shutil.rmtree(tmp_path / "b" / "rows")  # as a run of an earlier version
     with pytest.raises(MtlError, match="The data is not the same as when this run began.* this version of the program reads"):
         finish(config, tmp_path / "b", resume=True)
 
