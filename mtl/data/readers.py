@@ -54,15 +54,14 @@ def read_files(paths: Sequence[Path], told: Sequence[ColumnSpec] = (), wanted: S
     """
     files = understand(paths, told, wanted, progress)
     tasks = list({task.name: task for each in files for task in each.tasks}.values())
-    names = list(wanted) or [task.name for task in tasks]
-    rows: Iterable[Row] = (row for each in files for row in _rows(each, names, progress))
+    rows: Iterable[Row] = (row for each in files for row in _rows(each, list(wanted) or [task.name for task in tasks], progress))
     if merge and len(files) > 1:
         rows = merge_rows(rows, files[0].source)
     kept = keep(rows, row_shape(tasks_of_rows(tasks, wanted)), file) if file else list(rows)
-    columns = tuple(ColumnSpec(column=column.name, role=column.role, task=column.task, group=column.group)
-                    for each in files for column in each.columns)
-    values = tuple(column.examples for each in files for column in each.columns)
-    return Table(kept, tasks, [notice for each in files for notice in each.source.notices], columns, values)
+    found = [column for each in files for column in each.columns]
+    columns = tuple(ColumnSpec(column=column.name, role=column.role, task=column.task, group=column.group) for column in found)
+    return Table(kept, tasks, [notice for each in files for notice in each.source.notices], columns,
+                 tuple(column.examples for column in found))
 
 
 def understand(paths: Sequence[Path], told: Sequence[ColumnSpec] = (), wanted: Sequence[str] = (),
