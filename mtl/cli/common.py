@@ -12,7 +12,7 @@ from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
 from mtl.errors import MtlError
-from mtl.runs.events import Event, RunStarted, StatusChanged, StepDone, describe
+from mtl.runs.events import Event, Every, RunStarted, StatusChanged, StepDone, describe
 from mtl.runs.folder import STARTER_NAME, Run, default_root, list_runs, open_run, open_starter
 from mtl.settings.config import RunConfig, make_config, read_config
 from mtl.settings.shorthand import parse_columns, parse_hub, parse_weights
@@ -150,7 +150,7 @@ class Terminal:
     """Tells events as lines; steps only now and then."""
 
     def __init__(self) -> None:
-        self._total, self._last = 0, time.monotonic()
+        self._total, self._is_due = 0, Every(PROGRESS_EVERY)
 
     def show(self, event: Event) -> None:
         if isinstance(event, RunStarted):
@@ -162,14 +162,12 @@ class Terminal:
 
     def progress(self, what: str, share: float) -> None:
         """Tell now and then how far something is that takes long."""
-        if time.monotonic() - self._last > PROGRESS_EVERY:
-            self._last = time.monotonic()
+        if self._is_due():
             print(f"{time.strftime('%H:%M:%S')}  {what}: {share:.0%}", flush=True)
 
     def _step(self, event: StepDone) -> str | None:
-        if time.monotonic() - self._last < PROGRESS_EVERY:
+        if not self._is_due():
             return None
-        self._last = time.monotonic()
         losses = ", ".join(f"{task} {loss:.3f}" for task, loss in event.losses.items())
         left = (self._total - event.step) * event.seconds / event.step
         return f"step {event.step} of {self._total}, loss: {losses}; {event.sentences_per_second:.0f} sentences/s, {left / 60:.1f} min left"
