@@ -112,7 +112,7 @@ class DataPanel:
         gr.on([self.source.input, self.files.clear, self.files.delete], lambda: "", None, self.told, **quiet).then(**self.look)
         self.files.upload(self.take_files, self.files, [self.files, self.told], **quiet).then(**self.look)
         gr.on([self.labels.input, self.rows.submit, self.rows.blur, max_length.blur], **self.look)
-        self.columns.input(self.tell, self.told, self.told, **quiet).then(**self.look)
+        self.columns.input(self.tell, self.told, self.told, trigger_mode="multiple", **quiet).then(**self.look)
         forgotten = [self.about_hub, self.pinned, self.download_button, self.hub, self.data_run, self.told]
         self.preset.input(self.show_preset, self.preset, [self.preset, self.ids], **quiet).then(self.forget, None, forgotten, **quiet).then(
             **self.look)

@@ -56,7 +56,8 @@ def test_a_csv_with_odd_columns_is_understood_and_a_wrong_guess_is_put_right_and
     assert not page.locator("#task-3").is_visible()
     page.locator("#task-2").focus()
     page.keyboard.press("ControlOrMeta+a")
-    page.keyboard.type("sentiment\t")
+    page.keyboard.type("sentiment")
+    page.keyboard.press("Tab")
     wait_for("the new name", lambda: "sentiment" in page.locator("#tasks").inner_text())
 
     run = open_run(app.runs, start_tiny(page, epochs=1))
