@@ -6,16 +6,26 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtl.cli import compare, data, evaluate
-from mtl.cli.common import STOPPED, StopSignal, Terminal, add_settings, find_run, read_settings, settings_given, settled
-from mtl.data.parsed import PARSED
+from mtl.cli.common import (
+    STOPPED,
+    StopSignal,
+    Terminal,
+    add_settings,
+    find_checkpoint,
+    find_run,
+    new_run,
+    read_settings,
+    settings_given,
+    settled,
+    train_here,
+)
 from mtl.errors import MtlError, SettingError
 from mtl.publishing.starter import STARTER, make_starter
-from mtl.runs.folder import STARTER_NAME, Run, create_run, default_root, list_runs, open_starter, starter_folder
+from mtl.runs.folder import Run, default_root, list_runs, starter_folder
 from mtl.runs.history import read_history
 from mtl.settings.config import RunConfig, make_config
 
@@ -84,7 +94,6 @@ def _train(options: argparse.Namespace) -> int:
     if options.compare and not options.resume:
         return compare.train_and_compare(options)
     _become_processes()
-    from mtl.training.execute import run_training
     from mtl.training.processes import join_processes
 
     if options.resume and (settings_given(options) or options.config or options.preset or options.compare):
@@ -93,13 +102,7 @@ def _train(options: argparse.Namespace) -> int:
     processes = join_processes(config.device if config else "auto")
     is_first = processes.is_first
     run = _same_for_all(processes, lambda: find_run(options.resume) if config is None else _new_run(config, names, options.test))
-    stop = StopSignal()
-    with run.hold() if is_first else nullcontext():
-        if is_first:
-            print(f"Run {run.id}\nTo watch it on the page: python app.py, then open /?run={run.id}", flush=True)
-        status = run_training(run, resume=bool(options.resume), between_steps=lambda trainer: stop.asked,
-                              is_stopped=lambda: stop.asked and processes.count == 1,  # several processes stop together, at a step
-                              show=Terminal().show if is_first else lambda event: None, is_logging=is_first)
+    status = train_here(run, resume=bool(options.resume), processes=processes)
     if is_first and status == "stopped":
         print(f"To go on: python -m mtl train --resume {run.id}")
     if is_first and status == "finished":
@@ -112,7 +115,7 @@ def _new_run(config: RunConfig, names: list[str], wants_test: bool) -> Run:
     config = settled(config, names)
     if wants_test:
         evaluate.refuse_without_test_rows(config)
-    return create_run(default_root(), config, parsed=default_root() / PARSED)
+    return new_run(config)
 
 
 def _same_for_all(processes: Any, find: Any) -> Run:
@@ -152,8 +155,7 @@ def _become_processes() -> None:
 def _predict(options: argparse.Namespace) -> int:
     from mtl.inference.predictor import Predictor
 
-    checkpoint = open_starter() if options.run == STARTER_NAME else find_run(options.run).checkpoint(options.checkpoint)
-    predictor = Predictor.load(checkpoint, options.device, options.engine)
+    predictor = Predictor.load(find_checkpoint(options.run, options.checkpoint), options.device, options.engine)
     print(f"Answered on {predictor.how}.", file=sys.stderr)
     tasks = [name.strip() for name in options.tasks.split(",") if name.strip()]
     texts = options.text or [line for line in sys.stdin.read().splitlines() if line.strip()]
@@ -182,8 +184,9 @@ def _runs(options: argparse.Namespace) -> int:
 
 
 def _starter(options: argparse.Namespace) -> int:
-    config, stop = make_config(STARTER | {"seed": options.seed, "epochs": options.epochs}), StopSignal()
-    make_starter(config, options.folder, between_steps=lambda training: stop.asked, show=Terminal().show)
+    config = make_config(STARTER | {"seed": options.seed, "epochs": options.epochs})
+    with StopSignal() as stop:
+        make_starter(config, options.folder, between_steps=lambda training: stop.asked, show=Terminal().show)
     print(f"The starter model is in {options.folder}; its scores are in the README.md there.")
     return 0
 

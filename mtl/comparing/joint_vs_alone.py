@@ -15,6 +15,7 @@ from mtl.data.kept import open_rows
 from mtl.data.rows import Row
 from mtl.data.store import take
 from mtl.errors import MtlError
+from mtl.files import replacing
 from mtl.runs.checkpoint import BEST, TALLIES, kept_looks, read_tallies
 from mtl.runs.folder import Run
 from mtl.runs.history import History, read_history
@@ -243,8 +244,9 @@ _JSON = TypeAdapter(Card)
 
 
 def write_card(folder: Path, card: Card) -> None:
-    """Keep `card` in the comparison's folder."""
-    (folder / CARD).write_bytes(_JSON.dump_json(card, indent=1))
+    """Keep `card` in the comparison's folder, whole or not at all."""
+    with replacing(folder / CARD) as building:
+        building.write_bytes(_JSON.dump_json(card, indent=1))
 
 
 def read_card(folder: Path) -> Card | None:

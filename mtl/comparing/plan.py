@@ -1,7 +1,6 @@
 """A comparison: runs that belong together, in a folder of its own beside theirs. Its plan says which runs; what became of them stands in
 their own logs. Makes the folder, the plan and the runs; knows no models, and trains nothing."""
 
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from mtl.data.dataset import SPLIT, choose_tasks, describe_source, read_table
 from mtl.data.kept import has_rows, load_run, share_rows
 from mtl.data.parsed import PARSED
 from mtl.errors import MtlError
+from mtl.files import replacing
 from mtl.runs.checkpoint import BEST, LAST, LOOKS, PREVIOUS
 from mtl.runs.events import RunStarted
 from mtl.runs.folder import Run, create_run, default_root, list_runs, open_run
@@ -85,9 +85,8 @@ class Comparison(Run):
 
     def write_plan(self, plan: Plan) -> None:
         """Put `plan` in the place of the old one, whole or not at all."""
-        building = self.folder / f".{PLAN}-{os.getpid()}"
-        building.write_text(plan.model_dump_json(indent=1), encoding="utf-8")
-        building.replace(self.folder / PLAN)
+        with replacing(self.folder / PLAN) as building:
+            building.write_text(plan.model_dump_json(indent=1), encoding="utf-8")
 
     def member_run(self, member: Member) -> Run | None:
         """The run of `member`; None if it was not made yet, or was deleted."""

@@ -2,7 +2,6 @@
 whatever becomes of the files they come from."""
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,6 +14,7 @@ from mtl.data.readers import Progress, no_progress
 from mtl.data.rows import Dataset, narrow, row_shape
 from mtl.data.store import link_folder, open_saved, replace_folder, save
 from mtl.errors import MtlError
+from mtl.files import replacing
 from mtl.settings.config import RunConfig, TaskSpec
 
 ROWS = "rows"  # the folder within a run's: a dataset per split, as `Dataset.save_to_disk` writes it
@@ -100,6 +100,5 @@ def _facts(place: Path) -> dict[str, Any]:
 
 def _replace(file: Path, text: str) -> None:
     """`text` in the place of `file`, which other runs may have too: theirs stays as it is."""
-    building = file.with_name(f".{file.name}-{os.getpid()}")
-    building.write_text(text, encoding="utf-8")
-    building.replace(file)
+    with replacing(file) as building:
+        building.write_text(text, encoding="utf-8")

@@ -296,5 +296,3 @@ def label_twins(counts: Iterable[str], task: str) -> Iterator[str]:
         twin = seen.setdefault(normalize("NFC", label).casefold(), label)
         if twin != label:
             yield f"the labels '{show(twin)}' and '{show(label)}' of '{show(task)}' differ only by case or accents; they are kept apart."
-
-

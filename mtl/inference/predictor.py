@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import overload
 
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
@@ -60,6 +61,14 @@ class Predictor:
         predictor = cls(model, tokenizer, machine, engine)
         predictor.predict(["Warm up."])  # the first call sets the tokenizer's cut; from then on it is only read, by any thread
         return predictor
+
+    @overload
+    def __call__(self, texts: str) -> Predicted: ...
+    @overload
+    def __call__(self, texts: Sequence[str]) -> list[Predicted]: ...
+    def __call__(self, texts: str | Sequence[str]) -> Predicted | list[Predicted]:
+        """The predictions for one text, or a list of them for several; as `predict`."""
+        return self.predict([texts])[0] if isinstance(texts, str) else self.predict(texts)
 
     def on(self, device: str) -> "Predictor":
         """This predictor on `device` ('auto': where it is); a copy if it has to move. Raises MtlError if there is no such device."""

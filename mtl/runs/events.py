@@ -188,6 +188,20 @@ def _finite(value: Any) -> Any:
     return value
 
 
+class Every:
+    """For what is told now and then: true at most once in so many seconds, and not at first."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._last = seconds, time.monotonic()
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if now - self._last < self._seconds:
+            return False
+        self._last = now
+        return True
+
+
 def describe(event: Event) -> str | None:
     """`event` as a line for people, in the terminal and in the page's log; None for what happens too often to be told."""
     match event:

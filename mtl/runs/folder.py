@@ -85,6 +85,11 @@ class Run:
             raise MtlError(f"'{name}' is not the name of a checkpoint. Use best, last, or epoch-NNN.")
         return self.folder / name
 
+    @property
+    def best(self) -> Path:
+        """The folder of the checkpoint with the best validation score."""
+        return self.checkpoint("best")
+
     def is_there(self) -> bool:
         """Whether the folder is still, or already, a run."""
         return (self.folder / "config.json").is_file()

@@ -4,7 +4,6 @@ Test rows that are looked at again and again, and chosen by, tell nothing of new
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from mtl.data.dataset import split_paths
 from mtl.data.kept import load_run
 from mtl.data.readers import Progress, no_progress
 from mtl.errors import MtlError, is_disk_full
+from mtl.files import replacing
 from mtl.runs.checkpoint import BEST, MANIFEST, read_facts
 from mtl.runs.events import Evaluated
 from mtl.runs.folder import Run
@@ -174,15 +174,10 @@ def _file(run: Run, split: str) -> Path:
 def _store(run: Run, measured: Measured) -> None:
     """Put it in its file, whole or not at all."""
     file = _file(run, measured.split)
-    building = file.with_name(f"{file.name}.{os.getpid()}")
     try:
-        with open(building, "w", encoding="utf-8") as stream:
-            stream.write(to_json(measured))
-            stream.flush()
-            os.fsync(stream.fileno())
-        building.replace(file)
+        with replacing(file) as building:
+            building.write_text(to_json(measured), encoding="utf-8")
     except OSError as error:
-        building.unlink(missing_ok=True)
         if is_disk_full(error):
             raise MtlError("The disk is full: what was measured could not be kept. Free some space, then measure again.") from error
         raise

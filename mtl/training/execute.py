@@ -4,7 +4,6 @@ the terminal both call it; it knows neither."""
 import secrets
 import shutil
 import tempfile
-import time
 import traceback
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -15,7 +14,7 @@ import torch
 from mtl.data.dataset import LAID_OUT
 from mtl.errors import MtlError, is_disk_full
 from mtl.runs.checkpoint import LAST
-from mtl.runs.events import Event, Preparing, StatusChanged, StepDone
+from mtl.runs.events import Event, Every, Preparing, StatusChanged, StepDone
 from mtl.runs.folder import Run
 from mtl.settings.config import make_config
 from mtl.training.loop import BetweenSteps, train
@@ -39,14 +38,12 @@ def run_training(run: Run, *, resume: bool, between_steps: BetweenSteps, is_stop
             run.log.append(event)
         show(event)
 
-    last = time.monotonic()
+    is_due = Every(PROGRESS_EVERY)
 
     def progress(what: str, share: float) -> None:
-        nonlocal last
         if is_stopped():
             raise _Stopped
-        if time.monotonic() - last > PROGRESS_EVERY:
-            last = time.monotonic()
+        if is_due():
             record(Preparing(what, share))
 
     status = "failed"

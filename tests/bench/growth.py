@@ -107,7 +107,7 @@ def polls(folder: Path, times: int = 40) -> dict[str, float]:
         root = folder / f"runs {len(found)}"
         run = write(create_run(root, make_config({}), KEY), told_by(*shape))
         server, events = Server(root), list(told_by(*shape))[-4:]
-        nothing = median(server.call("TrainTab.show_alpha", [])[2] for _ in range(times))
+        nothing = median(server.call("FormPanel.show_alpha", [])[2] for _ in range(times))
         print(f"a handler that does nothing: {nothing:.1f} ms")
         browser = {"key": KEY, "run": run.id}
         follow: dict[str, tuple[Callable, Callable]] = {

@@ -1,4 +1,4 @@
-"""The README's table of methods: newsroom, every balancing and every sampling, several seeds; and what a step of each costs.
+"""The table of methods in the README.md beside this file: newsroom, every balancing and sampling, several seeds; and what a step costs.
 
     python tests/bench/methods.py scores --folder FOLDER      # dev scores; what is in FOLDER already is not trained again
     python tests/bench/methods.py cost                        # alternating steps in one process, medians

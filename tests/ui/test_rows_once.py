@@ -16,7 +16,6 @@ from mtl.runs.folder import delete_run, open_run
 from mtl.runs.history import read_history
 from mtl.scoring.measure import measure_dev, measure_test
 from mtl.training.execute import run_training
-from mtl.ui import form
 from mtl.ui.page import Page
 from mtl.ui.train_tab import TrainTab
 
@@ -58,13 +57,14 @@ class Hand:
 
 
 def start(tab: TrainTab, files: list[str], **settings: str):
-    data = ["files", "learnable", "1200", files, "", "", ""]
-    shown = tab.data.understand(*data, "", "128", "", progress=lambda share, desc: None)
+    panel = tab.form
     small = {"encoder": "tiny", "device": "cpu", "epochs": "2", "batch_size": "16", "learning_rate": "0.002", "threads": "1"} | settings
-    run_id, *_ = tab.start({"key": "k", "run": ""}, shown[7], form.EVEN, lambda share, desc: None, *data,
-                           *(small.get(name, widget.value) for name, widget in tab.settings.items()))
+    values = {widget: widget.value for widget in panel.inputs} | {panel.settings[name]: value for name, value in small.items()} | {
+        tab.page.browser: {"key": "k", "run": ""}, panel.data.source: "files", panel.data.files: files}
+    shown = panel.data.understand(values, progress=lambda share, desc: None)
+    started = tab.start(values | {panel.data.choice: shown[panel.data.choice]}, lambda share, desc: None)
     tab.jobs._jobs.pop().lock.release()
-    return open_run(tab.jobs.root, run_id)
+    return open_run(tab.jobs.root, started[tab.page.run_id])
 
 
 def train(run, steps: int | None = None, resume: bool = False) -> str:
