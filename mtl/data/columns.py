@@ -290,8 +290,8 @@ def _guess_list(seen: Profile, text: Profile, wanted: bool) -> tuple[str, str]:
             return "tags", ""
         if fits == seen.filled:
             return "ignore", "its tags are no entities (no word has the tag O)"
-        different = len(seen.survey.types)
-        is_free = different > MAX_LABELS or (seen.filled >= 20 and different > seen.filled / 2)
+        different, is_words = len(seen.survey.types), seen.name.casefold() in TOKEN_NAMES
+        is_free = is_words or different > MAX_LABELS or (seen.filled >= 20 and different > seen.filled / 2)
         return ("ignore", "its lists look like free text") if is_free and not known else ("labels", "")
     if seen.survey.numbers and fits == seen.filled and (known or "tag" in seen.name.casefold()):
         return "tags", ""

@@ -228,8 +228,6 @@ BAD = [  # corpus id, file name, bytes (or several files by name), a part of the
      "'ner' has both choices and labels"),
     ("studio-min", "x.json", jsonl([{"text": "a", "mood": {"choices": ["a", "b"]}, "annotation_id": 1, "annotator": 1}]),
      "line 1: 'mood' has 2 labels at once"),
-    ("doccano-two", "x.jsonl", jsonl({"text": "a b c", "label": ["x"]}, {"text": "a b c", "label": ["x", "y"]}),
-     "line 2: 'label' has 2 labels at once. A text has one label per task"),
     ("spacy-cats", "x.jsonl", jsonl({"text": "a", "cats": {"x": 1, "y": 0.9}}), "line 1: 'cats' marks 2 labels at once (x, y)"),
     ("task-no-label", "x.jsonl", jsonl({"text": "a", "task": "ner"}),
      "line 1: the task is 'ner', but there is no 'label' and no 'ner_labels'"),
@@ -420,13 +418,12 @@ def test_metadata_in_json_is_left_out_and_said(tmp_path):
         {"text": "a", "meta": {"x": 1}, "score": 1, "label": "x", "none": None, "__proto__": "x", "relations": [], "links": [{"from": 1}],
          "keywords": ["x", "y"], "vector": [1, 2, 3]},
         {"text": "b", "score": 0.5}))
-    assert [task.name for task in table.tasks] == ["label"]
+    assert [(task.name, task.kind) for task in table.tasks] == [("label", "classification"), ("keywords", "multilabel")]
     assert [notice.split(": ", 1)[1] for notice in table.notices] == [
         "'meta' is not taken for a task: it holds objects.", "'score' is not taken for a task: it holds numbers with a fraction.",
         "'none' is not taken for a task: no row has a value.", "'__proto__' is not taken for a task: it is an id.",
         "'relations' is not taken for a task: its lists are empty.",
         "'links' is not taken for a task: its lists are neither tags nor entities.",
-        "'keywords' is not taken for a task: its lists have several labels at once.",
         "'vector' is not taken for a task: its lists are neither tags nor entities."]
 
 
