@@ -175,8 +175,8 @@ def _check_label(key: str, value: object) -> Label | None:
     listed = as_list(value)
     if isinstance(listed, list):
         if len(listed) > 1:
-            raise MtlError(f"'{show(key)}' has {len(listed)} labels at once. A text has one label per task; give each its own column, "
-                           "or set the column to ignore.")
+            raise MtlError(f"'{show(key)}' has {len(listed)} labels at once, but its column is for one. Set the column to labels, or to "
+                           "ignore.")
         if not listed or is_blank(listed[0]):
             return None
         value = listed[0]

@@ -117,7 +117,7 @@ def test_a_message_names_files_but_never_their_folders(tmp_path):
     (lambda: parse_hub("a" * 300), "Hub datasets, id: found 300 characters"),
     (lambda: make_spec("columns", ColumnSpec, {"column": "a", "role": None}), "Columns, role: found nothing, wanted one of text, tokens"),
     (lambda: make_spec("hub", HubSpec, {"id": "a", "config": 3}), "Hub datasets, config: found 3, wanted a text of at most 100"),
-    (lambda: make_spec("tasks", TaskSpec, {"name": "a"}), "Tasks, kind: found nothing, wanted one of classification, tagging, multilabel.")])
+    (lambda: make_spec("tasks", TaskSpec, {"name": "a"}), "Tasks, kind: found nothing, wanted one of classification, tagging, multilabel")])
 def test_what_is_written_on_one_line_is_told_in_the_same_words(make, told):
     with pytest.raises(MtlError) as caught:
         make()

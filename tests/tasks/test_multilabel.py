@@ -4,6 +4,7 @@ asked like the other kinds."""
 import json
 import random
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -157,6 +158,14 @@ def test_several_labels_are_read_however_they_are_written(name, text, told, tmp_
     assert [(spec.name, spec.kind) for spec in table.tasks] == [("topics", "multilabel")]
     wanted = {"a b": Labels(["sport", "law"]), "c d": Labels(), "e f": None, "g h": Labels(["law"]), "i j": Labels(["sport"])}
     assert {row.text: row.values["topics"] for row in table.rows} == {row.text: wanted[row.text] for row in table.rows}
+
+
+def test_a_column_that_is_told_to_have_one_label_refuses_several_and_many_different_ones_are_free_text(tmp_path):
+    with pytest.raises(MtlError, match="line 1: 'topics' has 2 labels at once, but its column is for one. Set the column to labels"):
+        read_files([Path(write(tmp_path / "x.jsonl", [{"text": "a", "topics": ["law", "sport"]}]))], parse_columns("topics=class"))
+    file = Path(write(tmp_path / "x.jsonl", [{"text": "a", "names": [f"a{index}", f"b{index}"]} for index in range(30)]))
+    table = read_files([file])
+    assert table.tasks == [] and "'names' is not taken for a task: its lists look like free text." in table.notices[0]
 
 
 def test_where_columns_only_ever_say_yes_an_empty_cell_is_a_no_and_else_it_is_told(tmp_path):
