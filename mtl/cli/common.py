@@ -1,19 +1,25 @@
-"""What the commands of the terminal share: every setting as a flag, what was asked as settings, lines about what happens, and Ctrl-C.
-Knows no command."""
+"""What the commands of the terminal and `mtl.train` share: settings as they are written by hand, one training in the foreground, lines
+about what happens, and Ctrl-C. Knows no command."""
 
 import argparse
+import os
 import signal
 import sys
 import time
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
+from mtl.data.parsed import PARSED
 from mtl.errors import MtlError
-from mtl.runs.events import Event, RunStarted, StatusChanged, StepDone, describe
-from mtl.runs.folder import Run, default_root, list_runs, open_run
+from mtl.runs.events import Event, Every, RunStarted, StatusChanged, StepDone, describe
+from mtl.runs.folder import STARTER_NAME, Run, create_run, default_root, list_runs, open_run, open_starter
 from mtl.settings.config import RunConfig, make_config, read_config
 from mtl.settings.shorthand import parse_columns, parse_hub, parse_weights
+
+if TYPE_CHECKING:
+    from mtl.training.processes import Processes
 
 STOPPED = 130  # the exit status after Ctrl-C or SIGTERM, as shells expect it; the run is saved and can be resumed
 PROGRESS_EVERY = 10.0  # seconds between two lines about the steps
@@ -34,16 +40,47 @@ def settings_given(options: argparse.Namespace) -> dict[str, Any]:
 
 def read_settings(options: argparse.Namespace) -> tuple[RunConfig, list[str]]:
     """The settings of the file or the preset, if any, with the flags over them; and the names of the tasks, if any."""
-    flags = settings_given(options)
-    names = [name.strip() for name in flags.pop("tasks", "").split(",") if name.strip()]
-    return _config(options.config, flags, options.preset), names
+    return make_settings(settings_given(options), read_config(options.config) if options.config else None, options.preset)
+
+
+def make_settings(given: dict[str, Any], base: RunConfig | None = None, preset: str = "") -> tuple[RunConfig, list[str]]:
+    """The settings `given` over those of the preset and of `base`; and the names of the tasks, if names are given.
+
+    Weights, columns, Hub datasets and names of tasks may be written on one line, as flags are; files may be Paths. Raises MtlError.
+    """
+    from mtl.data.resolve import preset_config
+
+    given = {name: _plain(value) for name, value in given.items()}
+    names = given.get("tasks", ())
+    names = [name.strip() for name in names.split(",") if name.strip()] if isinstance(names, str) else list(names or ())
+    if all(isinstance(name, str) for name in names):
+        given.pop("tasks", None)
+    else:
+        names = []  # they are TaskSpecs, which RunConfig checks
+    for name, parse in {"weights": parse_weights, "columns": parse_columns, "hub": parse_hub}.items():
+        if isinstance(given.get(name), str):
+            given[name] = parse(given[name])
+    values = (base.model_dump() if base else {}) | (preset_config(preset) if preset else {}) | given
+    if "source" not in given and (values.get("train_files") or values.get("hub")):
+        values["source"] = "files" if values.get("train_files") else "hub"
+    return make_config(values), names
+
+
+def _plain(value: Any) -> Any:
+    """Lists as tuples, Paths as texts."""
+    return tuple(os.fspath(part) if isinstance(part, Path) else part for part in value) if isinstance(value, list | tuple) else value
 
 
 def settled(config: RunConfig, names: list[str]) -> RunConfig:
     """`config` with the tasks `names` (none: all), its data fetched and understood."""
     from mtl.data.resolve import settle
 
-    return settle(config, default_root() / "hub", names, Terminal().progress)
+    return settle(config, default_root(), names, Terminal().progress)
+
+
+def new_run(config: RunConfig) -> Run:
+    """A run of `config`, which is settled: what was parsed for that is not parsed again."""
+    return create_run(default_root(), config, parsed=default_root() / PARSED)
 
 
 def find_run(name: str) -> Run:
@@ -54,6 +91,27 @@ def find_run(name: str) -> Run:
     if not runs:
         raise MtlError("There is no run yet. Start one: python -m mtl train")
     return runs[0]
+
+
+def find_checkpoint(name: str, checkpoint: str = "best") -> Path:
+    """The folder of a run's checkpoint, or of the model that is shipped if `name` is 'starter'."""
+    return open_starter() if name == STARTER_NAME else find_run(name).checkpoint(checkpoint)
+
+
+def train_here(run: Run, *, resume: bool, processes: "Processes | None" = None) -> str:
+    """Train `run` in this process, which may be one of several `processes`; the first tells events as lines. Returns the end status.
+
+    Ctrl-C and SIGTERM stop it between two steps, or while the data are read.
+    """
+    from mtl.training.execute import run_training
+
+    is_first, is_alone = processes is None or processes.is_first, processes is None or processes.count == 1
+    with run.hold() if is_first else nullcontext(), StopSignal() as stop:
+        if is_first:
+            print(f"Run {run.id}\nTo watch it on the page: python app.py, then open /?run={run.id}", flush=True)
+        return run_training(run, resume=resume, between_steps=lambda trainer: stop.asked,
+                            is_stopped=lambda: stop.asked and is_alone,  # several processes stop together, at a step
+                            show=Terminal().show if is_first else lambda event: None, is_logging=is_first)
 
 
 def _add_flag(parser: argparse.ArgumentParser, name: str) -> None:
@@ -78,29 +136,21 @@ def _add_flag(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument("--" + name.replace("_", "-"), **flag)
 
 
-def _config(file: Path | None, flags: dict[str, Any], preset: str = "") -> RunConfig:
-    from mtl.data.resolve import preset_config
-
-    values = (read_config(file).model_dump() if file else {}) | (preset_config(preset) if preset else {})
-    values |= {name: tuple(value) if isinstance(value, list) else value for name, value in flags.items()}
-    if isinstance(values.get("weights"), str):
-        values["weights"] = parse_weights(values["weights"])
-    if isinstance(values.get("columns"), str):
-        values["columns"] = parse_columns(values["columns"])
-    if isinstance(values.get("hub"), str):
-        values["hub"] = parse_hub(values["hub"])
-    if "source" not in flags and (values.get("train_files") or values.get("hub")):
-        values["source"] = "files" if values.get("train_files") else "hub"
-    return make_config(values)
-
-
 class StopSignal:
-    """Ctrl-C and SIGTERM ask for a stop between two steps; a second Ctrl-C does not wait."""
+    """Within it, Ctrl-C and SIGTERM ask for a stop between two steps; a second Ctrl-C does not wait."""
 
     def __init__(self) -> None:
         self.asked = False
-        signal.signal(signal.SIGTERM, self._ask)
-        signal.signal(signal.SIGINT, self._ask)
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "StopSignal":
+        with suppress(ValueError):  # only a program's first thread may listen to signals
+            self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _ask(self, number: int, frame: Any) -> None:
         self.asked = True
@@ -111,7 +161,7 @@ class Terminal:
     """Tells events as lines; steps only now and then."""
 
     def __init__(self) -> None:
-        self._total, self._last = 0, time.monotonic()
+        self._total, self._is_due = 0, Every(PROGRESS_EVERY)
 
     def show(self, event: Event) -> None:
         if isinstance(event, RunStarted):
@@ -123,14 +173,12 @@ class Terminal:
 
     def progress(self, what: str, share: float) -> None:
         """Tell now and then how far something is that takes long."""
-        if time.monotonic() - self._last > PROGRESS_EVERY:
-            self._last = time.monotonic()
+        if self._is_due():
             print(f"{time.strftime('%H:%M:%S')}  {what}: {share:.0%}", flush=True)
 
     def _step(self, event: StepDone) -> str | None:
-        if time.monotonic() - self._last < PROGRESS_EVERY:
+        if not self._is_due():
             return None
-        self._last = time.monotonic()
         losses = ", ".join(f"{task} {loss:.3f}" for task, loss in event.losses.items())
         left = (self._total - event.step) * event.seconds / event.step
         return f"step {event.step} of {self._total}, loss: {losses}; {event.sentences_per_second:.0f} sentences/s, {left / 60:.1f} min left"

@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 from mtl.cli.common import STOPPED, StopSignal, Terminal, add_settings, find_run, read_settings, settled
-from mtl.comparing.execute import conduct
+from mtl.comparing.execute import run_comparison
 from mtl.comparing.joint_vs_alone import markdown, read_card
 from mtl.comparing.plan import (
     DEFAULT_ALPHAS,
@@ -91,8 +91,8 @@ def _refuse_processes() -> None:
 def go_on(comparison: Comparison) -> int:
     """Train what is left of `comparison` and print the result; the exit status."""
     print(f"Comparison {comparison.id}", flush=True)
-    with comparison.hold():
-        status = conduct(comparison, _Hand(comparison), show=Terminal().show)
+    with comparison.hold(), StopSignal() as stop:
+        status = run_comparison(comparison, _Hand(comparison, stop), show=Terminal().show)
     if status == "stopped":
         print(f"To go on: python -m mtl compare --resume {comparison.id}")
         return STOPPED
@@ -117,8 +117,8 @@ def _result(comparison: Comparison) -> str:
 class _Hand:
     """Ctrl-C stops the run in work, and with it the comparison."""
 
-    def __init__(self, comparison: Comparison) -> None:
-        self._comparison, self._signal = comparison, StopSignal()
+    def __init__(self, comparison: Comparison, stop: StopSignal) -> None:
+        self._comparison, self._signal = comparison, stop
 
     @property
     def stopped(self) -> bool:
@@ -130,5 +130,5 @@ class _Hand:
         rung = f", round {members[place].rung}" * bool(members[place].rung)
         print(f"\n{place + 1} of {len(members)}, {members[place].role}{rung}: run {run.id}", flush=True)
 
-    def between_steps(self, learner: Any) -> bool:
+    def between_steps(self, trainer: Any) -> bool:
         return self._signal.asked

@@ -1,15 +1,15 @@
 """`python -m mtl data` and `python -m mtl convert`: look at data, and write it in another format, without training anything."""
 
 import argparse
-import time
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mtl.data.dataset import describe_source, load, read_table
-from mtl.data.readers import read_files
+from mtl.data.readers import Progress, read_files
 from mtl.data.report import bundled_subwords, make_report, report_lines
 from mtl.data.writers import write_rows
+from mtl.runs.events import Every
 from mtl.settings.config import make_config
 from mtl.settings.shorthand import parse_columns
 
@@ -39,7 +39,7 @@ def look(options: argparse.Namespace) -> int:
     files = {name: tuple(map(str, paths)) for name, paths in named.items() if paths}
     config = make_config({"source": "files" if options.files else "newsroom", "columns": parse_columns(options.columns), **files})
     with TemporaryDirectory() as folder:
-        progress = Telling()
+        progress = telling()
         table = read_table(config, Path(), Path(folder), progress)
         print(f"{describe_source(config)}: {len(table.rows):,} rows.")
         for column in table.columns:
@@ -53,7 +53,7 @@ def look(options: argparse.Namespace) -> int:
 def write(options: argparse.Namespace) -> int:
     """Write the rows of the files as one file."""
     with TemporaryDirectory() as folder:
-        table = read_files(options.files, parse_columns(options.columns), file=Path(folder) / "rows.arrow", progress=Telling())
+        table = read_files(options.files, parse_columns(options.columns), file=Path(folder) / "rows.arrow", progress=telling())
         write_rows(options.to, table.rows, table.tasks)
     print(f"{options.to.name}: {len(table.rows):,} rows, {', '.join(f'{task.name} ({task.kind})' for task in table.tasks) or 'no task'}.")
     for notice in table.notices:
@@ -61,13 +61,12 @@ def write(options: argparse.Namespace) -> int:
     return 0
 
 
-class Telling:
+def telling() -> Progress:
     """Progress as lines, every few seconds."""
+    is_due = Every(3)
 
-    def __init__(self) -> None:
-        self._last = time.monotonic()
-
-    def __call__(self, what: str, share: float) -> None:
-        if time.monotonic() - self._last > 3:
-            self._last = time.monotonic()
+    def tell(what: str, share: float) -> None:
+        if is_due():
             print(f"{what}: {share:.0%}", flush=True)
+
+    return tell

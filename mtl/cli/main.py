@@ -6,15 +6,26 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtl.cli import compare, data, evaluate
-from mtl.cli.common import STOPPED, StopSignal, Terminal, add_settings, find_run, read_settings, settings_given, settled
+from mtl.cli.common import (
+    STOPPED,
+    StopSignal,
+    Terminal,
+    add_settings,
+    find_checkpoint,
+    find_run,
+    new_run,
+    read_settings,
+    settings_given,
+    settled,
+    train_here,
+)
 from mtl.errors import MtlError, SettingError
 from mtl.publishing.starter import STARTER, make_starter
-from mtl.runs.folder import STARTER_NAME, Run, create_run, default_root, list_runs, open_starter, starter_folder
+from mtl.runs.folder import Run, default_root, list_runs, starter_folder
 from mtl.runs.history import read_history
 from mtl.settings.config import RunConfig, make_config
 
@@ -83,21 +94,15 @@ def _train(options: argparse.Namespace) -> int:
     if options.compare and not options.resume:
         return compare.train_and_compare(options)
     _become_processes()
-    from mtl.training.execute import carry_out
-    from mtl.training.loop import join_processes
+    from mtl.training.processes import join_processes
 
     if options.resume and (settings_given(options) or options.config or options.preset or options.compare):
         raise MtlError("--resume goes on with the settings that the run began with. Leave the other flags out, or start a new run.")
     config, names = (None, []) if options.resume else read_settings(options)
-    world = join_processes(config.device if config else "auto")
-    is_first = world is None or world.process_index == 0
-    run = _same_for_all(world, lambda: find_run(options.resume) if config is None else _new_run(config, names, options.test))
-    stop = StopSignal()
-    with run.hold() if is_first else nullcontext():
-        if is_first:
-            print(f"Run {run.id}\nTo watch it on the page: python app.py, then open /?run={run.id}", flush=True)
-        status = carry_out(run, resume=bool(options.resume), between_steps=lambda training: stop.asked,
-                           show=Terminal().show if is_first else lambda event: None, is_logging=is_first)
+    processes = join_processes(config.device if config else "auto")
+    is_first = processes.is_first
+    run = _same_for_all(processes, lambda: find_run(options.resume) if config is None else _new_run(config, names, options.test))
+    status = train_here(run, resume=bool(options.resume), processes=processes)
     if is_first and status == "stopped":
         print(f"To go on: python -m mtl train --resume {run.id}")
     if is_first and status == "finished":
@@ -110,16 +115,14 @@ def _new_run(config: RunConfig, names: list[str], wants_test: bool) -> Run:
     config = settled(config, names)
     if wants_test:
         evaluate.refuse_without_test_rows(config)
-    return create_run(default_root(), config)
+    return new_run(config)
 
 
-def _same_for_all(world: Any, find: Any) -> Run:
+def _same_for_all(processes: Any, find: Any) -> Run:
     """What `find` gives in the first process, in all of them."""
-    if world is None:
+    if processes.count == 1:
         return find()
-    from accelerate.utils import broadcast_object_list
-
-    return Run(Path(broadcast_object_list([str(find().folder) if world.process_index == 0 else ""])[0]))
+    return Run(Path(processes.from_first(lambda: str(find().folder))))
 
 
 def _become_processes() -> None:
@@ -152,8 +155,7 @@ def _become_processes() -> None:
 def _predict(options: argparse.Namespace) -> int:
     from mtl.inference.predictor import Predictor
 
-    checkpoint = open_starter() if options.run == STARTER_NAME else find_run(options.run).checkpoint(options.checkpoint)
-    predictor = Predictor.load(checkpoint, options.device, options.engine)
+    predictor = Predictor.load(find_checkpoint(options.run, options.checkpoint), options.device, options.engine)
     print(f"Answered on {predictor.how}.", file=sys.stderr)
     tasks = [name.strip() for name in options.tasks.split(",") if name.strip()]
     texts = options.text or [line for line in sys.stdin.read().splitlines() if line.strip()]
@@ -182,8 +184,9 @@ def _runs(options: argparse.Namespace) -> int:
 
 
 def _starter(options: argparse.Namespace) -> int:
-    config, stop = make_config(STARTER | {"seed": options.seed, "epochs": options.epochs}), StopSignal()
-    make_starter(config, options.folder, between_steps=lambda training: stop.asked, show=Terminal().show)
+    config = make_config(STARTER | {"seed": options.seed, "epochs": options.epochs})
+    with StopSignal() as stop:
+        make_starter(config, options.folder, between_steps=lambda training: stop.asked, show=Terminal().show)
     print(f"The starter model is in {options.folder}; its scores are in the README.md there.")
     return 0
 

@@ -1,5 +1,5 @@
-"""conduct(): a comparison from where it stands to its end, one run after another, every failure put into words. For the page's worker and
-the terminal alike; knows neither."""
+"""run_comparison(): a comparison from where it stands to its end, one run after another, every failure put into words. For the page's
+worker and the terminal alike; knows neither."""
 
 from collections.abc import Callable
 from time import monotonic as clock
@@ -16,7 +16,7 @@ from mtl.runs.history import History, read_history
 from mtl.settings.config import RunConfig
 from mtl.text import isolate, many
 
-Train = Callable[..., str]  # as runner.carry_out
+Train = Callable[..., str]  # as run_training of training/execute.py
 
 
 class Hand(Protocol):
@@ -27,13 +27,14 @@ class Hand(Protocol):
 
     def turn_to(self, run: Run) -> None: ...
 
-    def between_steps(self, learner: Any) -> bool: ...
+    def between_steps(self, trainer: Any) -> bool: ...
 
 
-def conduct(comparison: Comparison, hand: Hand, *, show: Callable[[Event], None] = lambda event: None, train: Train | None = None) -> str:
+def run_comparison(comparison: Comparison, hand: Hand, *, show: Callable[[Event], None] = lambda event: None,
+                   train: Train | None = None) -> str:
     """Train what is not finished yet, or was deleted, then tell the result; returns the end status: finished, stopped or failed.
 
-    `train` is carry_out of runner.py, unless a test gives another. Never raises for what goes wrong: it is the status 'failed'.
+    `train` is run_training, unless a test gives another. Never raises for what goes wrong: it is the status 'failed'.
     """
     def tell(status: str, message: str = "") -> str:
         comparison.log.append(StatusChanged(status, message))
@@ -44,7 +45,7 @@ def conduct(comparison: Comparison, hand: Hand, *, show: Callable[[Event], None]
         comparison.forget_deleted()
         kind = comparison.plan.kind
         by_kind = _search if kind == "search" else _in_turn
-        status, message = by_kind(comparison, hand, train or _carry_out(), show)
+        status, message = by_kind(comparison, hand, train or _run_training(), show)
         if status == "finished" and kind == "alone":
             write_card(comparison.folder, make_card(comparison))
         return tell(status, message)
@@ -54,10 +55,10 @@ def conduct(comparison: Comparison, hand: Hand, *, show: Callable[[Event], None]
         return tell("failed", explain(error, comparison))
 
 
-def _carry_out() -> Train:
-    from mtl.training.execute import carry_out  # some seconds: torch
+def _run_training() -> Train:
+    from mtl.training.execute import run_training  # some seconds: torch
 
-    return carry_out
+    return run_training
 
 
 def _in_turn(comparison: Comparison, hand: Hand, train: Train, show: Callable[[Event], None]) -> tuple[str, str]:
@@ -89,7 +90,7 @@ def train_member(comparison: Comparison, index: int, hand: Hand, train: Train, s
     run = make_member(comparison, index) if is_new else run
     with run.hold():
         hand.turn_to(run)
-        status = train(run, resume=not is_new, between_steps=hand.between_steps, show=show)
+        status = train(run, resume=not is_new, between_steps=hand.between_steps, is_stopped=lambda: hand.stopped, show=show)
     return status, read_history(run).message
 
 
@@ -109,8 +110,8 @@ class _Until:
     def turn_to(self, run: Run) -> None:
         self._hand.turn_to(run)
 
-    def between_steps(self, learner: Any) -> bool:
-        return self._hand.between_steps(learner) or self.stopped
+    def between_steps(self, trainer: Any) -> bool:
+        return self._hand.between_steps(trainer) or self.stopped
 
 
 def _search(comparison: Comparison, hand: Hand, train: Train, show: Callable[[Event], None]) -> tuple[str, str]:

@@ -6,16 +6,16 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from mtl.comparing.plan import ALONE, JOINT, Comparison
-from mtl.data.dataset import load_shared
+from mtl.comparing.plan import ALONE, JOINT, Comparison, rows_of
+from mtl.data.kept import open_rows
 from mtl.data.rows import Row
 from mtl.data.store import take
 from mtl.errors import MtlError
+from mtl.files import replacing
 from mtl.runs.checkpoint import BEST, TALLIES, kept_looks, read_tallies
 from mtl.runs.folder import Run
 from mtl.runs.history import History, read_history
@@ -185,10 +185,9 @@ def make_card(comparison: Comparison) -> Card:
     histories = {key: read_history(run) for key, run in runs.items()}
     seeds, roles = (tuple(dict.fromkeys(part)) for part in zip(*runs, strict=True))
     facts = histories[seeds[0], JOINT].started.tasks
-    with TemporaryDirectory() as folder:
-        dev = load_shared(comparison.config, list(facts), comparison.folder, Path(folder)).dev
-        labelled = {task: np.fromiter((row.values.get(task) is not None for row in dev), bool, len(dev)) for task in facts}
-        texts = _some_texts(dev)
+    dev = open_rows(rows_of(comparison)).dev
+    labelled = {task: np.fromiter((row.values.get(task) is not None for row in dev), bool, len(dev)) for task in facts}
+    texts = _some_texts(dev)
     alone = [{task: (runs[seed, f"{ALONE}: {task}"], histories[seed, f"{ALONE}: {task}"]) for task in facts} for seed in seeds]
     counted = [task for task, of_task in facts.items() if of_task["weight"] > 0]  # by these a joint run chooses too
     tasks, everything = compare_scores([read_tallies(runs[seed, JOINT].folder / BEST / TALLIES) for seed in seeds],
@@ -245,8 +244,9 @@ _JSON = TypeAdapter(Card)
 
 
 def write_card(folder: Path, card: Card) -> None:
-    """Keep `card` in the comparison's folder."""
-    (folder / CARD).write_bytes(_JSON.dump_json(card, indent=1))
+    """Keep `card` in the comparison's folder, whole or not at all."""
+    with replacing(folder / CARD) as building:
+        building.write_bytes(_JSON.dump_json(card, indent=1))
 
 
 def read_card(folder: Path) -> Card | None:

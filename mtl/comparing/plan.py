@@ -1,7 +1,6 @@
 """A comparison: runs that belong together, in a folder of its own beside theirs. Its plan says which runs; what became of them stands in
 their own logs. Makes the folder, the plan and the runs; knows no models, and trains nothing."""
 
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +11,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mtl.data.dataset import SPLIT, choose_tasks, describe_source, read_table
+from mtl.data.kept import has_rows, load_run, share_rows
+from mtl.data.parsed import PARSED
 from mtl.errors import MtlError
+from mtl.files import replacing
 from mtl.runs.checkpoint import BEST, LAST, LOOKS, PREVIOUS
 from mtl.runs.events import RunStarted
-from mtl.runs.folder import Run, create_run, list_runs, open_run
+from mtl.runs.folder import Run, create_run, default_root, list_runs, open_run
 from mtl.runs.history import read_history
 from mtl.settings.config import RunConfig, TaskSpec, make_config
 from mtl.text import cut, isolate, many, visible
@@ -83,9 +85,8 @@ class Comparison(Run):
 
     def write_plan(self, plan: Plan) -> None:
         """Put `plan` in the place of the old one, whole or not at all."""
-        building = self.folder / f".{PLAN}-{os.getpid()}"
-        building.write_text(plan.model_dump_json(indent=1), encoding="utf-8")
-        building.replace(self.folder / PLAN)
+        with replacing(self.folder / PLAN) as building:
+            building.write_text(plan.model_dump_json(indent=1), encoding="utf-8")
 
     def member_run(self, member: Member) -> Run | None:
         """The run of `member`; None if it was not made yet, or was deleted."""
@@ -127,7 +128,8 @@ def list_comparisons(root: Path, key: str | None = None) -> list[Comparison]:
 def find_tasks(config: RunConfig) -> list[TaskSpec]:
     """The tasks that a run of `config` would train; the data is read to tell. Its files must be where `config` says."""
     with TemporaryDirectory() as folder:
-        return choose_tasks(read_table(config, Path(), Path(folder)), config.tasks, describe_source(config))
+        table = read_table(config, Path(), Path(folder), parsed=default_root() / PARSED)
+    return choose_tasks(table, config.tasks, describe_source(config))
 
 
 def with_files_of(run: Run) -> RunConfig:
@@ -138,7 +140,7 @@ def with_files_of(run: Run) -> RunConfig:
 
 def create(root: Path, config: RunConfig, plan: Plan, key: str = "") -> Comparison:
     """A folder for `plan`; the comparison is there once its plan is. Its members take the data files from the copies in it."""
-    comparison = Comparison(create_run(root / FOLDER, config, key).folder)
+    comparison = Comparison(create_run(root / FOLDER, config, key, root / PARSED).folder)
     files = _files(comparison.config)
     members = tuple(member.model_copy(update={"config": member.config.model_copy(update=files)}) for member in plan.members)
     comparison.write_plan(plan.model_copy(update={"members": members}))
@@ -214,7 +216,7 @@ def as_long_as(config: RunConfig, joint: RunStarted) -> RunConfig:
     """`config` for as many optimizer steps as `joint` may take, measured as often. An epoch of one task may be shorter than one of all.
 
     Patience is not asked of a single task: its score is less steady than the mean of several, so it would end too early, and the
-    comparison would favour training together by up to 2 points. `choose_look` of verdict.py asks it of the mean instead.
+    comparison would favour training together by up to 2 points. `choose_look` of joint_vs_alone.py asks it of the mean instead.
     """
     return config.model_copy(update={"max_steps": joint.total_steps, "epochs": MAX_EPOCHS, "patience": 0,
                                      "eval_every": config.eval_every or joint.steps_per_epoch})
@@ -223,24 +225,43 @@ def as_long_as(config: RunConfig, joint: RunStarted) -> RunConfig:
 def make_member(comparison: Comparison, index: int) -> Run:
     """Make the run of the member at `index`, which has none yet, and write its id into the plan.
 
-    It has the rows and the split that `config.json` of the comparison gives, whatever its own tasks and seed are, so that all members
-    are measured on the same dev rows in the same order; but the joint run itself, which has them anyway, with its test rows. A run of
-    one task keeps the tallies of all its looks, since only in the end is it known which look counts.
+    The first one reads the data as the comparison's own settings say. All others have its training and dev rows, whatever their tasks and
+    seed are, so that all are measured on the same rows in the same order. A run of one task keeps the tallies of all its looks, since only
+    in the end is it known which look counts.
     """
     plan = comparison.plan
     member = plan.members[index]
     config = member.config
     if member.role.startswith(ALONE):
         config = as_long_as(config, _joint_start(comparison, plan, config.seed))
-    run = create_run(comparison.root, config.model_copy(update=_files(with_files_of(comparison))))
-    copies = {"owner": "owner"} if index == 0 and plan.kind == "alone" else {"owner": "owner", "config.json": SPLIT}
-    for name, copy in copies.items():
-        if (comparison.folder / name).is_file():  # one from the terminal has no owner
-            (run.folder / copy).write_bytes((comparison.folder / name).read_bytes())
+    run = create_run(comparison.root, config.model_copy(update=_files(with_files_of(comparison))),
+                     parsed=None if index else comparison.folder / PARSED)
+    if index:
+        share_rows(rows_of(comparison), run.folder, [spec.name for spec in config.tasks], with_test=False)
+    elif has_rows(comparison.folder):  # it was deleted, and is trained again
+        share_rows(comparison.folder, run.folder)
+    elif plan.kind != "alone":  # where settings are chosen, nobody sees a test row
+        shutil.copyfile(comparison.folder / "config.json", run.folder / SPLIT)
+    if (comparison.folder / "owner").is_file():  # one from the terminal has no owner
+        (run.folder / "owner").write_bytes((comparison.folder / "owner").read_bytes())
     if member.role.startswith(ALONE):
         (run.folder / LOOKS).mkdir()
     comparison.write_plan(plan.with_member(index, config=config, run=run.id))
     return run
+
+
+def rows_of(comparison: Comparison) -> Path:
+    """The folder of `comparison`, with the rows of its first run in it; they stay there whatever becomes of that run. Where an earlier
+    version kept none, they are read from the files."""
+    if not has_rows(comparison.folder):
+        first = comparison.member_run(comparison.plan.members[0])
+        if first and has_rows(first.folder):
+            share_rows(first.folder, comparison.folder)
+            shutil.rmtree(comparison.folder / PARSED, ignore_errors=True)
+        else:
+            with TemporaryDirectory() as folder:
+                load_run(comparison.config, comparison.folder, Path(folder))
+    return comparison.folder
 
 
 def _joint_start(comparison: Comparison, plan: Plan, seed: int) -> RunStarted:

@@ -1,5 +1,5 @@
 """Find good settings: successive halving (Jamieson and Talwalkar, 2016, https://arxiv.org/abs/1502.07943). Many candidates train a little,
-the better third trains three times as long, and so on; dev scores decide. Draws, rounds and ranking; who trains them is comparing.py.
+the better third trains three times as long, and so on; dev scores decide. Draws, rounds and ranking; execute.py trains them.
 
 Each round's runs begin anew, with a warm-up and a decay of their own: a run that was cut off in the middle of a long schedule, its learning
 rate still high, says little about how it would have ended, and one that has decayed cannot go on."""

@@ -265,8 +265,7 @@ def _guess_class(seen: Profile, wanted: bool) -> tuple[str, str]:
     """Whether the values can be classes; for 'ignore' why not."""
     if wanted:
         return "class", ""
-    different = len(seen.values)
-    if different == 1 and seen.filled >= 20 and seen.name.casefold() not in GENERIC:
+    if (different := len(seen.values)) == 1 and seen.filled >= 20 and seen.name.casefold() not in GENERIC:
         return "ignore", "every row has the same value"
     if seen.is_open or different > MAX_LABELS or (seen.filled >= 20 and different > seen.filled / 2):
         return "ignore", f"{'over ' * seen.is_open}{different:,} different values in {seen.filled:,} rows look like free text or ids"
@@ -290,8 +289,9 @@ def _guess_list(seen: Profile, text: Profile, wanted: bool) -> tuple[str, str]:
             return "tags", ""
         if fits == seen.filled:
             return "ignore", "its tags are no entities (no word has the tag O)"
-        different, is_words = len(seen.survey.types), seen.name.casefold() in TOKEN_NAMES
-        is_free = is_words or different > MAX_LABELS or (seen.filled >= 20 and different > seen.filled / 2)
+        if seen.name.casefold() in TOKEN_NAMES and not known:
+            return "ignore", "its lists are the words of the text"
+        is_free = (different := len(seen.survey.types)) > MAX_LABELS or different > (seen.filled / 2 if seen.filled >= 20 else seen.filled)
         return ("ignore", "its lists look like free text") if is_free and not known else ("labels", "")
     if seen.survey.numbers and fits == seen.filled and (known or "tag" in seen.name.casefold()):
         return "tags", ""

@@ -5,22 +5,24 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 
 from mtl.data.hypothetical import make_rows
+from mtl.data.parsed import read_parsed
 from mtl.data.readers import Progress, label_twins, no_progress, read_files
-from mtl.data.rows import Dataset, Row, Table, count_all, learn_labels
+from mtl.data.rows import Dataset, Row, Table, count_all, learn_labels, row_shape
 from mtl.data.splitting import split_rows
-from mtl.data.store import change, pick
+from mtl.data.store import Stored, keep, pick
 from mtl.data.values import VALUES
 from mtl.errors import MtlError
-from mtl.settings.config import MAX_TASKS, RunConfig, TaskSpec, read_config
+from mtl.settings.config import MAX_TASKS, ColumnSpec, RunConfig, TaskSpec, read_config
 from mtl.text import isolate, many
 
 NEWSROOM = Path(__file__).parent / "newsroom"  # the bundled corpus, with its datasheet
-LAID_OUT = "rows"  # the folder within a run's, where rows lie that are too many for memory
-SPLIT = "split.json"  # in the folder of a run that is compared with others: the settings whose rows and split they all take
+LAID_OUT = "laid-out"  # the folder within a run's, where lies what is too much for memory while it trains
+SPLIT = "split.json"  # in the folder of a run that is compared with others: the settings whose rows, but for test rows, they all take
 
 
 def split_paths(config: RunConfig, folder: Path) -> dict[str, list[Path]]:
@@ -39,32 +41,41 @@ def describe_source(config: RunConfig) -> str:
     return f"{config.source} data" if not names else names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
-def read_table(config: RunConfig, folder: Path, into: Path | None = None, progress: Progress = no_progress) -> Table:
-    """The training rows that `config` names, with the tasks found in them; files are looked up in `folder`, and many rows are laid out
-    in the folder `into`."""
+def read_table(config: RunConfig, folder: Path, into: Path | None = None, progress: Progress = no_progress,
+               parsed: Path | None = None) -> Table:
+    """The training rows that `config` names, with the tasks found in them; files are looked up in `folder`, many rows are laid out in the
+    folder `into`, and what was parsed before is taken from the folder `parsed`: see `read_parsed`."""
     if config.source == "hypothetical":
         return make_rows(config.hypothetical_rows, config.seed, config.hypothetical_labels)
     paths = split_paths(config, folder)["train"]
     if not paths:
         raise MtlError("No training file is given yet. Name one, or download the dataset first.")
-    return read_files(paths, config.columns, [spec.name for spec in config.tasks], into and into / "train.arrow", progress)
+    return _read("train", paths, config.columns, config.tasks, into, progress, parsed)
 
 
-def load(config: RunConfig, folder: Path, into: Path | None = None, progress: Progress = no_progress,
-         table: Table | None = None) -> Dataset:
-    """Read, check and split everything that `config` names; the training rows are `table`, if they were read already. In a run that is
-    compared with others, they are what `load_shared` gives.
+def _read(split: str, paths: Sequence[Path], told: Sequence[ColumnSpec], tasks: Sequence[TaskSpec], into: Path | None,
+          progress: Progress, parsed: Path | None) -> Table:
+    names = [spec.name for spec in tasks]
+    if parsed and into:
+        return read_parsed(paths, told, names, parsed, into, progress)
+    return read_files(paths, told, names, into and into / f"{split}.arrow", progress)
+
+
+def load(config: RunConfig, folder: Path, into: Path | None = None, progress: Progress = no_progress, table: Table | None = None,
+         parsed: Path | None = None) -> Dataset:
+    """Read, check and split everything that `config` names; the training rows are `table`, if they were read already. `into` and `parsed`
+    are as in `read_table`.
 
     Raises MtlError, naming file and line, if there is anything in it that cannot be learned from.
     """
     if (folder / SPLIT).is_file():
-        return load_shared(read_config(folder / SPLIT), [spec.name for spec in config.tasks], folder, into, progress)
-    return _load(config, folder, into, progress, table)
+        return _load_shared(read_config(folder / SPLIT), [spec.name for spec in config.tasks], folder, into, progress, parsed)
+    return _load(config, folder, into, progress, table, parsed)
 
 
-def _load(config: RunConfig, folder: Path, into: Path | None, progress: Progress, table: Table | None = None,
+def _load(config: RunConfig, folder: Path, into: Path | None, progress: Progress, table: Table | None = None, parsed: Path | None = None,
           with_test: bool = True) -> Dataset:
-    table, where = table or read_table(config, folder, into, progress), isolate(describe_source(config))
+    table, where = table or read_table(config, folder, into, progress, parsed), isolate(describe_source(config))
     wanted = choose_tasks(table, config.tasks, where)
     notices = list(table.notices)
     counts = count_all(table.rows, [spec.name for spec in wanted])
@@ -75,11 +86,11 @@ def _load(config: RunConfig, folder: Path, into: Path | None, progress: Progress
         if not set(spec.labels) & set(counts[spec.name]):
             raise MtlError(f"{where}: no row has any of the labels that task '{isolate(spec.name)}' was given ({_names(spec.labels[:5])}). "
                            "Leave the labels out to take those of the data.")
-    train = _labelled(_with_given(table.rows, given, counts, where, notices), specs, where, notices)
+    train = _labelled(_with_given(table, given, specs, counts, where, notices, into), specs, where, notices)
     paths = split_paths(config, folder)
-    test = _read_more("test", paths["test"] if with_test else [], table, specs, given, notices, into, progress)
+    test = _read_more("test", paths["test"] if with_test else [], table, specs, given, notices, into, progress, parsed)
     if paths["dev"]:
-        dev = _read_more("dev", paths["dev"], table, specs, given, notices, into, progress)
+        dev = _read_more("dev", paths["dev"], table, specs, given, notices, into, progress, parsed)
     else:
         if len(train) < 2:
             raise MtlError(f"{where}: has 1 labelled row; at least 2 are needed, one to learn from and one to measure on. Add rows.")
@@ -92,13 +103,12 @@ def _load(config: RunConfig, folder: Path, into: Path | None, progress: Progress
     return Dataset(train, dev, test, specs, notices)
 
 
-def load_shared(config: RunConfig, names: Sequence[str], folder: Path, into: Path | None = None,
-                progress: Progress = no_progress) -> Dataset:
-    """The rows that a run of `config` learns from and is measured on, as far as they are labelled for the tasks `names` (none: all), with
-    the labels that they have there; never its test rows. How rows are split may depend on seed and tasks: here it depends on neither."""
-    base = _load(config, folder, into, progress, with_test=False)
+def _load_shared(config: RunConfig, names: Sequence[str], folder: Path, into: Path | None, progress: Progress,
+                 parsed: Path | None) -> Dataset:
+    """The rows of a run of `config` but those of its test files, as far as they are labelled for the tasks `names` (none: all)."""
+    base = _load(config, folder, into, progress, parsed=parsed, with_test=False)
     names = names or [spec.name for spec in base.tasks]
-    train, dev = (_having(rows, names) for rows in (base.train, base.dev))
+    train, dev = (having(rows, names) for rows in (base.train, base.dev))
     return Dataset(train, dev, [], [spec for spec in base.tasks if spec.name in names], base.notices)
 
 
@@ -141,13 +151,12 @@ def pick_tasks(found: Sequence[TaskSpec], names: Sequence[str]) -> tuple[TaskSpe
 
 
 def _read_more(split: str, paths: list[Path], train: Table, specs: list[TaskSpec], given: list[TaskSpec], notices: list[str],
-               into: Path | None, progress: Progress) -> Sequence[Row]:
+               into: Path | None, progress: Progress, parsed: Path | None) -> Sequence[Row]:
     """The rows of the dev or test files for the tasks of the training files, with the columns read as there; for `given`, see
     `_with_given`."""
     if not paths:
         return []
-    table = read_files(paths, [spec for spec in train.columns if spec.role != "ignore"], [spec.name for spec in specs],
-                       into and into / f"{split}.arrow", progress)
+    table = _read(split, paths, told_of(train.columns), specs, into, progress, parsed)
     where = isolate(paths[0].name) if len(paths) == 1 else f"{split} files"
     if not {spec.name for spec in specs} & {spec.name for spec in table.tasks}:
         raise MtlError(f"{where}: has none of the training file's tasks ({_names(spec.name for spec in specs)}). "
@@ -157,7 +166,7 @@ def _read_more(split: str, paths: list[Path], train: Table, specs: list[TaskSpec
         notices.append(f"{where}: no row is labelled, as is usual for the test rows of a competition; there will be no test scores.")
         return []
     counts = count_all(table.rows, [spec.name for spec in specs])
-    rows = _labelled(_with_given(table.rows, given, counts, where, notices), specs, where, notices)
+    rows = _labelled(_with_given(table, given, specs, counts, where, notices, into), specs, where, notices)
     for spec in specs:
         unseen = sorted(set(counts[spec.name]) - set(spec.labels))
         if unseen and spec not in given:
@@ -167,10 +176,10 @@ def _read_more(split: str, paths: list[Path], train: Table, specs: list[TaskSpec
     return rows
 
 
-def _with_given(rows: Sequence[Row], given: Sequence[TaskSpec], counts: dict[str, Counter[str]], where: str,
-                notices: list[str]) -> Sequence[Row]:
-    """`rows` with only the labels that the user gave for the tasks `given`, whatever else was counted in them: an entity of another type is
-    none, and a row of another class is not labelled. So training, scores and prediction mean the same by them."""
+def _with_given(table: Table, given: Sequence[TaskSpec], specs: Sequence[TaskSpec], counts: dict[str, Counter[str]], where: str,
+                notices: list[str], into: Path | None) -> Sequence[Row]:
+    """The rows of `table` with only the labels that the user gave for the tasks `given`, whatever else was counted in them: an entity of
+    another type is none, and a row of another class is not labelled. So training, scores and prediction mean the same by them."""
     for spec in given:
         of_task = counts[spec.name]
         others = [(label, count) for label, count in of_task.most_common() if label not in spec.labels]
@@ -185,13 +194,23 @@ def _with_given(rows: Sequence[Row], given: Sequence[TaskSpec], counts: dict[str
         return replace(row, values=row.values | {name: value.among(known) for name, known in labels.items()
                                                  if (value := row.values.get(name)) is not None})
 
-    return change(rows, keep_given) if given else rows
+    if not given:
+        return table.rows
+    if not isinstance(table.rows, Stored):
+        return list(map(keep_given, table.rows))
+    names = [spec.name for spec in specs]
+    return keep(map(keep_given, table.rows), row_shape([task for task in table.tasks if task.name in names]), into / f"{uuid4().hex}.arrow")
+
+
+def told_of(columns: Sequence[ColumnSpec]) -> list[ColumnSpec]:
+    """What is said of the columns of dev and test files, if those of the training files are `columns`."""
+    return [spec for spec in columns if spec.role != "ignore"]
 
 
 def _labelled(rows: Sequence[Row], specs: list[TaskSpec], where: str, notices: list[str]) -> Sequence[Row]:
     """The rows with a label for any of the tasks."""
     names = [spec.name for spec in specs]
-    labelled = _having(rows, names)
+    labelled = having(rows, names)
     if not labelled:
         raise MtlError(f"{where}: no row is labelled for any of the tasks {_names(names)}. Label some rows.")
     if len(labelled) < len(rows):
@@ -206,7 +225,7 @@ def _names(names: Iterable[str]) -> str:
     return ", ".join(map(isolate, names))
 
 
-def _having(rows: Sequence[Row], names: Sequence[str]) -> Sequence[Row]:
+def having(rows: Sequence[Row], names: Sequence[str]) -> Sequence[Row]:
     """Those of `rows` that have a value for any of the tasks `names`, in their order."""
     has_label = np.fromiter((any(row.values.get(name) is not None for name in names) for row in rows), bool, len(rows))
     return rows if has_label.all() else pick(rows, np.flatnonzero(has_label))

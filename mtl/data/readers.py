@@ -15,7 +15,7 @@ from mtl.data.formats.json_files import read_json
 from mtl.data.formats.marked import looks_marked, read_marked
 from mtl.data.formats.tables import looks_like_table, read_csv, read_parquet
 from mtl.data.row_parser import Cell, Recipe, find_scheme, make_row
-from mtl.data.rows import Row, Table, fitting, row_shape
+from mtl.data.rows import Row, Table, fitting, row_shape, tasks_of_rows
 from mtl.data.store import keep
 from mtl.data.values import KIND_OF_ROLE
 from mtl.errors import MtlError
@@ -45,23 +45,23 @@ def no_progress(what: str, share: float) -> None:
 
 
 def read_files(paths: Sequence[Path], told: Sequence[ColumnSpec] = (), wanted: Sequence[str] = (), file: Path | None = None,
-               progress: Progress = no_progress) -> Table:
+               progress: Progress = no_progress, *, merge: bool = True) -> Table:
     """The rows of the files at `paths` with the tasks `wanted` (none: all), the tasks found in them, and notices about what was mended.
 
     Columns are for what `told` says, else for what is guessed; a column that looks like free text is a task only if `wanted` names
-    it. Many rows are laid out in `file`. Raises MtlError, with the file's name and line, if anything in them is wrong.
+    it. Many rows are laid out in `file`. Without `merge`, rows of one text in several files stay apart. Raises MtlError, with the file's
+    name and line, if anything in them is wrong.
     """
     files = understand(paths, told, wanted, progress)
     tasks = list({task.name: task for each in files for task in each.tasks}.values())
-    names = list(wanted) or [task.name for task in tasks]
-    rows: Iterable[Row] = (row for each in files for row in _rows(each, names, progress))
-    if len(files) > 1:
-        rows = _merged(rows, files[0].source)
-    kept = keep(rows, row_shape([task for task in tasks if task.name in names]), file) if file else list(rows)
-    columns = tuple(ColumnSpec(column=column.name, role=column.role, task=column.task, group=column.group)
-                    for each in files for column in each.columns)
-    values = tuple(column.examples for each in files for column in each.columns)
-    return Table(kept, tasks, [notice for each in files for notice in each.source.notices], columns, values)
+    rows: Iterable[Row] = (row for each in files for row in _rows(each, list(wanted) or [task.name for task in tasks], progress))
+    if merge and len(files) > 1:
+        rows = merge_rows(rows, files[0].source)
+    kept = keep(rows, row_shape(tasks_of_rows(tasks, wanted)), file) if file else list(rows)
+    found = [column for each in files for column in each.columns]
+    columns = tuple(ColumnSpec(column=column.name, role=column.role, task=column.task, group=column.group) for column in found)
+    return Table(kept, tasks, [notice for each in files for notice in each.source.notices], columns,
+                 tuple(column.examples for column in found))
 
 
 def understand(paths: Sequence[Path], told: Sequence[ColumnSpec] = (), wanted: Sequence[str] = (),
@@ -256,7 +256,7 @@ def _rows(file: Understood, names: Sequence[str], progress: Progress) -> Iterato
         source.notice(f"{once if count == 1 else more.format(count)} (first in {source.unit} {first}).")
 
 
-def _merged(rows: Iterable[Row], source: Source) -> Iterator[Row]:
+def merge_rows(rows: Iterable[Row], source: Source) -> Iterator[Row]:
     """The rows of files for different tasks, those of one text joined into one where no task has two values; in order."""
     rows = iter(rows)
     merged: list[Row] = []
@@ -296,5 +296,3 @@ def label_twins(counts: Iterable[str], task: str) -> Iterator[str]:
         twin = seen.setdefault(normalize("NFC", label).casefold(), label)
         if twin != label:
             yield f"the labels '{show(twin)}' and '{show(label)}' of '{show(task)}' differ only by case or accents; they are kept apart."
-
-

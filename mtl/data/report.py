@@ -58,7 +58,7 @@ class Lengths:
     """Subwords per training text, special tokens included: counts[i] texts have edges[i] to edges[i + 1] - 1 of them.
 
     Of many `rows` a sample is `measured`; then `rows_cut`, `entities` and `entities_lost` are estimates for all rows. An entity is lost if
-    any of its words has its first subword beyond the cut: there the learner reads and decides a word, so it can never be found whole.
+    any of its words has its first subword beyond the cut: there the model reads and decides a word, so it can never be found whole.
     """
 
     edges: tuple[int, ...]

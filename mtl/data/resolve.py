@@ -12,37 +12,35 @@ from mtl.data.dataset import pick_tasks, split_paths
 from mtl.data.formats.files import SPLIT_WORDS, group_of
 from mtl.data.hub.datasets import PRESETS, HubDataset, download, look_up
 from mtl.data.hypothetical import TASKS
-from mtl.data.readers import Progress, no_progress, understand
+from mtl.data.parsed import PARSED, read_unmerged
+from mtl.data.readers import Progress, no_progress
 from mtl.errors import MtlError
 from mtl.settings.config import ColumnSpec, HubSpec, RunConfig, TaskSpec, make_config
 
+HUB = "hub"  # the folder, beside the runs, of what the Hub gave
 NONE = "none"  # instead of a split's name: there is none, and it is not looked for
 
 
-def settle(config: RunConfig, store: Path, task_names: Sequence[str] = (), progress: Progress = no_progress) -> RunConfig:
-    """`config` with nothing left open about its data; what the Hub gives is kept in the folder `store`.
+def settle(config: RunConfig, root: Path, task_names: Sequence[str] = (), progress: Progress = no_progress) -> RunConfig:
+    """`config` with nothing left open about its data. What the Hub gives and the rows that were parsed are kept in `root`, the folder of
+    the runs.
 
     Raises MtlError if the data cannot be had or read, or if one of `task_names` is not in it.
     """
-    config, found = find_tasks(config, store, list(task_names) or [spec.name for spec in config.tasks], progress)
+    config, found = find_tasks(config, root, list(task_names) or [spec.name for spec in config.tasks], progress)
     return with_tasks(config, found, task_names) if task_names else config
 
 
-def find_tasks(config: RunConfig, store: Path, wanted: Sequence[str] = (), progress: Progress = no_progress
+def find_tasks(config: RunConfig, root: Path, wanted: Sequence[str] = (), progress: Progress = no_progress
                ) -> tuple[RunConfig, Sequence[TaskSpec]]:
     """`config` with its data fetched and the roles of all columns, and the tasks that are in the data; what looks like free text is one
     only if it is among the `wanted`."""
     if config.source == "hub" and not (config.train_files and all(map(os.path.isfile, config.train_files))):
-        config = fetch(config, [pin(spec) for spec in config.hub], store, progress)
+        config = fetch(config, [pin(spec) for spec in config.hub], root / HUB, progress)
     if config.source == "hypothetical":
         return config, TASKS
-    files = understand(split_paths(config, Path())["train"], config.columns, wanted, progress)
-    found = list({task.name: task for file in files for task in file.tasks}.values())
-    if config.source == "newsroom":
-        return config, found
-    columns = tuple(ColumnSpec(column=column.name, role=column.role, task=column.task, group=column.group)
-                    for file in files for column in file.columns)
-    return make_config(config.model_dump() | {"columns": columns}), found
+    table = read_unmerged(split_paths(config, Path())["train"], config.columns, wanted, root / PARSED, progress)
+    return config if config.source == "newsroom" else make_config(config.model_dump() | {"columns": table.columns}), table.tasks
 
 
 def with_tasks(config: RunConfig, found: Sequence[TaskSpec], names: Sequence[str], **changes: object) -> RunConfig:

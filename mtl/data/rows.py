@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mtl.data.store import Shape
+from mtl.data.store import Shape, Stored
 from mtl.data.values import VALUES, Value
 from mtl.data.words import Range, are_edges, find_words
 from mtl.errors import MtlError
@@ -53,31 +53,46 @@ class Dataset:
     test: Sequence[Row]
     tasks: list[TaskSpec]
     notices: list[str] = field(default_factory=list)
+    fingerprint: str = ""  # a digest of rows and tasks, where it is known
 
 
 def row_shape(tasks: Sequence[TaskSpec]) -> Shape[Row]:
-    """How rows with values for `tasks` lie in an Arrow file: the text, the words' edges, and a column per task."""
-    types = [VALUES[task.kind] for task in tasks]
+    """How rows with values for `tasks` lie in a dataset: the text, the words' edges, and a column per task, which tells its name: who wants
+    only some of the tasks reads only those."""
+    types = {task.name: VALUES[task.kind] for task in tasks}
 
     def fields() -> Any:
         import pyarrow as pa
 
-        values = {f"value {index}": value.arrow() for index, value in enumerate(types)}
+        values = {f"value {name}": value.arrow() for name, value in types.items()}
         return pa.schema({"text": pa.string(), "words": pa.list_(pa.int32())} | values)
 
     def pack(row: Row) -> dict[str, Any]:
-        values = (row.values.get(task.name) for task in tasks)
-        return {"text": row.text, "words": None if row.words is None else [edge for word in row.words for edge in word],
-                **{f"value {index}": None if value is None else value.plain() for index, value in enumerate(values)}}
+        values = {f"value {name}": None if (value := row.values.get(name)) is None else value.plain() for name in types}
+        return {"text": row.text, "words": None if row.words is None else [edge for word in row.words for edge in word], **values}
 
     def unpack(stored: dict[str, Any]) -> Row:
-        values = (stored[f"value {index}"] for index in range(len(types)))
         edges = stored["words"]
-        return Row(stored["text"], {task.name: None if value is None else of_kind.of_plain(value)
-                                    for task, of_kind, value in zip(tasks, types, values, strict=True)},
+        return Row(stored["text"], {name: None if (plain := stored.get(f"value {name}")) is None else kind.of_plain(plain)
+                                    for name, kind in types.items()},
                    None if edges is None else tuple(zip(edges[::2], edges[1::2], strict=True)))
 
     return Shape(fields, pack, unpack)
+
+
+def tasks_of_rows(found: Sequence[TaskSpec], wanted: Sequence[str]) -> list[TaskSpec]:
+    """The tasks that rows have values for: those `found` that are `wanted`; and wanted ones that are not there, for which no row is
+    labelled: a dev file may lack a task."""
+    names = [task.name for task in found]
+    return [task for task in found if task.name in wanted or not wanted] + [
+        TaskSpec(name=name, kind="classification") for name in wanted if name not in names]
+
+
+def narrow(rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> Sequence[Row]:
+    """`rows` with nothing but their values for `tasks`; None for one that they have no column of."""
+    if isinstance(rows, Stored):
+        return rows.view(row_shape(tasks))
+    return [Row(row.text, {task.name: row.values.get(task.name) for task in tasks}, row.words) for row in rows]
 
 
 def count_labels(rows: Iterable[Row], task: str) -> Counter[str]:

@@ -1,20 +1,25 @@
-"""Sequences that may be longer than memory: few items stay in a list, many go into an Arrow file and are read when they are asked for.
-Knows nothing of what the items are."""
+"""Sequences that may be longer than memory: few items stay in a list, many lie in a `datasets.Dataset`, which maps its Arrow file into
+memory, so that only what is looked at is read. Knows nothing of what the items are."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
 from mtl.errors import MtlError, is_disk_full
 
-if TYPE_CHECKING:  # it takes a moment to import, and few data are so large
+if TYPE_CHECKING:  # both take a moment to import
     import pyarrow
+    from datasets import Dataset
 
 T = TypeVar("T")
 KEPT_IN_MEMORY = 5_000
@@ -23,7 +28,7 @@ BATCH = 1_000
 
 @dataclass(frozen=True)
 class Shape(Generic[T]):
-    """How an item lies in a file: the Arrow types of its fields (named by their functions in pyarrow), and the way there and back."""
+    """How an item lies in a dataset: the Arrow types of its fields (named by their functions in pyarrow), and the way there and back."""
 
     fields: Callable[[], pyarrow.Schema]
     pack: Callable[[T], dict[str, Any]]
@@ -31,13 +36,13 @@ class Shape(Generic[T]):
 
 
 class Stored(Sequence[T]):
-    """Items in an Arrow file, mapped into memory: only what is looked at is read. All of them, or those at `places`."""
+    """The rows of a dataset as items. Rows are read many at a time, as one by one they take far longer."""
 
-    def __init__(self, batches: Sequence[pyarrow.RecordBatch], places: np.ndarray, unpack: Callable[[dict[str, Any]], T]) -> None:
-        self.batches, self.places, self.unpack = batches, places, unpack
+    def __init__(self, dataset: Dataset, unpack: Callable[[dict[str, Any]], T]) -> None:
+        self.dataset, self.unpack = dataset.with_format("arrow"), unpack
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.dataset)
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
@@ -50,16 +55,17 @@ class Stored(Sequence[T]):
 
     def take(self, indices: Iterable[int]) -> list[T]:
         """The items at `indices`, read together."""
-        import pyarrow
-
-        places = self.places[list(indices)]
-        breaks = 1 + np.flatnonzero((np.diff(places) != 1) | (places[1:] % BATCH == 0))  # what stands together is read together
-        parts = [self.batches[run[0] // BATCH].slice(run[0] % BATCH, len(run)) for run in np.split(places, breaks) if len(run)]
-        return [self.unpack(item) for item in pyarrow.concat_batches(parts).to_pylist()] if parts else []
+        places = indices if isinstance(indices, range) else list(indices)
+        return [self.unpack(item) for item in self.dataset[places].combine_chunks().to_pylist()] if places else []
 
     def select(self, indices: np.ndarray) -> Stored[T]:
         """The items at `indices` as a sequence of their own; nothing is copied."""
-        return Stored(self.batches, self.places[indices], self.unpack)
+        return Stored(self.dataset.select(indices, new_fingerprint="selected"), self.unpack)  # the name of a cache that is not used
+
+    def view(self, shape: Shape[Any]) -> Stored[Any]:
+        """The same rows, of which only the fields of `shape` are read, as far as they are there."""
+        names = [name for name in shape.fields().names if name in self.dataset.column_names]
+        return Stored(self.dataset.select_columns(names), shape.unpack)
 
 
 def keep(items: Iterable[T], shape: Shape[T], file: Path, limit: int | None = None) -> Sequence[T]:
@@ -71,22 +77,34 @@ def keep(items: Iterable[T], shape: Shape[T], file: Path, limit: int | None = No
     first = list(islice(rest, limit + 1))
     if len(first) <= limit:
         return first
-    import pyarrow
-
-    schema = shape.fields()
     everything = chain(first, rest)
     del first
-    try:
+    datasets = _library()
+    with _room_on_disk():
         file.parent.mkdir(parents=True, exist_ok=True)
-        with pyarrow.OSFile(str(file), "wb") as sink, pyarrow.ipc.new_stream(sink, schema) as writer:
-            while batch := list(islice(everything, BATCH)):
-                writer.write_batch(pyarrow.RecordBatch.from_pylist([shape.pack(item) for item in batch], schema=schema))
-    except OSError as error:
-        if is_disk_full(error):
-            raise MtlError("The disk is full: the data could not be laid out for training. Free some space.") from error
-        raise
-    batches = pyarrow.ipc.open_stream(pyarrow.memory_map(str(file))).read_all().to_batches()
-    return Stored(batches, np.arange(sum(batch.num_rows for batch in batches)), shape.unpack)
+        # not Dataset.from_generator, which encodes each row by itself: that takes three times as long
+        with datasets.arrow_writer.ArrowWriter(features=_features(shape), path=str(file), writer_batch_size=BATCH) as writer:
+            for item in everything:
+                writer.write(shape.pack(item))
+            writer.finalize()
+    return Stored(datasets.Dataset.from_file(str(file)), shape.unpack)
+
+
+def save(items: Sequence[T], shape: Shape[T], folder: Path) -> None:
+    """Put `items` into `folder`, as `Dataset.save_to_disk` does; stored ones must have the fields of `shape`. Raises MtlError if the disk
+    is full."""
+    if isinstance(items, Stored):
+        dataset = items.view(shape).dataset.with_format(None)
+    else:
+        dataset = _library().Dataset.from_list([shape.pack(item) for item in items], features=_features(shape))
+    with _room_on_disk():
+        dataset.save_to_disk(folder)
+
+
+def open_saved(folder: Path, shape: Shape[T]) -> Sequence[T]:
+    """What `save` put into `folder`: few as a list. The dataset may have other fields besides those of `shape`."""
+    found = Stored(_library().Dataset.load_from_disk(str(folder), keep_in_memory=False), shape.unpack).view(shape)
+    return list(found) if len(found) <= KEPT_IN_MEMORY else found
 
 
 def pick(items: Sequence[T], indices: np.ndarray) -> Sequence[T]:
@@ -99,8 +117,47 @@ def take(items: Sequence[T], indices: Iterable[int]) -> list[T]:
     return items.take(indices) if isinstance(items, Stored) else [items[index] for index in indices]
 
 
-def change(items: Sequence[T], how: Callable[[T], T]) -> Sequence[T]:
-    """The `items`, each as `how` makes it; stored ones whenever they are read."""
-    if isinstance(items, Stored):
-        return Stored(items.batches, items.places, lambda stored: how(items.unpack(stored)))
-    return [how(item) for item in items]
+def link(source: Path, target: Path) -> Path:
+    """`source` under the name `target` too; a copy where the system has no hard links. Only for files that nobody changes in place."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+    return target
+
+
+def link_folder(source: Path, target: Path) -> None:
+    """The files of `source` in `target` too, whole or not at all; what was there is gone."""
+    building = target.with_name(f".{target.name}-{os.getpid()}")
+    shutil.rmtree(building, ignore_errors=True)
+    shutil.copytree(source, building, copy_function=lambda file, to: link(Path(file), Path(to)))
+    replace_folder(building, target)
+
+
+def replace_folder(building: Path, target: Path) -> None:
+    """`building` under the name of `target`; what was there is gone."""
+    shutil.rmtree(target, ignore_errors=True)
+    building.rename(target)
+
+
+def _library() -> ModuleType:
+    import datasets
+    import datasets.arrow_writer
+
+    datasets.disable_progress_bars()
+    return datasets
+
+
+def _features(shape: Shape[Any]) -> Any:
+    return _library().Features.from_arrow_schema(shape.fields())
+
+
+@contextmanager
+def _room_on_disk() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if is_disk_full(error):
+            raise MtlError("The disk is full: the data could not be laid out for training. Free some space.") from error
+        raise

@@ -4,7 +4,6 @@ refused; what gets lost without a word is told by `write_rows`."""
 import csv
 import json
 import re
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -19,6 +18,7 @@ from mtl.data.rows import Row
 from mtl.data.values import VALUES
 from mtl.data.words import spans_to_tags
 from mtl.errors import MtlError, is_disk_full
+from mtl.files import replacing
 from mtl.settings.config import TaskSpec
 
 Fields = dict[str, object]
@@ -37,18 +37,15 @@ def write_rows(path: Path, rows: Iterable[Row], tasks: Sequence[TaskSpec]) -> No
     suffix, rows = path.suffix.lower(), rows if isinstance(rows, Sequence) else list(rows)
     if suffix not in WRITERS:
         raise MtlError(f"{file_name(path)}: rows cannot be written in this format. Name the file {', '.join(WRITERS)}.")
-    temporary = path.with_name(f".{uuid.uuid4().hex}{suffix}")
     try:
         _check(rows, tasks)
-        WRITERS[suffix](temporary, rows, tasks)
-        temporary.replace(path)
+        with replacing(path) as building:
+            WRITERS[suffix](building, rows, tasks)
     except MtlError as error:
         raise MtlError(f"{file_name(path)}: {error}") from error
     except OSError as error:
         reason = "the disk is full. Free some space" if is_disk_full(error) else f"cannot be written ({error.strerror})"
         raise MtlError(f"{file_name(path)}: {reason}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _check(rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> None:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import overload
 
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
@@ -41,7 +42,7 @@ class Predicted:
 class Predictor:
     """A model at rest with its tokenizer. Never changed after it was made, so that any number of threads may ask it.
 
-    `engine` is how the model is to be computed, see fast.py; what 'auto' came to is in `how`.
+    `engine` is how the model is to be computed, see fused_bert.py; what 'auto' came to is in `how`.
     """
 
     model: MultiTaskModel
@@ -60,6 +61,14 @@ class Predictor:
         predictor = cls(model, tokenizer, machine, engine)
         predictor.predict(["Warm up."])  # the first call sets the tokenizer's cut; from then on it is only read, by any thread
         return predictor
+
+    @overload
+    def __call__(self, texts: str) -> Predicted: ...
+    @overload
+    def __call__(self, texts: Sequence[str]) -> list[Predicted]: ...
+    def __call__(self, texts: str | Sequence[str]) -> Predicted | list[Predicted]:
+        """The predictions for one text, or a list of them for several; as `predict`."""
+        return self.predict([texts])[0] if isinstance(texts, str) else self.predict(texts)
 
     def on(self, device: str) -> "Predictor":
         """This predictor on `device` ('auto': where it is); a copy if it has to move. Raises MtlError if there is no such device."""

@@ -1,5 +1,5 @@
-"""The hand on a running training: pause, resume, stop, and a copy of the model to predict with meanwhile. Asked by the trainer between two
-steps; what is wanted of it comes from other threads."""
+"""Control over a running training: pause, resume, stop, and copies of its model to predict with. Other threads say what they want; the
+training thread asks between two steps and does it itself, so that no other thread ever touches the model that trains."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from mtl.runs.folder import Limits, Run
 
 if TYPE_CHECKING:
     from mtl.inference.predictor import Predictor
-    from mtl.training.trainer import Learner
+    from mtl.training.trainer import Trainer
 
-PATIENCE = 30.0  # seconds to wait for a copy of a model that trains; a step on a slow machine may take some
-PAUSE_YIELDS = 60.0  # seconds of a pause after which a run gives its place to those that wait
-LOOK = 1.0  # seconds between two looks of a paused run for whether somebody waits
-FRESH = 3.0  # seconds for which a copy is new enough; the answer says how old it is
+FIRST_COPY_WAIT = 30.0  # seconds to wait for the first copy of a model; a step on a slow machine may take long
+NEXT_COPY_WAIT = 3.0  # seconds to wait for a newer copy before the one at hand is used
+PAUSE_YIELDS = 60.0  # seconds of a pause after which the run makes room for those that wait in the queue
+PAUSE_CHECK = 1.0  # seconds between two checks of a paused run for whether somebody waits
+FRESH = 3.0  # seconds for which a copy is used again; the page says of which step it is
 
 
 @dataclass(frozen=True)
@@ -35,40 +36,40 @@ class Snapshot:
 
 
 class Control:
-    """What others want of a running training; asked by the trainer between two steps, so that nobody ever touches its model."""
+    """What other threads want of a running training. One lock (a Condition) guards all of it."""
 
     def __init__(self, run: Run, limits: Limits, others_wait: Callable[[], bool] = lambda: False) -> None:
-        self.run, self._limits, self._others_wait = run, limits, others_wait  # of a comparison: the run of it that is in work
-        self.step = 0  # where that run stands
-        self.has_yielded = False  # whether the end came because of a long pause
+        self.run, self._limits, self._others_wait = run, limits, others_wait  # of a comparison: the member that trains now
+        self.step = 0  # steps that this run has done
+        self.has_yielded = False  # whether it was stopped to make room for others after a long pause
         self._changed = threading.Condition()
         self._paused = self._stopped = self._copy_wanted = False
         self._paused_at: float | None = None
         self._snapshot: Snapshot | None = None
 
-    def between_steps(self, learner: Learner) -> bool:
-        """For the trainer: hand out a copy if one is wanted, wait while paused; whether to stop."""
+    def between_steps(self, trainer: Trainer) -> bool:
+        """Called by the training thread: publish a copy if one is wanted, wait while paused; returns whether to stop."""
         with self._changed:
-            self.step = learner.progress.step
-            self._serve(learner)
+            self.step = trainer.progress.step
+            self._publish_copy(trainer)
             minutes = self._limits.minutes
-            if learner.progress.seconds > 60 * minutes and not self._stopped:
+            if trainer.progress.seconds > 60 * minutes and not self._stopped:
                 self.run.log.append(Notice(f"On this public page a run may train for {minutes:g} minutes. Duplicate the Space, or run MTL "
                                            "Studio on your own machine, to train longer.", "warning"))
                 self._stopped = True
             if self._paused and not self._stopped:
-                self._pause(learner)
+                self._pause(trainer)
             return self._stopped
 
-    def _pause(self, learner: Learner) -> None:
-        """Until somebody resumes or stops the run, or its place is needed."""
-        if learner.stepper.window.rows:
-            self.run.log.append(learner.step_done())  # so that the log tells where it stands
+    def _pause(self, trainer: Trainer) -> None:
+        """Wait until somebody resumes or stops the run, or others have waited long enough for its place."""
+        if report := trainer.report():  # a long run does not log every step, and the page shows where this one stands
+            self.run.log.append(report)
         self.run.log.append(StatusChanged("paused"))
         self._paused_at = time.monotonic()
         while self._paused and not self._stopped:
-            self._changed.wait(LOOK)
-            self._serve(learner)
+            self._changed.wait(PAUSE_CHECK)  # gives the lock up meanwhile, or nobody could resume; wakes early if something is wanted
+            self._publish_copy(trainer)  # predictions are made during a pause too
             if self._paused and not self._stopped and self.yields_in() == 0:
                 self._stopped = self.has_yielded = True
         self._paused_at = None
@@ -76,34 +77,34 @@ class Control:
             self.run.log.append(StatusChanged("running"))
 
     def yields_in(self) -> float | None:
-        """The seconds until a paused run gives its place up; None if it is not paused, or nobody wants it."""
+        """The seconds until a paused run makes room for others; None if it is not paused, or may stay so."""
         since, limit = self._paused_at, PAUSE_YIELDS if self._others_wait() else 60 * self._limits.pause
         return None if since is None or limit == math.inf else max(0.0, limit - (time.monotonic() - since))
 
     @property
     def stopped(self) -> bool:
-        """Whether the end was asked for."""
+        """Whether the run is to end before its next step."""
         return self._stopped
 
     def turn_to(self, run: Run) -> None:
-        """The next run of a comparison is in work now."""
+        """From now on this controls `run`, the next member of a comparison."""
         with self._changed:
             self.run, self._snapshot, self.step = run, None, 0
 
-    def _serve(self, learner: Learner) -> None:
+    def _publish_copy(self, trainer: Trainer) -> None:
         if self._copy_wanted:
-            from mtl.inference.predictor import Predictor
+            from mtl.inference.predictor import Predictor  # torch: by now it is loaded, but not when the page starts
             from mtl.model.multitask import at_rest
 
-            model = at_rest(copy.deepcopy(learner.model))
-            self._snapshot = Snapshot(learner.progress.step, time.time(), Predictor(model, learner.tokenizer, learner.machine))
+            model = at_rest(copy.deepcopy(trainer.model))
+            self._snapshot = Snapshot(trainer.progress.step, time.time(), Predictor(model, trainer.tokenizer, trainer.machine))
             self._copy_wanted = False
             self._changed.notify_all()
 
     def set_paused(self, paused: bool) -> None:
-        """Wait before the next step, or go on; raises MtlError if the place was just given up."""
+        """Wait before the next step, or go on; raises MtlError if the run is just making room for another one."""
         with self._changed:
-            if self.has_yielded:
+            if self.has_yielded:  # it ends at once, so that this wish would be lost
                 raise MtlError("This run was paused for long and is giving its place to another one just now. Press Resume again in a "
                                "moment.")
             self._paused = paused
@@ -112,18 +113,19 @@ class Control:
     def stop(self) -> None:
         """End before the next step, with a checkpoint."""
         with self._changed:
-            self._stopped, self.has_yielded = True, False
+            self._stopped, self.has_yielded = True, False  # a run that was to go on later is stopped for good now
             self._changed.notify_all()
 
     def snapshot(self) -> Snapshot | None:
-        """A copy of the model, the last one if that is fresh; or if the trainer is busy with something long; None if it is getting ready.
+        """A copy of the model: the last one if it is fresh, or if no step ends within NEXT_COPY_WAIT (an evaluation takes long); None if
+        the run is still preparing and there is no copy yet.
 
-        Each question has the next copy made, so that who asks again and again need not wait for the end of a step.
+        Every call also orders the next copy, so that somebody who asks again and again need not wait for the end of a step.
         """
         with self._changed:
             self._copy_wanted = True
             self._changed.notify_all()
             if self._snapshot is not None and not self._paused and time.time() - self._snapshot.time < FRESH:
                 return self._snapshot
-            self._changed.wait_for(lambda: not self._copy_wanted, timeout=PATIENCE if self._snapshot is None else 3.0)
+            self._changed.wait_for(lambda: not self._copy_wanted, timeout=FIRST_COPY_WAIT if self._snapshot is None else NEXT_COPY_WAIT)
             return self._snapshot

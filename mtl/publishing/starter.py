@@ -21,17 +21,17 @@ HUB_NAMES = {"bundled": "sentence-transformers/all-MiniLM-L6-v2"}
 ALWAYS_TOLD = ("source", "encoder", "fine_tuning", "epochs", "batch_size", "learning_rate", "head_learning_rate", "seed")
 
 
-def make_starter(config: RunConfig, folder: Path, *, between_steps: Callable[[Any], bool] = lambda learner: False,
+def make_starter(config: RunConfig, folder: Path, *, between_steps: Callable[[Any], bool] = lambda trainer: False,
                  show: Callable[[Event], None] = lambda event: None) -> None:
     """Train as `config` says in a run that is thrown away, and make `folder` its best checkpoint with a model card.
 
     What was in `folder` stays until the new one is whole. Raises MtlError if the training does not come to its end.
     """
-    from mtl.training.execute import carry_out  # torch; the settings above are wanted without it
+    from mtl.training.execute import run_training  # torch; the settings above are wanted without it
 
     with TemporaryDirectory(prefix="mtl-starter-") as place:
         run = create_run(Path(place), config)
-        status = carry_out(run, resume=False, between_steps=between_steps, show=show)
+        status = run_training(run, resume=False, between_steps=between_steps, show=show)
         history = read_history(run)
         if status != "finished":
             why = "Its training was stopped." if status == "stopped" else history.message

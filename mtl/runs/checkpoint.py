@@ -14,6 +14,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from mtl.errors import MtlError, is_disk_full
+from mtl.files import replacing, sync
 
 LAST, PREVIOUS, BEST = "last", "previous", "best"
 MANIFEST = "manifest.json"
@@ -38,7 +39,7 @@ def save_checkpoint(run: Path, name: str, write: Callable[[Path], None], facts: 
         manifest = {"facts": facts, "files": files}
         (building / MANIFEST).write_text(json.dumps(manifest | {"sha256": _digest(manifest)}, indent=1), encoding="utf-8")
         for path in (*building.iterdir(), building):
-            _sync(path)
+            sync(path)
     except Exception as error:
         shutil.rmtree(building, ignore_errors=True)
         if is_disk_full(error):
@@ -48,7 +49,7 @@ def save_checkpoint(run: Path, name: str, write: Callable[[Path], None], facts: 
         raise
     _retire(run / name, run / PREVIOUS if name == LAST else None)
     building.rename(run / name)
-    _sync(run)
+    sync(run)
     sweep(run)
 
 
@@ -96,10 +97,9 @@ def read_facts(checkpoint: Path) -> dict[str, Any]:
 
 def write_tallies(file: Path, tallies: dict[str, np.ndarray]) -> None:
     """Keep in `file` what a model scored on every dev row: for each task hits and items (N, 2), see Task.tally. Whole or not at all."""
-    names, building = np.array(list(tallies), dtype=np.str_), file.with_name(f".{file.name}")
-    np.savez_compressed(building, tasks=names, **{f"task{index}": tally for index, tally in enumerate(tallies.values())})
-    _sync(building)
-    building.replace(file)
+    names = np.array(list(tallies), dtype=np.str_)
+    with replacing(file) as building:
+        np.savez_compressed(building, tasks=names, **{f"task{index}": tally for index, tally in enumerate(tallies.values())})
 
 
 def read_tallies(file: Path) -> dict[str, np.ndarray]:
@@ -151,14 +151,3 @@ def _digest(manifest: dict[str, Any]) -> str:
 def _sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    """Flush a file, or a folder's entries, to the disk (a folder cannot be opened for that on Windows)."""
-    if path.is_dir() and os.name == "nt":
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

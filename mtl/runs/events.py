@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from mtl.text import isolate, many
 
@@ -64,7 +64,7 @@ class StepDone:
 
 
 @dataclass(frozen=True)
-class Diagnosed:
+class GradientConflict:
     """How the tasks' gradients compare on the encoder's last layer: the norm of each, and for every pair [task, task, cosine]."""
 
     step: int
@@ -104,9 +104,8 @@ class Notice:
     level: str = "info"
 
 
-Event = StatusChanged | Preparing | RunStarted | StepDone | Diagnosed | Evaluated | CheckpointSaved | Notice
-_KINDS = {kind.__name__: kind for kind in (StatusChanged, Preparing, RunStarted, StepDone, Diagnosed, Evaluated, CheckpointSaved,
-                                         Notice)}
+Event = StatusChanged | Preparing | RunStarted | StepDone | GradientConflict | Evaluated | CheckpointSaved | Notice
+_KINDS = {kind.__name__: kind for kind in get_args(Event)} | {"Diagnosed": GradientConflict}  # so called in older logs
 
 
 @dataclass(frozen=True)
@@ -187,6 +186,20 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+class Every:
+    """For what is told now and then: true at most once in so many seconds, and not at first."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._last = seconds, time.monotonic()
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if now - self._last < self._seconds:
+            return False
+        self._last = now
+        return True
 
 
 def describe(event: Event) -> str | None:

@@ -16,6 +16,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from mtl.data.dataset import split_paths, told_of
+from mtl.data.parsed import PARSED, share_parsed
+from mtl.data.store import link
 from mtl.errors import MtlError
 from mtl.runs.events import (
     EventLog,
@@ -82,6 +85,11 @@ class Run:
             raise MtlError(f"'{name}' is not the name of a checkpoint. Use best, last, or epoch-NNN.")
         return self.folder / name
 
+    @property
+    def best(self) -> Path:
+        """The folder of the checkpoint with the best validation score."""
+        return self.checkpoint("best")
+
     def is_there(self) -> bool:
         """Whether the folder is still, or already, a run."""
         return (self.folder / "config.json").is_file()
@@ -129,8 +137,9 @@ def hash_key(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def create_run(root: Path, config: RunConfig, key: str = "") -> Run:
-    """A new folder under `root` with the settings, a copy of the data files, and the first event: queued.
+def create_run(root: Path, config: RunConfig, key: str = "", parsed: Path | None = None) -> Run:
+    """A new folder under `root` with the settings, a copy of the data files, what was parsed of them (as far as it is in the folder
+    `parsed`), and the first event: queued.
 
     The copy makes the run its own: it can be resumed whatever becomes of the files. Raises MtlError if a file cannot be read.
     """
@@ -141,6 +150,8 @@ def create_run(root: Path, config: RunConfig, key: str = "") -> Run:
         for name in _FILES:
             copies[name] = tuple(_copy(Path(file), folder / "data" / name.removesuffix("_files")).relative_to(folder).as_posix()
                                  for file in getattr(config, name))
+        if parsed:
+            _share_parsed(config, parsed, folder / PARSED)
         (folder / "config.json").write_text(config.model_copy(update=copies).model_dump_json(indent=1), encoding="utf-8")
         if key:
             (folder / "owner").write_text(hash_key(key))
@@ -166,8 +177,19 @@ def _copy(file: Path, into: Path) -> Path:
         raise MtlError(f"{file.name}: there is no such file. Check the name.")
     if (into / file.name).exists():
         raise MtlError(f"{file.name}: two files of one split have this name. Rename one of them.")
+    if (file.parents[2] / "config.json").is_file():  # a run's own copy, which nobody changes
+        return link(file, into / file.name)
     into.mkdir(parents=True, exist_ok=True)
     return Path(shutil.copyfile(file, into / file.name))
+
+
+def _share_parsed(config: RunConfig, parsed: Path, to: Path) -> None:
+    """Have what was parsed of the data of `config` in the folder `to` too."""
+    paths = split_paths(config, Path())
+    columns = share_parsed(paths["train"], config.columns, parsed, to) if paths["train"] else ()
+    for split in ("dev", "test"):
+        if columns and paths[split]:
+            share_parsed(paths[split], told_of(columns), parsed, to)
 
 
 def open_run(root: Path, run_id: str) -> Run:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from mtl.runs.checkpoint import LAST
-from mtl.runs.events import CheckpointSaved, Diagnosed, Evaluated, Logged, LogReader, Preparing, RunStarted, StatusChanged, StepDone
+from mtl.runs.events import CheckpointSaved, Evaluated, GradientConflict, Logged, LogReader, Preparing, RunStarted, StatusChanged, StepDone
 from mtl.runs.folder import Run
 
 ACTIVE = ("queued", "running", "paused", "stopping")
@@ -23,7 +23,7 @@ class History:
     started: RunStarted | None = None
     steps: list[StepDone] = field(default_factory=list)
     evaluations: list[Evaluated] = field(default_factory=list)
-    diagnoses: list[Diagnosed] = field(default_factory=list)
+    diagnoses: list[GradientConflict] = field(default_factory=list)
     checkpoints: dict[str, int] = field(default_factory=dict)
     told: list[Logged] = field(default_factory=list)  # what a log for people tells
     last_time: float = 0.0
@@ -33,7 +33,7 @@ class History:
         """Take in one more event."""
         self.created = self.created or logged.time
         self.last_time = logged.time
-        if not isinstance(logged.event, (StepDone, Diagnosed, CheckpointSaved, Preparing)):
+        if not isinstance(logged.event, (StepDone, GradientConflict, CheckpointSaved, Preparing)):
             self.told.append(logged)
         match event := logged.event:
             case StatusChanged() if event.status == "stopping" and self.status in ENDED:
@@ -51,7 +51,7 @@ class History:
                 self.steps.append(event)
             case Evaluated():
                 self.evaluations.append(event)
-            case Diagnosed():
+            case GradientConflict():
                 self.diagnoses.append(event)
             case CheckpointSaved():
                 self.checkpoints[event.name] = event.step

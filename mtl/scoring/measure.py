@@ -4,7 +4,6 @@ Test rows that are looked at again and again, and chosen by, tell nothing of new
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from mtl.data.dataset import load, split_paths
+from mtl.data.dataset import split_paths
+from mtl.data.kept import load_run
 from mtl.data.readers import Progress, no_progress
 from mtl.errors import MtlError, is_disk_full
+from mtl.files import replacing
 from mtl.runs.checkpoint import BEST, MANIFEST, read_facts
 from mtl.runs.events import Evaluated
 from mtl.runs.folder import Run
@@ -158,10 +159,8 @@ def _measure(run: Run, split: str, name: str, device: str, progress: Progress) -
 
 def _load(run: Run, facts: dict[str, Any], place: Path, progress: Progress) -> Dataset:
     """The run's rows; raises MtlError if they are not those that the checkpoint with these `facts` was trained with."""
-    from mtl.data.dataset import fingerprint
-
-    dataset = load(run.config, run.folder, place, progress)
-    if fingerprint(dataset) != facts["data"]:
+    dataset = load_run(run.config, run.folder, place, progress, expected=facts["data"])
+    if dataset.fingerprint != facts["data"]:
         raise MtlError("The data is not the same as when this run was trained, so its scores would mean nothing. Either a file "
                        "was changed, or this version of the program reads or splits the rows in another way than the one that trained the "
                        "run. Train again, or measure with the files and the version that it was trained with.")
@@ -175,15 +174,10 @@ def _file(run: Run, split: str) -> Path:
 def _store(run: Run, measured: Measured) -> None:
     """Put it in its file, whole or not at all."""
     file = _file(run, measured.split)
-    building = file.with_name(f"{file.name}.{os.getpid()}")
     try:
-        with open(building, "w", encoding="utf-8") as stream:
-            stream.write(to_json(measured))
-            stream.flush()
-            os.fsync(stream.fileno())
-        building.replace(file)
+        with replacing(file) as building:
+            building.write_text(to_json(measured), encoding="utf-8")
     except OSError as error:
-        building.unlink(missing_ok=True)
         if is_disk_full(error):
             raise MtlError("The disk is full: what was measured could not be kept. Free some space, then measure again.") from error
         raise

@@ -1,5 +1,5 @@
-"""From the losses of a step's tasks to one gradient, by the methods that methods.py describes. The weights and the surgery are torchjd's;
-what is here gives them what they need and keeps their state. The only file that knows torchjd."""
+"""Balancing: from the losses of a step's tasks to one gradient, by the methods that settings/methods.py describes. The methods themselves
+are torchjd's; this file feeds them, spreads a step over batches and processes, and keeps their state. Only it knows torchjd."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -19,67 +19,68 @@ UNCERTAINTY_RATE = 1e-2  # step size of the log-variances: at the heads' rate th
 class Balancer(ABC):
     """How one step's losses become gradients: `begin`, then `backward` for every batch, then `finish`.
 
-    The losses handed in are each process's part of the step's: added up over batches and processes they are the tasks' mean losses. A
-    sampling that draws rows for tasks gives each task its share of the step. It counts besides the balancer's own weight: the share is
-    put on the gradient alone, since a method that evens out how large losses are would undo it on the loss.
+    Losses come in parts: added up over the batches and processes of a step they are the tasks' mean losses. A sampling that draws rows
+    for tasks also gives each task a share of the step. The share multiplies the gradient only and not the loss, because a method that
+    evens out the sizes of losses would undo it there.
     """
 
-    by_task = False  # whether each task's gradient is wanted by itself, so that rows of one task had better be a batch of their own
-    looks_back = False  # whether `update` wants to be told the losses again after the step
+    by_task = False  # needs each task's gradient by itself: a batch whose rows serve one task each is then cut into one a task
+    looks_back = False  # needs the losses of the same rows again after the optimizer's step, in `update`
 
     def begin(self, seed: int, batches: int, processes: int = 1, shares: Mapping[str, float] | None = None) -> None:
-        """A step of so many batches on each process begins; `seed` is the same on all of them. `shares` of the tasks: 1 if not given."""
+        """Begin a step of so many batches on each of the processes, for all of which `seed` is the same; a task without a share has 1."""
         self.seed, self.batches, self.processes, self.shares = seed, batches, processes, shares or {}
         self.weights: dict[str, float] = {}
 
     @abstractmethod
     def backward(self, losses: dict[str, Tensor]) -> None:
-        """Add one batch's part to the gradients."""
+        """Add the gradient of one batch's losses (scalars, by task) to what was added before."""
 
     def finish(self) -> dict[str, float]:
-        """The gradients are complete; returns the weight that each task's loss had in them."""
+        """Complete the gradients of the step; returns the weight that each task's loss has in them."""
         return self.weights
 
     def update(self, losses: dict[str, Tensor]) -> None:  # noqa: B027 - most have nothing to learn from it
-        """The losses of the same rows after the step."""
+        """Learn from the losses of the same rows after the optimizer's step."""
 
     def parameters(self) -> list[nn.Parameter]:
-        """What the optimizer has to train beside the model."""
+        """The method's own parameters, which the optimizer trains with the model's."""
         return []
 
     def state(self) -> dict[str, Any]:
-        """What exact resume needs, as plain values and tensors."""
+        """What the method has learned and an exact resume needs, as plain values and tensors."""
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:  # noqa: B027
-        """Go back to what `state` gave."""
+        """Take up a `state` from before."""
 
 
 class Scalarized(Balancer):
-    """A method that turns the losses into one number, of which the gradient is taken: one backward pass, as for a plain sum."""
+    """A method that combines the losses into one number, whose gradient is taken: one backward pass, as for a plain sum."""
 
     def backward(self, losses: dict[str, Tensor]) -> None:
-        # several processes average their gradients, where the sum is wanted; what is added to the losses (as uncertainty weighting does)
-        # must count once in a step, not once a batch
+        # The method gets values as large as the whole step's loss, though this is one batch of one process: the result is divided by the
+        # batches again, and processes average their gradients. So a term that a method adds, such as the log-variances of uncertainty
+        # weighting, counts once in a step and not once a batch.
         values = torch.stack([_with_gradient_times(self.shares.get(task, 1.0), loss) for task, loss in losses.items()])
         values = values * self.batches * self.processes
-        received: list[Tensor] = []
+        received: list[Tensor] = []  # the weights: each is the derivative of the combined number by a task's loss
         values.register_hook(received.append)
         (self.combine(values, list(losses)) / self.batches).backward()
         self.weights |= dict(zip(losses, (received[0] * self.batches).tolist(), strict=True))
 
     @abstractmethod
     def combine(self, values: Tensor, tasks: Sequence[str]) -> Tensor:
-        """The losses of `tasks`, some of the run's, as one number."""
+        """The losses `values` (T) of `tasks`, which are all or some of the run's, as one number."""
 
 
 def _with_gradient_times(factor: float, loss: Tensor) -> Tensor:
-    """`loss`, of which the gradient is `factor` times as long."""
+    """The same value as `loss`, with `factor` times its gradient."""
     return loss if factor == 1 else factor * loss + (1 - factor) * loss.detach()
 
 
 class Fixed(Scalarized):
-    """Weights that the user gave, or 1 for each."""
+    """Fixed weights: those that the user gave, or 1 for each task."""
 
     def __init__(self, weights: dict[str, float]) -> None:
         self.given = weights
@@ -89,15 +90,16 @@ class Fixed(Scalarized):
 
 
 class RandomWeights(Scalarized):
-    """New weights for every step, the softmax of normal draws; times the number of tasks, so that on average it is the plain sum."""
+    """New random weights at every step: the softmax of normal draws, times the number of tasks, so that they average 1."""
 
     def combine(self, values: Tensor, tasks: Sequence[str]) -> Tensor:
-        with OwnRandomness(self.seed):
+        with OwnRandomness(self.seed):  # the same weights in every batch and process of the step; drawn on the CPU, as a GPU draws others
             return len(tasks) * Random()(values.cpu()).to(values.device)
 
 
 class Uncertainty(Scalarized):
-    """Each loss is divided by its learned variance, whose logarithm is added. Twice torchjd's, so that it begins as the plain sum."""
+    """Uncertainty weighting: each loss is divided by a learned variance, whose logarithm is added. Twice torchjd's formula, which halves
+    the losses, so that training begins as with the plain sum."""
 
     def __init__(self, tasks: Sequence[str], device: str) -> None:
         self.learned = {task: UW(1).to(device) for task in tasks}
@@ -106,7 +108,7 @@ class Uncertainty(Scalarized):
         return 2 * torch.stack([self.learned[task](value[None]) for task, value in zip(tasks, values, strict=True)]).sum()
 
     def finish(self) -> dict[str, float]:
-        for weight in self.parameters():
+        for weight in self.parameters():  # they are not in the model, so DistributedDataParallel does not average their gradients
             if self.processes > 1 and weight.grad is not None:
                 torch.distributed.all_reduce(weight.grad)
                 weight.grad /= self.processes
@@ -124,8 +126,8 @@ class Uncertainty(Scalarized):
 
 
 class Famo(Scalarized):
-    """Weights that let all losses fall at the same pace; learned from how much each fell in the step. Times the number of tasks, as
-    RandomWeights. A step that lacks a task, and so cannot tell, is a plain sum."""
+    """FAMO: weights under which all losses fall at the same pace, learned from how far each fell in a step; times the number of tasks, as
+    in RandomWeights. A step that lacks a task cannot be compared, and is a plain sum."""
 
     looks_back = True
 
@@ -133,30 +135,31 @@ class Famo(Scalarized):
         self.tasks, self.famo = list(tasks), FAMO(len(tasks)).to(device)
 
     def combine(self, values: Tensor, tasks: Sequence[str]) -> Tensor:
-        self.whole = list(tasks) == self.tasks
-        return len(tasks) * self.famo(values) if self.whole else values.sum()
+        return len(tasks) * self.famo(values) if list(tasks) == self.tasks else values.sum()
 
     def update(self, losses: dict[str, Tensor]) -> None:
-        if self.whole:
+        if list(losses) == self.tasks:
             self.famo.update(torch.stack(list(losses.values())))
 
     def state(self) -> dict[str, Any]:
-        learner = self.famo._optimizer  # torchjd leaves it out of its state_dict
-        return {"famo": self.famo.state_dict(), "adam": learner.state_dict() if learner else None}
+        # torchjd's state_dict leaves out FAMO's own Adam, and there is no public way to it; without it a resume would not be exact
+        adam = self.famo._optimizer
+        return {"famo": self.famo.state_dict(), "adam": adam.state_dict() if adam else None}
 
     def restore(self, state: dict[str, Any]) -> None:
         self.famo.load_state_dict(state["famo"])
         if state["adam"]:
-            self.famo._optimizer = torch.optim.Adam([self.famo._w], lr=self.famo.lr, weight_decay=self.famo.weight_decay)
-            self.famo._optimizer.load_state_dict(state["adam"])
+            adam = torch.optim.Adam(self.famo.parameters(), lr=self.famo.lr, weight_decay=self.famo.weight_decay)
+            adam.load_state_dict(state["adam"])
+            self.famo._optimizer = adam  # torchjd makes it at the first update
 
 
 class Surgery(Balancer):
-    """A method that looks at each task's gradient of the shared encoder: they are taken one by one, their inner products (the Gramian)
-    give the weights, and the weighted sum is the gradient. The heads, which no two tasks share, get their own.
+    """A method that compares the tasks' gradients (PCGrad, UPGrad). The gradients of the shared encoder are taken task by task; their inner
+    products (the Gramian) give the weights, and their weighted sum is the gradient. Each head gets the gradient of its own task.
 
-    Equal to torchjd's `mtl_backward` and `jac_to_grad`, without its second Jacobian; and where tasks have rows of their own, which come
-    as a batch each, all tasks together cost what one does.
+    The result is that of torchjd's `mtl_backward` and `jac_to_grad`, without their second Jacobian in memory. Where tasks have rows of
+    their own, each comes in a batch of its own, and all tasks together cost as much as one.
     """
 
     by_task = True
@@ -170,7 +173,7 @@ class Surgery(Balancer):
         self.gradients: dict[str, list[Tensor]] = {}
 
     def backward(self, losses: dict[str, Tensor]) -> None:
-        for left, (task, loss) in enumerate(losses.items(), 1 - len(losses)):
+        for left, (task, loss) in enumerate(losses.items(), 1 - len(losses)):  # below 0: others still need the graph they share
             loss = loss * self.shares.get(task, 1.0)
             found = torch.autograd.grad(loss, self.shared + self.heads, retain_graph=left < 0, allow_unused=True)
             for weight, gradient in zip(self.heads, found[len(self.shared):], strict=True):
@@ -185,10 +188,11 @@ class Surgery(Balancer):
         tasks = list(self.gradients)
         gramian = inner_products(list(self.gradients.values()))
         weights = torch.ones(len(tasks))
-        if len(tasks) > 1 and gramian.isfinite().all():  # else the norm of the sum will tell
+        if len(tasks) > 1 and gramian.isfinite().all():  # else the norm of the plain sum is not finite either: the loop ends the run
+            # UPGrad prefers the mean of the gradients, PCGrad the sum; with this preference both are the plain sum if nothing conflicts
             preference = {"pref_vector": torch.ones(len(tasks))} if self.weighting is UPGradWeighting else {}
-            with OwnRandomness(self.seed):  # PCGrad goes through the other tasks in a random order
-                weights = self.weighting(**preference)(gramian)  # without a conflict each weight is 1: the plain sum
+            with OwnRandomness(self.seed):  # PCGrad projects against the other tasks in random order
+                weights = self.weighting(**preference)(gramian)
         for index, weight in enumerate(self.shared):
             weight.grad = sum(factor * self.gradients[task][index] for task, factor in zip(tasks, weights.tolist(), strict=True))
         self.gradients = {}
@@ -196,7 +200,7 @@ class Surgery(Balancer):
 
 
 def inner_products(gradients: Sequence[Sequence[Tensor]]) -> Tensor:
-    """The Gramian (T, T), on the CPU, of T gradients, each given in the same pieces."""
+    """The Gramian (T, T), on the CPU, of T gradients, each given as a list of tensors, one for each parameter."""
     pieces = [torch.stack([torch.stack([(one * other).sum() for other in piece]) for one in piece])
               for piece in zip(*gradients, strict=True)]
     return torch.stack(pieces).sum(0).cpu()
@@ -205,8 +209,8 @@ def inner_products(gradients: Sequence[Sequence[Tensor]]) -> Tensor:
 def make_balancer(balancing: str, weights: dict[str, float], shared: Sequence[nn.Parameter], heads: Sequence[nn.Parameter],
                   device: str) -> Balancer:
     """The balancer called `balancing` for the tasks of `weights` (in training order, each above 0), the encoder's trainable parameters
-    `shared` and those of the `heads`. With one task there is nothing to balance, and every method is the plain gradient; so are those
-    that look at gradients where nothing is shared, because every layer is frozen."""
+    `shared` and those of the `heads`. It is the weighted sum where there is nothing to balance: with one task, or if a method compares
+    gradients of an encoder whose every layer is frozen."""
     tasks = list(weights)
     if len(tasks) == 1 or balancing in ("equal", "fixed") or (METHODS[balancing].is_gradient and not shared):
         return Fixed(weights)

@@ -1,10 +1,9 @@
-"""carry_out(): one run from its beginning to its end, every event logged and every failure put into words. For the page's worker and the
-terminal alike; knows neither."""
+"""run_training(): one run from its first event to its last, with every event logged and every failure put into words. The page's worker and
+the terminal both call it; it knows neither."""
 
 import secrets
 import shutil
 import tempfile
-import time
 import traceback
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -15,31 +14,36 @@ import torch
 from mtl.data.dataset import LAID_OUT
 from mtl.errors import MtlError, is_disk_full
 from mtl.runs.checkpoint import LAST
-from mtl.runs.events import Event, Preparing, StatusChanged, StepDone
+from mtl.runs.events import Event, Every, Preparing, StatusChanged, StepDone
 from mtl.runs.folder import Run
 from mtl.settings.config import make_config
 from mtl.training.loop import BetweenSteps, train
 
-PROGRESS_EVERY = 2.0  # seconds between two events that tell how far the data is prepared
+PROGRESS_EVERY = 2.0  # seconds between two events that say how far the data is prepared
 
 
-def carry_out(run: Run, *, resume: bool, between_steps: BetweenSteps, show: Callable[[Event], None] = lambda event: None,
-              is_logging: bool = True) -> str:
-    """Train `run`, logging every event (unless another process of the same run does) and showing it; returns the end status.
+class _Stopped(Exception):
+    """A stop was asked for while the data were prepared."""
 
-    Never raises for what goes wrong in the training: it becomes the status 'failed', with a message for the user.
+
+def run_training(run: Run, *, resume: bool, between_steps: BetweenSteps, is_stopped: Callable[[], bool] = lambda: False,
+                 show: Callable[[Event], None] = lambda event: None, is_logging: bool = True) -> str:
+    """Train `run`, logging every event (unless another process of the run does) and showing it; returns the last status.
+
+    `between_steps` can stop it from the first step on, `is_stopped` while the data are prepared, which may take minutes. Whatever goes
+    wrong in the training is not raised: it becomes the status 'failed', with a message for the user.
     """
     def record(event: Event) -> None:
         if is_logging:
             run.log.append(event)
         show(event)
 
-    told = time.monotonic()
+    is_due = Every(PROGRESS_EVERY)
 
     def progress(what: str, share: float) -> None:
-        nonlocal told
-        if time.monotonic() - told > PROGRESS_EVERY:
-            told = time.monotonic()
+        if is_stopped():
+            raise _Stopped
+        if is_due():
             record(Preparing(what, share))
 
     status = "failed"
@@ -49,26 +53,30 @@ def carry_out(run: Run, *, resume: bool, between_steps: BetweenSteps, show: Call
                 record(event)
                 if isinstance(event, StatusChanged):
                     status = event.status
+    except _Stopped:
+        status = "stopped"
+        onward = "goes on from the last checkpoint" if (run.folder / LAST).is_dir() else "begins anew"
+        record(StatusChanged(status, f"Stopped while the data were prepared. Resume {onward}."))
     except Exception as error:
         status = "failed"
         message = explain(error, run)
         try:
             record(StatusChanged("failed", message))
-        except OSError:
+        except OSError:  # the log is on the full disk, say: then at least who watches is told
             show(StatusChanged("failed", message))
     finally:
         if is_logging:
-            shutil.rmtree(run.folder / LAID_OUT, ignore_errors=True)  # made again from the data files when the run is resumed
+            shutil.rmtree(run.folder / LAID_OUT, ignore_errors=True)  # made again from the run's rows when it is resumed
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
     return status
 
 
 def rehearse(is_called: Callable[[], bool]) -> None:
-    """Take the first step of a run that nobody sees, as long as nothing `is_called` for: what is loaded and tried at its first use,
-    which takes seconds, has been when a run is asked for."""
+    """Take the first step of a run that nobody sees, until something `is_called` for. Libraries load and compile for seconds at their first
+    use; after this the first run of a user starts at once."""
     config = make_config({"source": "newsroom", "max_steps": 2})
-    # whatever goes wrong here goes wrong again for who asks for a run, and is told then
+    # whatever fails here fails again in the first real run, and is explained there
     with suppress(Exception), tempfile.TemporaryDirectory() as folder, closing(train(config, Path(folder))) as events:
         for event in events:
             if isinstance(event, StepDone) or is_called():
@@ -76,7 +84,7 @@ def rehearse(is_called: Callable[[], bool]) -> None:
 
 
 def explain(error: Exception, run: Run) -> str:
-    """What went wrong, for the user; what we did not foresee keeps its traceback in the run's folder and in the terminal."""
+    """`error` as a message for the user. An error that we did not foresee leaves its traceback in the run's folder and in the terminal."""
     if isinstance(error, MtlError):
         return str(error)
     if is_disk_full(error):

@@ -1,63 +1,57 @@
-"""How the tasks get along in the shared encoder: how long each task's gradient is there, and how far two of them point the same way
-(their cosine). Looked at now and then, on the encoder's last layer, where the heads' gradients first meet: the rest of the way down would
-cost as much as a step for every task. Elich et al. (2024, https://arxiv.org/abs/2311.04698) on why the lengths come first."""
+"""Gradient conflict: how long each task's gradient is in the shared encoder, and how far the gradients of two tasks point the same way
+(their cosine). Measured every few steps and only on the encoder's last layer, where the gradients of all heads first meet: all the way
+down it would cost a backward pass for every task. Why lengths matter most: Elich et al. (2024, https://arxiv.org/abs/2311.04698)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain, combinations
 
 import torch
 from torch import Tensor, nn
 
 from mtl.model.multitask import layer_lists
-from mtl.runs.events import Diagnosed
+from mtl.runs.events import GradientConflict
 from mtl.training.balancing import inner_products
 
+MOST = 500  # measurements in a run: in a long one they come less often than was asked for
 
-class Diagnoser:
-    """Collects a gradient of every task, that of a whole step or, where a step has one task, of several in a row; then tells."""
 
-    def __init__(self, tasks: Sequence[str], watched: Sequence[nn.Parameter], every: int) -> None:
+class ConflictMeter:
+    """Collects a gradient of every task, from one step or, where a step has one task, from several in a row; then compares them."""
+
+    def __init__(self, tasks: Sequence[str], watched: Sequence[nn.Parameter], every: int, total_steps: int) -> None:
+        """Measure the gradients of the parameters `watched` at every `every`-th of `total_steps` steps; 0: never."""
         self.tasks, self.watched = list(tasks), list(watched)
-        self.every = every if watched and len(self.tasks) > 1 else 0
-        self._of_step: dict[str, list[Tensor]] = {}  # sums over the batches of a step
+        self.every = max(every, -(-total_steps // MOST)) if every and watched and len(self.tasks) > 1 else 0
+        self._is_measuring = False  # from a step that is due until every task was seen
+        self._of_step: dict[str, list[Tensor]] = {}  # each task's gradient, summed over the batches of the present step
         self._found: dict[str, list[Tensor]] = {}  # those of whole steps
-        self._looking = False
 
-    def at_most_every(self, steps: int) -> None:
-        """Look less often than was asked if that would be more often than every so many steps."""
-        self.every = self.every and max(self.every, steps)
-
-    def wants(self, step: int) -> bool:
-        """Whether to `look` at `step` (from 0): at every `every`-th, and from there until each task was seen."""
-        self._looking = self._looking or (self.every > 0 and step % self.every == 0)
-        return self._looking
-
-    def look(self, losses: dict[str, Tensor]) -> None:
-        """Add the gradients of one batch's part of the step's mean losses; their graph is kept for the step itself."""
-        for task, loss in losses.items():
+    def measure(self, step: int, losses: Mapping[str, Tensor]) -> None:
+        """At `step` (from 0), if a measurement is due: add the gradients of one batch's part of the step's mean losses. Their graph is
+        kept, since the step itself still needs it."""
+        self._is_measuring = self._is_measuring or (self.every > 0 and step % self.every == 0)
+        for task, loss in losses.items() if self._is_measuring else ():
             found = torch.autograd.grad(loss, self.watched, retain_graph=True, allow_unused=True)
             before = self._of_step.get(task) or [torch.zeros_like(weight) for weight in self.watched]
             self._of_step[task] = [total if gradient is None else total + gradient for total, gradient in zip(before, found, strict=True)]
 
-    def close(self, processes: int = 1) -> None:
-        """The step that was looked at has no more batches; each of the `processes` has looked at its rows of it."""
+    def finish(self, steps: int, processes: int = 1) -> GradientConflict | None:
+        """After a step, the number `steps` of the run: what was measured, once every task was seen. Each of the `processes` has measured
+        its own rows of the step, so that their gradients are added up."""
         if processes > 1:
             for gradient in chain.from_iterable(self._of_step.values()):
                 torch.distributed.all_reduce(gradient)
         self._found |= self._of_step
         self._of_step = {}
-
-    def told(self, step: int) -> Diagnosed | None:
-        """What was found, once every task was seen; `step` is the number of steps done."""
-        if not self._looking or self._found.keys() < set(self.tasks):
+        if not self._is_measuring or self._found.keys() < set(self.tasks):
             return None
         gramian = inner_products([self._found[task] for task in self.tasks])
-        self._found, self._looking = {}, False
+        self._found, self._is_measuring = {}, False
         norms = gramian.diagonal().sqrt()
-        cosines = (gramian / (norms[:, None] * norms)).clamp(-1, 1)
+        cosines = (gramian / (norms[:, None] * norms)).clamp(-1, 1)  # rounding may carry one a little past 1
         pairs = combinations(range(len(self.tasks)), 2)
-        return Diagnosed(step, dict(zip(self.tasks, norms.tolist(), strict=True)),
-                         [[self.tasks[one], self.tasks[other], cosines[one, other].item()] for one, other in pairs])
+        return GradientConflict(steps, dict(zip(self.tasks, norms.tolist(), strict=True)),
+                                [[self.tasks[one], self.tasks[other], cosines[one, other].item()] for one, other in pairs])
 
 
 def last_layer(encoder: nn.Module) -> list[nn.Parameter]:

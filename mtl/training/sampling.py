@@ -1,5 +1,5 @@
-"""Which rows make up each step. A plan is a pure function of the seed and the epoch: a resumed run and every process of a distributed
-one compute the same plan and just look up their place in it. Knows no tensors of the model."""
+"""Sampling: which rows make up each step. A plan is a pure function of the seed and the epoch, so that a resumed run and every process of
+a distributed one make the same plan and only look up their place in it. Knows no model and no tensors."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from itertools import islice
 
 import numpy as np
 
-POOL = 50  # steps whose rows are sorted by length together: enough to leave little padding, few enough to stay random
+POOL = 50  # steps whose rows are sorted by length together: enough of them to leave little padding, few enough to stay random
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The rows (R) of one optimizer step and the tasks whose labels are used. With `owners` (R), each row is there for one task, given by
-    its place in `tasks`; without, for all of them."""
+    """The rows (R) of one optimizer step, as places in the training rows, and the tasks that learn from them. With `owners` (R), each row
+    is there for one task, given by its place in `tasks`; without, for all of them."""
 
     rows: np.ndarray
     tasks: tuple[str, ...]
@@ -24,15 +24,16 @@ class Step:
         return self.rows if self.owners is None else self.rows[self.owners == self.tasks.index(task)]
 
     def share_of(self, task: str) -> float:
-        """What the mean loss of `task` counts in this step: where rows were drawn for tasks, its share of the rows, so that a task that is
-        drawn twice as often weighs twice as much; else 1."""
+        """The factor on the mean loss of `task` in this step: its share of the rows where rows were drawn for tasks, so that a task drawn
+        twice as often weighs twice as much; else 1."""
         return 1.0 if self.owners is None else len(self.rows_of(task)) / len(self.rows)
 
 
 @dataclass(frozen=True)
 class Pool:
-    """What a sampling draws from: for each task which rows are labelled (N, bool), and rows per step. With `lengths`, each row's number of
-    subwords (N), rows of about one length go together: for encoders that cannot pack, as it is fast, though they learn a little worse."""
+    """What a sampling draws from: for each task which rows are labelled (N, bool), and how many rows a step has. With `lengths`, the number
+    of subwords of each row (N), rows of similar length go together. That saves padding for an encoder that cannot pack, and costs a
+    little accuracy, since such steps are less random."""
 
     labelled: Mapping[str, np.ndarray]
     step_rows: int
@@ -41,7 +42,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Draw:
-    """Where in a run a plan is made: its `epoch` of `epochs`, and the `temperature` asked for."""
+    """Which epoch is planned, `epoch` (from 0) of `epochs`, and the `temperature` that was asked for."""
 
     epoch: int
     epochs: int
@@ -59,6 +60,7 @@ def alternating(pool: Pool, draw: Draw, random: np.random.Generator) -> list[Ste
     """The tasks take turns, one a step, until each of their labelled rows was used once; smaller tasks start over meanwhile."""
     rows = {task: np.flatnonzero(mask) for task, mask in pool.labelled.items() if mask.any()}
     rounds = max(-(-len(of_task) // pool.step_rows) for of_task in rows.values())
+    # of every task the same number of steps; a small task's rows are shuffled anew each time they run out
     turns = [[Step(chunk, (task,)) for chunk in islice(_endless(of_task, pool, random), rounds)] for task, of_task in rows.items()]
     return [step for turn in zip(*turns, strict=True) for step in turn]
 
@@ -94,19 +96,20 @@ def plan_epoch(sampling: str, pool: Pool, seed: int, draw: Draw) -> list[Step]:
 
 
 def quotas(sizes: Mapping[str, int], exponent: float) -> dict[str, int]:
-    """How many rows of each task an epoch draws: as many in all as there are labels, as size^exponent, but at least one a task."""
+    """The rows of each task that an epoch draws: in proportion to size^exponent, at least 1 a task, as many in all as there are labels."""
     total = sum(sizes.values())
     weights = np.array([float(size) ** exponent for size in sizes.values()])
     exact = total * weights / weights.sum()
     whole = np.maximum(np.floor(exact), 1).astype(int)
-    while (left := total - whole.sum()) != 0:  # what rounding left over, to those that lost most; or too much, from the largest
+    # rounding down leaves some rows over, which go to the tasks that lost most; the minimum of one may need some back from the largest
+    while (left := total - whole.sum()) != 0:
         whole[np.argmax(exact - whole) if left > 0 else np.argmax(whole)] += np.sign(left)
     return dict(zip(sizes, whole.tolist(), strict=True))
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """What a run will see: how many steps an epoch has, and how many rows of each task, in the first epoch and in the last."""
+    """The size of an epoch: how many steps, and how many rows of each task in the first epoch and in the last."""
 
     steps: int
     first: dict[str, int]
@@ -114,7 +117,8 @@ class Outlook:
 
 
 def outlook(sampling: str, sizes: Mapping[str, int], rows: int, step_rows: int, epochs: int, temperature: float) -> Outlook:
-    """What to expect of `sampling`, given the labelled rows of each task (`sizes`) and in how many `rows` they stand."""
+    """The size of an epoch under `sampling`, before there is a plan: `sizes` are the labelled rows of each task, `rows` those that have a
+    label of any task."""
     sizes = {task: size for task, size in sizes.items() if size}
     if not sizes:
         return Outlook(0, {}, {})
@@ -131,16 +135,16 @@ def outlook(sampling: str, sizes: Mapping[str, int], rows: int, step_rows: int, 
 
 
 def share(step: Step, rank: int, processes: int, batch_size: int) -> list[np.ndarray]:
-    """The places in `step.rows` that process `rank` works on, in batches. Every process gets the same number of batches; some may be
-    empty when a step is short."""
+    """The places in `step.rows` that process `rank` works on, in batches. Every process gets the same number of batches, because they
+    exchange gradients after each step; in a short step some are empty."""
     places = np.arange(len(step.rows))
     mine = places[rank::processes]
-    count = -(-len(places[::processes]) // batch_size)
+    count = -(-len(places[::processes]) // batch_size)  # those of the first process, which has most rows
     return [mine[index * batch_size:(index + 1) * batch_size] for index in range(count)]
 
 
 def _drawn(pool: Pool, exponent: float, random: np.random.Generator) -> list[Step]:
-    """Steps of rows drawn for one task each, all tasks mixed; a task's rows are all used before one is used again."""
+    """Steps of rows that are drawn for one task each, all tasks mixed. A row is drawn again only after all others of its task."""
     tasks = tuple(task for task, mask in pool.labelled.items() if mask.any())
     drawn = quotas({task: int(pool.labelled[task].sum()) for task in tasks}, exponent)
     parts = [_some(np.flatnonzero(pool.labelled[task]), drawn[task], random) for task in tasks]
@@ -149,13 +153,13 @@ def _drawn(pool: Pool, exponent: float, random: np.random.Generator) -> list[Ste
 
 
 def _some(rows: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
-    """`count` of `rows`, each as often as any other, or once more."""
+    """`count` of `rows` at random: each as often as any other, or once more."""
     return np.concatenate([random.permutation(rows) for _ in range(-(-count // len(rows)))])[:count]
 
 
 def _chunks(rows: np.ndarray, pool: Pool, random: np.random.Generator) -> list[np.ndarray]:
-    """The places of `rows`, shuffled and cut into steps. If lengths count, they are sorted within a pool of POOL steps, cut, and the cuts
-    shuffled, so that what is padded is little and what is learned first is still random."""
+    """Places in `rows`, shuffled and cut into steps. If the pool has lengths, places are sorted by length within every POOL steps, cut, and
+    the steps shuffled: little padding, yet short texts do not always come first."""
     def cut(part: np.ndarray) -> list[np.ndarray]:
         return [part[at:at + pool.step_rows] for at in range(0, len(part), pool.step_rows)]
 

@@ -1,164 +1,157 @@
-"""Stepper: one optimizer step, from its rows to the changed weights, and what is told of the steps. Which rows come when is not known
-here, nor what happens between two steps."""
+"""One optimizer step as data: which batches it is cut into, what its losses are divided by, its random seeds, its learning rate; and the
+sums that become a StepDone event. Pure values: the model and the optimizer are not known here."""
 
 import math
-import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.optim import Optimizer
 
-from mtl.data.store import take
-from mtl.model.batching import collate
-from mtl.model.machine import Machine
-from mtl.model.multitask import MultiTaskModel, parameter_groups
-from mtl.model.packing import pack
-from mtl.model.split import Split
 from mtl.runs.events import StepDone
-from mtl.settings.config import RunConfig
-from mtl.tasks.base import IGNORED
-from mtl.training.balancing import UNCERTAINTY_RATE, make_balancer
-from mtl.training.dropout import seeded_dropout
-from mtl.training.gradient_conflict import Diagnoser, last_layer
 from mtl.training.sampling import Step, share
+
+LOGGED_STEPS = 1000  # a run logs at most about so many StepDone events, each the mean since the last one
+LOGGED_AFTER = 5.0  # seconds of training after which a step is logged all the same, so that a slow run is seen to move
+LOGGED_SHARE = 0.005  # ... or this share of the training so far, so that a week of it adds about 1,500 events and not 120,000
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows (B) that go through the encoder together, and the tasks that have a loss there. `ignored`: for a task, which of the rows (B,
+    bool) must not teach it anything, though they may be labelled for it."""
+
+    rows: np.ndarray
+    tasks: list[str]
+    ignored: dict[str, np.ndarray]
+    is_last: bool  # of its step, on this process
 
 
 @dataclass
-class Window:
-    """Sums since the last StepDone event; tensors, so that a GPU is not waited for at every step."""
+class TrainingStep:
+    """A step of the plan as this process takes it, and its losses so far.
 
-    losses: dict[str, Tensor] = field(default_factory=dict)
-    targets: dict[str, int] = field(default_factory=dict)
-    weights: dict[str, list[float]] = field(default_factory=dict)
-    rows: int = 0
-    seconds: float = 0.0
+    `labels`: how many labels each task has in the whole step, on all processes; `shares`: what each task's mean loss counts for.
+    `seed` is the same on all processes, `dropout_seed` is this one's own.
+    """
+
+    plan: Step
+    batches: list[Batch]
+    labels: dict[str, int]
+    shares: dict[str, float]
+    seed: int
+    dropout_seed: int
+    losses: dict[str, Tensor] = field(default_factory=dict)  # summed over the labels of the batches done; on the device
+
+    def means(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """One batch's summed losses as its part of the step's mean losses. Divided by the labels of the whole step, the gradients of all
+        batches and processes add up to that of one large batch, however the rows are cut."""
+        return {task: loss / self.labels[task] for task, loss in losses.items()}
+
+    def count(self, losses: Mapping[str, Tensor]) -> None:
+        """Add one batch's summed losses to those of the step."""
+        for task, loss in losses.items():
+            self.losses[task] = self.losses[task] + loss.detach() if task in self.losses else loss.detach()
 
 
-class Stepper:
-    """Takes the steps of a run: the optimizer, the balancer, and the looks at how the tasks get along."""
+def cut_into_batches(plan: Step, rank: int, processes: int, batch_size: int, labels: Mapping[str, np.ndarray], tasks: list[str],
+                     by_task: bool) -> list[Batch]:
+    """The share of process `rank` in the step, in batches; `labels`: for each task the number of labels of every training row (N).
 
-    def __init__(self, config: RunConfig, model: MultiTaskModel, parallel: nn.Module, split: Split, weights: dict[str, float],
-                 pad_id: int, packs: bool, machine: Machine, rank: int, processes: int) -> None:
-        self.config, self.model, self.parallel, self.split, self.machine = config, model, parallel, split, machine
-        self.packs = packs  # whether several texts share a row of what the encoder reads
-        self.pad_id, self.rank, self.processes = pad_id, rank, processes
-        trained = [weight for weight in model.encoder.parameters() if weight.requires_grad]
-        self.balancer = make_balancer(config.balancing, weights, trained, list(model.heads.parameters()), machine.device)
-        groups = parameter_groups(model, config.learning_rate, config.head_learning_rate, config.weight_decay)
-        if own := self.balancer.parameters():
-            groups.append({"params": own, "lr": UNCERTAINTY_RATE, "base_lr": UNCERTAINTY_RATE, "weight_decay": 0.0})
-        self.optimizer = torch.optim.AdamW(groups, fused=True)
-        self.diagnoser = Diagnoser(list(weights), last_layer(model.encoder), config.diagnose_every)
-        self.window = Window()
-        self.step = 0  # steps done
+    With `by_task`, for balancers that need each task's gradient by itself, a batch in which no row serves two tasks is cut into one
+    batch a task: then each task costs the encoder only its own rows. Rows that serve several tasks go through the encoder once.
+    """
+    parts: list[tuple[np.ndarray, list[str]]] = []
+    for places in share(plan, rank, processes, batch_size):
+        parts += _one_batch_a_task(plan, places, labels, tasks) if by_task and len(tasks) > 1 else [(places, tasks)]
+    return [_batch(plan, places, chosen, is_last=index == len(parts) - 1) for index, (places, chosen) in enumerate(parts)]
 
-    def optimize(self, step: Step, rate_factor: float) -> tuple[float, dict[str, Tensor]]:
-        """One optimizer step; returns the gradient's norm and each task's summed loss on this process's rows.
 
-        Every loss is a sum over this process's rows, divided by the number of labels in the whole step: however the step is cut into
-        batches and processes, the gradient is that of one large batch. A gradient that is no number changes nothing.
-        """
-        start = time.perf_counter()
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["base_lr"] * rate_factor
-        self.model.train()
-        targets = {task: count for task in step.tasks if (count := int(self.split.targets[task][step.rows_of(task)].sum()))}
-        batches = share(step, self.rank, self.processes, self.config.batch_size)
-        looks = self.diagnoser.wants(self.step)
-        self.balancer.begin(self._seed(), len(batches), self.processes, {task: step.share_of(task) for task in targets})
-        sums = {task: torch.zeros((), device=self.machine.device) for task in targets}
-        with seeded_dropout(self._seed(self.rank), self.machine.device):
-            for index, places in enumerate(batches):
-                synchronise = self.processes == 1 or index == len(batches) - 1
-                for part, tasks in self._parts(step, places, list(targets)):
-                    with nullcontext() if synchronise else self.parallel.no_sync():
-                        losses = self._losses(step, part, tasks)
-                        means = {task: loss / targets[task] for task, loss in losses.items()}
-                        if looks:
-                            self.diagnoser.look(means)
-                        self.balancer.backward(means)
-                    for task, loss in losses.items():
-                        sums[task] += loss.detach()
-        if looks:
-            self.diagnoser.close(self.processes)
-        weights = self.balancer.finish()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm or math.inf).item()
-        if math.isfinite(norm):
-            self.optimizer.step()
-            if self.balancer.looks_back:
-                self._look_back(step, batches[0], targets)
-            self.optimizer.zero_grad()
-            self.step += 1
-            self._count(sums, targets, weights, len(step.rows), time.perf_counter() - start)
-        return norm, sums
-
-    def _losses(self, step: Step, places: np.ndarray, tasks: Sequence[str]) -> dict[str, Tensor]:
-        """One pass of the model over the rows at `places` of the step; each task's summed loss."""
-        # a process that a short step left without rows still takes part: with a row whose labels are all ignored
-        rows, device = step.rows[places] if len(places) else [0], self.machine.device
-        encodings, ids = zip(*take(self.split.examples, rows), strict=True)
-        batch = collate(encodings, self.pad_id, ids, [self.model.tasks[task] for task in tasks])
-        labels = batch["labels"]
-        for task, of_task in labels.items():
-            if not len(places):
-                of_task.fill_(IGNORED)
-            elif step.owners is not None:
-                of_task[torch.from_numpy(step.owners[places] != step.tasks.index(task))] = IGNORED
-        states = None if self.split.states is None else self.split.states.batch(rows).to(device)
-        packing = pack([len(encoding.ids) for encoding in encodings]).to(device) if self.packs else None
-        with self.machine.autocast():
-            out = self.parallel(batch["input_ids"].to(device), batch["attention_mask"].to(device),
-                                labels={task: of_task.to(device) for task, of_task in labels.items()}, states=states, packing=packing)
-        return out.losses
-
-    def _parts(self, step: Step, places: np.ndarray, tasks: list[str]) -> list[tuple[np.ndarray, list[str]]]:
-        """The batch `places` with its tasks; or, for a balancer that goes task by task, cut into a batch a task if no row is for two."""
-        if self.balancer.by_task and len(tasks) > 1:
-            rows = step.rows[places]
-            used = np.array([(self.split.targets[task][rows] > 0) & ((step.owners is None) or step.owners[places] == step.tasks.index(task))
-                             for task in tasks])  # (T, rows)
-            if used.sum(0).max() <= 1:
-                return [(places[mask], [task]) for task, mask in zip(tasks, used, strict=True) if mask.any()]
+def _one_batch_a_task(plan: Step, places: np.ndarray, labels: Mapping[str, np.ndarray], tasks: list[str]
+                      ) -> list[tuple[np.ndarray, list[str]]]:
+    """The batch at `places` cut into one a task; whole, with all its tasks, if one of its rows serves several."""
+    is_used = np.array([(labels[task][plan.rows[places]] > 0) & ~_ignored(plan, places, task) for task in tasks])  # (T, B)
+    if is_used.sum(0).max() > 1:
         return [(places, tasks)]
+    return [(places[mask], [task]) for task, mask in zip(tasks, is_used, strict=True) if mask.any()]
 
-    def _look_back(self, step: Step, places: np.ndarray, targets: dict[str, int]) -> None:
-        """Tell the balancer the losses of the same rows, with the same features hidden, after the step."""
-        with torch.no_grad(), seeded_dropout(self._seed(self.rank), self.machine.device):
-            losses = self._losses(step, places, list(targets))
-            self.balancer.update({task: loss / targets[task] for task, loss in losses.items()})
 
-    def _seed(self, *process: int) -> int:
-        """The randomness of a step (of one process), a function of seed and step: nothing has to be saved for exact resume, and nothing
-        that happened between two steps can disturb it."""
-        return int(np.random.SeedSequence([self.config.seed, self.step, *process]).generate_state(1, np.uint64)[0] >> 1)
+def _batch(plan: Step, places: np.ndarray, tasks: list[str], is_last: bool) -> Batch:
+    if not len(places):  # a short step left this process without rows, but gradients are exchanged with it: any row will do, unlabelled
+        return Batch(np.zeros(1, int), tasks, {task: np.ones(1, bool) for task in tasks}, is_last)
+    ignored = {} if plan.owners is None else {task: _ignored(plan, places, task) for task in tasks}
+    return Batch(plan.rows[places], tasks, ignored, is_last)
 
-    def _count(self, sums: dict[str, Tensor], targets: dict[str, int], weights: dict[str, float], rows: int, seconds: float) -> None:
-        window = self.window
-        for task, loss in sums.items():
-            window.losses[task] = window.losses.get(task, 0) + loss
-            window.targets[task] = window.targets.get(task, 0) + targets[task]
-        for task, weight in weights.items():
-            window.weights.setdefault(task, []).append(weight)
-        window.rows += rows
-        window.seconds += seconds
 
-    def told(self, epoch: float, rate: float, norm: float, seconds: float, gather: Callable[[list[Any]], list[Any]]) -> StepDone:
-        """The event for the steps since the last one; `gather` collects from all processes."""
-        window, self.window = self.window, Window()
-        parts = gather([{task: loss.item() for task, loss in window.losses.items()}])
-        losses = {task: sum(part[task] for part in parts) / count for task, count in window.targets.items()}
-        weights = {task: sum(of_task) / len(of_task) for task, of_task in window.weights.items()}
-        return StepDone(self.step, epoch, losses, rate, norm, window.rows / window.seconds, seconds, weights)
+def _ignored(plan: Step, places: np.ndarray, task: str) -> np.ndarray:
+    """Which rows at `places` of the step were drawn for another task."""
+    return np.zeros(len(places), bool) if plan.owners is None else plan.owners[places] != plan.tasks.index(task)
+
+
+def seed_of(run_seed: int, step: int, *rank: int) -> int:
+    """The seed of a step, or of one process's part of it. As it follows from the run's seed and the step's number alone, exact resume
+    needs no saved random state, and nothing that happens between two steps can disturb it."""
+    return int(np.random.SeedSequence([run_seed, step, *rank]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def set_learning_rate(optimizer: Optimizer, factor: float) -> float:
+    """Set each parameter group's rate to `factor` times its base rate; returns that of the first group: the encoder's, if it is trained."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["base_lr"] * factor
+    return optimizer.param_groups[0]["lr"]
 
 
 def rate_factor(step: int, total: int, warmup: float, schedule: str) -> float:
-    """What the base learning rate is multiplied with at `step` (from 0): a linear rise over `warmup` x `total` steps, then the schedule."""
+    """The factor on the base learning rate at `step` (from 0): a linear rise over `warmup` x `total` steps, then the schedule."""
     rise = round(warmup * total)
     if step < rise:
         return (step + 1) / rise
     left = (total - step) / max(1, total - rise)  # 1 at the end of the rise, 0 after the last step
     return {"linear": left, "cosine": (1 - math.cos(math.pi * left)) / 2, "constant": 1.0}[schedule]
+
+
+class StepLog:
+    """Sums over the steps since the last StepDone event. Losses stay tensors until then: reading one makes a GPU wait."""
+
+    def __init__(self, total_steps: int) -> None:
+        self.total_steps, self._every = total_steps, -(-total_steps // LOGGED_STEPS)
+        self._logged_at: float | None = None  # seconds of training at the last event; None: this process has made none
+        self._clear()
+
+    def _clear(self) -> None:
+        self._losses: dict[str, Tensor] = {}
+        self._labels: dict[str, int] = {}
+        self._weights: dict[str, list[float]] = {}
+        self._rows, self._seconds, self._rate, self._norm = 0, 0.0, 0.0, 0.0
+
+    def is_due_after(self, steps: int, seconds: float) -> bool:
+        """Whether the step that follows `steps` steps, which took `seconds`, is to be logged. The first one of a process always is, since
+        somebody waits for it."""
+        by_count = (steps + 1) % self._every == 0 or steps + 1 == self.total_steps
+        return by_count or self._logged_at is None or seconds - self._logged_at > max(LOGGED_AFTER, LOGGED_SHARE * seconds)
+
+    def add(self, step: TrainingStep, weights: Mapping[str, float], rate: float, norm: float, seconds: float) -> None:
+        """Count a step: the `weights` of its tasks' losses, its learning `rate`, its gradient's `norm`, and the time it took."""
+        for task, loss in step.losses.items():
+            self._losses[task] = self._losses.get(task, 0) + loss
+        for task, labels in step.labels.items():
+            self._labels[task] = self._labels.get(task, 0) + labels
+        for task, weight in weights.items():
+            self._weights.setdefault(task, []).append(weight)
+        self._rows += len(step.plan.rows)
+        self._seconds += seconds
+        self._rate, self._norm = rate, norm
+
+    def take(self, step: int, epoch: float, seconds: float, gather: Callable[[Any], list[Any]]) -> StepDone | None:
+        """The event for the steps since the last one, None if there were none; `gather` collects from all processes, which all call it."""
+        if not self._rows:
+            return None
+        parts = gather({task: loss.item() for task, loss in self._losses.items()})
+        losses = {task: sum(part.get(task, 0.0) for part in parts) / count for task, count in self._labels.items()}
+        weights = {task: sum(of_task) / len(of_task) for task, of_task in self._weights.items()}
+        done = StepDone(step, epoch, losses, self._rate, self._norm, self._rows / self._seconds, seconds, weights)
+        self._logged_at = seconds
+        self._clear()
+        return done

@@ -126,6 +126,21 @@ def apart(text: str) -> str:
     return f"<bdi>{html.escape(text)}</bdi>"
 
 
+class Markup(str):
+    """A text that is HTML already, its user's part escaped."""
+
+
+def table_html(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table that scrolls sideways where it is too wide. Cells are plain text, or Markup."""
+    top = "".join(f"<th>{apart(cell)}</th>" for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="mtl-scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _cell(cell: str) -> str:
+    return cell if isinstance(cell, Markup) else apart(cell)
+
+
 def speed(steps: Sequence[StepDone]) -> float:
     """Sentences per second over the last ten events."""
     recent = steps[-10:]

@@ -17,10 +17,11 @@ from mtl.settings.config import RunConfig
 from mtl.settings.refusals import found
 from mtl.ui import compare_view as view
 from mtl.ui import form
+from mtl.ui.form_panel import FormPanel
 from mtl.ui.messages import Said
-from mtl.ui.page import Page, hidden_text
+from mtl.ui.page import Page, Values, hidden_text
 from mtl.ui.status import legend_html, shown_run_html
-from mtl.ui.train_tab import TrainTab, command
+from mtl.ui.train_tab import command
 
 CONFIRM = "(id, browser) => confirm('Delete this comparison and its card? Its runs stay.') ? [id, browser] : ['', browser]"
 USED = ("learning_rate", "head_learning_rate", "balancing", "weights")  # what a search looks for, beside alpha
@@ -29,8 +30,8 @@ USED = ("learning_rate", "head_learning_rate", "balancing", "weights")  # what a
 class CompareTab:
     """The widgets of the tab, made once, and the handlers that they call."""
 
-    def __init__(self, page: Page, train: TrainTab, tab: gr.Tab) -> None:
-        self.page, self.jobs, self.train = page, page.jobs, train
+    def __init__(self, page: Page, form_panel: FormPanel, tab: gr.Tab) -> None:
+        self.page, self.jobs, self.form = page, page.jobs, form_panel
         with gr.Row():
             with gr.Column(scale=2, min_width=320):
                 self._question_widgets()
@@ -81,11 +82,10 @@ class CompareTab:
     def _wire(self, tab: gr.Tab) -> None:
         page, quiet = self.page, self.page.quiet
         begun = [self.comparison_id, page.browser, self.menu]
-        form_inputs = self.train.form_inputs()
         for button, act, inputs in ((self.run_button, self.compare_run, [page.run_id, page.browser, self.seeds]),
-                                    (self.form_button, self.compare_form, [self.seeds, *form_inputs]),
-                                    (self.sweep_button, self.sweep, [self.alphas, *form_inputs]),
-                                    (self.search_button, self.search, [self.minutes, *form_inputs])):
+                                    (self.form_button, self.compare_form, {self.seeds, *self.form.inputs}),
+                                    (self.sweep_button, self.sweep, {self.alphas, *self.form.inputs}),
+                                    (self.search_button, self.search, {self.minutes, *self.form.inputs})):
             button.click(act, inputs, begun, api_visibility="private", show_progress_on=self.state)
         gr.on([tab.select, page.run_id.change, page.told.change], self.name_run, page.run_id, self.shown_run, **quiet)
         shown = [self.state, self.resume_button, self.stop_button, self.delete_button, self.status, self.result, self.use_button,
@@ -97,7 +97,7 @@ class CompareTab:
         for button, act in {self.resume_button: self.jobs.resume, self.stop_button: self.jobs.stop}.items():
             button.click(command(act), [self.comparison_id, page.browser], None, **quiet).then(self.poll, look, shown, **quiet)
         self.delete_button.click(self.delete, [self.comparison_id, page.browser], begun, js=CONFIRM, **quiet)
-        filled = [self.train.alpha, *(self.train.settings[name] for name in USED)]
+        filled = [self.form.alpha, *(self.form.settings[name] for name in USED)]
         self.use_button.click(self.use, self.comparison_id, filled, api_visibility="private")
         gr.on([self.menu.focus, self.status.change], lambda browser: gr.update(choices=self.choices(browser)), page.browser, self.menu,
               **quiet)
@@ -112,62 +112,56 @@ class CompareTab:
             return shown_run_html(open_run(self.jobs.root, run_id))
         return ""
 
-    def compare_run(self, run_id: str, browser: dict, seeds: str) -> list:
+    def compare_run(self, run_id: str, browser: dict, seeds: str) -> Values:
         """Train each task of the run that is shown alone too."""
-        def plan() -> tuple[RunConfig, Plan]:
-            if not run_id:
-                raise MtlError("No run is shown. Train one, or choose one in the Train tab.")
-            run = open_run(self.jobs.root, run_id)
-            if not run.belongs_to(browser["key"]):
-                raise MtlError("This run was not started in this browser. It can be compared only where it was started.")
-            return plan_for_run(run, _number("Seeds", seeds, int, 1, MAX_SEEDS))
-        return self._begin(plan, browser)
+        if not run_id:
+            raise MtlError("No run is shown. Train one, or choose one in the Train tab.")
+        run = open_run(self.jobs.root, run_id)
+        if not run.belongs_to(browser["key"]):
+            raise MtlError("This run was not started in this browser. It can be compared only where it was started.")
+        return self._begin(*plan_for_run(run, _number("Seeds", seeds, int, 1, MAX_SEEDS)), browser)
 
-    def compare_form(self, seeds: str, browser: dict, *inputs: Any) -> list:
+    def compare_form(self, values: Values) -> Values:
         """Train what the form describes, and each of its tasks alone."""
-        def plan() -> tuple[RunConfig, Plan]:
-            number = _number("Seeds", seeds, int, 1, MAX_SEEDS)
-            config = self.train.config(browser, *inputs)
-            return config, alone_plan(config, number)
-        return self._begin(plan, browser)
+        seeds = _number("Seeds", values[self.seeds], int, 1, MAX_SEEDS)
+        config = self.form.config(values)
+        return self._begin(config, alone_plan(config, seeds), values[self.page.browser])
 
-    def sweep(self, alphas: str, browser: dict, *inputs: Any) -> list:
+    def sweep(self, values: Values) -> Values:
         """Train what the form describes once for each alpha."""
-        def plan() -> tuple[RunConfig, Plan]:
-            numbers = parse_numbers(alphas)
-            config = self.train.config(browser, *inputs)
-            return config, sweep_plan(config, numbers)
-        return self._begin(plan, browser)
+        alphas = parse_numbers(values[self.alphas])
+        config = self.form.config(values)
+        return self._begin(config, sweep_plan(config, alphas), values[self.page.browser])
 
-    def search(self, minutes: str, browser: dict, *inputs: Any) -> list:
+    def search(self, values: Values) -> Values:
         """Try settings around those of the form."""
-        def plan() -> tuple[RunConfig, Plan]:
-            number = _number("Minutes", minutes, float, 0, MAX_MINUTES)
-            config = self.train.config(browser, *inputs)
-            return config, search_plan(config, number)
-        return self._begin(plan, browser)
+        minutes = _number("Minutes", values[self.minutes], float, 0, MAX_MINUTES)
+        config = self.form.config(values)
+        return self._begin(config, search_plan(config, minutes), values[self.page.browser])
 
     def use(self, comparison_id: str) -> Said:
         """The best settings of a search, in the form of the Train tab."""
         config = view.best_settings(view.look(self.jobs, comparison_id))
         if config is None:
             raise MtlError("Nothing was found yet. Wait for the first candidates.")
-        return Said([form.shown("alpha", config.alpha) or form.EVEN, *(form.shown(name, getattr(config, name)) for name in USED)],
-                    "The learning rates and weights are in the form of the Train tab now.")
+        return Said(self.form.shown(config, USED), "The learning rates and weights are in the form of the Train tab now.")
 
-    def _begin(self, plan: Any, browser: dict) -> list:
-        """Queue the comparison that `plan()` gives, and show it."""
-        comparison = self.jobs.start_comparison(*plan(), browser["key"])
-        browser = browser | {"comparison": comparison.id}
-        return [comparison.id, browser, gr.update(choices=self.choices(browser), value=comparison.id)]
+    def _begin(self, config: RunConfig, plan: Plan, browser: dict) -> Values:
+        """Queue the comparison, and show it."""
+        return self.turn_to(self.jobs.start_comparison(config, plan, browser["key"]).id, browser)
 
-    def delete(self, comparison_id: str, browser: dict) -> list:
+    def turn_to(self, comparison_id: str, browser: dict) -> Values:
+        """Show the comparison (empty: none), and have the browser remember it."""
+        browser = browser | {"comparison": comparison_id}
+        return {self.comparison_id: comparison_id, self.page.browser: browser,
+                self.menu: gr.update(choices=self.choices(browser), value=comparison_id or None)}
+
+    def delete(self, comparison_id: str, browser: dict) -> Values:
         """Delete the comparison that is shown; its runs stay. An empty id is a change of mind."""
         if not comparison_id:
-            return [gr.skip()] * 3
+            return {}
         self.jobs.delete(comparison_id, browser["key"])
-        browser = browser | {"comparison": ""}
-        return ["", browser, gr.update(choices=self.choices(browser), value=None)]
+        return self.turn_to("", browser)
 
     def choices(self, browser: dict) -> list[tuple[str, str]]:
         """The comparisons that this browser may list, and the one it looks at."""
@@ -180,25 +174,20 @@ class CompareTab:
         except MtlError:
             return ""
 
-    def restore(self, browser: dict) -> list:
-        """After a reload: the comparison that this browser looked at, and the menu."""
-        shown = browser["comparison"]
-        return [shown, gr.update(choices=self.choices(browser), value=shown or None)]
-
-    def poll(self, comparison_id: str, browser: dict, cursor: str | None, task: str | None) -> list:
+    def poll(self, comparison_id: str, browser: dict, cursor: str | None, task: str | None) -> Values:
         """All that the page shows of the comparison; what has not changed since `cursor` is left alone."""
-        off, hide = gr.update(interactive=False), gr.update(visible=False)
         try:
             seen = view.look(self.jobs, comparison_id) if comparison_id else None
         except MtlError as error:
-            return [f'<div class="mtl-status">{html.escape(str(error))}</div>', off, off, off, "", "", hide, hide, *_hidden(), "", ""]
+            return self._nothing(f'<div class="mtl-status">{html.escape(str(error))}</div>')
         if seen is None:
-            return [view.state_html(None, 0), off, off, off, "", "", hide, hide, *_hidden(), "", ""]
+            return self._nothing(view.state_html(None, 0))
         is_owner, is_here = seen.comparison.belongs_to(browser["key"]), self.jobs.has(comparison_id)
-        head = [view.state_html(seen, self.jobs.ahead(comparison_id), self.jobs.yields_in()),
-                gr.update(interactive=view.can_resume(seen, is_owner, is_here)),
-                gr.update(interactive=view.can_stop(seen, is_owner, is_here)),
-                gr.update(interactive=is_owner and seen.history.status not in ACTIVE), f"{comparison_id}/{seen.status}"]
+        head = {self.state: view.state_html(seen, self.jobs.ahead(comparison_id), self.jobs.yields_in()),
+                self.resume_button: gr.update(interactive=view.can_resume(seen, is_owner, is_here)),
+                self.stop_button: gr.update(interactive=view.can_stop(seen, is_owner, is_here)),
+                self.delete_button: gr.update(interactive=is_owner and seen.history.status not in ACTIVE),
+                self.status: f"{comparison_id}/{seen.status}"}
         names = view.task_names(seen)
         task = task if task in names else names[0] if names else ""
         points = view.trade_off(seen)
@@ -207,19 +196,29 @@ class CompareTab:
         about = f"{comparison_id}/{names.index(task) if task else ''}/{points is not None}/"
         now, cursor = about + seen.cursor, cursor or ""
         if now == cursor:
-            return head + [gr.skip()] * 8
-        use, result = gr.update(visible=view.best_settings(seen) is not None), view.result_html(seen)
+            return head
+        shown = head | {self.result: view.result_html(seen), self.members: view.members_html(seen),
+                        self.use_button: gr.update(visible=view.best_settings(seen) is not None)}
         if not cursor.startswith(about):
-            return head + [result, use, hide, *self._menu(seen, names, task), hide, view.members_html(seen), about]
+            return shown | self._no_plots() | self._menu(seen, names, task) | {self.cursor: about}
         is_new = cursor == about
-        return head + [result, use, _scatter(points, is_new), gr.skip(), gr.skip(), self._curves(seen, task, is_new),
-                       view.members_html(seen), now]
+        return shown | {self.points: _scatter(points, is_new), self.plot: self._curves(seen, task, is_new), self.cursor: now}
 
-    def _menu(self, seen: view.Seen, names: list[str], task: str) -> list:
+    def _nothing(self, state: str) -> Values:
+        """`state`, and that there is no comparison."""
+        off, emptied = gr.update(interactive=False), (self.status, self.result, self.members, self.cursor)
+        return self._no_plots() | dict.fromkeys(emptied, "") | {
+            self.state: state, self.resume_button: off, self.stop_button: off, self.delete_button: off,
+            self.use_button: gr.update(visible=False)}
+
+    def _no_plots(self) -> Values:
+        return dict.fromkeys((self.points, self.task, self.plot), gr.update(visible=False)) | {self.legend: ""}
+
+    def _menu(self, seen: view.Seen, names: list[str], task: str) -> Values:
         """The tasks to choose from, and what the lines of the plot are."""
         if not task or seen.plan.kind == "search":
-            return _hidden()[:2]
-        return [gr.update(choices=names, value=task, visible=True), legend_html(view.curve_colours(seen, task))]
+            return {}
+        return {self.task: gr.update(choices=names, value=task, visible=True), self.legend: legend_html(view.curve_colours(seen, task))}
 
     def _curves(self, seen: view.Seen, task: str, is_new: bool) -> Any:
         """A frame for a plot that is there already; a whole one, with its colours, for a new one."""
@@ -235,11 +234,6 @@ def _scatter(found: Any, is_new: bool) -> Any:
         return gr.update(visible=False)
     frame, (x, y), colours = found
     return gr.ScatterPlot(value=frame, x_title=x, y_title=y, color_map=colours, visible=True) if is_new else frame
-
-
-def _hidden() -> list:
-    """No menu, no legend, no plot."""
-    return [gr.update(visible=False), "", gr.update(visible=False)]
 
 
 def _number(label: str, text: str, kind: type, least: int, most: int) -> float:

@@ -2,7 +2,6 @@
 that a user wrote is escaped."""
 
 import html
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from mtl.jobs.queue import Jobs
 from mtl.runs.history import ACTIVE, RESUMABLE, History
 from mtl.settings.config import RunConfig
 from mtl.text import isolate, many
-from mtl.ui.charts import HUES, apart, plain, thin
+from mtl.ui.charts import HUES, Markup, apart, plain, table_html, thin
 from mtl.ui.status import duration, made_at, state_of, waiting, yielding
 
 TITLES = {"alone": "Did it help?", "sweep": "Weight sweep", "search": "Good settings"}
@@ -100,6 +99,8 @@ def state_html(seen: Seen | None, ahead: int, yields_in: float | None = None) ->
              waiting(ahead, yields_in) if seen.history.status == "queued" else "",
              yielding(yields_in) if seen.history.status == "running" and seen.status == "paused" else ""]
     message = GONE if seen.status == "interrupted" else seen.history.message
+    if seen.deleted:  # that sentence says what Resume does
+        message = message.partition(" Resume ")[0]
     told = "".join(f"<div>{html.escape(told)}</div>" for told in (message, deleted_sentence(seen)) if told)
     return (f'<div class="mtl-status"><span class="mtl-badge mtl-{seen.status}">{seen.status}</span> '
             f'<b>{html.escape(comparison_name(seen.comparison))}</b>'
@@ -136,8 +137,9 @@ def members_html(seen: Seen) -> str:
     """A line for each run: what it is there for, where it stands, its best dev scores; a click leads to it."""
     rows = []
     for member, run in zip(seen.plan.members, seen.runs, strict=True):
-        name = html.escape(series(member, seen.plan))
-        name = f'<a href="?run={member.run}">{name}</a>' if run else name
+        name: str | Markup = series(member, seen.plan)
+        if run:
+            name = Markup(f'<a href="?run={member.run}">{html.escape(name)}</a>')
         total = run.started.total_steps if run and run.started else 0
         state = run.state if run else "deleted" if member.run else "not begun"
         rows.append([name, state, f"{run.step:,} of {total:,}" if total else "-", _scores(run)])
@@ -147,15 +149,8 @@ def members_html(seen: Seen) -> str:
 def _scores(run: History | None) -> str:
     if not run or not run.started or not run.best:
         return "-"
-    return ", ".join(f"{apart(task)} {run.best.scores[task][facts['main_score']]:.1%}" for task, facts in run.started.tasks.items()
+    return ", ".join(f"{isolate(task)} {run.best.scores[task][facts['main_score']]:.1%}" for task, facts in run.started.tasks.items()
                      if run.best.scores.get(task))
-
-
-def table_html(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of cells that are HTML already; scrolls sideways by itself on a phone."""
-    top = "".join(f"<th>{name}</th>" for name in head)
-    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="mtl-scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 # Curves
@@ -252,7 +247,7 @@ def sweep_html(seen: Seen) -> str:
     rows = [[f"{point.alpha:g}", *(f"{100 * value:.1f}" for value in (point.first, point.second, point.everything_right))]
             for point in points]
     tasks, measures = zip(*(name.rsplit(" ", 1) for name in names), strict=True)
-    head = ["alpha", *(f"{apart(task)} {html.escape(measure)}" for task, measure in zip(tasks, measures, strict=True)), "everything right"]
+    head = ["alpha", *(f"{isolate(task)} {measure}" for task, measure in zip(tasks, measures, strict=True)), "everything right"]
     return (f'<div class="mtl-report"><h4>The trade-off</h4>{table_html(head, rows)}<p>Alpha is the weight of '
             f"{apart(tasks[0])}, the other task has 1 - alpha. These are dev scores of one run each: small differences "
             "may be luck.</p></div>")
@@ -276,7 +271,7 @@ def search_html(seen: Seen) -> str:
     if not found:
         return '<div class="mtl-report"><p>First a short run measures how fast this machine is. Then the candidates follow.</p></div>'
     rows = [[str(one.number), str(one.member.rung), f"{one.member.config.max_steps:,}", percent(one),
-             f"{one.member.config.learning_rate:g}", f"{one.member.config.head_learning_rate:g}", html.escape(_weights(one.member.config))]
+             f"{one.member.config.learning_rate:g}", f"{one.member.config.head_learning_rate:g}", _weights(one.member.config)]
             for one in found]
     rounds = "; ".join(f"{many(count, 'candidate')} for {many(steps, 'step')}" for count, steps in seen.plan.rungs)
     head = ["candidate", "round", "steps", "dev score", "learning rate", "head learning rate", "weights"]

@@ -2,7 +2,7 @@
 handlers; reading and judging is done in mtl.data.dataset."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,13 +14,12 @@ from mtl.data.dataset import choose_tasks, describe_source, load, read_table
 from mtl.data.hub.datasets import PRESETS
 from mtl.data.report import bundled_subwords, make_report
 from mtl.data.rows import Table
-from mtl.data.values import KIND_OF_ROLE
 from mtl.errors import MtlError
 from mtl.runs.folder import open_run
-from mtl.settings.config import MAX_TASKS, ROLES, ColumnSpec, HubSpec, RunConfig, make_spec
+from mtl.settings.config import MAX_TASKS, HubSpec, RunConfig, make_spec
 from mtl.settings.shorthand import parse_hub
 from mtl.text import isolate, many
-from mtl.ui import form
+from mtl.ui import columns_table, form
 from mtl.ui.data_view import (
     FILES,
     NO_FILE,
@@ -34,7 +33,7 @@ from mtl.ui.data_view import (
     short_findings_html,
     task_table,
 )
-from mtl.ui.page import Page, hidden_text
+from mtl.ui.page import Page, Values, hidden_text
 
 SOURCES = {"newsroom": "Newsroom", "files": "My own files", "hub": "From the Hub", "hypothetical": "Hypothetical data"}
 ABOUT = {"newsroom": "A bundled corpus: 2,479 rows, each a short news sentence with topic, sentiment and entities, written for this "
@@ -43,13 +42,12 @@ ABOUT = {"newsroom": "A bundled corpus: 2,479 rows, each a short news sentence w
          "hub": "Datasets of the Hugging Face Hub. Nothing is downloaded before you have seen how large it is.",
          "hypothetical": "Rows of sentences made from a seed, to see how training works. A score on them says nothing about real text."}
 ANY = "Any other"
-SHOWN_COLUMNS = 16
 # in the browser, so that it is done before the next click
 TICK = "(ticked, choice) => JSON.stringify({...JSON.parse(choice || '{}'), ticked})"
 
 
 class DataPanel:
-    """The widgets, made once; `inputs` are what `values` takes."""
+    """The widgets, made once; `inputs` are those whose values `key` and `values` take."""
 
     def __init__(self, page: Page) -> None:
         self.page, self.jobs = page, page.jobs
@@ -68,13 +66,15 @@ class DataPanel:
         self.data_run = hidden_text()  # the run whose own copy of the files is used when none is uploaded
         self.choice = hidden_text("choice")  # which tasks are ticked, and for which data: see Choice
         self.understood = gr.Textbox(label="What was understood", lines=2, max_lines=8, interactive=False, elem_id="findings")
-        self._column_widgets()
+        with gr.Accordion("Columns: what each is for", open=False, visible=False, elem_id="columns") as self.columns_box:
+            self.columns = columns_table.make_table()
         self.task_table = gr.Dataframe(label="Tasks found", interactive=False, wrap=True, max_height=340, elem_id="task-table",
                                        column_widths=["90px", "115px", "95px", "170px"])
         self.findings = gr.HTML(elem_id="short-findings")
         self.patterns = hidden_text()  # which tasks are labelled together on how many training rows, as JSON
         self.report, self.examples = gr.HTML(elem_id="report", render=False), gr.HTML(elem_id="examples", render=False)
-        self.inputs = [self.source, self.labels, self.rows, self.files, self.hub, self.told, self.data_run]
+        self.inputs = {self.source, self.labels, self.rows, self.files, self.hub, self.told, self.data_run}
+        self.filled = [*self.inputs, self.choice]  # what `fill` sets
 
     def _hub_widgets(self) -> None:
         titles = [(preset.title, name) for name, preset in PRESETS.items()]
@@ -89,18 +89,6 @@ class DataPanel:
         self.pinned = hidden_text()  # HubSpecs that were looked up, as JSON
         self.hub = hidden_text()  # those that were downloaded
 
-    def _column_widgets(self) -> None:
-        self.column_names = hidden_text()  # group and name of each column shown, as JSON
-        self.column_rows, self.roles, self.task_names = [], [], []
-        with gr.Accordion("Columns: what each is for", open=False, visible=False, elem_id="columns") as self.columns_box:
-            for index in range(SHOWN_COLUMNS):
-                with gr.Row(visible=False) as row:
-                    self.column_rows.append(row)
-                    self.roles.append(gr.Dropdown([(f"{role}: {what}", role) for role, what in ROLES.items()], scale=3,
-                                                  elem_id=f"role-{index}", min_width=180))
-                    self.task_names.append(gr.Textbox(visible=False, label="Task", max_length=64, scale=2, elem_id=f"task-{index}",
-                                                      min_width=100))
-
     def show_report(self) -> None:
         """Put the report and the rows here: they have a tab of their own."""
         with gr.Row():
@@ -113,20 +101,18 @@ class DataPanel:
 
     def wire(self, max_length: gr.components.Component, tasks: gr.CheckboxGroup) -> None:
         """Connect the widgets; `tasks` offers the tasks that are found, `max_length` is where a run would cut sentences."""
-        quiet = self.page.quiet
-        self.look = {"fn": self.understand, "inputs": [*self.inputs, self.choice, max_length, self.column_names],
+        quiet, self.max_length, self.tasks = self.page.quiet, max_length, tasks
+        self.look = {"fn": self.understand, "inputs": {*self.inputs, self.choice, max_length},
                      "outputs": [self.understood, self.task_table, self.patterns, self.findings, self.report, self.examples, tasks,
-                                 self.choice, self.columns_box, self.column_names, *self.column_rows, *self.roles, *self.task_names],
+                                 self.choice, self.columns_box, self.columns],
                      "show_progress": "full", "show_progress_on": self.understood, "api_visibility": "private",
                      "trigger_mode": "always_last"}
         self.source.change(self.show_source, self.source, [self.source, self.labels, self.rows, self.files, self.hub_column], **quiet)
         tasks.input(None, [tasks, self.choice], self.choice, js=TICK, **quiet)
         gr.on([self.source.input, self.files.clear, self.files.delete], lambda: "", None, self.told, **quiet).then(**self.look)
-        self.files.upload(self.take_files, self.files, [self.files, self.told], **quiet).then(**self.look)
+        self.files.upload(self.take_files, self.files, [self.files, self.told, self.understood], **quiet).then(**self.look)
         gr.on([self.labels.input, self.rows.submit, self.rows.blur, max_length.blur], **self.look)
-        for widget in (*self.roles, *self.task_names):
-            event = widget.input if isinstance(widget, gr.Dropdown) else widget.blur
-            event(self.tell, [self.told, self.column_names, *self.roles, *self.task_names], self.told, **quiet).then(**self.look)
+        self.columns.input(self.tell, self.told, self.told, trigger_mode="multiple", **quiet).then(**self.look)
         forgotten = [self.about_hub, self.pinned, self.download_button, self.hub, self.data_run, self.told]
         self.preset.input(self.show_preset, self.preset, [self.preset, self.ids], **quiet).then(self.forget, None, forgotten, **quiet).then(
             **self.look)
@@ -138,25 +124,28 @@ class DataPanel:
 
     # Handlers: gather, call, return
 
-    def show_source(self, source: str) -> list:
+    def show_source(self, source: str) -> Values:
         """The widgets that belong to the source."""
-        return [gr.update(info=ABOUT[source]), *[gr.update(visible=source == "hypothetical")] * 2, gr.update(visible=source == "files"),
-                gr.update(visible=source == "hub")]
+        of = {self.labels: "hypothetical", self.rows: "hypothetical", self.files: "files", self.hub_column: "hub"}
+        return {self.source: gr.update(info=ABOUT[source])} | {part: gr.update(visible=source == name) for part, name in of.items()}
 
-    def show_preset(self, preset: str) -> list:
+    def show_preset(self, preset: str) -> Values:
         """What the preset is; for any other dataset, the field for its id."""
         about = PRESETS[preset].about if preset in PRESETS else "Any dataset that comes as Parquet, CSV or JSON lines."
-        return [gr.update(info=about), gr.update(visible=preset not in PRESETS)]
+        return {self.preset: gr.update(info=about), self.ids: gr.update(visible=preset not in PRESETS)}
 
-    def forget(self) -> list:
+    def forget(self) -> Values:
         """Another dataset is named: what was looked up, downloaded, taken from a run, or said of columns belongs to the one before."""
-        return ["", "", gr.update(value="Download", interactive=False), "", "", ""]
+        emptied = (self.about_hub, self.pinned, self.hub, self.data_run, self.told)
+        return {self.download_button: gr.update(value="Download", interactive=False)} | dict.fromkeys(emptied, "")
 
-    def take_files(self, files: list[str]) -> list:
+    def take_files(self, files: list[str]) -> Values:
         """The files that were chosen, no two of one name: that is how they are told apart later."""
-        return [renamed if (renamed := name_apart(files)) != files else gr.skip(), ""]
+        names = ", ".join(isolate(Path(file).name) for file in files)
+        told = {self.told: "", self.understood: f"Reading {names} \u2026"}
+        return told | ({self.files: renamed} if (renamed := name_apart(files)) != files else {})
 
-    def look_up(self, preset: str, ids: str) -> list:
+    def look_up(self, preset: str, ids: str) -> Values:
         """Ask the Hub what there is, and how large."""
         try:
             wanted = resolve.preset_config(preset) if preset else {"hub": parse_hub(ids), "columns": ()}
@@ -164,41 +153,45 @@ class DataPanel:
                 raise MtlError("Write the id of a dataset, such as fancyzhx/ag_news.")
             pinned = [resolve.pin(spec) for spec in wanted["hub"]]
         except MtlError as error:
-            return [str(error), *self.forget()[1:]]
+            return self.forget() | {self.about_hub: str(error)}
         total = sum(map(resolve.size, pinned))
         specs = [spec.model_dump() for spec, _ in pinned]
-        return ["\n".join(map(resolve.describe, pinned)), json.dumps(specs),
-                gr.update(value=f"Download {resolve.megabytes(total)}", interactive=True), "", "", _as_json(wanted["columns"])]
+        return self.forget() | {
+            self.about_hub: "\n".join(map(resolve.describe, pinned)), self.pinned: json.dumps(specs),
+            self.download_button: gr.update(value=f"Download {resolve.megabytes(total)}", interactive=True),
+            self.told: json.dumps([spec.model_dump() for spec in wanted["columns"]])}
 
-    def download(self, pinned: str, progress: gr.Progress = gr.Progress()) -> list:  # noqa: B008 - this is how Gradio hands it in
+    def download(self, pinned: str, progress: gr.Progress = gr.Progress()) -> Values:  # noqa: B008 - this is how Gradio hands it in
         """Fetch what was looked up."""
         try:
             specs = self._specs(pinned)
             config = resolve.fetch(form.make_run_config({"source": "hub", "hub": specs}), [resolve.pin(spec) for spec in specs],
-                                  self.jobs.root / "hub", lambda what, share: progress(share, desc=what))
+                                  self.jobs.root / resolve.HUB, lambda what, share: progress(share, desc=what))
         except MtlError as error:
-            return ["", str(error)]
-        return [pinned, f"Downloaded: {isolate(describe_source(config))}."]
+            return {self.hub: "", self.about_hub: str(error)}
+        return {self.hub: pinned, self.about_hub: f"Downloaded: {isolate(describe_source(config))}."}
 
     def _specs(self, pinned: str) -> tuple[HubSpec, ...]:
         if not pinned:
             raise MtlError("Look the dataset up first, then download it.")
         return tuple(make_spec("hub", HubSpec, values) for values in json.loads(pinned))
 
-    def key(self, source: str, labels: str, rows: str, files: list[str] | None, hub: str, told: str, data_run: str) -> str:
+    def key(self, values: Values) -> str:
         """What names the data: see `data_key`."""
-        return data_key(source, files, hub, data_run)
+        return data_key(*(values[part] for part in (self.source, self.files, self.hub, self.data_run)))
 
-    def values(self, source: str, labels: str, rows: str, files: list[str] | None, hub: str, told: str, data_run: str) -> dict[str, Any]:
+    def values(self, values: Values) -> dict[str, Any]:
         """The settings that name the data: uploaded files, else the files of the run that the form was filled from."""
+        source, files, hub, data_run = (values[part] for part in (self.source, self.files, self.hub, self.data_run))
         if source == "newsroom":
             return {"source": source}
         if source == "hypothetical":
-            return {"source": source, "hypothetical_labels": labels, "hypothetical_rows": rows}
-        columns = {"source": source, "columns": tuple(json.loads(told or "[]"))}
+            return {"source": source, "hypothetical_labels": values[self.labels], "hypothetical_rows": values[self.rows]}
+        columns = {"source": source, "columns": tuple(json.loads(values[self.told] or "[]"))}
         if source == "hub" and hub:
             config = form.make_run_config(columns | {"hub": self._specs(hub)})
-            return config.model_dump(include={"source", "hub", "columns", *FILES}) | resolve.local_files(config, self.jobs.root / "hub")
+            files = resolve.local_files(config, self.jobs.root / resolve.HUB)
+            return config.model_dump(include={"source", "hub", "columns", *FILES}) | files
         if files or not data_run:
             if source == "hub":
                 raise MtlError("Look the dataset up, then download it.")
@@ -209,26 +202,29 @@ class DataPanel:
         return columns | {"hub": run.config.hub} | {
             name: tuple(str(run.folder / file) for file in getattr(run.config, name)) for name in FILES}
 
-    def understand(self, source: str, labels: str, rows: str, files: list[str] | None, hub: str, told: str, data_run: str, choice: str,
-                   max_length: str, names_before: str, progress: gr.Progress = gr.Progress()) -> list:  # noqa: B008
+    def understand(self, values: Values, progress: gr.Progress = gr.Progress()) -> Values:  # noqa: B008
         """Read the data and show what is in it; a bad file is told where it is looked for."""
         def tell(what: str, share: float) -> None:
             progress(share, desc=what)
 
-        key, before = data_key(source, files, hub, data_run), Choice.read(choice)
+        key, before, told = self.key(values), Choice.read(values[self.choice]), values[self.told]
         try:
+            config = form.make_run_config(self.values(values) | {"max_length": values[self.max_length]})
             with TemporaryDirectory() as folder:
-                values = self.values(source, labels, rows, files, hub, told, data_run) | {"max_length": max_length}
-                return self._look(form.make_run_config(values), lambda names: before.among(key, names), Path(folder), tell, names_before,
-                                  told)
+                table, found = self._look(config, lambda names: before.among(key, names), Path(folder), tell)
+            own = config.source in ("files", "hub") and bool(table.columns)
+            box = gr.update(visible=own, label=f"Columns: what each of the {len(table.columns)} is for")
+            return found | {self.columns_box: box, self.columns: columns_table.table_of(table) if own else ""}
         except MtlError as error:
             # what was told of the columns may be what is wrong: then it stays where it can be changed
-            return [str(error), None, "", "", "", "", gr.update(choices=[], value=[]),
-                    str(Choice(key, ())), gr.skip() if told else gr.update(visible=False), *[gr.skip()] * (1 + 3 * SHOWN_COLUMNS)]
+            hidden = {} if told else {self.columns_box: gr.update(visible=False)}
+            return hidden | dict.fromkeys((self.patterns, self.findings, self.report, self.examples), "") | {
+                self.understood: str(error), self.task_table: task_table(Table([], []), []), self.tasks: gr.update(choices=[], value=[]),
+                self.choice: str(Choice(key, ()))}
 
-    def _look(self, config: RunConfig, choose: Callable[[list[str]], Choice], folder: Path, tell: Callable[[str, float], None],
-              names_before: str, told: str) -> list:
-        table, where = read_table(config, Path(), folder, tell), describe_source(config)
+    def _look(self, config: RunConfig, choose: Callable[[list[str]], Choice], folder: Path, tell: Callable[[str, float], None]
+              ) -> tuple[Table, Values]:
+        table, where = read_table(config, Path(), folder, tell, self.jobs.root / resolve.PARSED), describe_source(config)
         specs = choose_tasks(table, table.tasks, where)
         has_dev = config.source == "newsroom" or bool(config.dev_files)
         parts = [f"{isolate(where)}: {many(len(table.rows), 'training row' if has_dev else 'row')}."]
@@ -240,60 +236,30 @@ class DataPanel:
             parts.append(f"{len(specs)} tasks were found; at most {MAX_TASKS} are trained together, so the first {MAX_TASKS} are ticked.")
         tell("Setting rows aside to measure on", 0.0)
         try:
-            dataset = load(config.model_copy(update={"tasks": tuple(specs[:MAX_TASKS])}), Path(), folder, tell, table)
+            dataset = load(config.model_copy(update={"tasks": tuple(specs[:MAX_TASKS])}), Path(), folder, tell, table,
+                           self.jobs.root / resolve.PARSED)
             report = make_report(dataset, config.max_length, bundled_subwords(), tell)
             patterns = json.dumps([[tasks, count] for tasks, count in report.coverage[0].patterns.items()])
             labels = {spec.name: spec.labels for spec in dataset.tasks}
-            shown = [short_findings_html(report), report_html(report, dataset.tasks), examples_html(report.examples, dataset.tasks, labels)]
+            shown = {self.findings: short_findings_html(report), self.report: report_html(report, dataset.tasks),
+                     self.examples: examples_html(report.examples, dataset.tasks, labels)}
         except MtlError as error:
-            patterns = ""
-            shown = [problem_html(str(error)), problem_html(str(error)), examples_html(table.rows[:6], specs, {})]
+            patterns, problem = "", problem_html(str(error))
+            shown = {self.findings: problem, self.report: problem, self.examples: examples_html(table.rows[:6], specs, {})}
         names = [spec.name for spec in specs]
         choice = choose(names)
-        return ["\n".join([" ".join(parts), *table.notices]), task_table(table, specs, tell), patterns, *shown,
-                gr.update(choices=names, value=list(choice.ticked)), str(choice),
-                *self._show_columns(table, config.source in ("files", "hub"), names_before, told)]
+        return table, shown | {
+            self.understood: "\n".join([" ".join(parts), *table.notices]), self.task_table: task_table(table, specs, tell),
+            self.patterns: patterns, self.tasks: gr.update(choices=names, value=list(choice.ticked)), self.choice: str(choice)}
 
-    def _show_columns(self, table: Table, own: bool, names_before: str, told: str) -> list:
-        """A role, some values and, for tasks, a name for each column. Where the columns are those of before and the user has spoken, the
-        widgets say it already, and what is being typed is left alone."""
-        shown = table.columns[:SHOWN_COLUMNS] if own else ()
-        names = json.dumps([[spec.group, spec.column] for spec in shown])
-        said = {(spec["group"], spec["column"]): spec["task"] for spec in json.loads(told or "[]")} if names == names_before else {}
-        roles, tasks = [], []
-        for spec, values in zip(shown, table.values, strict=False):
-            name = f"{spec.group}/{spec.column}".removeprefix("/")
-            is_task = spec.role in KIND_OF_ROLE
-            roles.append(gr.skip() if said else gr.update(label=name, value=spec.role, info=" | ".join(values)))
-            as_said = said.get((spec.group, spec.column)) == spec.task
-            tasks.append(gr.update(visible=is_task) if as_said else gr.update(visible=is_task, value=spec.task))
-        rest = SHOWN_COLUMNS - len(shown)
-        return [gr.update(visible=bool(shown), label=f"Columns: what each of the {len(table.columns)} is for"),
-                names, *[gr.update(visible=True)] * len(shown), *[gr.update(visible=False)] * rest, *roles, *[gr.skip()] * rest, *tasks,
-                *[gr.skip()] * rest]
+    def tell(self, told: str, event: gr.EventData) -> str:
+        """What the table says of the columns, over what was said before."""
+        return columns_table.say(told, event.rows)
 
-    def tell(self, told: str, column_names: str, *widgets: str) -> str:
-        """What the widgets say of the columns, over what was said before."""
-        names = [tuple(name) for name in json.loads(column_names or "[]")]
-        roles, tasks = widgets[:len(names)], widgets[SHOWN_COLUMNS:SHOWN_COLUMNS + len(names)]
-        specs = [make_spec("columns", ColumnSpec, {"column": column, "group": group, "role": role, "task": (task or "").strip()
-                                                   if role in KIND_OF_ROLE else ""})
-                 for (group, column), role, task in zip(names, roles, tasks, strict=True)]
-        others = [spec for spec in json.loads(told or "[]") if (spec["group"], spec["column"]) not in names]
-        return json.dumps(others + json.loads(_as_json(specs)))
-
-    def fill(self, run_id: str, config: RunConfig) -> list:
-        """The data of a run back in the panel, in the order of `outputs`."""
+    def fill(self, run_id: str, config: RunConfig) -> Values:
+        """The data of a run back in the panel."""
         data_run = run_id if config.source in ("files", "hub") else ""
         choice = Choice(data_key(config.source, None, "", data_run), None, tuple(spec.name for spec in config.tasks))
-        return [config.source, config.hypothetical_labels, form.shown("hypothetical_rows", config.hypothetical_rows), None, "",
-                _as_json(config.columns), data_run, str(choice), ""]
-
-    @property
-    def outputs(self) -> list:
-        """The widgets that `fill` sets."""
-        return [*self.inputs, self.choice, self.column_names]
-
-
-def _as_json(specs: Sequence[ColumnSpec]) -> str:
-    return json.dumps([spec.model_dump() for spec in specs])
+        return {self.source: config.source, self.labels: config.hypothetical_labels,
+                self.rows: form.shown("hypothetical_rows", config.hypothetical_rows), self.files: None, self.hub: "",
+                self.told: json.dumps([spec.model_dump() for spec in config.columns]), self.data_run: data_run, self.choice: str(choice)}

@@ -19,7 +19,7 @@ from mtl.data.values import VALUES, Spans, Value
 from mtl.errors import MtlError
 from mtl.settings.config import MAX_TASKS, TaskSpec
 from mtl.text import isolate, many
-from mtl.ui.charts import apart, colours
+from mtl.ui.charts import apart, colours, table_html
 
 FILES = ("train_files", "dev_files", "test_files")
 SHOWN_LABELS = 40  # of a task, in the report
@@ -175,13 +175,6 @@ def _lengths(lengths: Lengths) -> str:
            if lengths.rows_cut else f"none is cut at {lengths.max_length}")
     return (f'<h4>Subwords per training row{sample}</h4><div class="mtl-bars">{bars}</div><p>The longest has {lengths.longest:,}; '
             f"half have at most {lengths.median}, 95 % at most {lengths.percentile_95}; {cut}.</p>")
-
-
-def table_html(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of plain cells that scrolls sideways where it is too wide."""
-    top = "".join(f"<th>{apart(cell)}</th>" for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{apart(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="mtl-scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def examples_html(rows: Iterable[Row], specs: Sequence[TaskSpec], labels: dict[str, Sequence[str]]) -> str:

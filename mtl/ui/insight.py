@@ -9,7 +9,7 @@ from statistics import median
 
 import numpy as np
 
-from mtl.runs.events import Diagnosed
+from mtl.runs.events import GradientConflict
 from mtl.runs.history import History
 from mtl.settings.methods import METHODS, SAMPLINGS_FOR
 from mtl.text import isolate, many
@@ -24,7 +24,7 @@ LONGER = 4  # times as long as another's: a gradient that drowns it
 NORM_COLUMNS, WEIGHT_COLUMNS = ["step", "norm", "series"], ["step", "weight", "series"]
 
 
-def reading(diagnoses: list[Diagnosed], balancing: str) -> str:
+def reading(diagnoses: list[GradientConflict], balancing: str) -> str:
     """What the looks say, in a sentence or three, for somebody who has never seen a gradient."""
     if not diagnoses:
         return "No gradients were compared yet."
@@ -76,7 +76,7 @@ def insight_html(history: History, balancing: str) -> str:
             f'<div class="mtl-heat">{rows}</div></div>')
 
 
-def _cosines(diagnoses: list[Diagnosed]) -> np.ndarray:
+def _cosines(diagnoses: list[GradientConflict]) -> np.ndarray:
     """(looks, pairs); NaN where a gradient was too small."""
     return np.array([[*map(itemgetter(2), look.cosines)] for look in diagnoses], np.float64)
 

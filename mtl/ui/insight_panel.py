@@ -3,7 +3,6 @@ of balancing is for and how many rows of each task a step will see. The layout, 
 
 import json
 from contextlib import suppress
-from typing import Any
 
 import gradio as gr
 
@@ -12,7 +11,7 @@ from mtl.runs.folder import open_run
 from mtl.runs.history import History
 from mtl.ui import insight
 from mtl.ui.charts import sealed
-from mtl.ui.page import Page, hidden_text
+from mtl.ui.page import Page, Values, hidden_text
 from mtl.ui.status import legend_html
 
 PLAN = ("sampling", "temperature", "batch_size", "accumulation", "epochs")
@@ -85,14 +84,16 @@ class InsightPanel:
             history = self.page.jobs.history(run_id) if run_id else None
             return history if history and history.started else None
 
-    def show(self, run_id: str, cursor: str) -> list[Any]:
+    def show(self, run_id: str, cursor: str) -> Values:
         """All that is shown; plots keep their colours while the run of `cursor` is shown."""
         history = self._history(run_id)
         if history is None or (cursor and not cursor.startswith(run_id)):
-            return ["", "", None, None, ""]  # also before another run: a plot that gets other colours and values at once draws the old ones
-        lines = [sealed(insight.norm_lines(history)), sealed(insight.weight_lines(history))]
+            # also before another run: a plot that gets other colours and values at once draws the old ones
+            return {self.reading: "", self.legend: "", self.norms: None, self.weights: None, self.cursor: ""}
+        lines = {self.norms: sealed(insight.norm_lines(history)), self.weights: sealed(insight.weight_lines(history))}
         colours = insight.task_colours(history)
         if not cursor.startswith(run_id):
-            lines = [gr.LinePlot(value=data, color_map=colours) for data in lines]
+            lines = {plot: gr.LinePlot(value=data, color_map=colours) for plot, data in lines.items()}
         balancing = open_run(self.page.jobs.root, run_id).config.balancing
-        return [insight.insight_html(history, balancing), legend_html(colours), *lines, self._news(run_id, history)]
+        return lines | {self.reading: insight.insight_html(history, balancing), self.legend: legend_html(colours),
+                        self.cursor: self._news(run_id, history)}

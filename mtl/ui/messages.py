@@ -48,15 +48,15 @@ def let_all_tell(demo: gr.Blocks, box: gr.HTML) -> None:
         names = [name for _, name in event.targets]
         if event.fn is not None and "tick" not in names:
             is_press = any(name in PRESSES for name in names)
-            event.fn = _telling(event.fn, len(event.outputs), is_press)
+            event.fn = _telling(event.fn, len(event.outputs), is_press, box)
             event.show_progress_on = event.show_progress_on or list(event.outputs)  # not on the box
             event.outputs = [*event.outputs, box]
 
 
-def _telling(handle: Callable[..., Any], outputs: int, is_press: bool) -> Callable[..., list[Any]]:
-    """`handle`, which has so many outputs, with a message as one more. What a person does next takes the old message away."""
+def _telling(handle: Callable[..., Any], outputs: int, is_press: bool, box: gr.HTML) -> Callable[..., Any]:
+    """`handle`, which has so many outputs, with a message for the `box` as one more. What a person does next takes the old one away."""
     @wraps(handle)
-    def tell(*values: Any) -> list[Any]:
+    def tell(*values: Any) -> Any:
         try:
             made = handle(*values)
         except MtlError as error:
@@ -64,6 +64,8 @@ def _telling(handle: Callable[..., Any], outputs: int, is_press: bool) -> Callab
         except Exception:  # whatever it is, who pressed is told
             return [*[gr.skip()] * outputs, message_html(_unforeseen())]
         made, message = (made.values, message_html(made.message)) if isinstance(made, Said) else (made, "" if is_press else gr.skip())
+        if isinstance(made, dict) and not any(isinstance(key, str) for key in made):  # {component: value}; gr.update has names as keys
+            return made | {box: message}
         return [*([made] if outputs == 1 else made or []), message]
     return tell
 

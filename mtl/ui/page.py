@@ -1,12 +1,20 @@
 """What all tabs of one page share."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from mtl.jobs.queue import Jobs
 from mtl.ui.messages import message_box
+
+Values = dict[gr.components.Component, Any]  # what stands in each widget; or what a handler puts there, and nothing in the others
+
+
+def text_of(name: str) -> str:
+    """A file of this folder: style.css, or a script."""
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
 def hidden_text(name: str | None = None) -> gr.Textbox:

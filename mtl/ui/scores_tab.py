@@ -11,7 +11,7 @@ from mtl.runs.checkpoint import BEST
 from mtl.runs.folder import Run, open_run
 from mtl.scoring.measure import DEV, TEST, Measured, measure_dev, measure_test, read_measured
 from mtl.ui.data_view import problem_html
-from mtl.ui.page import Page, hidden_text
+from mtl.ui.page import Page, Values, hidden_text
 from mtl.ui.scores_view import NOT_YOURS, measured_html, why_not_dev, why_not_test
 from mtl.ui.status import shown_run_html, state_of
 
@@ -75,15 +75,15 @@ class ScoresTab:
         self.test_button.click(self.measure_test, who, [self.problem, *shown], show_progress_on=self.scores,
                                js=f"(run, browser) => confirm({CONFIRM!r}) ? [run, browser] : ['', browser]", **slow)
 
-    def show(self, run_id: str, browser: dict, cursor: str) -> list:
+    def show(self, run_id: str, browser: dict, cursor: str) -> Values:
         """Buttons and scores; what has not changed since `cursor` is left alone, so that what a person unfolded stays so."""
         why_dev, why_test, scores, now = scores_state(self.jobs, run_id, browser["key"])
         if now == cursor:
-            return [gr.skip()] * 5
-        return [gr.update(interactive=not why_dev), gr.update(interactive=not why_test), "  \n".join(dict.fromkeys([why_dev, why_test])),
-                scores, now]
+            return {}
+        return {self.dev_button: gr.update(interactive=not why_dev), self.test_button: gr.update(interactive=not why_test),
+                self.note: "  \n".join(dict.fromkeys([why_dev, why_test])), self.scores: scores, self.cursor: now}
 
-    def look_at_dev(self, run_id: str, browser: dict) -> list:
+    def look_at_dev(self, run_id: str, browser: dict) -> Values:
         """Measure on dev, unless what is on disk is of this very checkpoint."""
         def look() -> None:
             run = open_run(self.jobs.root, run_id)
@@ -93,7 +93,7 @@ class ScoresTab:
 
         return self._do(look, run_id, browser)
 
-    def measure_test(self, run_id: str, browser: dict) -> list:
+    def measure_test(self, run_id: str, browser: dict) -> Values:
         """The one look at the test rows; an empty id is a change of mind."""
         def measure() -> None:
             run = open_run(self.jobs.root, run_id)
@@ -101,9 +101,9 @@ class ScoresTab:
                 raise MtlError(NOT_YOURS)
             measure_test(run)
 
-        return self._do(measure, run_id, browser) if run_id else [gr.skip()] * 6
+        return self._do(measure, run_id, browser) if run_id else {}
 
-    def _do(self, act: Any, run_id: str, browser: dict) -> list:
+    def _do(self, act: Any, run_id: str, browser: dict) -> Values:
         """What went wrong, if anything, and what is to be shown now."""
         self.jobs.loaded()
         try:
@@ -111,4 +111,4 @@ class ScoresTab:
             problem = gr.update(visible=False, value="")
         except MtlError as error:
             problem = gr.update(visible=True, value=problem_html(str(error)))
-        return [problem, *self.show(run_id, browser, "")]
+        return {self.problem: problem} | self.show(run_id, browser, "")

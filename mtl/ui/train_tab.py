@@ -3,43 +3,58 @@ computes, and no page is needed for a run to go on."""
 
 import html
 import itertools
+import json
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import gradio as gr
 
-from mtl.data.dataset import read_table
-from mtl.data.readers import Progress, no_progress
-from mtl.data.resolve import find_tasks, with_tasks
 from mtl.errors import MtlError
 from mtl.runs.folder import open_run
 from mtl.runs.history import History
 from mtl.scoring.measure import measured_at
-from mtl.settings.config import RunConfig
-from mtl.text import isolate
-from mtl.ui import charts, form
-from mtl.ui.data_panel import DataPanel
-from mtl.ui.data_view import Choice
-from mtl.ui.insight_panel import InsightPanel, SettingsPanel
-from mtl.ui.page import Page, hidden_text
+from mtl.ui import charts
+from mtl.ui.form_panel import FormPanel
+from mtl.ui.insight_panel import InsightPanel
+from mtl.ui.page import Page, Values, hidden_text, text_of
 from mtl.ui.status import Buttons, legend_html, run_choices, run_name, status_html, who_may
 
-TOLD = "/told/"  # between what happened and the steps, in the news of a run
-EARLY, REDRAWN = 5, 3  # steps that are each drawn at once; seconds of training that are drawn together from then on
+EARLY, REDRAWN = 5, 3  # so many steps are drawn one by one; then all of 3 seconds of training at once: to draw takes a browser long
 START, STARTING = "Start training", "Starting \u2026"
-BASIC, MORE = form.fields(basic=True), form.fields(basic=False)
 
 
-def news(run_id: str, history: History) -> str:
-    """A text that changes whenever the plots are to be drawn again: at every step at first, then every `REDRAWN` seconds of training, since
-    drawing takes a browser long."""
-    drawn = str(history.steps[-1].step) if history.steps else ""
-    if history.status == "running" and len(history.steps) > EARLY:
-        drawn = f"{history.steps[-1].seconds // REDRAWN:.0f} x {REDRAWN} s"
-    return f"{run_id}/{history.started is not None}/{len(history.told)}{TOLD}{drawn}"  # evaluations are among what is told
+@dataclass(frozen=True)
+class Cursor:
+    """What the plots show: of which run, whether it had begun, how many of its events beside steps, its steps up to where, and how much
+    its training loss is smoothed. Kept on the page as JSON; when another one is due, the plots are drawn again."""
+
+    run: str = ""
+    begun: bool = False
+    told: int = 0  # evaluations are among these events
+    drawn: str = ""
+    smoothing: float | None = None
+
+    @classmethod
+    def read(cls, text: str | None) -> "Cursor":
+        """The cursor that is written in `text`."""
+        return cls(**json.loads(text or "{}"))
+
+    @classmethod
+    def of(cls, run_id: str, history: History, smoothing: float | None = None) -> "Cursor":
+        """What there is to show now."""
+        drawn = str(history.steps[-1].step) if history.steps else ""
+        if history.status == "running" and len(history.steps) > EARLY:
+            drawn = f"{history.steps[-1].seconds // REDRAWN:.0f} x {REDRAWN} s"
+        return cls(run_id, history.started is not None, len(history.told), drawn, smoothing)
+
+    def has_scores_of(self, other: "Cursor") -> bool:
+        """Whether no evaluation lies between the two."""
+        return (self.run, self.begun, self.told) == (other.run, other.begun, other.told)
+
+    def __str__(self) -> str:
+        return json.dumps(asdict(self))
 
 
 class TrainTab:
@@ -49,22 +64,10 @@ class TrainTab:
         self.page, self.jobs = page, page.jobs
         with gr.Row():
             with gr.Column(scale=2, min_width=320):
-                self.data = DataPanel(page)
-                self.tasks = gr.CheckboxGroup([], label="2. Tasks to train together", elem_id="tasks")
-                self.alpha = form.make_widget("alpha", value=form.EVEN, visible=False, elem_id="alpha")
-                self._setting_widgets()
+                self.form = FormPanel(page)
             with gr.Column(scale=3, min_width=320, elem_classes="run-column"):
                 self._run_widgets()
         self._wire()
-
-    def _setting_widgets(self) -> None:
-        gr.Markdown("**3. Settings**")
-        with gr.Row(elem_classes="mtl-settings"):
-            basic = {name: form.make_widget(name) for name in BASIC}
-        with gr.Accordion("More settings", open=False), gr.Row(elem_classes="mtl-settings"):
-            more = {name: form.make_widget(name) for name in MORE}
-        self.settings = basic | more
-        self.told = SettingsPanel(self.page)
 
     def _run_widgets(self) -> None:
         with gr.Row():
@@ -73,7 +76,7 @@ class TrainTab:
             self.resume_button = gr.Button("Resume", interactive=False, elem_id="resume", min_width=90)
             self.stop_button = gr.Button("Stop", variant="stop", interactive=False, elem_id="stop", min_width=90)
         self.starting = gr.HTML(elem_id="starting")
-        self.status = gr.HTML(status_html(None, 0, ""), elem_id="status")
+        self.status = gr.HTML(elem_id="status")
         # the plots' own legends do not wrap: on a phone they would be cut off
         plot = {"x": "step", "color": "series", "colors_in_legend": [], "show_label": False, "height": 260}
         self.loss_legend = gr.HTML(elem_id="loss-legend")
@@ -92,6 +95,7 @@ class TrainTab:
             self.menu = gr.Dropdown([], label="Other runs", info="Those started in this browser or in the terminal.", elem_id="run-menu",
                                     scale=3)
             self.delete_button = gr.Button("Delete the run shown", size="sm", scale=1, min_width=150, interactive=False, elem_id="delete")
+        self.buttons = [self.pause_button, self.resume_button, self.stop_button, self.delete_button]
         # a look is taken often, and gradio takes milliseconds for each part that may change: these tell whether there is more to do
         self.pressable, self.news, self.cursor = hidden_text(), hidden_text(), hidden_text()  # the cursor: which news are shown
         self.emptied, self._times = hidden_text(), itertools.count(1)  # another number each time that plots were emptied
@@ -99,16 +103,9 @@ class TrainTab:
 
     def _wire(self) -> None:
         page, quiet = self.page, self.page.quiet
-        self.data.wire(self.settings["max_length"], self.tasks)
-        weighing = [self.settings["weights"], self.settings["balancing"]]
-        gr.on([self.data.choice.change, *(widget.change for widget in weighing)], self.show_alpha, [self.data.choice, *weighing],
-              self.alpha, trigger_mode="always_last", **quiet)
-        # who gives weights need not say that they are fixed, but has to see it
-        gr.on([self.alpha.input, self.settings["weights"].input], self.show_fixed, [self.alpha, *weighing], weighing[1], **quiet)
-        self.told.wire(self.settings, self.tasks, self.data.patterns)
         self.insight.wire()
         self.start_button.click(None, None, self.start_button, js=f"() => '{STARTING}'", **quiet)  # at once, however far the server is
-        started = self.start_button.click(self.start, self.form_inputs(), [page.run_id, page.browser, self.menu],
+        started = self.start_button.click(self.start, self.form.inputs, [page.run_id, page.browser, self.menu],
                                           api_visibility="private", show_progress_on=self.starting)
         for is_over in (started.then, started.failure):  # gradio 6.31 does not go on to `then` after a failure
             is_over(lambda: START, None, self.start_button, **quiet)
@@ -119,7 +116,7 @@ class TrainTab:
                 "outputs": [self.loss_legend, self.score_legend, self.loss_plot, self.score_plot, self.table, self.log, self.emptied,
                             self.cursor], **quiet}
         self.timer.tick(**look)
-        self.pressable.change(self.show_pressable, self.pressable, [*buttons, self.delete_button], **quiet)
+        self.pressable.change(self.show_pressable, self.pressable, self.buttons, **quiet)
         # answers may come in another order than they were asked for: whenever plots are emptied, the last thing is that they are filled
         gr.on([self.news.change, self.emptied.change, self.smoothing.release], trigger_mode="always_last", **show)
         page.run_id.change(**look)
@@ -127,108 +124,79 @@ class TrainTab:
             button.click(command(act), [page.run_id, page.browser], None, **quiet).then(**look)
         gr.on([self.menu.focus, page.told.change], self.list_runs, page.browser, self.menu, **quiet)
         self.menu.input(lambda run_id, browser: (run_id, browser | {"run": run_id}), [self.menu, page.browser], [page.run_id, page.browser],
-                        **quiet).then(self.fill_form, page.run_id, self.form_outputs(), **quiet).then(**self.data.look)
+                        **quiet).then(self.form.fill, page.run_id, self.form.outputs, **quiet).then(**self.form.data.look)
         self.delete_button.click(self.delete, [page.run_id, page.browser], [page.run_id, page.browser, self.menu],
                                  js="(run, browser) => confirm('Delete this run and its checkpoints?') ? [run, browser] : ['', browser]",
                                  **quiet)
-        page.run_id.change(None, page.run_id, self.link, js=SHOW_LINK, **quiet)
+        page.run_id.change(None, page.run_id, self.link, js=text_of("link.js"), **quiet)
         page.run_id.change(self.say_who_may, [page.run_id, page.browser], self.link, **quiet)
 
     # Handlers: gather, call, return
 
-    def show_alpha(self, choice: str, weights: str, balancing: str) -> dict:
-        """Two tasks are weighed against each other by one number; where something else weighs them, that is said."""
-        chosen = Choice.read(choice)
-        tasks = [name for name in chosen.found or () if name in chosen.ticked]
-        if len(tasks) != 2:
-            return gr.update(visible=False)
-        one, other = map(isolate, tasks)
-        info = f"From 0 to 1. The loss is alpha x {one} + (1 - alpha) x {other}. At 0.5 both count the same."
-        if weigher := form.weighed_by(weights, balancing):
-            info = f"Not used: {weigher}."
-        return gr.update(visible=True, interactive=not weigher, label=f"Alpha: {one} against {other}", info=info)
-
-    def show_fixed(self, alpha: str, weights: str, balancing: str) -> str:
-        """The balancing that goes with the weights that are given, or with none."""
-        is_given = weights.strip() or form.read_number(alpha, float) not in (None, float(form.EVEN))
-        return balancing if balancing not in ("equal", "fixed") else "fixed" if is_given else "equal"
-
-    def start(self, browser: dict, choice: str, alpha: str, progress: gr.Progress = gr.Progress(), *inputs: Any) -> list:  # noqa: B008
+    def start(self, values: Values, progress: gr.Progress = gr.Progress()) -> Values:  # noqa: B008 - this is how Gradio hands it in
         """Queue the run that the form describes."""
-        config = self.config(browser, choice, alpha, *inputs, progress=lambda what, share: progress(share, desc=what))
+        browser = values[self.page.browser]
+        config = self.form.config(values, lambda what, share: progress(share, desc=what))
         progress(1.0, desc="Copying the data into the run's folder")
         run = self.jobs.start(config, browser["key"])
-        return [run.id, browser | {"run": run.id}, gr.update(choices=self.choices(browser), value=run.id)]
+        return self.turn_to(run.id, browser)
 
-    def config(self, browser: dict, choice: str, alpha: str, *inputs: Any, progress: Progress = no_progress) -> RunConfig:
-        """The run that the form describes, its data fetched and understood; raises MtlError if it is none. Where the data on the page were
-        changed and not read yet, it has all tasks that are found in them, as the page will show."""
-        data, settings = inputs[:len(self.data.inputs)], inputs[len(self.data.inputs):]
-        if not browser["key"]:  # a run without an owner would be nobody's
-            raise MtlError("The page is still getting ready. Press Start again.")
-        key, chosen = self.data.key(*data), Choice.read(choice)
-        values = dict(zip(self.settings, settings, strict=True)) | self.data.values(*data)
-        known = chosen.ticked if chosen.data == key and chosen.found is not None else None  # None: they are still to be found
-        # what is wrong in the form is said before the data are read
-        config = form.make_run_config(values | form.weighing(alpha, values, 2 if known is None else len(known)))
-        if known == ():
-            with TemporaryDirectory() as folder:
-                read_table(config, Path(), Path(folder), progress)  # perhaps there are none because of what is wrong with the data
-            raise MtlError("No task is chosen. Choose at least one.")
-        config, found = find_tasks(config, self.jobs.root / "hub", known or (), progress)
-        names = chosen.among(key, [spec.name for spec in found]).ticked
-        config = with_tasks(config, found, names, **form.weighing(alpha, values, len(names)))
-        config.loss_weights([spec.name for spec in config.tasks])
-        return config
-
-    def look(self, run_id: str, browser: dict) -> list[str]:
+    def look(self, run_id: str, browser: dict) -> Values:
         """How the run stands; and texts that change with it: which buttons can be pressed, what it told, and what there is to show."""
+        if not browser["key"] or browser["run"] and not run_id:  # the page does not know yet which run it is to show
+            return dict.fromkeys((self.status, self.pressable, self.page.told, self.news), "")
         try:
             history = self.jobs.history(run_id) if run_id else None
         except MtlError as error:
-            return [f'<div class="mtl-status">{html.escape(str(error))}</div>', "", "", "gone"]
+            return {self.status: f'<div class="mtl-status">{html.escape(str(error))}</div>', self.pressable: "", self.page.told: "",
+                    self.news: "gone"}
         if history is None:
-            return [status_html(None, 0, ""), "", "", ""]
+            return {self.status: status_html(None, 0, ""), self.pressable: "", self.page.told: "", self.news: ""}
         run = open_run(self.jobs.root, run_id)
         buttons = Buttons.of(history, run.belongs_to(browser["key"]), self.jobs.has(run_id))
         status = status_html(history, self.jobs.ahead(run_id), run_name(run), self.jobs.yields_in())
-        return [status, " ".join(name for name, on in vars(buttons).items() if on),
-                f"{run_id}/{history.status}/{len(history.told)}/{measured_at(run)}", news(run_id, history)]
+        return {self.status: status, self.pressable: " ".join(name for name, on in vars(buttons).items() if on),
+                self.page.told: f"{run_id}/{history.status}/{len(history.told)}/{measured_at(run)}",
+                self.news: str(Cursor.of(run_id, history))}
 
-    def show_pressable(self, pressable: str) -> list[dict]:
+    def show_pressable(self, pressable: str) -> Values:
         """The buttons, of which those named can be pressed."""
-        return [gr.update(interactive=name in pressable.split()) for name in ("pause", "resume", "stop", "delete")]
+        return {button: gr.update(interactive=button.elem_id in pressable.split()) for button in self.buttons}
 
-    def show(self, run_id: str, cursor: str, smoothing: float) -> list:
+    def show(self, run_id: str, cursor: str, smoothing: float) -> Values:
         """All that the page shows of the run; what has not changed since `cursor` is left alone."""
         try:
             history = self.jobs.history(run_id) if run_id else None
         except MtlError:
             history = None
         if history is None:
-            return ["", "", None, None, None, "", gr.skip(), ""]
-        now, cursor = f"{news(run_id, history)}/{smoothing}", cursor or ""
-        if not cursor.startswith(run_id):
+            return self._no_plots() | {self.table: None, self.log: "", self.cursor: ""}
+        before, now = Cursor.read(cursor), Cursor.of(run_id, history, smoothing)
+        if now == before:
+            return {}
+        if before.run != run_id:
             # the plots of another run are emptied first: one that gets other colours and values at once draws the old ones (gradio 6.31)
-            now = f"{run_id}/"
-        if now == cursor:
-            return [gr.skip()] * 8
-        scores_known = now.split(TOLD)[0] == cursor.split(TOLD)[0]
-        log = gr.skip() if scores_known else charts.log_lines(history)
-        emptied = gr.skip() if cursor.startswith(run_id) else str(next(self._times))
-        return [*self._plots(history, cursor, run_id, smoothing, scores_known), charts.last_values(history), log, emptied, now]
+            shown = self._no_plots() | {self.emptied: str(next(self._times)), self.cursor: str(Cursor(run_id))}
+        else:
+            shown = self._plots(history, before, now) | {self.cursor: str(now)}
+        log = {} if now.has_scores_of(before) else {self.log: charts.log_lines(history)}
+        return shown | log | {self.table: charts.last_values(history)}
 
-    def _plots(self, history: History, cursor: str, run_id: str, smoothing: float, scores_known: bool) -> list:
+    def _no_plots(self) -> Values:
+        return {self.loss_legend: "", self.score_legend: "", self.loss_plot: None, self.score_plot: None}
+
+    def _plots(self, history: History, before: Cursor, now: Cursor) -> Values:
         """Legends and plots: data for plots that are there already; whole ones, with colours, for a run shown for the first time."""
-        if history.started is None or not cursor.startswith(run_id):
-            return ["", "", None, None]
-        colours = [charts.loss_colours(history.started), charts.score_colours(history.started)]
-        legends = list(map(legend_html, colours))  # each time: to leave a part alone takes gradio longer
-        loss = charts.sealed(charts.loss_lines(history, smoothing))
-        if cursor.startswith(f"{run_id}/True/"):  # the plots have their colours
-            return [*legends, loss, gr.skip() if scores_known else charts.sealed(charts.score_lines(history))]
-        lines = [loss, charts.sealed(charts.score_lines(history))]
-        return [*legends, *(gr.LinePlot(value=data, color_map=colour) for data, colour in zip(lines, colours, strict=True))]
+        if history.started is None:
+            return self._no_plots()
+        colours = {self.loss_plot: charts.loss_colours(history.started), self.score_plot: charts.score_colours(history.started)}
+        lines = {self.loss_plot: charts.sealed(charts.loss_lines(history, now.smoothing))}
+        if not now.has_scores_of(before):
+            lines[self.score_plot] = charts.sealed(charts.score_lines(history))
+        if not before.begun:  # the plots have no colours yet
+            lines = {plot: gr.LinePlot(value=data, color_map=colours[plot]) for plot, data in lines.items()}
+        # the legends each time: to leave a part alone takes gradio longer
+        return lines | {self.loss_legend: legend_html(colours[self.loss_plot]), self.score_legend: legend_html(colours[self.score_plot])}
 
     def still_there(self, run_id: Any) -> str:
         """`run_id`, if there is such a run; else an empty text."""
@@ -252,30 +220,18 @@ class TrainTab:
         """The menu, brought up to date."""
         return gr.update(choices=self.choices(browser))
 
-    def delete(self, run_id: str, browser: dict) -> list:
+    def turn_to(self, run_id: str, browser: dict) -> Values:
+        """Show the run (empty: none), and have the browser remember it."""
+        browser = browser | {"run": run_id}
+        return {self.page.run_id: run_id, self.page.browser: browser,
+                self.menu: gr.update(choices=self.choices(browser), value=run_id or None)}
+
+    def delete(self, run_id: str, browser: dict) -> Values:
         """Delete the shown run; an empty id is a change of mind."""
         if not run_id:
-            return [gr.skip()] * 3
+            return {}
         self.jobs.delete(run_id, browser["key"])
-        browser = browser | {"run": ""}
-        return ["", browser, gr.update(choices=self.choices(browser), value=None)]
-
-    def form_inputs(self) -> list:
-        """What `config` is made from: who asks, and all widgets of the form."""
-        return [self.page.browser, self.data.choice, self.alpha, *self.data.inputs, *self.settings.values()]
-
-    def form_outputs(self) -> list:
-        """The widgets that `fill_form` sets."""
-        return [*self.data.outputs, self.alpha, *self.settings.values()]
-
-    def fill_form(self, run_id: str) -> list:
-        """The settings of a run back in the form, so that it can be changed a little and run again."""
-        try:
-            config = open_run(self.jobs.root, run_id).config
-        except MtlError:
-            return [gr.skip()] * len(self.form_outputs())
-        return [*self.data.fill(run_id, config), form.shown("alpha", config.alpha) or form.EVEN,
-                *(form.shown(name, getattr(config, name)) for name in self.settings)]
+        return self.turn_to("", browser)
 
 
 def command(act: Callable[[str, str], Any]) -> Callable[[str, dict], None]:
@@ -283,13 +239,3 @@ def command(act: Callable[[str, str], Any]) -> Callable[[str, dict], None]:
     def handle(run_id: str, browser: dict) -> None:
         act(run_id, browser["key"])
     return handle
-
-
-# The address names the run, so that a reload, a bookmark or a link finds it.
-SHOW_LINK = """(run) => {
-  const url = new URL(window.location);
-  run ? url.searchParams.set('run', run) : url.searchParams.delete('run');
-  window.history.replaceState(null, '', url);
-  url.searchParams.delete('__theme');
-  return run ? url.href : '';
-}"""

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
 
 from mtl.jobs.queue import Jobs
-from mtl.runs.events import CheckpointSaved, Diagnosed, Evaluated, Event, RunStarted, StatusChanged, StepDone
+from mtl.runs.events import CheckpointSaved, Evaluated, Event, GradientConflict, RunStarted, StatusChanged, StepDone
 from mtl.runs.folder import Run, create_run
 from mtl.settings.config import make_config
 
@@ -55,7 +55,7 @@ def told_by(tasks: int, labels: int, evaluations: int, steps: int = STEPS, logge
         yield StepDone(step, epoch, {name: draws.random() for name in names}, draws.random() / 1e4, draws.random(), 300 * draws.random(),
                        step / 10, {name: draws.random() for name in names})
         if step % (2 * every) == 0:
-            yield Diagnosed(step, {name: draws.random() for name in names},
+            yield GradientConflict(step, {name: draws.random() for name in names},
                             [[one, other, draws.uniform(-1, 1)] for one in names for other in names if one < other])
         if step % max(every, steps // evaluations) == 0:
             yield Evaluated(step, epoch, "dev", {name: draws.random() for name in names},
@@ -107,7 +107,7 @@ def polls(folder: Path, times: int = 40) -> dict[str, float]:
         root = folder / f"runs {len(found)}"
         run = write(create_run(root, make_config({}), KEY), told_by(*shape))
         server, events = Server(root), list(told_by(*shape))[-4:]
-        nothing = median(server.call("TrainTab.show_alpha", [])[2] for _ in range(times))
+        nothing = median(server.call("FormPanel.show_alpha", [])[2] for _ in range(times))
         print(f"a handler that does nothing: {nothing:.1f} ms")
         browser = {"key": KEY, "run": run.id}
         follow: dict[str, tuple[Callable, Callable]] = {
@@ -169,7 +169,7 @@ def train(rows: int, folder: Path) -> dict[str, float]:
 
     from mtl.runs.events import Evaluated as Looked
     from mtl.training.loop import train
-    from mtl.training.trainer import Learner
+    from mtl.training.trainer import Trainer
 
     write_file(folder / "rows.jsonl", rows)
     config = make_config({"source": "files", "train_files": (str(folder / "rows.jsonl"),), "encoder": "tiny",
@@ -178,9 +178,9 @@ def train(rows: int, folder: Path) -> dict[str, float]:
     watch, tokens, seconds, prepared = Watch(), 0, 0.0, 0.0
     begin = time.perf_counter()
 
-    def count(learner: Learner) -> bool:
+    def count(trainer: Trainer) -> bool:
         nonlocal tokens
-        tokens = int(learner.train_split.lengths.sum() * learner.total_steps / learner.steps_per_epoch)
+        tokens = int(trainer.train_split.lengths.sum() * trainer.total_steps / trainer.steps_per_epoch)
         return False
 
     for event in train(config, folder, between_steps=count):

@@ -25,7 +25,7 @@ import torch
 from mtl.runs.folder import Run, create_run
 from mtl.runs.history import read_history
 from mtl.settings.config import RunConfig, make_config
-from mtl.training.execute import carry_out
+from mtl.training.execute import run_training
 
 SETTINGS = {"source": "hypothetical", "encoder": "tiny", "hypothetical_rows": 240, "epochs": 6, "batch_size": 8,
             "accumulation": 2, "learning_rate": 2e-3, "checkpoint_every": 3, "eval_every": 10, "threads": 1, "device": "cpu"}
@@ -38,7 +38,7 @@ def child(run: Run, resume: bool) -> int:
         status = "failed"
         try:
             with run.hold():
-                status = carry_out(run, resume=resume, between_steps=lambda training: False)
+                status = run_training(run, resume=resume, between_steps=lambda training: False)
         finally:
             os._exit(0 if status == "finished" else 1)
     return pid

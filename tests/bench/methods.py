@@ -1,4 +1,4 @@
-"""The README's table of methods: newsroom, every balancing and every sampling, several seeds; and what a step of each costs.
+"""The table of methods in the README.md beside this file: newsroom, every balancing and sampling, several seeds; and what a step costs.
 
     python tests/bench/methods.py scores --folder FOLDER      # dev scores; what is in FOLDER already is not trained again
     python tests/bench/methods.py cost                        # alternating steps in one process, medians
@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mtl.model.machine import Machine, cores
+from mtl.model.machine import cores
 from mtl.settings.config import make_config
 from mtl.settings.methods import METHODS
 
@@ -98,23 +98,22 @@ def _spread(values: list[float]) -> str:
 def cost(options: argparse.Namespace) -> None:
     """Time of a step relative to the plain sum, on newsroom's jointly labelled rows and on rows of one task each; and of a look at how the
     tasks get along."""
-    from mtl.data.dataset import load
-    from mtl.training.trainer import Learner
+    from mtl.runs.events import StepDone
+    from mtl.training.loop import train
 
     variants = {name: {"balancing": name} | ({"weights": {"entities": 3.0}} if name == "fixed" else {}) for name in METHODS}
     for sampling in ("joint", "proportional"):
         with tempfile.TemporaryDirectory() as folder:
-            learners = {}
+            runs = {}
             for name, settings in (variants | {"looking": {"diagnose_every": 1}}).items():
-                config = make_config({"diagnose_every": 0, "sampling": sampling} | settings)
-                dataset = load(config, Path(folder))
-                learners[name] = Learner(config, Path(folder), dataset, Machine("cpu", "fp32", cores()), None, Path(folder))
-            times = {name: [] for name in learners}
-            plans = learners["equal"].plan(0)
-            for step in plans[:options.rounds + 1]:
-                for name, learner in learners.items():
+                config = make_config({"diagnose_every": 0, "sampling": sampling, "device": "cpu", "precision": "fp32"} | settings)
+                (Path(folder) / name).mkdir()
+                runs[name] = train(config, Path(folder) / name)
+            times = {name: [] for name in runs}
+            for _ in range(options.rounds + 1):  # the first one also loads the data and the encoder, and is left out below
+                for name, events in runs.items():
                     start = time.perf_counter()
-                    learner.optimize(step)
+                    next(event for event in events if isinstance(event, StepDone))
                     times[name].append(time.perf_counter() - start)
         ratios = {name: statistics.median(took / plain for took, plain in zip(of[1:], times["equal"][1:], strict=True))
                   for name, of in times.items()}

@@ -27,8 +27,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import transformers
 from torch import nn
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -39,7 +40,7 @@ from mtl.model.multitask import MultiTaskModel, parameter_groups
 from mtl.runs.events import Evaluated, StepDone
 from mtl.settings.config import RunConfig, make_config
 from mtl.training.loop import train
-from mtl.training.trainer import Learner
+from mtl.training.trainer import Trainer
 
 SNIPS = Path(__file__).resolve().parents[3] / "shared" / "data" / "snips"
 
@@ -54,24 +55,24 @@ class Ours:
     """Our own loop, as it is: planning, logging, diagnosis and all. It rests between two of its events."""
 
     def __init__(self, config: RunConfig, folder: Path) -> None:
-        self.learner: Learner | None = None
+        self.trainer: Trainer | None = None
         folder.mkdir()
         self.events = train(config, folder, between_steps=self._between)
         self._wait(1)
 
     def steps(self, count: int) -> tuple[int, int, float]:
         """Sentences, real subwords and seconds of `count` steps, after one to warm up."""
-        torch.set_num_threads(self.learner.machine.threads)
+        torch.set_num_threads(self.trainer.machine.threads)
         self._wait(1)
-        done = self.learner.progress.step
+        done = self.trainer.progress.step
         start = time.perf_counter()
         self._wait(count)
         seconds = time.perf_counter() - start
-        rows = np.concatenate([step.rows for step in self.learner.plan(0)[done:done + count]])
-        return len(rows), int(self.learner.train_split.lengths[rows].sum()), seconds
+        rows = np.concatenate([step.rows for step in self.trainer.plan(0)[done:done + count]])
+        return len(rows), int(self.trainer.train_split.lengths[rows].sum()), seconds
 
-    def _between(self, learner: Learner) -> bool:
-        self.learner = learner
+    def _between(self, trainer: Trainer) -> bool:
+        self.trainer = trainer
         return False
 
     def _wait(self, steps: int) -> None:
@@ -114,14 +115,14 @@ class Clock(TrainerCallback):
 class Theirs:
     """transformers' Trainer."""
 
-    def __init__(self, learner: Learner, bf16: bool, grouped: bool, folder: Path) -> None:
-        self.learner, self.bf16, self.grouped, self.folder = learner, bf16, grouped, folder
+    def __init__(self, trainer: Trainer, bf16: bool, grouped: bool, folder: Path) -> None:
+        self.trainer, self.bf16, self.grouped, self.folder = trainer, bf16, grouped, folder
         self.seed = 0
         self.seen: list[int] = []
 
     def steps(self, count: int) -> tuple[int, int, float]:
         """As for Ours; other rows each time."""
-        size, clock = self.learner.config.batch_size, Clock()
+        size, clock = self.trainer.config.batch_size, Clock()
         self.seed += 1
         self.train(clock, max_steps=count + 1)
         used = self.seen[size:(count + 1) * size]
@@ -129,33 +130,33 @@ class Theirs:
 
     def train(self, clock: Clock, **settings: object) -> None:
         """Train with the parameter groups that our loop has."""
-        learner, config = self.learner, self.learner.config
+        trainer, config = self.trainer, self.trainer.config
         self.seen = []
 
         def gather(rows: list[dict]) -> dict[str, torch.Tensor]:
             encodings, labels = zip(*(row["example"] for row in rows), strict=True)
             self.seen.extend(len(encoding.ids) for encoding in encodings)
-            batch = collate(encodings, learner.tokenizer.pad_token_id, labels, learner.tasks)
+            batch = collate(encodings, trainer.tokenizer.pad_token_id, labels, trainer.tasks)
             return {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"], **batch["labels"]}
 
-        rows = [{"input_ids": example[0].ids, "example": example} for example in learner.train_split.examples]
+        rows = [{"input_ids": example[0].ids, "example": example} for example in trainer.train_split.examples]
         arguments = TrainingArguments(
             output_dir=str(self.folder), per_device_train_batch_size=config.batch_size, bf16=self.bf16, use_cpu=True, report_to=[],
             save_strategy="no", logging_strategy="no", disable_tqdm=True, seed=self.seed, remove_unused_columns=False,
             warmup_steps=config.warmup, **({"train_sampling_strategy": "group_by_length"} if self.grouped else {}), **settings)
-        groups = parameter_groups(learner.model, config.learning_rate, config.head_learning_rate, config.weight_decay)
+        groups = parameter_groups(trainer.model, config.learning_rate, config.head_learning_rate, config.weight_decay)
         optimizer = torch.optim.AdamW(groups, fused=True)
-        Trainer(OneLoss(learner.model), arguments, train_dataset=rows, data_collator=gather, callbacks=[clock],
+        transformers.Trainer(OneLoss(trainer.model), arguments, train_dataset=rows, data_collator=gather, callbacks=[clock],
                 optimizers=(optimizer, None)).train()
 
 
 class Textbook:
     """The loop of a tutorial: a fixed batch of 16, padded to 128, shuffled rows, plain AdamW on everything."""
 
-    def __init__(self, learner: Learner) -> None:
-        self.learner = learner
-        self.optimizer = torch.optim.AdamW(learner.model.parameters(), lr=2e-4)
-        self.order = cycle(np.random.default_rng(1).permutation(len(learner.train_split.rows)))
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+        self.optimizer = torch.optim.AdamW(trainer.model.parameters(), lr=2e-4)
+        self.order = cycle(np.random.default_rng(1).permutation(len(trainer.train_split.rows)))
 
     def steps(self, count: int) -> tuple[int, int, float]:
         """As for Ours."""
@@ -165,14 +166,14 @@ class Textbook:
         return len(used), sum(used), time.perf_counter() - start
 
     def _step(self) -> list[int]:
-        learner = self.learner
-        encodings, labels = zip(*(learner.train_split.examples[next(self.order)] for _ in range(16)), strict=True)
-        batch = collate(encodings, learner.tokenizer.pad_token_id, labels, learner.tasks)
+        trainer = self.trainer
+        encodings, labels = zip(*(trainer.train_split.examples[next(self.order)] for _ in range(16)), strict=True)
+        batch = collate(encodings, trainer.tokenizer.pad_token_id, labels, trainer.tasks)
         more = 128 - batch["input_ids"].shape[1]
         widen = nn.functional.pad
         of_tasks = {task: ids if ids.ndim == 1 else widen(ids, (0, more), value=-100) for task, ids in batch["labels"].items()}
-        learner.model.train()
-        out = learner.model(widen(batch["input_ids"], (0, more)), widen(batch["attention_mask"], (0, more)), of_tasks)
+        trainer.model.train()
+        out = trainer.model(widen(batch["input_ids"], (0, more)), widen(batch["attention_mask"], (0, more)), of_tasks)
         loss = sum(loss / (of_tasks[task] >= 0).sum() for task, loss in out.losses.items())
         self.optimizer.zero_grad()
         loss.backward()
@@ -213,15 +214,15 @@ def seconds_until(wanted: float, batch_size: int) -> None:
         for grouped in (False, True):
             start = time.perf_counter()
             laid_out = folder / f"data-{grouped}"
-            learner = Learner(config, folder, load(config, folder, laid_out), find_machine("cpu", "fp32", 0), None, laid_out)
+            trainer = Trainer(config, folder, load(config, folder, laid_out), find_machine("cpu", "fp32", 0), laid_out)
             looks = []
 
-            def is_enough(learner: Learner = learner, looks: list = looks) -> bool:
-                looks.append(learner.evaluate(learner.dev_split, "dev", learner.model).everything_right)
-                learner.model.train()
+            def is_enough(trainer: Trainer = trainer, looks: list = looks) -> bool:
+                looks.append(trainer.evaluate(trainer.dev_split, trainer.model).everything_right)
+                trainer.model.train()
                 return looks[-1] >= wanted
 
-            Theirs(learner, bf16_is_fast("cpu"), grouped, folder).train(Clock(every, is_enough), num_train_epochs=2)
+            Theirs(trainer, bf16_is_fast("cpu"), grouped, folder).train(Clock(every, is_enough), num_train_epochs=2)
             print(f"trainer{', by length' * grouped}: {time.perf_counter() - start:.0f} s, step {every * len(looks)}, everything right "
                   f"{looks[-1]:.1%}", flush=True)
 
@@ -241,19 +242,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         base = make_settings(options.batch_size, device="cpu", freeze_embeddings=False, max_steps=400)
-        learner = Learner(base, folder, load(base, folder, folder / "data"), machine, None, folder / "data")
-        size = sum(weight.numel() for name, weight in learner.model.encoder.named_parameters() if "embeddings" not in name)
+        trainer = Trainer(base, folder, load(base, folder, folder / "data"), machine, folder / "data")
+        size = sum(weight.numel() for name, weight in trainer.model.encoder.named_parameters() if "embeddings" not in name)
         contestants = {
             "ours": Ours(make_settings(options.batch_size, device="cpu", max_steps=400), folder / "ours"),
             "ours, embeddings trained": Ours(base, folder / "trained"),
-            "trainer": Theirs(learner, bf16_is_fast("cpu"), False, folder),
-            "trainer, by length": Theirs(learner, bf16_is_fast("cpu"), True, folder),
-            "textbook": Textbook(learner),
+            "trainer": Theirs(trainer, bf16_is_fast("cpu"), False, folder),
+            "trainer, by length": Theirs(trainer, bf16_is_fast("cpu"), True, folder),
+            "textbook": Textbook(trainer),
         }
         rates: dict[str, list[float]] = {name: [] for name in contestants}
         shares: dict[str, list[float]] = {name: [] for name in contestants}
         roofs: list[float] = []
-        products = roof(learner.model, options.batch_size * int(np.median(learner.train_split.lengths)), machine.precision)
+        products = roof(trainer.model, options.batch_size * int(np.median(trainer.train_split.lengths)), machine.precision)
         next(products)
         for _ in range(options.rounds):
             for name, contestant in contestants.items():

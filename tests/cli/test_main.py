@@ -38,7 +38,6 @@ def mtl(tmp_path):
 @pytest.fixture
 def here(tmp_path, monkeypatch, capsys):
     """As `mtl`, in this process: torch takes seconds to load."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     monkeypatch.setenv("MTL_RUNS", str(tmp_path / "runs"))
 
     def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess:
@@ -50,9 +49,7 @@ def here(tmp_path, monkeypatch, capsys):
                                            told.err + (code if isinstance(code, str) else ""))
 
     run.root = tmp_path / "runs"
-    yield run
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    return run
 
 
 def test_help_lists_every_setting(mtl):

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from mtl.cli.main import main
-from mtl.comparing.execute import conduct
+from mtl.comparing.execute import run_comparison
 from mtl.comparing.joint_vs_alone import Card, Compared, choose_look, compare_scores, make_card, markdown, read_card, write_card
 from mtl.comparing.plan import Comparison, alone_plan, create, list_comparisons, open_comparison, plan_for_run
 from mtl.data.dataset import load
+from mtl.data.kept import open_rows
 from mtl.errors import MtlError
 from mtl.jobs import control
 from mtl.jobs.queue import Jobs
@@ -21,7 +22,7 @@ from mtl.runs.events import CheckpointSaved, RunStarted, StatusChanged
 from mtl.runs.folder import Limits, Run, create_run, delete_run, list_runs, open_run
 from mtl.runs.history import read_history
 from mtl.scoring.intervals import main_score
-from mtl.training.execute import carry_out
+from mtl.training.execute import run_training
 
 KEY = "the owner's key"
 TASKS = ("class", "sentiment", "entities")
@@ -65,7 +66,7 @@ def finished(tmp_path_factory, tiny_config) -> Comparison:
     root = tmp_path_factory.mktemp("runs")
     config = tiny_config(epochs=1, sampling="alternating", weights={"class": 2.0}, diagnose_every=0, batch_size=30)
     comparison = create(root, config, alone_plan(config, 2))
-    assert conduct(comparison, Hand()) == "finished", read_history(comparison).message
+    assert run_comparison(comparison, Hand()) == "finished", read_history(comparison).message
     return comparison
 
 
@@ -87,9 +88,9 @@ def test_each_task_alone_has_the_steps_looks_and_seeds_of_all_together(finished)
 
 
 def test_all_runs_are_measured_on_the_same_dev_rows_in_the_same_order_whatever_their_seed_and_tasks(finished):
-    dev = [row.text for row in load(finished.config, finished.folder).dev]
+    dev = [row.text for row in open_rows(finished.folder).dev]
     for run in runs_of(finished).values():
-        assert [row.text for row in load(run.config, run.folder).dev] == dev
+        assert [row.text for row in open_rows(run.folder).dev] == dev
     alone = runs_of(finished)["alone: class 1"].config
     assert [row.text for row in load(alone, Path()).dev] != dev  # by itself it would have split otherwise
 
@@ -103,8 +104,8 @@ def test_a_task_labelled_on_some_rows_only_is_measured_on_those_and_paired_row_b
     file = write_rows(tmp_path / "rows.jsonl", rows)
     config = tiny_config(source="files", train_files=(file,), dev_share=0.3, epochs=1, diagnose_every=0)
     comparison = create(tmp_path / "runs", config, alone_plan(config, 1))
-    assert conduct(comparison, Hand()) == "finished", read_history(comparison).message
-    joint, answer, place = (load(run.config, run.folder).dev for run in runs_of(comparison).values())
+    assert run_comparison(comparison, Hand()) == "finished", read_history(comparison).message
+    joint, answer, place = (open_rows(run.folder).dev for run in runs_of(comparison).values())
     assert [row.text for row in answer] == [row.text for row in joint]
     assert [row.text for row in place] == [row.text for row in joint if row.values["place"] is not None] and len(place) < len(joint)
     card = read_card(comparison.folder)
@@ -116,10 +117,10 @@ def test_a_finished_run_is_the_joint_one_and_is_not_trained_again(tmp_path, smal
     with pytest.raises(MtlError, match="a finished one can be compared"):
         plan_for_run(run, 1)
     hand = Hand()
-    carry_out(run, resume=False, between_steps=hand.between_steps)
+    run_training(run, resume=False, between_steps=hand.between_steps)
     written = (run.folder / "events.jsonl").read_bytes()
     comparison = create(tmp_path, *plan_for_run(run, 1))
-    assert conduct(comparison, hand) == "finished"
+    assert run_comparison(comparison, hand) == "finished"
     assert run.id not in hand.begun and len(hand.begun) == 3 and (run.folder / "events.jsonl").read_bytes() == written
     assert read_card(comparison.folder).steps["together"] == (read_history(run).step,)
 
@@ -140,7 +141,7 @@ def test_what_cannot_be_compared_is_refused(small, changes, seeds, sentence):
 def test_a_comparison_that_was_stopped_goes_on_where_it_was_from_the_terminal(tmp_path, small, monkeypatch, capsys):
     comparison = create(tmp_path, small, alone_plan(small, 1))
     hand = Hand(runs=2, steps=3)
-    assert conduct(comparison, hand) == "stopped"
+    assert run_comparison(comparison, hand) == "stopped"
     assert len(hand.begun) == 2 and read_history(comparison).message.startswith("Stopped in run 2 of 4")
     joint, second = (comparison.member_run(member) for member in comparison.plan.members[:2])
     assert read_history(second).status == "stopped" and read_history(second).checkpoints["last"] == 3
@@ -174,9 +175,9 @@ def test_a_comparison_whose_process_died_redoes_nothing_that_is_finished(tmp_pat
         return "finished"
 
     with pytest.raises(KeyboardInterrupt):
-        conduct(comparison, Hand(), train=train)
+        run_comparison(comparison, Hand(), train=train)
     assert read_history(comparison).status == "interrupted"
-    conduct(comparison, Hand(), train=train)
+    run_comparison(comparison, Hand(), train=train)
     died = calls[2][0]
     assert [run for run, _ in calls].count(died) == 2 and len(calls) == 5 and len({run for run, _ in calls}) == 4
     assert calls[3] == (died, True)
@@ -185,10 +186,10 @@ def test_a_comparison_whose_process_died_redoes_nothing_that_is_finished(tmp_pat
 def test_a_run_that_fails_fails_the_comparison_with_its_message_and_the_others_stay(tmp_path, small):
     config = small.model_copy(update={"max_length": 8})
     comparison = create(tmp_path, config, alone_plan(config, 1))
-    assert conduct(comparison, Hand(runs=2, steps=0)) == "stopped"
+    assert run_comparison(comparison, Hand(runs=2, steps=0)) == "stopped"
     second = comparison.member_run(comparison.plan.members[1])
     (second.folder / "config.json").write_text("{")
-    assert conduct(comparison, Hand()) == "failed"
+    assert run_comparison(comparison, Hand()) == "failed"
     message = read_history(comparison).message
     assert message.startswith("Run 2 of 4 (alone: class) failed: ") and "config.json" in message
     assert read_history(comparison.member_run(comparison.plan.members[0])).status == "finished"
@@ -196,12 +197,12 @@ def test_a_run_that_fails_fails_the_comparison_with_its_message_and_the_others_s
 
 def test_runs_that_were_deleted_are_trained_again_when_their_comparison_is_resumed(tmp_path, small):
     comparison = create(tmp_path, small, alone_plan(small, 1))
-    assert conduct(comparison, Hand(runs=3, steps=2)) == "stopped"
+    assert run_comparison(comparison, Hand(runs=3, steps=2)) == "stopped"
     joint, alone, third = (comparison.member_run(member) for member in comparison.plan.members[:3])
     for run in (joint, alone):
         delete_run(run)
     hand = Hand()
-    assert conduct(comparison, hand) == "finished", read_history(comparison).message
+    assert run_comparison(comparison, hand) == "finished", read_history(comparison).message
     assert third.id in hand.begun and len(hand.begun) == 4 and not {joint.id, alone.id} & {member.run for member in comparison.plan.members}
     assert {read_history(run).step for run in runs_of(comparison).values()} == {read_history(third).started.total_steps}
     card = read_card(comparison.folder)
@@ -216,12 +217,12 @@ def test_runs_that_were_deleted_are_trained_again_when_their_comparison_is_resum
 
 def test_a_finished_run_whose_comparison_was_stopped_and_that_was_deleted_then_is_trained_again(tmp_path, small):
     run = create_run(tmp_path, small)
-    assert carry_out(run, resume=False, between_steps=Hand().between_steps) == "finished"
+    assert run_training(run, resume=False, between_steps=Hand().between_steps) == "finished"
     steps = read_history(run).step
     comparison = create(tmp_path, *plan_for_run(run, 1))
-    assert conduct(comparison, Hand(runs=1)) == "stopped"
+    assert run_comparison(comparison, Hand(runs=1)) == "stopped"
     delete_run(run)
-    assert conduct(comparison, Hand()) == "finished", read_history(comparison).message
+    assert run_comparison(comparison, Hand()) == "finished", read_history(comparison).message
     assert set(read_card(comparison.folder).steps.values()) == {(steps,)} and runs_of(comparison)["joint 1"].id != run.id
 
 
@@ -403,7 +404,7 @@ def test_the_card_takes_the_separate_runs_at_one_look_and_not_each_at_its_own_be
 def test_patience_ends_the_run_together_only_and_the_card_tells_the_steps_of_each(tmp_path, tiny_config):
     config = tiny_config(epochs=4, patience=1, learning_rate=1e-9, head_learning_rate=1e-9, diagnose_every=0)  # no score gets better
     comparison = create(tmp_path, config, alone_plan(config, 1))
-    assert conduct(comparison, Hand()) == "finished", read_history(comparison).message
+    assert run_comparison(comparison, Hand()) == "finished", read_history(comparison).message
     card = read_card(comparison.folder)
     assert card.steps == {"together": (8,)} | {f"{task} alone": (16,) for task in TASKS}
     assert card.steps == {name: (read_history(run).step,) for name, run in zip(card.steps, runs_of(comparison).values(), strict=True)}
@@ -415,10 +416,10 @@ def test_a_comparison_of_an_earlier_version_says_to_compare_again(tmp_path, smal
     with pytest.raises(MtlError, match="earlier version made it.*Start the comparison again"):
         read_card(tmp_path)
     comparison = create(tmp_path, small, alone_plan(small, 1))
-    assert conduct(comparison, Hand(runs=2, steps=1)) == "stopped"
+    assert run_comparison(comparison, Hand(runs=2, steps=1)) == "stopped"
     (comparison.member_run(comparison.plan.members[1]).folder / LOOKS).rmdir()
     hand = Hand()
-    assert conduct(comparison, hand) == "failed" and hand.begun == []
+    assert run_comparison(comparison, hand) == "failed" and hand.begun == []
     assert "begun by an earlier version" in read_history(comparison).message
 
 

@@ -7,11 +7,12 @@ from types import SimpleNamespace
 import pytest
 
 from mtl.comparing import execute
-from mtl.comparing.execute import conduct
+from mtl.comparing.execute import run_comparison
 from mtl.comparing.plan import create, drop_weights, list_comparisons, open_comparison, sweep_plan
 from mtl.comparing.search import COUNTS, Pace, best, draw, flags, plan_rungs, search_markdown, search_plan, tried
 from mtl.comparing.sweep import parse_numbers, sweep_markdown, sweep_points
 from mtl.data import dataset
+from mtl.data.kept import open_rows
 from mtl.errors import MtlError
 from mtl.runs.events import CheckpointSaved, Evaluated, RunStarted, StatusChanged, StepDone
 from mtl.runs.folder import Run, delete_run
@@ -42,7 +43,7 @@ class Machine:
     def between_steps(self, learner) -> bool:
         return self.stopped
 
-    def train(self, run: Run, *, resume, between_steps, show) -> str:
+    def train(self, run: Run, *, resume, between_steps, show, **how) -> str:
         config = run.config
         self.now += self.overhead
         run.log.append(RunStarted(0, config.max_steps, 30, {task: {"kind": "classification", "main_score": "accuracy"} for task in TASKS},
@@ -75,7 +76,7 @@ def search(tmp_path, tiny_config, monkeypatch):
         monkeypatch.setattr(execute, "clock", lambda: machine.now)
         config = tiny_config(epochs=3, **changes)  # of 30 steps each
         comparison = comparison or create(tmp_path, config, search_plan(config, minutes))
-        status = conduct(comparison, machine, train=machine.train)
+        status = run_comparison(comparison, machine, train=machine.train)
         plan = comparison.plan
         return comparison, status, plan, [read_history(run) if (run := comparison.member_run(member)) else None
                                           for member in plan.members]
@@ -233,12 +234,12 @@ def test_no_run_of_a_search_or_a_sweep_sees_a_test_row(tmp_path, write_rows, eas
     monkeypatch.setattr(dataset, "_read_more", lambda split, paths, *rest: asked.append((split, list(paths))) or real(split, paths, *rest))
     comparison = create(tmp_path / "runs", config, sweep_plan(config, [0.2, 0.8]))
     machine = Machine()
-    assert conduct(comparison, machine) == "finished", read_history(comparison).message
+    assert run_comparison(comparison, machine) == "finished", read_history(comparison).message
     assert asked and all(paths == [] for split, paths in asked if split == "test")
     histories = [read_history(run) for run in machine.runs]
     assert not any(seen.split == "test" for history in histories for seen in history.evaluations)
     for run in machine.runs:
-        assert dataset.load(run.config, run.folder).test == []
+        assert open_rows(run.folder).test == []
 
     # the sweep's points are the best dev scores of its runs
     names, points = sweep_points(comparison.plan, histories)

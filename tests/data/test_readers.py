@@ -418,12 +418,13 @@ def test_metadata_in_json_is_left_out_and_said(tmp_path):
         {"text": "a", "meta": {"x": 1}, "score": 1, "label": "x", "none": None, "__proto__": "x", "relations": [], "links": [{"from": 1}],
          "keywords": ["x", "y"], "vector": [1, 2, 3]},
         {"text": "b", "score": 0.5}))
-    assert [(task.name, task.kind) for task in table.tasks] == [("label", "classification"), ("keywords", "multilabel")]
+    assert [task.name for task in table.tasks] == ["label"]
     assert [notice.split(": ", 1)[1] for notice in table.notices] == [
         "'meta' is not taken for a task: it holds objects.", "'score' is not taken for a task: it holds numbers with a fraction.",
         "'none' is not taken for a task: no row has a value.", "'__proto__' is not taken for a task: it is an id.",
         "'relations' is not taken for a task: its lists are empty.",
         "'links' is not taken for a task: its lists are neither tags nor entities.",
+        "'keywords' is not taken for a task: its lists look like free text.",
         "'vector' is not taken for a task: its lists are neither tags nor entities."]
 
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from mtl.data import store
+from mtl.data import splitting, store
 from mtl.data.dataset import load
-from mtl.data.rows import row_shape
+from mtl.data.rows import narrow, row_shape
 from mtl.data.splitting import split_rows
-from mtl.data.store import Stored, keep, pick, take
+from mtl.data.store import Stored, keep, open_saved, pick, save, take
 from mtl.data.words import Span
 from mtl.errors import MtlError
 from mtl.model.batching import example_shape, make_examples
@@ -68,16 +68,23 @@ def test_examples_come_back_as_they_were(tiny, tmp_path):
     assert (listed.lengths == filed.lengths).all() and listed.cut == filed.cut
 
 
+def test_what_is_saved_is_there_again_and_who_wants_one_task_reads_that_one(stored, tmp_path):
+    topic = [Row(row.text, {"topic": row.values["topic"]}, row.words) for row in ROWS]
+    for name, rows in (("list", ROWS), ("stored", stored), ("choice", pick(pick(stored, np.arange(120)[::-1]), np.arange(120)[::-1]))):
+        save(rows, row_shape(TASKS), tmp_path / name)
+        assert open_saved(tmp_path / name, row_shape(TASKS)) == ROWS
+        assert open_saved(tmp_path / name, row_shape(TASKS[:1])) == narrow(ROWS, TASKS[:1]) == list(narrow(stored, TASKS[:1])) == topic
+
+
 def test_a_full_disk_is_told(tmp_path, monkeypatch):
     import errno
 
-    import pyarrow
+    from datasets.arrow_writer import ArrowWriter
 
-    class Full:
-        def __init__(self, *args: object) -> None:
-            raise OSError(errno.ENOSPC, "No space left on device")
+    def full(*args: object, **others: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(pyarrow, "OSFile", Full)
+    monkeypatch.setattr(ArrowWriter, "write", full)
     with pytest.raises(MtlError, match="The disk is full"):
         keep(iter(ROWS), row_shape(TASKS), tmp_path / "rows.arrow", limit=10)
 
@@ -88,12 +95,12 @@ def test_a_run_learns_bit_for_bit_the_same_from_a_file_as_from_a_list(tmp_path, 
     for name, limit in (("list", 20_000), ("file", 10)):
         monkeypatch.setattr(store, "KEPT_IN_MEMORY", limit)
         scores.append([event for event in finish(config, tmp_path / name) if isinstance(event, Evaluated)])
-        assert (tmp_path / name / "rows").exists() == (name == "file")
+        assert (tmp_path / name / "laid-out").exists() == (name == "file")
     assert [(seen.step, seen.losses, seen.scores) for seen in scores[0]] == [(seen.step, seen.losses, seen.scores) for seen in scores[1]]
 
 
 def test_so_many_rows_are_kept_aside_for_dev_and_no_more(monkeypatch, write_rows, tmp_path):
-    monkeypatch.setattr("mtl.data.splitting.MAX_DEV", 30)
+    monkeypatch.setattr(splitting, "MAX_DEV", 30)
     file = write_rows(tmp_path / "rows.jsonl", [{"text": f"text {index}", "topic": "ab"[index % 2]} for index in range(500)])
     dataset = load(make_config({"source": "files", "train_files": (file,), "dev_share": 0.5}), tmp_path)
     assert (len(dataset.train), len(dataset.dev)) == (470, 30)

@@ -12,7 +12,7 @@ from mtl.inference.predictor import Predictor
 from mtl.runs.folder import Run, create_run, starter_folder
 from mtl.scoring.measure import Measured, measure_dev
 from mtl.settings.config import TaskSpec, make_config
-from mtl.training.execute import carry_out
+from mtl.training.execute import run_training
 from tests.plain import Row
 
 ODD = ["11:15", "8:30pm", "what's", "don't", "O'Neill's", "U.S.", "e.g.", "https://a.example/b?c=d#e", "@anna_b", "#mtl-rocks", "AT&T",
@@ -38,7 +38,7 @@ def rows(tmp_path_factory) -> list[Row]:
 
 def train_run(root: Path, config) -> Run:
     run = create_run(root, config)
-    assert carry_out(run, resume=False, between_steps=lambda learner: False) == "finished"
+    assert run_training(run, resume=False, between_steps=lambda learner: False) == "finished"
     return run
 
 

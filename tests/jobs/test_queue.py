@@ -19,11 +19,11 @@ from mtl.jobs import control
 from mtl.jobs.control import Control
 from mtl.jobs.queue import Jobs
 from mtl.model.machine import Machine
-from mtl.runs.events import StepDone
+from mtl.runs.events import Preparing, StepDone, read_events
 from mtl.runs.folder import Limits, Run, create_run
 from mtl.runs.history import YIELDED, read_history
 from mtl.settings.config import RunConfig, make_config
-from mtl.training import execute, loop, trainer
+from mtl.training import execute, loop, step
 from mtl.ui.status import run_name, status_html
 
 KEY = "the owner's key"
@@ -137,7 +137,7 @@ def test_a_public_host_ends_long_pauses_even_if_nobody_waits(tmp_path, tiny_conf
 
 def test_a_press_while_a_paused_run_gives_its_place_up_is_not_lost(tmp_path):
     hand = Control(create_run(tmp_path, make_config({})), Limits(pause=0.0))
-    trained = SimpleNamespace(progress=SimpleNamespace(step=7, seconds=1.0), stepper=SimpleNamespace(window=SimpleNamespace(rows=0)))
+    trained = SimpleNamespace(progress=SimpleNamespace(step=7, seconds=1.0), report=lambda: None)
     hand.set_paused(True)
     assert hand.between_steps(trained) and hand.has_yielded and hand.stopped
     with pytest.raises(MtlError, match="Press Resume again in a moment"):  # or the press would be lost
@@ -147,8 +147,8 @@ def test_a_press_while_a_paused_run_gives_its_place_up_is_not_lost(tmp_path):
 
 
 def test_the_step_of_a_long_run_is_the_true_one_between_the_steps_that_are_logged_and_a_pause_logs_it(jobs, tiny_config, monkeypatch):
-    monkeypatch.setattr(loop, "LOGGED_STEPS", 1)
-    monkeypatch.setattr(trainer, "TOLD_EVERY", math.inf)
+    monkeypatch.setattr(step, "LOGGED_STEPS", 1)
+    monkeypatch.setattr(step, "LOGGED_AFTER", math.inf)
     run = jobs.start(tiny_config(epochs=10_000, batch_size=4, eval_every=1_000_000), KEY)
     wait_for_step(jobs, run, 1)
     assert "getting ready" not in status_html(jobs.history(run.id), 0, "")
@@ -295,6 +295,26 @@ def test_a_run_of_the_terminal_is_watched_but_not_touched_while_its_process_has_
     assert wait(jobs, run, "finished") == "finished"
 
 
+def test_a_stop_is_obeyed_while_the_data_are_still_read(jobs, tiny_config, monkeypatch):
+    def read_for_ever(config, folder, *, progress, **how):
+        while True:
+            progress("Reading", 0.5)
+            time.sleep(0.01)
+        yield
+
+    monkeypatch.setattr(execute, "train", read_for_ever)
+    monkeypatch.setattr(execute, "PROGRESS_EVERY", 0.0)
+    run, waiting = (jobs.start(tiny_config(seed=seed), KEY) for seed in (1, 2))
+    while not any(isinstance(at.event, Preparing) for at in read_events(run.folder / "events.jsonl")):
+        time.sleep(0.1)
+    monkeypatch.undo()
+    jobs.stop(run.id, KEY)
+    assert wait(jobs, run, "stopped") == "stopped" and "Resume begins anew" in jobs.history(run.id).message
+    assert wait(jobs, waiting, "finished") == "finished"
+    jobs.resume(run.id, KEY)
+    assert wait(jobs, run, "finished") == "finished"
+
+
 def test_who_presses_on_a_run_that_ended_meanwhile_is_told_so(jobs, tiny_config):
     run = jobs.start(tiny_config(), KEY)
     wait(jobs, run, "finished")
@@ -375,8 +395,8 @@ def test_a_run_that_is_asked_for_during_the_rehearsal_ends_it(jobs, monkeypatch,
 
 
 def test_who_asks_a_model_while_the_worker_still_loads_its_libraries_waits_for_them(tmp_path):
-    code = ("import sys\nfrom pathlib import Path\nfrom mtl.jobs import Jobs\njobs = Jobs(Path(sys.argv[1]))\njobs.prepare()\n"
-            "assert not jobs._loaded.is_set()\njobs.loaded()\nfrom mtl.prediction import Predictor\n"
+    code = ("import sys\nfrom pathlib import Path\nfrom mtl.jobs.queue import Jobs\njobs = Jobs(Path(sys.argv[1]))\njobs.prepare()\n"
+            "assert not jobs._loaded.is_set()\njobs.loaded()\nfrom mtl.inference.predictor import Predictor\n"
             "assert 'mtl.training.execute' in sys.modules\njobs.close()")
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert done.returncode == 0, done.stderr

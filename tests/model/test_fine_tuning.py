@@ -5,7 +5,6 @@ import copy
 from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,7 +25,7 @@ from mtl.runs.checkpoint import save_checkpoint
 from mtl.runs.events import Evaluated, RunStarted, StatusChanged, StepDone, describe
 from mtl.settings.config import make_config
 from mtl.tasks.base import Encoding
-from mtl.training.trainer import Learner
+from mtl.training.trainer import Trainer
 from tests.model.test_lora import rewrite
 from tests.model.test_multitask import FAMILIES, make_batch, make_labels
 
@@ -214,20 +213,20 @@ def heads_config(tiny_config):
 
 @pytest.fixture(scope="module")
 def heads_run(heads_config, finish, tmp_path_factory):
-    """A finished run's folder, its events, its learner as it was before the last step, and what its progress told."""
-    learners, heard = [], []
+    """A finished run's folder, its events, its trainer as it was before the last step, and what its progress told."""
+    trainers, heard = [], []
 
-    def look(learner):
-        learners[:] = [learner]
-        if learner.progress.step == 4:  # the page asks the live model
-            snapshot = Predictor(at_rest(copy.deepcopy(learner.model)), learner.tokenizer, learner.machine)
+    def look(trainer):
+        trainers[:] = [trainer]
+        if trainer.progress.step == 4:  # the page asks the live model
+            snapshot = Predictor(at_rest(copy.deepcopy(trainer.model)), trainer.tokenizer, trainer.machine)
             assert snapshot.predict([TEXT])[0].predictions.keys() == {"class", "sentiment", "entities"}
-            learner.model.encoder.register_forward_hook(lambda *_: heard.append("asked again"))
+            trainer.model.encoder.register_forward_hook(lambda *_: heard.append("asked again"))
         return False
 
     folder = tmp_path_factory.mktemp("heads")
     events = finish(heads_config(), folder, between_steps=look, progress=lambda what, share: heard.append(what))
-    return folder, events, learners[0], heard
+    return folder, events, trainers[0], heard
 
 
 def saved(folder: Path) -> dict[str, torch.Tensor]:
@@ -235,51 +234,51 @@ def saved(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def test_heads_learn_while_the_encoder_stays_as_it_was_and_is_asked_only_once(heads_run):
-    _, events, learner, heard = heads_run
+    _, events, trainer, heard = heads_run
     steps = [event for event in events if isinstance(event, StepDone)]
     assert sum(steps[-1].losses.values()) < 0.7 * sum(steps[0].losses.values())
     assert steps[0].learning_rate >= 1e-2 # that of the heads; nothing has the other one
     base = load_encoder("bundled")[0].state_dict()
-    assert all(torch.equal(weight, base[name]) for name, weight in learner.model.encoder.state_dict().items())
+    assert all(torch.equal(weight, base[name]) for name, weight in trainer.model.encoder.state_dict().items())
     assert set(heard) == {"Encoding"} and len(heard) == 2  # train and dev, both short
-    assert learner.train_split.states and learner.dev_split.states
+    assert trainer.train_split.states and trainer.dev_split.states
 
 
 def test_the_log_tells_that_only_the_heads_are_trained(heads_run):
-    _, events, learner, _ = heads_run
+    _, events, trainer, _ = heads_run
     started = next(event for event in events if isinstance(event, RunStarted))
-    in_optimizer = sum(weight.numel() for group in learner.stepper.optimizer.param_groups for weight in group["params"])
-    assert started.trainable == in_optimizer == count_parameters(learner.model.heads) < started.parameters / 1000
+    in_optimizer = sum(weight.numel() for group in trainer.optimizer.param_groups for weight in group["params"])
+    assert started.trainable == in_optimizer == count_parameters(trainer.model.heads) < started.parameters / 1000
     assert f"22.6M parameters, of which {started.trainable:,} are trained" in describe(started)
 
 
 def test_a_checkpoint_has_nothing_but_the_heads(heads_run):
-    folder, _, learner, _ = heads_run
+    folder, _, trainer, _ = heads_run
     assert (folder / "best/model.safetensors").stat().st_size < 100_000
-    assert set(saved(folder)) == set(learned_weights(learner.model)) and all(name.startswith("heads.") for name in saved(folder))
+    assert set(saved(folder)) == set(learned_weights(trainer.model)) and all(name.startswith("heads.") for name in saved(folder))
 
 
 def test_a_model_put_together_from_heads_and_encoder_answers_as_the_one_in_memory(heads_run):
-    folder, _, learner, _ = heads_run
-    model = copy.deepcopy(learner.model)
+    folder, _, trainer, _ = heads_run
+    model = copy.deepcopy(trainer.model)
     put_weights(model, folder / "last")
-    alive = Predictor(at_rest(model), learner.tokenizer, learner.machine).predict([TEXT])
+    alive = Predictor(at_rest(model), trainer.tokenizer, trainer.machine).predict([TEXT])
     loaded = Predictor.load(folder / "last", "cpu")
     assert loaded.predict([TEXT]) == alive
     assert not loaded.model.config.needs_base and len(learned_weights(loaded.model)) > 50  # whole: it could be saved by itself
 
 
 def test_dev_is_scored_as_the_loaded_model_scores_it_without_kept_states(heads_run):
-    folder, events, learner, _ = heads_run
+    folder, events, trainer, _ = heads_run
     last = [event for event in events if isinstance(event, Evaluated)][-1]
-    without = replace(learner.dev_split, states=None)
-    again = learner.evaluate(without, "dev", load_weights(folder / "last", "cpu"))
+    without = replace(trainer.dev_split, states=None)
+    again = trainer.evaluate(without, load_weights(folder / "last", "cpu"))
     assert again.scores == last.scores and again.losses == pytest.approx(last.losses, abs=1e-5)
 
 
 def test_a_run_of_heads_that_was_stopped_and_resumed_ends_bit_for_bit_like_one_that_was_not(heads_config, heads_run, finish, tmp_path):
     config = heads_config()
-    finish(config, tmp_path, between_steps=lambda learner: learner.progress.step == 7)
+    finish(config, tmp_path, between_steps=lambda trainer: trainer.progress.step == 7)
     finish(config, tmp_path, resume=True)
     assert all(torch.equal(weight, saved(tmp_path)[name]) for name, weight in saved(heads_run[0]).items())
 
@@ -291,11 +290,10 @@ def test_states_in_a_file_and_accumulated_batches_train_the_same_heads(heads_con
     assert all(torch.allclose(weight, saved(tmp_path)[name], rtol=0, atol=1e-4) for name, weight in saved(heads_run[0]).items())
 
 
-def test_several_processes_pass_the_kept_states_to_their_models(heads_config, heads_run, tmp_path):
+def test_several_processes_pass_the_kept_states_to_their_models(heads_config, finish, tmp_path):
     torch.distributed.init_process_group("gloo", init_method=(tmp_path / "meet").as_uri(), rank=0, world_size=1)
     try:
-        learner = Learner(heads_config(), tmp_path, heads_run[2].dataset, CPU, SimpleNamespace(process_index=0, num_processes=1), tmp_path)
-        learner.optimize(learner.plan(0)[0])
+        assert any(isinstance(event, StepDone) for event in finish(heads_config(max_steps=1), tmp_path / "run"))
     finally:
         torch.distributed.destroy_process_group()
 
@@ -326,15 +324,15 @@ def test_transformers_alone_does_not_make_up_the_encoder_of_the_heads(heads_run)
                          ids=["as they came", "none came", "asked for"])
 def test_word_embeddings_stay_as_they_came_unless_there_are_none_or_they_are_to_learn(settings, are_frozen, tmp_path):
     config = make_config({"source": "hypothetical", "hypothetical_rows": 20, "device": "cpu", "threads": 1} | settings)
-    learner = Learner(config, tmp_path, load(config, tmp_path), Machine("cpu", "fp32", 1), None, tmp_path)
-    assert learner.model.encoder.get_input_embeddings().weight.requires_grad is not are_frozen
+    trainer = Trainer(config, tmp_path, load(config, tmp_path), Machine("cpu", "fp32", 1), tmp_path)
+    assert trainer.model.encoder.get_input_embeddings().weight.requires_grad is not are_frozen
 
 
 def test_a_run_with_frozen_parts_keeps_them_and_can_be_resumed(tiny_config, finish, tmp_path):
     config = tiny_config(frozen_layers=1)
     whole = finish(config, tmp_path / "whole")
     started = next(event for event in whole if isinstance(event, RunStarted))
-    finish(config, tmp_path / "broken", between_steps=lambda learner: learner.progress.step == 5)
+    finish(config, tmp_path / "broken", between_steps=lambda trainer: trainer.progress.step == 5)
     finish(config, tmp_path / "broken", resume=True)
     one, other = saved(tmp_path / "whole"), saved(tmp_path / "broken")
     assert one.keys() == other.keys() and all(torch.equal(weight, other[name]) for name, weight in one.items())

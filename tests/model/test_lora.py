@@ -37,15 +37,15 @@ def lora_config(tiny_config):
 
 @pytest.fixture(scope="session")
 def lora_run(lora_config, finish, tmp_path_factory):
-    """A finished run's folder, its events, and its learner as it was before the last step."""
-    learners: list = []
+    """A finished run's folder, its events, and its trainer as it was before the last step."""
+    trainers: list = []
 
-    def look(learner):
-        learners[:] = [learner]
+    def look(trainer):
+        trainers[:] = [trainer]
         return False
 
     folder = tmp_path_factory.mktemp("lora")
-    return folder, finish(lora_config(), folder, between_steps=look), learners[0]
+    return folder, finish(lora_config(), folder, between_steps=look), trainers[0]
 
 
 def adapted(make_model, family: str = "roberta", **changes) -> MultiTaskModel:
@@ -80,10 +80,10 @@ def rewrite(checkpoint: Path, change) -> Path:
 
 
 def test_the_loss_falls_while_the_encoder_s_own_weights_stay_as_they_were_bit_for_bit(lora_run):
-    _, events, learner = lora_run
+    _, events, trainer = lora_run
     steps = [event for event in events if isinstance(event, StepDone)]
     assert sum(steps[-1].losses.values()) < 0.8 * sum(steps[0].losses.values())
-    now = {name.replace(".base_layer", ""): weight for name, weight in learner.model.encoder.state_dict().items()}
+    now = {name.replace(".base_layer", ""): weight for name, weight in trainer.model.encoder.state_dict().items()}
     base = load_encoder("bundled")[0].state_dict()
     assert {name for name in base if name not in now} == {"pooler.dense.weight", "pooler.dense.bias"}
     assert all(torch.equal(weight, base[name]) for name, weight in now.items() if name in base)
@@ -92,10 +92,10 @@ def test_the_loss_falls_while_the_encoder_s_own_weights_stay_as_they_were_bit_fo
 
 
 def test_only_what_is_trained_is_in_the_optimizer_and_the_log_tells_how_much_that_is(lora_run):
-    _, events, learner = lora_run
+    _, events, trainer = lora_run
     started = next(event for event in events if isinstance(event, RunStarted))
-    in_optimizer = sum(weight.numel() for group in learner.stepper.optimizer.param_groups for weight in group["params"])
-    assert started.trainable == in_optimizer == count_parameters(learner.model, only_trainable=True) < 0.05 * started.parameters
+    in_optimizer = sum(weight.numel() for group in trainer.optimizer.param_groups for weight in group["params"])
+    assert started.trainable == in_optimizer == count_parameters(trainer.model, only_trainable=True) < 0.05 * started.parameters
     assert "23.2M parameters, of which 0.67M are trained" in describe(started)
 
 
@@ -110,7 +110,7 @@ def test_a_run_that_was_stopped_in_the_middle_and_resumed_ends_bit_for_bit_like_
     whole, events, _ = lora_run
     config = lora_config()
     assert config.dropout > 0
-    finish(config, tmp_path, between_steps=lambda learner: learner.progress.step == 5)
+    finish(config, tmp_path, between_steps=lambda trainer: trainer.progress.step == 5)
     assert torch.load(tmp_path / "last/optimizer.pt", weights_only=True)["state"][0]["step"] == 5
     resumed = finish(config, tmp_path, resume=True)
     one, other = (load_file(folder / "last/model.safetensors") for folder in (whole, tmp_path))
@@ -168,16 +168,16 @@ def test_what_the_model_answers_is_unchanged_before_the_first_step(make_model):
 
 
 def test_a_checkpoint_is_small_and_has_no_weight_of_the_encoder(lora_run):
-    folder, _, learner = lora_run
+    folder, _, trainer = lora_run
     assert sum(file.stat().st_size for file in (folder / "best").iterdir()) < 5e6
     names = set(load_file(folder / "best/model.safetensors"))
-    assert names == set(learned_weights(learner.model)) and all("lora" in name or name.startswith("heads.") for name in names)
+    assert names == set(learned_weights(trainer.model)) and all("lora" in name or name.startswith("heads.") for name in names)
 
 
 def test_a_model_put_together_from_disk_answers_as_the_one_in_memory(lora_run):
-    folder, _, learner = lora_run
-    put_weights(learner.model, folder / "last")
-    alive = Predictor(at_rest(copy.deepcopy(learner.model)), learner.tokenizer, learner.machine).predict([TEXT])
+    folder, _, trainer = lora_run
+    put_weights(trainer.model, folder / "last")
+    alive = Predictor(at_rest(copy.deepcopy(trainer.model)), trainer.tokenizer, trainer.machine).predict([TEXT])
     state = torch.get_rng_state()
     loaded = Predictor.load(folder / "last", "cpu")
     assert loaded.predict([TEXT]) == alive

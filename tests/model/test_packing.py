@@ -13,7 +13,7 @@ from mtl.data.dataset import load
 from mtl.data.words import Span
 from mtl.model.batching import collate, encode
 from mtl.model.encoder import load_encoder
-from mtl.model.packing import WIDEST, can_pack, pack, read_packed
+from mtl.model.packing import MAX_WIDTH, can_pack, encode_packed, pack
 from mtl.settings.config import make_config
 from mtl.training.sampling import plan_epoch
 from tests.plain import Row
@@ -43,7 +43,7 @@ def test_every_subword_has_one_place_and_is_found_again(lengths):
     assert (packing.sources.flatten()[there] == torch.arange(real.numel()).view(real.shape)[real]).all()
     assert (packing.texts.flatten()[there] == torch.arange(len(lengths))[:, None].expand_as(real)[real]).all()
     assert (packing.positions.flatten()[there] == torch.arange(max(lengths)).expand_as(real)[real]).all()
-    assert max(lengths) <= packing.texts.shape[1] <= max(WIDEST * max(lengths), max(lengths))
+    assert max(lengths) <= packing.texts.shape[1] <= max(MAX_WIDTH * max(lengths), max(lengths))
 
 
 @pytest.mark.parametrize(("kind", "settings"), [("bert", {}), ("distilbert", DISTILBERT), ("roberta", {}), ("xlm-roberta", {}),
@@ -53,7 +53,7 @@ def test_a_packed_text_is_read_as_if_it_stood_alone(kind, settings):
     encoder = make_encoder(kind, **settings)
     assert can_pack(encoder, max(LENGTHS))
     ids = torch.randint(5, 99, (len(LENGTHS), max(LENGTHS)))
-    packed = read_packed(encoder, ids, pack(LENGTHS))  # rows wider than the encoder has positions
+    packed = encode_packed(encoder, ids, pack(LENGTHS))  # rows wider than the encoder has positions
     for text, length in enumerate(LENGTHS):
         alone = encoder(input_ids=ids[text:text + 1, :length], attention_mask=torch.ones(1, length, dtype=torch.long)).last_hidden_state[0]
         assert torch.allclose(packed[text, :length], alone, atol=1e-5)

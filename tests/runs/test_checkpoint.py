@@ -82,7 +82,7 @@ def test_training_sweeps_a_run_s_folder_when_it_begins(tiny_config, finish, tmp_
     (tmp_path / ".tmp-last-7").mkdir()
     (tmp_path / ".tmp-best-7").mkdir()
     finish(tiny_config(max_steps=1, hypothetical_rows=20), tmp_path, between_steps=lambda training: not list(tmp_path.glob(".*")))
-    assert {path.name for path in tmp_path.iterdir()} == {LAST}
+    assert {path.name for path in tmp_path.iterdir()} == {LAST, "rows"}
 
 
 @pytest.mark.parametrize("name", [LAST, "best"])

@@ -9,6 +9,8 @@ from mtl.runs.events import (
     CheckpointSaved,
     Evaluated,
     EventLog,
+    GradientConflict,
+    Logged,
     LogReader,
     Notice,
     RunStarted,
@@ -114,6 +116,11 @@ def test_a_number_that_json_does_not_have_becomes_null(path, number):
     assert values["losses"] == {"intent": None, "slots": 1.0} and values["grad_norm"] is None
     [logged] = read_events(path)
     assert logged.event.losses["intent"] is None
+
+
+def test_a_gradient_conflict_is_read_from_an_older_log_which_called_it_diagnosed(path):
+    path.write_text('{"event": "Diagnosed", "time": 1.0, "step": 3, "norms": {"a": 1.0}, "cosines": []}\n')
+    assert read_events(path) == [Logged(1.0, GradientConflict(3, {"a": 1.0}, []))]
 
 
 def test_every_event_is_described_for_people_but_steps_and_checkpoints(path):

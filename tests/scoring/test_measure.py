@@ -14,7 +14,7 @@ from mtl.runs.folder import Run, create_run, list_runs, open_run
 from mtl.runs.history import read_history
 from mtl.scoring import measure
 from mtl.scoring.measure import digest, measure_dev, measure_test, read_measured
-from mtl.training.execute import carry_out
+from mtl.training.execute import run_training
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def trained(tiny_config, write_rows, easy_rows, tmp_path_factory) -> Run:
     config = tiny_config(source="files", train_files=(write_rows(place / "train.jsonl", rows[:60]),), epochs=6, batch_size=8,
                          test_files=(write_rows(place / "test.jsonl", rows[60:]),))
     run = create_run(place / "runs", config)
-    assert carry_out(run, resume=False, between_steps=lambda learner: False) == "finished"
+    assert run_training(run, resume=False, between_steps=lambda learner: False) == "finished"
     return run
 
 
@@ -103,6 +103,7 @@ def test_test_rows_wait_until_the_run_is_over(run):
 
 
 def test_scores_on_other_data_than_the_run_learned_from_are_refused(run):
+    shutil.rmtree(run.folder / "rows")  # a run of an earlier version, which kept none
     with open(run.folder / "data/test/test.jsonl", "a") as file:
         file.write('{"text": "no never stay now Oslo", "answer": "no", "place": []}\n')
     with pytest.raises(MtlError, match="The data is not the same as when this run was trained.* this version of the program reads"):
@@ -147,5 +148,5 @@ def test_train_with_test_takes_the_step_at_the_end_and_wants_test_rows_first(run
 
 def test_a_run_without_test_rows_says_so(tiny_config, tmp_path, mtl):
     run = create_run(tmp_path / "runs", tiny_config(epochs=1))
-    carry_out(run, resume=False, between_steps=lambda learner: False)
+    run_training(run, resume=False, between_steps=lambda learner: False)
     assert mtl("evaluate", "last", "--split", "test")[0] == "mtl: This run has no test rows with labels. Give it a test file to have some."

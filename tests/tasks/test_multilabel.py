@@ -30,7 +30,7 @@ from mtl.settings.shorthand import parse_columns
 from mtl.tasks import make_task
 from mtl.tasks.base import IGNORED, Encoding
 from mtl.tasks.multilabel import DEFAULT_THRESHOLD, Chosen, best_thresholds
-from mtl.training.execute import carry_out
+from mtl.training.execute import run_training
 
 LABELS = ("law", "money", "sport")
 TEXT = Encoding([0, 1], [(0, 1)], [0])
@@ -208,7 +208,7 @@ def run(tiny_config, tmp_path_factory):
     config = tiny_config(source="files", train_files=(write(folder / "train.jsonl", own_rows(300)),), epochs=10, eval_every=40,
                          test_files=(write(folder / "test.jsonl", own_rows(60, seed=2)),))
     run = create_run(folder / "runs", config, "")
-    assert carry_out(run, resume=False, between_steps=lambda learner: False) == "finished"
+    assert run_training(run, resume=False, between_steps=lambda learner: False) == "finished"
     return run
 
 

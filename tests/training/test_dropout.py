@@ -66,3 +66,10 @@ def test_nothing_is_dropped_where_nothing_should_be(p, training):
     features = torch.randn(9, 9)
     with FastDropout(1):
         assert torch.equal(F.dropout(features, p, training), features)
+
+
+def test_heads_that_share_keys_and_values_attend_as_in_torch():
+    query, key, value = torch.randn(2, 4, 5, 8), torch.randn(2, 2, 5, 8), torch.randn(2, 2, 5, 8)
+    with FastDropout(1):
+        out = F.scaled_dot_product_attention(query, key, value, dropout_p=2**-16, enable_gqa=True)
+    assert torch.allclose(out, F.scaled_dot_product_attention(query, key, value, enable_gqa=True), atol=1e-3)

@@ -2,6 +2,7 @@
 
 import math
 import random
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +15,14 @@ from mtl.inference.predictor import Predictor
 from mtl.model.loading import load_weights
 from mtl.model.split import sample_places
 from mtl.runs.checkpoint import BEST, LAST, LOOKS, TALLIES, kept_looks, newest_checkpoint, read_facts, read_tallies
-from mtl.runs.events import CheckpointSaved, Diagnosed, Evaluated, Notice, RunStarted, StatusChanged, StepDone
+from mtl.runs.events import CheckpointSaved, Evaluated, GradientConflict, Notice, RunStarted, StatusChanged, StepDone
 from mtl.scoring.intervals import main_score
 from mtl.settings.config import TaskSpec
-from mtl.training import loop, trainer
+from mtl.training import loop
+from mtl.training import step as step_module
 from mtl.training.loop import train
 from mtl.training.step import rate_factor
-from mtl.training.trainer import Learner
+from mtl.training.trainer import Trainer
 
 TWO_TASKS = (TaskSpec(name="class", kind="classification"), TaskSpec(name="entities", kind="tagging"))
 STILL = {"dropout": 0.0, "encoder_dropout": 0.0}
@@ -230,7 +232,7 @@ def test_patience_ends_a_run_whose_score_does_not_get_better(tiny_config, finish
 
 def test_every_epoch_is_kept_where_asked(tiny_config, finish, tmp_path):
     finish(tiny_config(epochs=3, keep_epochs=True), tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"best", "last", "previous", "epoch-001", "epoch-002", "epoch-003"}
+    assert {path.name for path in tmp_path.iterdir()} == {"rows", "best", "last", "previous", "epoch-001", "epoch-002", "epoch-003"}
     assert [read_facts(tmp_path / f"epoch-00{epoch}")["step"] for epoch in (1, 2, 3)] == [4, 8, 12]
     assert same(weights(tmp_path, "epoch-003"), weights(tmp_path)) and not same(weights(tmp_path, "epoch-002"), weights(tmp_path))
     assert {path.name for path in (tmp_path / "last").iterdir()} - {path.name for path in (tmp_path / "best").iterdir()} == {"optimizer.pt"}
@@ -269,8 +271,8 @@ def test_the_best_weights_have_a_bound_on_what_8_bits_cost_them_on_the_same_dev_
         seen.append(before)
         return (0.02, 0.07, 0.01)[len(seen) - 1]
 
-    monkeypatch.setattr("mtl.training.trainer.cost_bound", of_task)
-    monkeypatch.setattr("mtl.training.trainer.INT8_ROWS", 50)
+    monkeypatch.setattr("mtl.training.saving.cost_bound", of_task)
+    monkeypatch.setattr("mtl.training.saving.INT8_ROWS", 50)
     finish(config, tmp_path / "b")
     assert load_weights(tmp_path / "b" / BEST, "cpu").config.int8_cost_bound == 0.07  # of the task that loses most
     places = sample_places(80, 50, config.seed)
@@ -286,7 +288,7 @@ def test_a_task_without_a_dev_label_or_a_machine_without_8_bits_leaves_their_cos
     files = {f"{split}_files": (write_rows(tmp_path / f"{split}.jsonl", part),) for split, part in parts.items()}
     finish(tiny_config(source="files", epochs=1, **files), tmp_path / "a")
     assert load_weights(tmp_path / "a" / BEST, "cpu").config.int8_cost_bound is None
-    monkeypatch.setattr("mtl.training.trainer.HAS_INT8", False)
+    monkeypatch.setattr("mtl.training.saving.HAS_INT8", False)
     finish(tiny_config(epochs=1), tmp_path / "b")
     assert load_weights(tmp_path / "b" / BEST, "cpu").config.int8_cost_bound is None
 
@@ -303,14 +305,14 @@ def test_a_run_with_a_place_for_them_keeps_the_tallies_of_its_looks_and_of_very_
         tallies = read_tallies(files[seen.step])
         assert float(main_score(tallies["class"])) == seen.scores["class"]["accuracy"]
         assert float(main_score(tallies["entities"])) == pytest.approx(seen.scores["entities"]["f1"])
-    monkeypatch.setattr("mtl.training.trainer.KEPT_LOOKS", 3)
+    monkeypatch.setattr("mtl.training.saving.KEPT_LOOKS", 3)
     finish(config, tmp_path / "some")
     assert sorted(kept_looks(tmp_path / "some")) == [3, 6, 8]
 
 
 def test_a_run_is_told_in_order(tiny_config, finish, tmp_path):
     events = finish(tiny_config(epochs=1), tmp_path)
-    kinds = [type(event) for event in events if not isinstance(event, Diagnosed)]
+    kinds = [type(event) for event in events if not isinstance(event, GradientConflict)]
     assert kinds == [RunStarted, StatusChanged, Evaluated, *[StepDone] * 4, Evaluated, CheckpointSaved, CheckpointSaved, StatusChanged]
     assert events[1].status == "running" and events[-1].status == "finished"
     started = events[0]
@@ -320,7 +322,7 @@ def test_a_run_is_told_in_order(tiny_config, finish, tmp_path):
 def test_a_long_run_logs_a_limited_number_of_steps_each_the_mean_since_the_last(tiny_config, finish, monkeypatch, tmp_path):
     config = tiny_config(tasks=(TWO_TASKS[0],), batch_size=27, max_steps=11, epochs=6, eval_every=20)  # 2 steps of 27 rows an epoch
     each = of(StepDone, finish(config, tmp_path / "each"))
-    monkeypatch.setattr(loop, "LOGGED_STEPS", 6)
+    monkeypatch.setattr(step_module, "LOGGED_STEPS", 6)
     pairs = of(StepDone, finish(config, tmp_path / "pairs"))
     assert [step.step for step in each] == list(range(1, 12)) and [step.step for step in pairs] == [1, 2, 4, 6, 8, 10, 11]
     assert pairs[0].losses == each[0].losses  # the first is told at once
@@ -330,12 +332,12 @@ def test_a_long_run_logs_a_limited_number_of_steps_each_the_mean_since_the_last(
 
 
 def test_a_slow_run_logs_a_step_every_few_seconds_and_in_a_long_one_ever_less_often(tiny_config, finish, monkeypatch, tmp_path):
-    monkeypatch.setattr(loop, "LOGGED_STEPS", 1)
-    monkeypatch.setattr(trainer, "TOLD_EVERY", 500.0)
-    monkeypatch.setattr(trainer, "TOLD_SHARE", 0.45)
+    monkeypatch.setattr(step_module, "LOGGED_STEPS", 1)
+    monkeypatch.setattr(step_module, "LOGGED_AFTER", 500.0)
+    monkeypatch.setattr(step_module, "LOGGED_SHARE", 0.45)
 
-    def be_slow(learner) -> bool:
-        learner.progress.seconds += 200.0
+    def be_slow(trainer) -> bool:
+        trainer.progress.seconds += 200.0
         return False
 
     events = finish(tiny_config(max_steps=40, epochs=20, eval_every=100, diagnose_every=0), tmp_path, between_steps=be_slow)
@@ -440,6 +442,8 @@ def test_other_settings_or_other_data_cannot_resume_a_run(tiny_config, finish, w
     config = tiny_config(source="files", train_files=(write_rows(tmp_path / "rows.jsonl", easy_rows(30)),))
     finish(config, tmp_path / "b", between_steps=stop_at(1))
     write_rows(tmp_path / "rows.jsonl", easy_rows(31))
+    finish(config, tmp_path / "b", between_steps=stop_at(2), resume=True)  # it has its own rows
+    shutil.rmtree(tmp_path / "b" / "rows")  # as a run of an earlier version
     with pytest.raises(MtlError, match="The data is not the same as when this run began.* this version of the program reads"):
         finish(config, tmp_path / "b", resume=True)
 
@@ -451,8 +455,8 @@ def test_resuming_without_a_checkpoint_starts_at_the_beginning(tiny_config, fini
 
 def test_the_first_look_at_dev_is_short_and_every_later_one_whole(tiny_config, finish, tmp_path, monkeypatch):
     looked = []
-    real = Learner.evaluate
-    monkeypatch.setattr(Learner, "evaluate", lambda self, split, *rest: looked.append(len(split.rows)) or real(self, split, *rest))
+    real = Trainer.evaluate
+    monkeypatch.setattr(Trainer, "evaluate", lambda self, split, *rest: looked.append(len(split.rows)) or real(self, split, *rest))
     monkeypatch.setattr(loop, "FIRST_LOOK", 3)
     finish(tiny_config(epochs=2), tmp_path)
     assert looked[0] == 3 and len(looked) == 3 and looked[1] == looked[2] > 3

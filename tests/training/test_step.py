@@ -1,8 +1,11 @@
 """Every sampling with every balancing, through the whole loop: they run, are exact when resumed, and tell what they do."""
 
 import math
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -10,18 +13,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mtl.data.dataset import load
 from mtl.errors import MtlError
-from mtl.model.machine import Machine
 from mtl.runs.checkpoint import LAST
-from mtl.runs.events import Diagnosed, StepDone
+from mtl.runs.events import GradientConflict, StepDone
 from mtl.settings.config import RunConfig, make_config
 from mtl.settings.methods import METHODS
-from mtl.training import step as stepping
-from mtl.training.gradient_conflict import Diagnoser, last_layer
+from mtl.training.gradient_conflict import MOST, ConflictMeter, last_layer
 from mtl.training.loop import train
-from mtl.training.sampling import SAMPLINGS
-from mtl.training.trainer import Learner
+from mtl.training.sampling import SAMPLINGS, Step
+from mtl.training.step import cut_into_batches
+from mtl.training.trainer import Trainer
 
 # of one length, so that every step has some of both
 SEPARATE = [{"text": f"word{index} is {'good' if index % 2 else 'bad'} now", "mood": "up" if index % 2 else "down"} for index in range(40)]
@@ -74,62 +75,78 @@ def test_only_what_makes_no_sense_is_refused():
     assert set(get_args(RunConfig.model_fields["balancing"].annotation)) == set(METHODS)
 
 
-def learner_of(config: RunConfig, folder) -> Learner:
-    return Learner(config, folder, load(config, folder), Machine("cpu", "fp32", 1), None, folder)
+def first_step(config: RunConfig, folder: Path, change: Callable[[Trainer], object] = lambda trainer: None) -> StepDone:
+    """Take one step of a run, after `change` was made to its trainer."""
+    def before(trainer: Trainer) -> bool:
+        if trainer.progress.step == 0:
+            change(trainer)
+        return False
+
+    with closing(train(config, folder, between_steps=before)) as events:
+        return next(event for event in events if isinstance(event, StepDone))
 
 
-def gradient_of(learner: Learner, places: np.ndarray | None = None) -> dict[str, torch.Tensor]:
-    """What the learner's first step adds to the gradients."""
-    step, found = learner.plan(0)[0], {}
-    learner.stepper.optimizer.step = lambda: found.update(
-        {name: weight.grad.clone() for name, weight in learner.model.named_parameters() if weight.grad is not None})
-    learner.optimize(step)
-    return found
+def first_pass(config: RunConfig, folder: Path, change: Callable[[Trainer], object] = lambda trainer: None) -> tuple[list[int], dict]:
+    """The number of rows of each batch of a run's first step, and the gradients at its end."""
+    passes, found = [], {}
+
+    def watch(trainer: Trainer) -> None:
+        change(trainer)
+        forward = trainer.forward
+        trainer.forward = lambda batch: passes.append(len(batch.rows)) or forward(batch)
+        trainer.optimizer.step = lambda: found.update(
+            {name: weight.grad.clone() for name, weight in trainer.model.named_parameters() if weight.grad is not None})
+
+    first_step(config, folder, watch)
+    return passes, found
 
 
 @pytest.mark.parametrize("sampling", ["joint", "proportional"])
-def test_gradient_methods_take_rows_of_each_task_apart_and_get_the_gradient_of_one_batch(sampling, separate, tmp_path, monkeypatch):
+def test_gradient_methods_take_rows_of_each_task_apart_and_get_the_gradient_of_one_batch(sampling, separate, tmp_path):
     """Without its weighting, which is set to ones here, the cheap way has to give the plain sum: to that it is compared."""
-    passes = []
-    real = stepping.Stepper._losses
-    monkeypatch.setattr(stepping.Stepper, "_losses", lambda self, step, at, tasks: passes.append(len(at)) or real(self, step, at, tasks))
-    plain = gradient_of(learner_of(separate(sampling=sampling, max_grad_norm=0.0), tmp_path))
+    def weigh_equally(trainer: Trainer) -> None:
+        trainer.balancer.weighting = lambda: lambda gramian: torch.ones(len(gramian))
+
+    passes, plain = first_pass(separate(sampling=sampling, max_grad_norm=0.0), tmp_path)
     assert passes == [16]
-    cut = learner_of(separate(sampling=sampling, balancing="pcgrad", max_grad_norm=0.0), tmp_path)
-    cut.stepper.balancer.weighting = lambda: lambda gramian: torch.ones(len(gramian))
-    passes.clear()
-    apart = gradient_of(cut)
+    passes, apart = first_pass(separate(sampling=sampling, balancing="pcgrad", max_grad_norm=0.0), tmp_path, weigh_equally)
     assert len(passes) == 2 and sum(passes) == 16
     assert apart.keys() == plain.keys() and all(torch.allclose(apart[name], plain[name], atol=1e-5) for name in plain)
 
 
-def test_jointly_labelled_rows_go_through_the_encoder_once_whatever_the_method(tiny_config, tmp_path, monkeypatch):
-    passes = []
-    real = stepping.Stepper._losses
-    monkeypatch.setattr(stepping.Stepper, "_losses", lambda self, step, at, tasks: passes.append(len(at)) or real(self, step, at, tasks))
-    gradient_of(learner_of(tiny_config(balancing="pcgrad"), tmp_path))
-    assert passes == [16]
+def test_jointly_labelled_rows_go_through_the_encoder_once_whatever_the_method(tiny_config, tmp_path):
+    assert first_pass(tiny_config(balancing="pcgrad"), tmp_path)[0] == [16]
 
 
 def test_a_row_drawn_for_one_task_teaches_the_others_nothing(tiny_config, tmp_path):
-    learner = learner_of(tiny_config(sampling="proportional"), tmp_path)
-    step = learner.plan(0)[0]
-    only = replace(step, owners=np.zeros_like(step.owners))  # all rows for the first task
-    learner.stepper.optimize(only, 1.0)
-    assert list(learner.stepper.window.losses) == [step.tasks[0]]
+    def all_rows_for_the_first_task(trainer: Trainer) -> None:
+        begin = trainer.begin
+        trainer.begin = lambda plan: begin(replace(plan, owners=np.zeros_like(plan.owners)))
+
+    assert list(first_step(tiny_config(sampling="proportional"), tmp_path, all_rows_for_the_first_task).losses) == ["class"]
 
 
 def test_famo_sees_the_step_s_own_rows_again_with_the_same_features_hidden(tiny_config, tmp_path):
     seen = []
-    learner = learner_of(tiny_config(balancing="famo"), tmp_path)
-    balancer = learner.stepper.balancer
-    real_backward, real_update = balancer.backward, balancer.update
-    balancer.backward = lambda losses: seen.append({task: loss.item() for task, loss in losses.items()}) or real_backward(losses)
-    balancer.update = lambda losses: seen.append({task: loss.item() for task, loss in losses.items()}) or real_update(losses)
-    for group in learner.stepper.optimizer.param_groups:
-        group["base_lr"] = 0.0  # nothing changes, so the losses after must be those before
-    learner.optimize(learner.plan(0)[0])
-    assert seen[0] == pytest.approx(seen[1], rel=1e-5)
+
+    def watch(trainer: Trainer) -> None:
+        for name in ("backward", "update"):
+            real = getattr(trainer.balancer, name)
+            setattr(trainer.balancer, name, lambda losses, real=real: seen.append(
+                {task: loss.item() for task, loss in losses.items()}) or real(losses))
+        for group in trainer.optimizer.param_groups:
+            group["base_lr"] = 0.0  # nothing changes, so the losses after must be those before
+
+    first_step(tiny_config(balancing="famo"), tmp_path, watch)
+    assert len(seen) == 2 and seen[0] == pytest.approx(seen[1], rel=1e-5)
+
+
+def test_a_process_without_rows_in_a_short_step_takes_part_with_a_row_that_teaches_nothing():
+    plan = Step(np.array([7]), ("a", "b"))
+    labels = {"a": np.ones(9, int), "b": np.ones(9, int)}
+    mine, others = (cut_into_batches(plan, rank, 2, 4, labels, ["a", "b"], by_task=False) for rank in (0, 1))
+    assert len(mine) == len(others) == 1 and mine[0].rows.tolist() == [7] and mine[0].ignored == {}
+    assert len(others[0].rows) == 1 and all(rows.all() for rows in others[0].ignored.values()) and set(others[0].ignored) == {"a", "b"}
 
 
 # The looks at how the tasks get along
@@ -138,7 +155,7 @@ def test_famo_sees_the_step_s_own_rows_again_with_the_same_features_hidden(tiny_
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 def test_every_few_steps_the_tasks_gradients_are_compared(sampling, tiny_config, finish, tmp_path):
     events = finish(tiny_config(sampling=sampling, diagnose_every=3, epochs=3, hypothetical_rows=120), tmp_path)
-    looks = [event for event in events if isinstance(event, Diagnosed)]
+    looks = [event for event in events if isinstance(event, GradientConflict)]
     total = max(event.step for event in events if isinstance(event, StepDone))
     assert len(looks) >= total // 6
     for look in looks:
@@ -150,14 +167,14 @@ def test_every_few_steps_the_tasks_gradients_are_compared(sampling, tiny_config,
 def test_looking_changes_nothing(tiny_config, finish, tmp_path):
     runs = [finish(tiny_config(diagnose_every=every), tmp_path / str(every)) for every in (0, 1)]
     assert told(runs[0]) == told(runs[1])
-    assert not any(isinstance(event, Diagnosed) for event in runs[0])
+    assert not any(isinstance(event, GradientConflict) for event in runs[0])
 
 
 @pytest.mark.parametrize("sampling", ["joint", "proportional"])
 def test_a_look_sees_all_batches_of_a_step_as_if_they_were_one(sampling, separate, finish, tmp_path):
-    def looks(batch_size: int, accumulation: int) -> list[Diagnosed]:
+    def looks(batch_size: int, accumulation: int) -> list[GradientConflict]:
         config = separate(batch_size=batch_size, accumulation=accumulation, sampling=sampling, diagnose_every=1, epochs=1)
-        return [event for event in finish(config, tmp_path / str(batch_size)) if isinstance(event, Diagnosed)]
+        return [event for event in finish(config, tmp_path / str(batch_size)) if isinstance(event, GradientConflict)]
 
     whole, parts = looks(16, 1), looks(2, 8)  # two rows: many batches have none of the rare task
     assert len(whole) == len(parts) > 2
@@ -168,41 +185,35 @@ def test_a_look_sees_all_batches_of_a_step_as_if_they_were_one(sampling, separat
 
 def test_norms_and_cosine_are_those_of_the_gradients():
     weight = torch.nn.Parameter(torch.ones(2))
-    diagnoser = Diagnoser(["a", "b"], [weight], every=10)
-    assert diagnoser.wants(0)
-    diagnoser.look({"a": torch.tensor([1.0, 0.0]) @ weight})
-    diagnoser.look({"a": torch.tensor([2.0, 0.0]) @ weight})
-    diagnoser.close()
-    assert diagnoser.told(1) is None and diagnoser.wants(1)  # b is still to be seen
-    diagnoser.look({"b": torch.tensor([-1.0, 1.0]) @ weight})
-    diagnoser.close()
-    found = diagnoser.told(2)
+    meter = ConflictMeter(["a", "b"], [weight], 10, 100)
+    meter.measure(0, {"a": torch.tensor([1.0, 0.0]) @ weight})
+    meter.measure(0, {"a": torch.tensor([2.0, 0.0]) @ weight})
+    assert meter.finish(1) is None  # b is still to be seen
+    meter.measure(1, {"b": torch.tensor([-1.0, 1.0]) @ weight})
+    found = meter.finish(2)
+    assert found.step == 2
     assert found.norms == pytest.approx({"a": 3.0, "b": 2 ** 0.5}) and found.cosines[0][2] == pytest.approx(-(0.5 ** 0.5))
-    assert not diagnoser.wants(2) and diagnoser.wants(10)
 
 
-def test_one_task_or_a_frozen_encoder_gives_nothing_to_compare():
-    assert not Diagnoser(["a"], [torch.nn.Parameter(torch.ones(1))], 1).wants(0)
-    assert not Diagnoser(["a", "b"], [], 1).wants(0)
-
-
-@pytest.mark.parametrize(("asked", "at_most", "looks"), [(10, 50, [0, 50, 100]), (10, 4, list(range(0, 101, 10))), (0, 50, [])])
-def test_a_long_run_looks_no_more_often_than_it_logs(asked, at_most, looks):
-    weight = torch.nn.Parameter(torch.ones(2))
-    diagnoser = Diagnoser(["a", "b"], [weight], asked)
-    diagnoser.at_most_every(at_most)
-    seen = []
+@pytest.mark.parametrize(("tasks", "every", "total", "wanted"), [
+    ("ab", 10, 101, list(range(0, 101, 10))), ("ab", 10, 50 * MOST, [0, 50, 100]), ("ab", 0, 101, []), ("a", 1, 101, [])])
+def test_gradients_are_compared_as_often_as_asked_but_in_a_long_run_less_often(tasks, every, total, wanted):
+    weight, seen = torch.nn.Parameter(torch.ones(2)), []
+    meter = ConflictMeter(list(tasks), [weight], every, total)
     for step in range(101):
-        if diagnoser.wants(step):
-            diagnoser.look({"a": weight.sum(), "b": (weight ** 2).sum()})
-            diagnoser.close()
-            seen.append(step)
-        diagnoser.told(step)
-    assert seen == looks
+        meter.measure(step, {task: (weight ** 2).sum() for task in tasks})
+        seen += [step] if meter.finish(step + 1) else []
+    assert seen == wanted
 
 
-def test_what_is_watched_is_the_last_layer(tiny_config, tmp_path):
-    model = learner_of(tiny_config(), tmp_path).model
+def test_a_frozen_encoder_gives_nothing_to_compare():
+    meter = ConflictMeter(["a", "b"], [], 1, 100)
+    meter.measure(0, {"a": torch.ones(1), "b": torch.ones(1)})
+    assert meter.finish(1) is None
+
+
+def test_what_is_watched_is_the_last_layer(make_model):
+    model = make_model()
     watched = {id(weight) for weight in last_layer(model.encoder)}
     assert {name.split(".")[2] for name, weight in model.encoder.named_parameters() if id(weight) in watched} == {"1"}
 

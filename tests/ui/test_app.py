@@ -26,6 +26,7 @@ from mtl.tasks.tagging import Tagged
 from mtl.ui import form
 from mtl.ui.app import build_app
 from mtl.ui.charts import PALETTE, colours
+from mtl.ui.columns_table import say
 from mtl.ui.data_view import (
     Choice,
     assign_files,
@@ -37,10 +38,11 @@ from mtl.ui.data_view import (
     short_findings_html,
     task_table,
 )
+from mtl.ui.form_panel import FormPanel
 from mtl.ui.messages import Said, let_all_tell, message_box
 from mtl.ui.page import Page
 from mtl.ui.status import Buttons, duration, status_html
-from mtl.ui.train_tab import EARLY, REDRAWN, TrainTab, news
+from mtl.ui.train_tab import EARLY, REDRAWN, Cursor, TrainTab
 from tests.plain import Row
 
 
@@ -198,7 +200,7 @@ def test_every_event_of_the_page_but_those_of_the_clock_can_say_what_went_wrong(
     box = next(part for part in page.blocks.values() if getattr(part, "elem_id", "") == "message")
     events = [event for event in page.fns.values() if event.fn is not None]
     mute = [event for event in events if box not in event.outputs]
-    assert len(events) > 50 and all("tick" in [name for _, name in event.targets] for event in mute)
+    assert len(events) > 40 and all("tick" in [name for _, name in event.targets] for event in mute)
     assert not any(box in event.show_progress_on for event in events if event.show_progress_on)
 
 
@@ -240,13 +242,14 @@ def test_what_a_person_does_next_takes_the_old_message_away_and_other_events_lea
 
 def test_plots_are_drawn_anew_at_each_of_the_first_steps_then_every_few_seconds_and_at_the_end():
     made = history(RunStarted(0, 400, 10, {}, 10, 5, 1, "cpu", "fp32", 1, 1, 7), StatusChanged("running"))
-    seen = [news("run", made)]
+    seen = [Cursor.of("run", made)]
     for step in range(1, 401):
         made.add(Logged(1.0, StepDone(step, 0.0, {}, 0.0, 0.0, 1.0, step / 10)))
-        seen.append(news("run", made))
+        seen.append(Cursor.of("run", made))
     assert len(set(seen[:EARLY + 1])) == EARLY + 1 and 40 / REDRAWN <= len(set(seen[EARLY + 1:])) <= 40 / REDRAWN + 1
     made.add(Logged(1.0, StatusChanged("stopped")))
-    assert news("run", made) not in seen and news("other", made) not in seen
+    assert Cursor.of("run", made) not in seen and Cursor.of("other", made) not in seen
+    assert all(Cursor.read(str(cursor)) == cursor for cursor in seen) and Cursor.read("") == Cursor()
 
 
 def test_a_queue_with_nothing_to_do_leaves_the_cores_to_the_training(tmp_path):
@@ -337,10 +340,10 @@ def test_a_field_that_was_emptied_is_refused_by_its_label_or_nothing_is_a_value_
     ("0.3", "a=2", "fixed", 2, {"weights": {"a": 2.0}, "balancing": "fixed"}), ("0.3", "", "equal", 3, {}), ("", "", "equal", 2, {}),
     ("7", "", "equal", 2, "Alpha: found 7, wanted a number from 0 to 1"), ("odd", "", "fixed", 2, "Alpha: found 'odd'"),
     ("", "", "fixed", 2, "Balancing: found 'fixed', but there are no weights"), ("0.5", "", "fixed", 3, "Balancing: found 'fixed'")])
-def test_alpha_is_used_where_it_is_shown_or_it_is_said_that_it_is_not(alpha, weights, balancing, tasks, expected, train_tab):
+def test_alpha_is_used_where_it_is_shown_or_it_is_said_that_it_is_not(alpha, weights, balancing, tasks, expected, form_panel):
     values = {"weights": weights, "balancing": balancing}
     names = tuple("abc"[:tasks])
-    widget = train_tab.show_alpha(str(Choice("data", names, names)), weights, balancing)
+    widget = form_panel.show_alpha(str(Choice("data", names, names)), weights, balancing)
     if isinstance(expected, str):
         with pytest.raises(MtlError, match=expected):
             form.make_run_config(values | form.weighing(alpha, values, tasks))
@@ -351,11 +354,11 @@ def test_alpha_is_used_where_it_is_shown_or_it_is_said_that_it_is_not(alpha, wei
     if tasks == 2:
         assert widget["interactive"] != widget["info"].startswith("Not used: ")
         assert widget["interactive"] or config.alpha is None
-        assert balancing == "fixed" or train_tab.show_fixed(alpha, weights, balancing) == config.balancing  # what the menu shows then
+        assert balancing == "fixed" or form_panel.show_fixed(alpha, weights, balancing) == config.balancing  # what the menu shows then
 
 
-def test_tasks_are_weighed_in_the_order_of_the_data_however_they_were_ticked(train_tab):
-    widget = train_tab.show_alpha(str(Choice("data", ("topic", "tone"), ("tone", "topic"))), "", "equal")
+def test_tasks_are_weighed_in_the_order_of_the_data_however_they_were_ticked(form_panel):
+    widget = form_panel.show_alpha(str(Choice("data", ("topic", "tone"), ("tone", "topic"))), "", "equal")
     assert widget["label"] == "Alpha: topic against tone"
 
 
@@ -382,50 +385,83 @@ def test_data_are_the_same_as_long_as_the_widgets_name_the_same():
 
 
 @pytest.fixture
-def train_tab(tmp_path):
-    """The Train tab of a page that nobody looks at."""
+def form_panel(tmp_path):
+    """The form of a page that nobody looks at."""
     with gr.Blocks():
-        return TrainTab(Page(Jobs(tmp_path / "runs"), gr.BrowserState({})))
+        return FormPanel(Page(Jobs(tmp_path / "runs"), gr.BrowserState({})))
 
 
-def asked(tab: TrainTab, choice: str, file: str, **settings: str) -> RunConfig:
+def test_a_page_that_does_not_know_its_run_yet_does_not_say_that_there_is_none(tmp_path):
+    with gr.Blocks():
+        tab = TrainTab(Page(Jobs(tmp_path / "runs"), gr.BrowserState({})))
+    for browser in ({"key": "", "run": ""}, {"key": "k", "run": "a run that it is about to show"}):
+        assert list(tab.look("", browser).values()) == [""] * 4
+    assert "No run yet" in tab.look("", {"key": "k", "run": ""})[tab.status]
+
+
+def filled(panel: FormPanel, source: str = "files", **data) -> dict:
+    """What stands in the form with these widgets of its data filled and the others as they are at first."""
+    at_first = {widget: widget.value for widget in panel.inputs}
+    return at_first | {panel.page.browser: {"key": "k", "run": ""}, panel.data.source: source} | {
+        getattr(panel.data, name): value for name, value in data.items()}
+
+
+def asked(form_panel: FormPanel, choice: str, file: str, **settings: str) -> RunConfig:
     """The run that the form describes with `file` uploaded and the other widgets as they are at first."""
-    data = ["files", "learnable", "1200", [file], "", "", ""]
-    return tab.config({"key": "k", "run": ""}, choice, form.EVEN, *data, *(settings.get(name, widget.value)
-                                                                           for name, widget in tab.settings.items()))
+    return form_panel.config(filled(form_panel, files=[file], choice=choice) | {
+        form_panel.settings[name]: value for name, value in settings.items()})
 
 
-def test_start_before_the_data_were_read_takes_all_tasks_and_after_that_those_that_are_ticked(train_tab, write_rows, easy_rows, tmp_path):
+def test_start_before_the_data_were_read_takes_all_tasks_and_after_that_those_that_are_ticked(form_panel, write_rows, easy_rows, tmp_path):
     file = write_rows(tmp_path / "own.jsonl", easy_rows(40))
     key = data_key("files", [file], "", "")
     for choice, expected in [(Choice("other data", ("x",), ("x",)), ["answer", "place"]), (Choice(), ["answer", "place"]),
                              (Choice(key, ("answer", "place"), ("place",)), ["place"])]:
-        assert [task.name for task in asked(train_tab, str(choice), file).tasks] == expected
+        assert [task.name for task in asked(form_panel, str(choice), file).tasks] == expected
     with pytest.raises(MtlError, match="No task is chosen"):
-        asked(train_tab, str(Choice(key, ("answer", "place"), ())), file)
+        asked(form_panel, str(Choice(key, ("answer", "place"), ())), file)
     with pytest.raises(MtlError, match="^Epochs: found nothing, wanted a whole number from 1 to 10,000, such as 8.$"):
-        asked(train_tab, "", str(tmp_path / "not read.jsonl"), epochs="")  # what is wrong in the form is said first
+        asked(form_panel, "", str(tmp_path / "not read.jsonl"), epochs="")  # what is wrong in the form is said first
 
 
-def test_every_long_part_of_looking_at_data_is_named(train_tab, write_rows, easy_rows, tmp_path):
+def test_every_long_part_of_looking_at_data_is_named(form_panel, write_rows, easy_rows, tmp_path):
     file, told = write_rows(tmp_path / "own.jsonl", easy_rows(2500)), []
-    data = ["files", "learnable", "1200", [file], "", "", ""]
-    train_tab.data.understand(*data, "", "128", "", progress=lambda share, desc: told.append(desc))
+    values = filled(form_panel, files=[file])
+    form_panel.data.understand(values, progress=lambda share, desc: told.append(desc))
     assert list(dict.fromkeys(told)) == ["Looking at own.jsonl", "Reading own.jsonl", "Setting rows aside to measure on",
                                          "Looking at the rows", "Measuring the texts", "Counting the labels"]
     told.clear()
-    train_tab.config({"key": "k", "run": ""}, "", form.EVEN, *data, *(widget.value for widget in train_tab.settings.values()),
-                     progress=lambda what, share: told.append(what))
-    assert list(dict.fromkeys(told)) == ["Looking at own.jsonl"]
+    form_panel.config(values, progress=lambda what, share: told.append(what))
+    assert told == []  # nothing is read again
 
 
-def test_the_files_of_a_run_are_not_taken_for_data_of_another_kind(train_tab, write_rows, easy_rows, tmp_path):
+def test_the_table_of_columns_shows_what_each_is_for_and_brings_what_the_user_says(form_panel, tmp_path):
+    file = tmp_path / "own.csv"
+    file.write_text("Text,<b>Mood</b>\n" + "".join(f"row {index} here,{('sad', 'glad')[index % 2]}\n" for index in range(40)))
+    data, values = form_panel.data, filled(form_panel, files=[str(file)])
+
+    def look(**changes: str) -> str:
+        values.update({getattr(data, name): value for name, value in changes.items()})
+        return data.understand(values, progress=lambda share, desc: None)[data.columns]
+
+    shown = look()
+    assert "<b>Mood" not in shown and 'value="class" selected' in shown and "sad | glad" in html.unescape(shown)
+    rows = [{"group": "", "column": "Text", "role": "text", "task": "forgotten"},
+            {"group": "", "column": "<b>Mood</b>", "role": "class", "task": " mood "}]
+    told = say("", json.dumps(rows))
+    assert [(spec["role"], spec["task"]) for spec in json.loads(told)] == [("text", ""), ("class", "mood")]
+    assert 'value="mood"' in look(told=told) and [task.name for task in form_panel.config(values).tasks] == ["mood"]
+    assert [spec["role"] for spec in json.loads(say(told, json.dumps([rows[1] | {"role": "ignore"}])))] == ["text", "ignore"]
+    assert look(source="newsroom") == ""
+
+
+def test_the_files_of_a_run_are_not_taken_for_data_of_another_kind(form_panel, write_rows, easy_rows, tmp_path):
     config = make_config({"source": "files", "train_files": (write_rows(tmp_path / "own.jsonl", easy_rows(40)),)})
-    run = create_run(train_tab.jobs.root, config)
-    values = train_tab.data.values("files", "learnable", "1200", None, "", "", run.id)
+    run = create_run(form_panel.jobs.root, config)
+    values = form_panel.data.values(filled(form_panel, data_run=run.id))
     assert [Path(name).name for name in values["train_files"]] == ["own.jsonl"]
     with pytest.raises(MtlError, match="Look the dataset up, then download it"):
-        train_tab.data.values("hub", "learnable", "1200", None, "", "", run.id)
+        form_panel.data.values(filled(form_panel, "hub", data_run=run.id))
 
 
 def test_files_of_one_name_get_names_of_their_own(tmp_path):

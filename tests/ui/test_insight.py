@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from mtl.runs.events import Diagnosed, RunStarted, StepDone
+from mtl.runs.events import GradientConflict, RunStarted, StepDone
 from mtl.runs.history import History
 from mtl.settings.methods import METHODS, SAMPLINGS_FOR
 from mtl.training.sampling import SAMPLINGS
@@ -13,8 +13,8 @@ from mtl.ui.insight import insight_html, method_html, norm_lines, outlook_html, 
 STARTED = RunStarted(0, 5000, 100, {"topic": {}, "<tags>": {}}, 40, 10, 1000, "cpu", "fp32", 1, 1, 77)
 
 
-def looks(cosines: list[float], norms: tuple[float, float] = (1.0, 1.0)) -> list[Diagnosed]:
-    return [Diagnosed(10 * place, {"topic": norms[0], "<tags>": norms[1]}, [["topic", "<tags>", cosine]])
+def looks(cosines: list[float], norms: tuple[float, float] = (1.0, 1.0)) -> list[GradientConflict]:
+    return [GradientConflict(10 * place, {"topic": norms[0], "<tags>": norms[1]}, [["topic", "<tags>", cosine]])
             for place, cosine in enumerate(cosines, 1)]
 
 
@@ -51,7 +51,7 @@ def test_the_heat_map_has_a_cell_a_look_up_to_what_fits_and_names_are_escaped():
 def test_the_heat_map_of_many_pairs_has_fewer_columns():
     names = [f"t{number}" for number in range(8)]
     pairs = [[one, other, 0.3] for one in names for other in names if one < other]
-    made = History(started=STARTED, diagnoses=[Diagnosed(10 * place, dict.fromkeys(names, 1.0), pairs) for place in range(1000)])
+    made = History(started=STARTED, diagnoses=[GradientConflict(10 * place, dict.fromkeys(names, 1.0), pairs) for place in range(1000)])
     assert insight_html(made, "equal").count("<i style") == 28 * 6
 
 

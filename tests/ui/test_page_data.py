@@ -34,10 +34,9 @@ def columns(rows: range) -> str:
 def roles(page) -> dict[str, str]:
     """What each column on the page is said to be for."""
     found = {}
-    for index in range(16):
-        widget = page.locator(f"#role-{index}")
-        if widget.count() and widget.is_visible():
-            found[widget.locator("label, span").first.inner_text().split("\n")[0]] = widget.locator("input").input_value().split(":")[0]
+    for row in page.locator("#column-table [data-column]").all():
+        if row.is_visible():
+            found[row.locator("b").inner_text()] = row.locator("select").input_value()
     return found
 
 
@@ -50,13 +49,15 @@ def test_a_csv_with_odd_columns_is_understood_and_a_wrong_guess_is_put_right_and
     assert "separated by ';'" in text_of(page, "findings") and "'Review Text' is taken" in text_of(page, "findings")
     page.locator("#columns button").first.click()
     wait_for("the columns", lambda: roles(page) == {"Nr": "ignore", "Review Text": "text", "Mood": "class", "Country": "class"})
-    assert "glad | sad" in page.locator("#role-2").inner_text()
+    assert "glad | sad" in page.locator("label[for=role-2]").inner_text()
 
-    web.choose(page, "role-3", "ignore")  # the country is no task
+    page.locator("#role-3").select_option("ignore")  # the country is no task
     wait_for("one task less", lambda: page.locator("#tasks input").count() == 1)
-    name = page.locator("#task-2 input, #task-2 textarea").first
-    name.fill("sentiment")
-    name.blur()
+    assert not page.locator("#task-3").is_visible()
+    page.locator("#task-2").focus()
+    page.keyboard.press("ControlOrMeta+a")
+    page.keyboard.type("sentiment")
+    page.keyboard.press("Tab")
     wait_for("the new name", lambda: "sentiment" in page.locator("#tasks").inner_text())
 
     run = open_run(app.runs, start_tiny(page, epochs=1))

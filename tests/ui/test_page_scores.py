@@ -9,7 +9,7 @@ from mtl.runs.history import History, read_history
 from mtl.scoring.error_analysis import LabelScores, Mistake, Report, TaskReport
 from mtl.scoring.intervals import Interval
 from mtl.scoring.measure import Measured, digest, measure_dev, measure_test, read_measured
-from mtl.training.execute import carry_out
+from mtl.training.execute import run_training
 from mtl.ui.scores_view import SORTS, measured_html, why_not_dev, why_not_test
 from tests import browser as web
 from tests.browser import is_too_wide, wait_for
@@ -25,7 +25,7 @@ def make_run(tiny_config, write_rows, easy_rows, tmp_path_factory):
 
     def make(root, key: str = "", **settings) -> Run:
         run = create_run(root, tiny_config(**{"source": "files", "epochs": 2, **files} | settings), key)
-        assert carry_out(run, resume=False, between_steps=lambda learner: False) == "finished"
+        assert run_training(run, resume=False, between_steps=lambda learner: False) == "finished"
         return run
 
     return make

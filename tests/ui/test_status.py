@@ -10,7 +10,7 @@ from mtl.data.findings import Finding
 from mtl.data.report import Coverage, LabelCount, Report
 from mtl.data.words import Span
 from mtl.jobs.queue import Jobs
-from mtl.runs.events import Diagnosed, Evaluated, Logged, RunStarted, StatusChanged, StepDone, describe
+from mtl.runs.events import Evaluated, GradientConflict, Logged, RunStarted, StatusChanged, StepDone, describe
 from mtl.runs.folder import create_run
 from mtl.runs.history import History
 from mtl.settings.config import TaskSpec
@@ -131,7 +131,7 @@ STARTED = RunStarted(0, 10, 5, {name: {"kind": "classification", "labels": ["a"]
 
 def seen_history() -> History:
     made = History()
-    look = Diagnosed(1, {ARABIC: 1.0, "b": 9.0}, [[ARABIC, "b", -0.5]])
+    look = GradientConflict(1, {ARABIC: 1.0, "b": 9.0}, [[ARABIC, "b", -0.5]])
     for event in (STARTED, look, StepDone(1, 0.2, {ARABIC: 0.5}, 1e-3, 1.0, 9.0, 1.0)):
         made.add(Logged(1.0, event))
     return made

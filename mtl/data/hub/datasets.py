@@ -5,8 +5,7 @@ A name comes from a stranger: it is checked before anybody is asked, and only fi
 import errno
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,15 +20,13 @@ from huggingface_hub import (
     hf_hub_url,
     try_to_load_from_cache,
 )
-from huggingface_hub import logging as hub_logging
 from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError, HFValidationError, RevisionNotFoundError
 from huggingface_hub.utils import silent_tqdm, validate_repo_id
 
+from mtl.data.hub.access import HUB_NAME, HUB_TIMEOUT, quiet
 from mtl.data.hub.files import FORMATS, HubFile, Splits, find, listed
 from mtl.errors import MtlError, is_disk_full
 
-HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[\w.-]{1,96})?", re.ASCII)
-HUB_TIMEOUT = 5.0  # seconds, for a question to the Hub
 MAX_BYTES = 2 * 10**9
 CONVERTED = "refs/convert/parquet"  # the branch where the Hub itself keeps the rows of a dataset as Parquet
 # Elsewhere these words name a reader of local files, so whoever writes one does not mean a dataset of the Hub.
@@ -116,7 +113,7 @@ def download(dataset: HubDataset, splits: Sequence[str], progress: Callable[[str
 def _ask(name: str, revision: str) -> DatasetInfo | None:
     """What the Hub tells of a dataset; None if there is no such revision."""
     try:
-        with _quiet() as token:
+        with quiet() as token:
             info = HfApi(token=token).dataset_info(name, revision=revision or None, files_metadata=True, timeout=HUB_TIMEOUT)
             let_in = not info.gated or (token is None and get_token())
     except RevisionNotFoundError:
@@ -145,7 +142,7 @@ def _fetch(dataset: HubDataset, file: HubFile, tell: Callable[[int], None]) -> P
         return Path(cached)
     bar, begun = _bar(tell), False
     try:
-        with _quiet() as token:
+        with quiet() as token:
             # Asked first, because hf_hub_download goes on asking for half a minute when nobody answers.
             size = get_hf_file_metadata(hf_hub_url(**place), token=token, timeout=HUB_TIMEOUT).size
             if begun := size in (None, file.bytes):
@@ -207,17 +204,6 @@ def _bar(tell: Callable[[int], None]) -> type[silent_tqdm]:
         set_postfix_str = refresh
 
     return Bar
-
-
-@contextmanager
-def _quiet() -> Iterator[bool | None]:
-    """No remarks of huggingface_hub in the terminal. Gives the token to use."""
-    before = hub_logging.get_verbosity()
-    hub_logging.set_verbosity_error()
-    try:
-        yield False if os.environ.get("SPACE_ID") else None  # on a Space the token is its owner's, and the name a visitor's
-    finally:
-        hub_logging.set_verbosity(before)
 
 
 # Presets. No hub could be reached where this was written: the names of columns, configs and splits are those that the datasets' pages

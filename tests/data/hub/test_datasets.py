@@ -595,13 +595,13 @@ def test_datasets_are_pinned_fetched_and_made_tasks_of(hub, two_datasets, tmp_pa
 def test_what_was_fetched_once_is_found_again_without_the_hub(hub, two_datasets, tmp_path):
     config = settle(make_config({"source": "hub", "hub": parse_hub("ann/mood")}), tmp_path / "store")
     hub.close()
-    assert local_files(config, tmp_path / "store") == {"train_files": config.train_files, "dev_files": config.dev_files,
+    assert local_files(config, tmp_path / "store" / "hub") == {"train_files": config.train_files, "dev_files": config.dev_files,
                                                        "test_files": config.test_files}
     with pytest.raises(MtlError, match=r"'ann/mood' is not \(wholly\) on this machine. Look it up and download it again"):
         local_files(config, tmp_path / "elsewhere")
     Path(config.train_files[0]).unlink()
     with pytest.raises(MtlError, match="Look it up and download it again"):
-        local_files(config, tmp_path / "store")
+        local_files(config, tmp_path / "store" / "hub")
 
 
 def test_a_run_of_hub_data_has_its_own_copy_and_says_where_it_came_from(hub, two_datasets, tmp_path):
@@ -620,7 +620,7 @@ def test_a_column_that_was_renamed_is_told_with_those_that_are_there(hub, two_da
 def test_the_name_of_a_dataset_leads_to_no_other_folder(tmp_path):
     spec = HubSpec(id="../../x", config="../..", revision="../../../etc", train="train")
     with pytest.raises(MtlError, match="is not"):
-        local_files(make_config({"source": "hub", "hub": (spec,)}), tmp_path / "store")
+        local_files(make_config({"source": "hub", "hub": (spec,)}), tmp_path / "store" / "hub")
     assert _folder(spec, tmp_path).parent == tmp_path
 
 

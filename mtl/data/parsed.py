@@ -1,0 +1,113 @@
+"""Files that were parsed already: their rows lie as a dataset in a folder, under a digest of the files' content and of what was said of
+their columns, so that a look at data, the start of a run and its training parse them once. Knows no runs and no splits."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import uuid4
+
+from mtl.data.readers import Progress, find_sources, merge_rows, no_progress, read_files
+from mtl.data.rows import Table, narrow, row_shape, tasks_of_rows
+from mtl.data.store import keep, link_folder, open_saved, replace_folder, save
+from mtl.settings.config import ColumnSpec, TaskSpec
+
+PARSED = "parsed"  # the name of such a folder, beside the runs or in the folder of a run that has not begun
+KEPT = 12  # tables in it; the one that was not asked for longest goes first
+FACTS = "table.json"
+VERSION = 1  # of the readers: another one has other rows, so that what was parsed before is parsed again
+
+
+def read_parsed(paths: Sequence[Path], told: Sequence[ColumnSpec], wanted: Sequence[str], parsed: Path, into: Path,
+                progress: Progress = no_progress) -> Table:
+    """What `read_files` gives, from the folder `parsed` if those files were parsed before; else they are parsed and kept there. Many rows
+    that have to be laid out anew go into the folder `into`. Raises MtlError as `read_files` does."""
+    found = read_unmerged(paths, told, wanted, parsed, progress)
+    tasks = tasks_of_rows(found.tasks, wanted)
+    rows, notices = narrow(found.rows, tasks), list(found.notices)
+    if len(sources := find_sources(paths)) > 1:
+        rows = keep(merge_rows(rows, sources[0]), row_shape(tasks), into / f"{uuid4().hex}.arrow")
+        notices += sources[0].notices
+    return replace(found, rows=rows, notices=notices)
+
+
+def read_unmerged(paths: Sequence[Path], told: Sequence[ColumnSpec], wanted: Sequence[str], parsed: Path,
+                  progress: Progress = no_progress) -> Table:
+    """As `read_parsed`, but rows of one text in several files stay apart, and may have values for other tasks too."""
+    key = _digest(paths, told)
+    if key is None:  # a file cannot be read, which is said there
+        return read_files(paths, told, wanted, progress=progress)
+    found = _open(parsed / key, wanted)
+    if found is None:
+        _parse(paths, told, wanted, parsed, key, progress)
+        found = _open(parsed / key, wanted)
+    return found
+
+
+def share_parsed(paths: Sequence[Path], told: Sequence[ColumnSpec], parsed: Path, to: Path) -> tuple[ColumnSpec, ...]:
+    """Have what was parsed of those files in the folder `to` too, if it is there; the roles of their columns, as far as they are known."""
+    key = _digest(paths, told)
+    if not key or not (parsed / key / FACTS).is_file():
+        return ()
+    link_folder(parsed / key, to / key)
+    return _columns(_facts(to / key))
+
+
+def _digest(paths: Sequence[Path], told: Sequence[ColumnSpec]) -> str | None:
+    """The name of what comes of these files; None if one cannot be read."""
+    found = hashlib.sha256(json.dumps([VERSION, [spec.model_dump() for spec in told]]).encode())
+    try:
+        for path in paths:
+            found.update(f"\n{path.name} {path.stat().st_size}\n".encode("utf-8", "surrogatepass"))
+            with path.open("rb") as file:
+                while part := file.read(1 << 20):
+                    found.update(part)
+    except OSError:
+        return None
+    return found.hexdigest()[:32]
+
+
+def _parse(paths: Sequence[Path], told: Sequence[ColumnSpec], wanted: Sequence[str], parsed: Path, key: str, progress: Progress) -> None:
+    """Parse the files; their rows under `key`, and under the key that they have when all their columns are told as they were understood."""
+    parsed.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".", dir=parsed) as folder:
+        table = read_files(paths, told, wanted, Path(folder) / "rows.arrow", progress, merge=False)
+        tasks = tasks_of_rows(table.tasks, wanted)
+        place = Path(folder) / "table"
+        save(table.rows, row_shape(tasks), place)
+        facts = {"tasks": [task.model_dump() for task in table.tasks], "names": [task.name for task in tasks],
+                 "notices": table.notices, "columns": [column.model_dump() for column in table.columns], "values": table.values}
+        (place / FACTS).write_text(json.dumps(facts), encoding="utf-8")
+        replace_folder(place, parsed / key)
+    again = _digest(paths, table.columns)
+    if again and again != key:
+        link_folder(parsed / key, parsed / again)
+    kept = sorted((path for path in parsed.iterdir() if not path.name.startswith(".")), key=lambda path: path.stat().st_mtime)
+    for old in kept[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _open(place: Path, wanted: Sequence[str] = ()) -> Table | None:
+    """The table in the folder `place`; None if it is not there, or lacks the rows' values for a task that is wanted and may be there."""
+    with suppress(OSError, ValueError, KeyError):
+        facts = _facts(place)
+        tasks = [TaskSpec.model_validate_json(json.dumps(task)) for task in facts["tasks"]]
+        if set(wanted or [task.name for task in tasks]) <= set(facts["names"]):
+            rows = open_saved(place, row_shape([task for task in tasks if task.name in facts["names"]]))
+            os.utime(place)
+            return Table(rows, tasks, facts["notices"], _columns(facts), tuple(map(tuple, facts["values"])))
+    return None
+
+
+def _facts(place: Path) -> dict[str, Any]:
+    return json.loads((place / FACTS).read_text(encoding="utf-8"))
+
+
+def _columns(facts: dict[str, Any]) -> tuple[ColumnSpec, ...]:
+    return tuple(ColumnSpec(**column) for column in facts["columns"])

@@ -1,0 +1,142 @@
+"""What a trainer writes into its run's folder, and how it comes back: `last` to resume from, `best` and `epoch-NNN` to predict with, and
+how each evaluation scored every validation row. When to save is decided in loop.py."""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mtl.errors import MtlError
+from mtl.inference.answer import answer
+from mtl.inference.fused_bert import HAS_INT8, accelerate, is_known
+from mtl.model.loading import put_weights
+from mtl.model.machine import Machine
+from mtl.model.multitask import at_rest, learned_weights
+from mtl.model.split import batches_for, sample, sample_places
+from mtl.runs.checkpoint import LAST, LOOKS, TALLIES, read_facts, save_checkpoint, write_tallies
+from mtl.runs.events import CheckpointSaved, Event, Notice
+from mtl.scoring.intervals import cost_bound
+from mtl.scoring.scores import tally_rows
+from mtl.training.trainer import Trainer, TrainingProgress
+
+OPTIMIZER, BALANCER = "optimizer.pt", "balancer.pt"
+KEPT_LOOKS = 2000  # evaluations of a run that keep their tallies, which take 1 KB for 700 rows
+INT8_ROWS = 2000  # validation rows at most, on which the cost of 8 bits is measured
+
+Tallies = Mapping[str, np.ndarray]  # for each task, hits and items of every validation row (N, 2)
+
+
+def save_resumable(trainer: Trainer) -> Iterator[Event]:
+    """Save everything that an exact resume needs, as `last`."""
+    def write(folder: Path) -> None:
+        _write_model(trainer, folder)
+        torch.save(trainer.optimizer.state_dict(), folder / OPTIMIZER)
+        if state := trainer.balancer.state():
+            torch.save(state, folder / BALANCER)
+
+    return _save(trainer, LAST, write)
+
+
+def save_weights(trainer: Trainer, name: str, tallies: Tallies, int8_cost_bound: float | None = None) -> Iterator[Event]:
+    """Save weights to predict with as `name`, with what they scored on the validation rows and, if it was measured, what 8 bits cost."""
+    def write(folder: Path) -> None:
+        _write_model(trainer, folder, int8_cost_bound)
+        write_tallies(folder / TALLIES, dict(tallies))
+
+    return _save(trainer, name, write)
+
+
+def _write_model(trainer: Trainer, folder: Path, int8_cost_bound: float | None = None) -> None:
+    trainer.model.save_pretrained(folder, state_dict=learned_weights(trainer.model))
+    if int8_cost_bound is not None:  # a property of the weights as they are now, not of the model that goes on learning
+        config = copy.deepcopy(trainer.model.config)
+        config.int8_cost_bound = int8_cost_bound
+        config.save_pretrained(folder)
+    trainer.tokenizer.save_pretrained(folder)
+
+
+def _save(trainer: Trainer, name: str, write: Callable[[Path], None]) -> Iterator[Event]:
+    """Write a checkpoint. A full disk becomes a warning and training goes on: there may be room again at the next one."""
+    start = time.perf_counter()
+    try:
+        if trainer.processes.is_first:
+            facts = {"step": trainer.progress.step, "progress": asdict(trainer.progress), "data": trainer.dataset.fingerprint,
+                     "config": trainer.config.model_dump(mode="json"), **_surroundings(trainer)}
+            save_checkpoint(trainer.run, name, write, facts)
+        yield CheckpointSaved(trainer.progress.step, name, time.perf_counter() - start)
+    except MtlError as error:
+        yield Notice(str(error), "warning")
+
+
+def _surroundings(trainer: Trainer) -> dict[str, Any]:
+    """What the last bits of a weight depend on besides settings and data."""
+    return {"machine": asdict(trainer.machine), "processes": trainer.processes.count, "torch": torch.__version__}
+
+
+def restore(trainer: Trainer, checkpoint: Path, facts: Mapping[str, Any]) -> list[Notice]:
+    """Bring `trainer` to where `checkpoint`, with the `facts` of its manifest, was saved; returns a warning if what follows will not be
+    bit for bit that of an unbroken run. Raises MtlError if the checkpoint belongs to other data or settings."""
+    if facts["data"] != trainer.dataset.fingerprint:
+        raise MtlError("The data is not the same as when this run began, so it cannot be resumed. Either a file was changed, or this "
+                       "version of the program reads or splits the rows in another way than the one that began the run. Start a new "
+                       "run, or resume this one with the files and the version that it began with.")
+    changed = [name for name, value in trainer.config.model_dump(mode="json").items() if facts["config"].get(name, value) != value]
+    if changed:
+        raise MtlError(f"The settings {', '.join(changed)} are not the ones that this run began with, so it cannot be resumed. "
+                       "Start a new run.")
+
+    def load(name: str) -> Any:
+        return torch.load(checkpoint / name, map_location=trainer.machine.device, weights_only=True)
+
+    put_weights(trainer.model, checkpoint)
+    trainer.optimizer.load_state_dict(load(OPTIMIZER))
+    if (checkpoint / BALANCER).exists():
+        trainer.balancer.restore(load(BALANCER))
+    trainer.progress = TrainingProgress(**facts["progress"])
+    if all(facts[key] == value for key, value in _surroundings(trainer).items()):
+        return []
+    return [Notice("Resumed on another machine, number of processes or torch version: the result will be close to that of an "
+                   "unbroken run, but not bit for bit the same.", "warning")]
+
+
+def kept_step(run: Path) -> int:
+    """The step of the checkpoint that `run` would be resumed from, 0 if there is none."""
+    try:
+        return read_facts(run / LAST)["step"]
+    except MtlError:
+        return 0
+
+
+def keep_tallies(trainer: Trainer, tallies: Tallies) -> None:
+    """Keep the tallies of an evaluation, if the run's folder has a place for them (a comparison makes one, to choose a step by them
+    later). Of more than KEPT_LOOKS evaluations only every second one (third, ...) is kept, and the last."""
+    step, every = trainer.progress.step, trainer.config.eval_every or trainer.steps_per_epoch
+    stride = every * -(-trainer.total_steps // (every * KEPT_LOOKS))
+    is_wanted = trainer.processes.is_first and (trainer.run / LOOKS).is_dir()
+    if is_wanted and (step % stride == 0 or step == trainer.total_steps):
+        write_tallies(trainer.run / LOOKS / f"{step}.npz", dict(tallies))
+
+
+def measure_int8_cost(trainer: Trainer, tallies: Tallies) -> float | None:
+    """The most, with 95 % confidence, that any task's main score falls from `tallies` when the encoder is computed in 8 bits; prediction
+    decides by it. None where 8 bits cannot be had, measuring would take longer than the training, or a task has no validation label.
+
+    The largest of the tasks' 95 % bounds needs no correction for their number: it can be too low only if the bound of the task that
+    loses most is (Berger, 1982).
+    """
+    split, seed, model = trainer.dev_split, trainer.config.seed, trainer.model
+    if not HAS_INT8 or not trainer.processes.is_first or split.states is not None or not is_known(model):
+        return None
+    places = sample_places(len(split.rows), INT8_ROWS, seed)
+    part, cpu = sample(split, INT8_ROWS, seed), Machine("cpu", "fp32", trainer.machine.threads)
+    fast = accelerate(at_rest(copy.deepcopy(model).cpu()), "int8")[0]
+    made = answer(fast, part.examples, batches_for(part), cpu, list(fast.tasks)).predictions
+    after = {task.name: tally_rows(task, part.rows, [made[index][task.name] for index in range(len(places))]) for task in trainer.tasks}
+    worst = max(cost_bound(tallies[name][places], tally) for name, tally in after.items())
+    return worst if math.isfinite(worst) else None
