@@ -274,3 +274,14 @@ def test_pairs_of_labels_are_enough_for_hints_across_tasks():
     assert {(hint.label, hint.other_label) for hint in hints} == {("law", "good")}
     told = contradictions(hints, "x", Row("x", {"topics": ["law", "sport"], "mood": "good"}).values)
     assert len(told) == 1 and told[0].startswith("topics 'law' and mood 'good' never stand together")
+
+
+def test_the_page_draws_the_labels_with_all_probabilities(run):
+    from mtl.ui.predict_tab import PredictTab
+
+    predictor = Predictor.load(run.checkpoint("best"), "cpu")
+    predicted = predictor.predict([own_rows(1, seed=4)[0]["text"]])[0]
+    labels = [widget for widget in PredictTab._answers(None, predictor, predicted) if "topics" in (getattr(widget, "label", "") or "")]
+    (label,) = labels
+    assert label.label == f"topics: {predicted.predictions['topics'].drawing('').answer}" and not label.show_heading
+    assert {each["label"] for each in label.value["confidences"]} == set(LABELS)
