@@ -12,6 +12,7 @@ from itertools import chain, islice
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from uuid import uuid4
 
 import numpy as np
 
@@ -79,15 +80,16 @@ def keep(items: Iterable[T], shape: Shape[T], file: Path, limit: int | None = No
         return first
     everything = chain(first, rest)
     del first
-    datasets = _library()
+    import pyarrow
+
+    schema = shape.fields()
     with _room_on_disk():
         file.parent.mkdir(parents=True, exist_ok=True)
-        # not Dataset.from_generator, which encodes each row by itself: that takes three times as long
-        with datasets.arrow_writer.ArrowWriter(features=_features(shape), path=str(file), writer_batch_size=BATCH) as writer:
-            for item in everything:
-                writer.write(shape.pack(item))
-            writer.finalize()
-    return Stored(datasets.Dataset.from_file(str(file)), shape.unpack)
+        # not Dataset.from_generator, which takes three times as long, nor its writer, which looks for tensors in half-loaded modules
+        with pyarrow.OSFile(str(file), "wb") as sink, pyarrow.ipc.new_stream(sink, schema) as writer:
+            while batch := list(islice(everything, BATCH)):
+                writer.write_batch(pyarrow.RecordBatch.from_pylist([shape.pack(item) for item in batch], schema=schema))
+    return Stored(_dataset(_library().table.MemoryMappedTable.from_file(str(file)), shape), shape.unpack)
 
 
 def save(items: Sequence[T], shape: Shape[T], folder: Path) -> None:
@@ -96,7 +98,10 @@ def save(items: Sequence[T], shape: Shape[T], folder: Path) -> None:
     if isinstance(items, Stored):
         dataset = items.view(shape).dataset.with_format(None)
     else:
-        dataset = _library().Dataset.from_list([shape.pack(item) for item in items], features=_features(shape))
+        import pyarrow
+
+        table = pyarrow.Table.from_pylist([shape.pack(item) for item in items], schema=shape.fields())
+        dataset = _dataset(_library().table.InMemoryTable(table), shape)
     with _room_on_disk():
         dataset.save_to_disk(folder)
 
@@ -143,10 +148,17 @@ def replace_folder(building: Path, target: Path) -> None:
 
 def _library() -> ModuleType:
     import datasets
-    import datasets.arrow_writer
+    import datasets.table
 
     datasets.disable_progress_bars()
     return datasets
+
+
+def _dataset(table: Any, shape: Shape[Any]) -> Dataset:
+    """The dataset of a table. Its fingerprint is given, as `datasets` (5.2) fails to find one while another thread imports transformers:
+    it asks that half-loaded module for its classes."""
+    datasets = _library()
+    return datasets.Dataset(table, info=datasets.DatasetInfo(features=_features(shape)), fingerprint=uuid4().hex)
 
 
 def _features(shape: Shape[Any]) -> Any:

@@ -1,5 +1,8 @@
 """Data that may be longer than memory: a list and an Arrow file answer alike, and a run learns the same from both."""
 
+import sys
+from types import ModuleType
+
 import numpy as np
 import pytest
 
@@ -76,15 +79,26 @@ def test_what_is_saved_is_there_again_and_who_wants_one_task_reads_that_one(stor
         assert open_saved(tmp_path / name, row_shape(TASKS[:1])) == narrow(ROWS, TASKS[:1]) == list(narrow(stored, TASKS[:1])) == topic
 
 
+def test_datasets_are_made_while_another_thread_imports_what_datasets_asks_for_its_classes(tmp_path, monkeypatch):
+    for half_loaded in ("torch", "transformers"):
+        module = ModuleType(half_loaded)
+        module.__spec__ = sys.modules[half_loaded].__spec__
+        monkeypatch.setitem(sys.modules, half_loaded, module)
+    save(ROWS, row_shape(TASKS), tmp_path / "saved")
+    assert open_saved(tmp_path / "saved", row_shape(TASKS)) == ROWS
+    kept = keep(iter(ROWS), row_shape(TASKS), tmp_path / "rows.arrow", limit=10)
+    assert list(pick(kept, np.arange(len(ROWS)))) == ROWS and list(narrow(kept, TASKS)) == ROWS
+
+
 def test_a_full_disk_is_told(tmp_path, monkeypatch):
     import errno
 
-    from datasets.arrow_writer import ArrowWriter
+    import pyarrow
 
     def full(*args: object, **others: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(ArrowWriter, "write", full)
+    monkeypatch.setattr(pyarrow, "OSFile", full)
     with pytest.raises(MtlError, match="The disk is full"):
         keep(iter(ROWS), row_shape(TASKS), tmp_path / "rows.arrow", limit=10)
 

@@ -99,7 +99,8 @@ def dev_scores(run: Run) -> list[Evaluated]:
 def test_a_person_trains_on_a_file_of_their_own_watches_pauses_reloads_resumes_stops_and_predicts(app, new_person, open_page, own_file):
     page = open_page(new_person())
     assert text_of(page, "findings").startswith("newsroom data: 1,867 training rows.")
-    assert "No run yet" in page.locator("#status").inner_text() and not any(can_press(page).values())
+    wait_for("the word that there is no run", lambda: "No run yet" in page.locator("#status").inner_text())
+    assert not any(can_press(page).values())
 
     bring(page, own_file)
     wait_for("the tasks", lambda: all(word in page.locator("#task-table").inner_text() for word in ("topic", "entities", "tagging")))

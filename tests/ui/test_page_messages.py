@@ -154,7 +154,7 @@ def test_the_link_of_a_deleted_run_says_that_it_was_deleted_and_a_torn_one_that_
     page = open_page(person, run.id[:-3])
     wait_for("the reason", lambda: "its link or id is not complete" in page.locator("#status").inner_text())
     page = open_page(person)
-    assert "No run yet" in page.locator("#status").inner_text()
+    wait_for("the word that there is none", lambda: "No run yet" in page.locator("#status").inner_text())
 
 
 def test_who_waits_is_told_that_the_run_in_work_is_paused_and_how_long_it_keeps_its_place(new_person, open_page):
