@@ -5,13 +5,15 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
+
+from filelock import FileLock, Timeout
 
 from mtl.data.readers import Progress, find_sources, merge_rows, no_progress, read_files
 from mtl.data.rows import Table, narrow, row_shape, tasks_of_rows
@@ -45,9 +47,29 @@ def read_unmerged(paths: Sequence[Path], told: Sequence[ColumnSpec], wanted: Seq
         return read_files(paths, told, wanted, progress=progress)
     found = _open(parsed / key, wanted)
     if found is None:
-        _parse(paths, told, wanted, parsed, key, progress)
-        found = _open(parsed / key, wanted)
+        with _only_one(parsed, lambda: progress(f"Looking at {paths[0].name}", 0.0)):
+            found = _open(parsed / key, wanted)
+            if found is None:
+                _parse(paths, told, wanted, parsed, key, progress)
+                found = _open(parsed / key, wanted)
     return found
+
+
+@contextmanager
+def _only_one(parsed: Path, waits: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Inside, nobody else changes the folder `parsed`: the look of a page and a start may want the same file at once. `waits` is called
+    every half second until then."""
+    parsed.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(parsed / ".lock")
+    while True:
+        with suppress(Timeout):
+            lock.acquire(timeout=0.5)
+            break
+        waits()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def share_parsed(paths: Sequence[Path], told: Sequence[ColumnSpec], parsed: Path, to: Path) -> tuple[ColumnSpec, ...]:
@@ -55,7 +77,8 @@ def share_parsed(paths: Sequence[Path], told: Sequence[ColumnSpec], parsed: Path
     key = _digest(paths, told)
     if not key or not (parsed / key / FACTS).is_file():
         return ()
-    link_folder(parsed / key, to / key)
+    with _only_one(parsed):
+        link_folder(parsed / key, to / key)
     return _columns(_facts(to / key))
 
 
@@ -75,7 +98,6 @@ def _digest(paths: Sequence[Path], told: Sequence[ColumnSpec]) -> str | None:
 
 def _parse(paths: Sequence[Path], told: Sequence[ColumnSpec], wanted: Sequence[str], parsed: Path, key: str, progress: Progress) -> None:
     """Parse the files; their rows under `key`, and under the key that they have when all their columns are told as they were understood."""
-    parsed.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".", dir=parsed) as folder:
         table = read_files(paths, told, wanted, Path(folder) / "rows.arrow", progress, merge=False)
         tasks = tasks_of_rows(table.tasks, wanted)

@@ -1,7 +1,11 @@
 """mtl/data/parsed.py: what was parsed of files is found again for those very files, and for nothing else."""
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import pytest
 
+from mtl.data import parsed as parsed_module
 from mtl.data import store
 from mtl.data.dataset import fingerprint, load
 from mtl.data.kept import load_run
@@ -63,7 +67,7 @@ def test_the_columns_may_be_told_as_they_were_understood_and_old_tables_go(read,
     assert share_parsed([tmp_path / "own.csv"], columns, tmp_path / "parsed", tmp_path / "other") == columns
     for number in range(KEPT + 3):
         read(f"text,intent\none {number},a\ntwo,b\n")
-    assert len(list((tmp_path / "parsed").iterdir())) == KEPT
+    assert len(list((tmp_path / "parsed").glob("[!.]*"))) == KEPT
     assert share_parsed([tmp_path / "gone.csv"], columns, tmp_path / "parsed", tmp_path / "other") == ()
 
 
@@ -75,3 +79,12 @@ def test_rows_that_other_settings_gave_are_not_taken(tmp_path):
         counts.append(len(kept.train) + len(kept.dev))
         assert kept.fingerprint == fingerprint(load(config, tmp_path))
     assert counts == [30, 30, 40]
+
+
+def test_those_who_want_the_same_file_at_once_have_it_parsed_once(tmp_path, write_rows, easy_rows, monkeypatch):
+    file, calls = Path(write_rows(tmp_path / "own.jsonl", easy_rows(300))), []
+    real = parsed_module.read_files
+    monkeypatch.setattr(parsed_module, "read_files", lambda *given, **how: calls.append(1) or real(*given, **how))
+    with ThreadPoolExecutor(4) as pool:
+        tables = list(pool.map(lambda index: read_parsed([file], (), (), tmp_path / "parsed", tmp_path / str(index)), range(4)))
+    assert len(calls) == 1 and all(list(table.rows) == list(tables[0].rows) for table in tables)
