@@ -299,7 +299,7 @@ def test_the_plots_show_exactly_what_the_log_says_and_their_legends_name_it(new_
 def test_a_run_whose_app_was_killed_is_interrupted_and_its_owner_goes_on_to_the_end(app, new_person, open_page, complaints, own_file):
     page = open_page(new_person())
     bring(page, own_file)
-    run = open_run(app.runs, start_tiny(page, eval_every="20", max_steps="1000"))
+    run = open_run(app.runs, start_tiny(page, eval_every="20", max_steps="600"))
     wait_for("a checkpoint", lambda: (run.folder / "last").is_dir())
     app.kill()
     app.start()
@@ -310,6 +310,6 @@ def test_a_run_whose_app_was_killed_is_interrupted_and_its_owner_goes_on_to_the_
     wait_for("resume to be enabled", lambda: can_press(page) == {"pause": False, "resume": True, "stop": False})
     page.locator("#resume").click()
     wait_for("the end", lambda: status(page) == "finished")
-    assert step(page) == 1000 and "Training goes on from step" in text_of(page, "log")
+    assert step(page) == 600 and "Training goes on from step" in text_of(page, "log")
     steps = [logged.event.step for logged in read_events(run.folder / "events.jsonl") if isinstance(logged.event, StepDone)]
-    assert steps[-1] == 1000 and steps.count(1000) == 1
+    assert steps[-1] == 600 and steps.count(600) == 1
