@@ -58,14 +58,15 @@ def read_unmerged(paths: Sequence[Path], told: Sequence[ColumnSpec], wanted: Seq
 @contextmanager
 def _only_one(parsed: Path, waits: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Inside, nobody else changes the folder `parsed`: the look of a page and a start may want the same file at once. `waits` is called
-    every half second until then."""
+    at once and every half second until then."""
     parsed.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(parsed / ".lock")
-    while True:
-        with suppress(Timeout):
-            lock.acquire(timeout=0.5)
-            break
-        waits()
+    lock, patience = FileLock(parsed / ".lock"), 0.0
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=patience)
+        except Timeout:
+            waits()
+            patience = 0.5
     try:
         yield
     finally:

@@ -198,6 +198,9 @@ def test_start_right_after_choosing_a_file_trains_on_it_with_all_its_tasks(app, 
         id => document.getElementById(id).innerText))).observe(document.body, {subtree: true, childList: true, characterData: true})""")
     run = start(app, page)
     assert any(button == "Starting \u2026" for button, _, _ in seen), "the button gave no sign"
+    # it waits for the look that reads the file already; where that is over, there is only the copy to make
+    told = ("Looking at large.csv", "Copying the data")
+    assert any(what in place for _, place, _ in seen for what in told), "no progress was told beside the button"
     assert not any("%" in menu for _, _, menu in seen), "the progress stood on the other runs"
     assert [Path(name).name for name in run.config.train_files] == ["large.csv"]
     assert [task.name for task in run.config.tasks] == ["two", "six", "seven"]
