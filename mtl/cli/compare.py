@@ -39,7 +39,8 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     sweep.add_argument("--alphas", metavar="X,...", default=",".join(map(str, DEFAULT_ALPHAS)), help="(default: %(default)s)")
     add_settings(sweep)
 
-    search = commands.add_parser("search", help="find good learning rates and task weights within some minutes; looks at dev only")
+    search = commands.add_parser("search", 
+                                   help="find good learning rates and task weights within some minutes, by validation scores only")
     search.set_defaults(act=_search)
     search.add_argument("--minutes", metavar="X", type=float, required=True, help="how long it may take")
     add_settings(search)

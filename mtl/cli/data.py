@@ -19,7 +19,7 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     data = commands.add_parser("data", help="tell what was understood of data, and what is wrong with it")
     data.set_defaults(act=look)
     data.add_argument("files", nargs="*", type=Path, metavar="FILE", help="the training files (default: the bundled corpus)")
-    data.add_argument("--dev", nargs="+", default=[], metavar="FILE", help="dev files")
+    data.add_argument("--validation", nargs="+", default=[], metavar="FILE", help="validation files")
     data.add_argument("--test", nargs="+", default=[], metavar="FILE", help="test files")
     data.add_argument("--max-length", type=int, default=128, metavar="N",
                       help="where a run would cut sentences, in subwords (default: 128)")
@@ -35,7 +35,7 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
 
 def look(options: argparse.Namespace) -> int:
     """Print the columns, the notices and the report."""
-    named = {"train_files": options.files, "dev_files": options.dev, "test_files": options.test}
+    named = {"train_files": options.files, "validation_files": options.validation, "test_files": options.test}
     files = {name: tuple(map(str, paths)) for name, paths in named.items() if paths}
     config = make_config({"source": "files" if options.files else "newsroom", "columns": parse_columns(options.columns), **files})
     with TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""`python -m mtl evaluate`: a run's scores on its dev rows, and, once, on its test rows."""
+"""`python -m mtl evaluate`: a run's scores on its validation rows, and, once, on its test rows."""
 
 import argparse
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from mtl.errors import MtlError
 from mtl.runs.folder import Run
 from mtl.scoring.error_analysis import LabelScores, TaskReport
 from mtl.scoring.intervals import Interval
-from mtl.scoring.measure import DEV, TEST, Measured, has_test_rows, measure_dev, measure_test, to_json
+from mtl.scoring.measure import TEST, VALIDATION, Measured, has_test_rows, measure_test, measure_validation, to_json
 from mtl.settings.config import RunConfig
 
 LINES = 25  # of a table in the terminal; --json has them all
@@ -22,8 +22,8 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     evaluate = commands.add_parser("evaluate", help="tell a run's scores, and what it gets wrong")
     evaluate.set_defaults(act=tell_scores)
     evaluate.add_argument("run", help="the run's id, or 'last'")
-    evaluate.add_argument("--split", default=DEV, choices=[DEV, TEST],
-                          help="dev (default; as often as you like), or test (measured once, when the run is over, then only told again)")
+    evaluate.add_argument("--split", default=VALIDATION, type=lambda name: VALIDATION if name == "dev" else name, choices=[VALIDATION, TEST],
+                          help="validation (default; as often as you like) or test (measured once, after the run; then only shown)")
     evaluate.add_argument("--checkpoint", default="best", help="best (default), last, or epoch-NNN")
     evaluate.add_argument("--again", action="store_true", help="measure test rows again, though that makes the score less honest")
     evaluate.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
@@ -36,7 +36,7 @@ def tell_scores(options: argparse.Namespace) -> int:
     if options.split == TEST:
         measured, is_new = measure_test(run, options.checkpoint, options.device, again=options.again)
     else:
-        measured = measure_dev(run, options.checkpoint, options.device)
+        measured = measure_validation(run, options.checkpoint, options.device)
     print(to_json(measured) if options.json else "\n".join(report_lines(run, measured, is_new)))
     return 0
 

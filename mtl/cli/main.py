@@ -4,6 +4,7 @@ on the page. torch is imported inside the commands, so that --help answers at on
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Do what the command line says; exits with 0, 1 (a message says why), 2 (usage) or 130 (stopped, can be resumed)."""
-    options = _parser().parse_args(arguments)
+    given = [re.sub(r"^--dev(?=[-=]|$)", "--validation", argument) for argument in (sys.argv[1:] if arguments is None else arguments)]
+    options = _parser().parse_args(given)  # --dev-files and such are the older names
     try:
         sys.exit(options.act(options))
     except SettingError as error:
@@ -178,7 +180,7 @@ def _runs(options: argparse.Namespace) -> int:
         print("No runs yet. Start one: python -m mtl train")
     else:
         for row in rows:
-            best = "" if row["best_score"] is None else f"best dev score {row['best_score']:.1%}"
+            best = "" if row["best_score"] is None else f"best validation score {row['best_score']:.1%}"
             print(f"{row['id']}  {row['status']:<11}  step {row['step']}/{row['total_steps']}  {best}  {row['name']}".rstrip())
     return 0
 

@@ -1,14 +1,15 @@
-"""Did it help? The card of a comparison: every task trained together and alone, measured on the same dev rows, with the interval of the
-difference; and what one model costs against several. Numbers from logs and tallies; only the clock needs the models."""
+"""Did it help? The card of a comparison: every task trained together and alone, measured on the same validation rows, with the interval of
+the difference; and what one model costs against several. Numbers from logs and tallies; only the clock needs the models."""
 
 import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 
 from mtl.comparing.plan import ALONE, JOINT, Comparison, rows_of
 from mtl.data.kept import open_rows
@@ -24,20 +25,20 @@ from mtl.scoring.intervals import LEVEL, all_right, difference, holm, main_score
 CARD = "card.json"
 VERDICTS = {"helped": "training together helped", "hurt": "training together hurt", "no difference": "no difference shown",
             "higher": "higher together with this one seed", "lower": "lower together with this one seed",
-            "unknown": "nothing to tell it by, as no dev row is labelled"}
+            "unknown": "nothing to tell it by, as no validation row is labelled"}
 BY_CHANCE = ". The interval leaves out 0, but among several scores one such interval comes too easily by chance"
 EVERYTHING = "everything right"
 ONE_SEED = ("With one seed there is no verdict, because nobody knows how far another seed would move these scores. To get one, choose 3 "
             "seeds or more: Seeds on the Compare tab, or --seeds 3 in the terminal.")
-ROUNDS, SENTENCES = 5, 16  # how often, and on how many dev texts, prediction is timed
+ROUNDS, SENTENCES = 5, 16  # how often, and on how many validation texts, prediction is timed
 Tallies = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One score together and alone (means over the seeds), their difference, its 95 % interval and its p-value; None where no dev row is
-    labelled. The verdict is one of VERDICTS: 'no difference' does not mean that there is none, and 'higher' and 'lower', with one seed,
-    are no verdicts on training together."""
+    """One score together and alone (means over the seeds), their difference, its 95 % interval and its p-value; None where no validation
+    row is labelled. The verdict is one of VERDICTS: 'no difference' does not mean that there is none, and 'higher' and 'lower', with one
+    seed, are no verdicts on training together."""
 
     name: str
     measure: str
@@ -66,7 +67,7 @@ class Card:
 
     tasks: tuple[Compared, ...]
     everything: Compared
-    dev_rows: int
+    validation_rows: Annotated[int, Field(validation_alias=AliasChoices("validation_rows", "dev_rows"))]  # the older name
     seeds: tuple[int, ...]
     steps: dict[str, tuple[int, ...]]
     parameters: tuple[int, int]
@@ -112,21 +113,22 @@ class Card:
     def how_sentence(self) -> str:
         """How the scores were measured, and what the intervals are."""
         luck = ", and the luck of training" if len(self.seeds) > 1 else ""
-        return (f"Scores: on the same {self.dev_rows:,} dev rows, from the step at which the mean over the tasks was best; the separate "
+        return (f"Scores: on the same {self.validation_rows:,} validation rows, from the step at which the mean over the tasks was best; "
+                f"the separate "
                 f"runs of a seed are all taken at one step, chosen by their mean. In brackets: {LEVEL:.0%} intervals; they cover the "
-                f"choice of the dev rows{luck}. Verdicts allow for the number of scores on this card (Holm's method).")
+                f"choice of the validation rows{luck}. Verdicts allow for the number of scores on this card (Holm's method).")
 
 
 def compare_scores(joint: Sequence[Tallies], alone: Sequence[Tallies], labelled: Tallies,
                    measures: Mapping[str, str]) -> tuple[tuple[Compared, ...], Compared]:
     """The tasks' scores and 'everything right', from the tallies of each seed's joint run and of its separate ones.
 
-    `labelled` says for each task which dev rows have a label (N, bool): a separate run was measured on those only. Raises MtlError if the
-    rows are not the same.
+    `labelled` says for each task which validation rows have a label (N, bool): a separate run was measured on those only. Raises MtlError
+    if the rows are not the same.
     """
     rows = len(next(iter(labelled.values())))
     if any(len(of_task) != rows for seed in joint for of_task in seed.values()):
-        raise MtlError("The runs were not measured on the same dev rows, so they cannot be compared. Start a new comparison.")
+        raise MtlError("The runs were not measured on the same validation rows, so they cannot be compared. Start a new comparison.")
     ours = {task: np.stack([seed[task] for seed in joint]) for task in labelled}
     theirs = {task: np.stack([_spread(seed[task], mask) for seed in alone]) for task, mask in labelled.items()}
     lines = [_compare(task, measures[task], ours[task], theirs[task]) for task in labelled]
@@ -138,7 +140,7 @@ def compare_scores(joint: Sequence[Tallies], alone: Sequence[Tallies], labelled:
 def _spread(tally: np.ndarray, labelled: np.ndarray) -> np.ndarray:
     """`tally` of the rows that are labelled, with zeros for the others."""
     if len(tally) != labelled.sum():
-        raise MtlError("The runs were not measured on the same dev rows, so they cannot be compared. Start a new comparison.")
+        raise MtlError("The runs were not measured on the same validation rows, so they cannot be compared. Start a new comparison.")
     spread = np.zeros((len(labelled), 2), tally.dtype)
     spread[labelled] = tally
     return spread
@@ -160,7 +162,7 @@ def _judge(lines: Sequence[Compared], seeds: int) -> list[Compared]:
 
 
 def choose_look(scores: Sequence[Mapping[int, float]], patience: int) -> int:
-    """The step whose look at dev counts for all separate runs of a seed, from what each scored at every step: as a joint run chooses its
+    """The step whose evaluation counts for all separate runs of a seed, from what each scored at every step: as a joint run chooses its
     own, that with the best mean, up to where `patience` would have ended a joint run. Raises MtlError if they have no look in common."""
     best, chosen, stale = -1.0, None, 0
     for step in sorted(set.intersection(*(set(of_run) for of_run in scores))):
@@ -172,7 +174,7 @@ def choose_look(scores: Sequence[Mapping[int, float]], patience: int) -> int:
         if 0 < patience <= stale:
             break
     if chosen is None:
-        raise MtlError("The separate runs have no look at dev in common, so they cannot be compared. Start a new comparison.")
+        raise MtlError("The separate runs have no evaluation in common, so they cannot be compared. Start a new comparison.")
     return chosen
 
 
@@ -185,9 +187,9 @@ def make_card(comparison: Comparison) -> Card:
     histories = {key: read_history(run) for key, run in runs.items()}
     seeds, roles = (tuple(dict.fromkeys(part)) for part in zip(*runs, strict=True))
     facts = histories[seeds[0], JOINT].started.tasks
-    dev = open_rows(rows_of(comparison)).dev
-    labelled = {task: np.fromiter((row.values.get(task) is not None for row in dev), bool, len(dev)) for task in facts}
-    texts = _some_texts(dev)
+    validation = open_rows(rows_of(comparison)).validation
+    labelled = {task: np.fromiter((row.values.get(task) is not None for row in validation), bool, len(validation)) for task in facts}
+    texts = _some_texts(validation)
     alone = [{task: (runs[seed, f"{ALONE}: {task}"], histories[seed, f"{ALONE}: {task}"]) for task in facts} for seed in seeds]
     counted = [task for task, of_task in facts.items() if of_task["weight"] > 0]  # by these a joint run chooses too
     tasks, everything = compare_scores([read_tallies(runs[seed, JOINT].folder / BEST / TALLIES) for seed in seeds],
@@ -198,23 +200,23 @@ def make_card(comparison: Comparison) -> Card:
     of_first = [(seeds[0], role) for role in roles]
     best, sizes = [runs[key].folder / BEST for key in of_first], [histories[key].started.parameters for key in of_first]
     bytes_ = [_size(folder) for folder in best]
-    return Card(tasks, everything, len(dev), seeds, steps, (sizes[0], sum(sizes[1:])), (bytes_[0], sum(bytes_[1:])),
+    return Card(tasks, everything, len(validation), seeds, steps, (sizes[0], sum(sizes[1:])), (bytes_[0], sum(bytes_[1:])),
                 time_models(best[0], best[1:], texts, comparison.config.device))
 
 
 def _tallies_alone(runs: Mapping[str, tuple[Run, History]], counted: Sequence[str], patience: int) -> Tallies:
     """The tallies of each task's own run, all of the look that is chosen by the `counted` tasks."""
     looks = {task: kept_looks(run.folder) for task, (run, _) in runs.items()}
-    scores = {task: {seen.step: seen.score for seen in history.evaluations if seen.step in looks[task] and seen.split == "dev"}
+    scores = {task: {seen.step: seen.score for seen in history.evaluations if seen.step in looks[task] and seen.split == "validation"}
               for task, (_, history) in runs.items()}
     step = choose_look([scores[task] for task in counted], patience)
     return {task: read_tallies(of_task[step])[task] for task, of_task in looks.items()}
 
 
-def _some_texts(dev: Sequence[Row]) -> list[str]:
-    """Dev texts to time prediction on, evenly spread."""
-    places = sorted({round(place) for place in np.linspace(0, len(dev) - 1, SENTENCES)})
-    return [row.text for row in take(dev, places)]
+def _some_texts(validation: Sequence[Row]) -> list[str]:
+    """Validation texts to time prediction on, evenly spread."""
+    places = sorted({round(place) for place in np.linspace(0, len(validation) - 1, SENTENCES)})
+    return [row.text for row in take(validation, places)]
 
 
 def _size(checkpoint: Path) -> int:

@@ -148,7 +148,7 @@ def create(root: Path, config: RunConfig, plan: Plan, key: str = "") -> Comparis
 
 
 def _files(config: RunConfig) -> dict[str, tuple[str, ...]]:
-    return {name: getattr(config, name) for name in ("train_files", "dev_files", "test_files")}
+    return {name: getattr(config, name) for name in ("train_files", "validation_files", "test_files")}
 
 
 # Which runs
@@ -225,9 +225,9 @@ def as_long_as(config: RunConfig, joint: RunStarted) -> RunConfig:
 def make_member(comparison: Comparison, index: int) -> Run:
     """Make the run of the member at `index`, which has none yet, and write its id into the plan.
 
-    The first one reads the data as the comparison's own settings say. All others have its training and dev rows, whatever their tasks and
-    seed are, so that all are measured on the same rows in the same order. A run of one task keeps the tallies of all its looks, since only
-    in the end is it known which look counts.
+    The first one reads the data as the comparison's own settings say. All others have its training and validation rows, whatever their
+    tasks and seed are, so that all are measured on the same rows in the same order. A run of one task keeps the tallies of all its looks,
+    since only in the end is it known which look counts.
     """
     plan = comparison.plan
     member = plan.members[index]

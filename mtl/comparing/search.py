@@ -1,5 +1,5 @@
 """Find good settings: successive halving (Jamieson and Talwalkar, 2016, https://arxiv.org/abs/1502.07943). Many candidates train a little,
-the better third trains three times as long, and so on; dev scores decide. Draws, rounds and ranking; execute.py trains them.
+the better third trains three times as long, and so on; validation scores decide. Draws, rounds and ranking; execute.py trains them.
 
 Each round's runs begin anew, with a warm-up and a decay of their own: a run that was cut off in the middle of a long schedule, its learning
 rate still high, says little about how it would have ended, and one that has decayed cannot go on."""
@@ -21,8 +21,8 @@ SAFETY = 0.9  # of the time is planned for
 COUNTS = (27, 18, 9, 6, 4, 3)  # candidates to begin with: as many as there is time for
 PACE, CANDIDATE = "pace", "candidate"
 MAX_MINUTES = 7 * 24 * 60
-NOTE = ("Candidate 1 has the settings that the search began with. Scores are on dev, the mean over the tasks. Test rows stayed untouched. "
-        "The best of many dev scores is a little too good by luck: train with these settings, and see.")
+NOTE = ("Candidate 1 has the settings the search began with. Scores are the tasks' mean validation scores. Test rows stayed untouched. "
+        "The best of many validation scores is a little too good by luck: train with these settings, and see.")
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def next_rung(plan: Plan, histories: Sequence[History | None], base: RunConfig) 
 
 @dataclass(frozen=True)
 class Tried:
-    """One run of a search and its dev score; None if it has none (yet)."""
+    """One run of a search and its validation score; None if it has none (yet)."""
 
     member: Member
     score: float | None
@@ -129,7 +129,7 @@ class Tried:
 
     @property
     def number(self) -> int:
-        """Of the candidate; 1 is the settings that the search began with."""
+        """Of the candidate; 1 is the settings the search began with."""
         return int(self.member.role.removeprefix(CANDIDATE))
 
 
@@ -171,9 +171,9 @@ def search_markdown(plan: Plan, histories: Sequence[History | None]) -> str:
     """The candidates as a table, the best first."""
     rows = [f"| {one.number} | {one.member.rung} | {one.member.config.max_steps} | {percent(one)} | `{flags(one.member.config)}` |"
             for one in tried(plan, histories)]
-    return "\n".join(["| candidate | round | steps | dev score | settings |", "|---|---|---|---|---|", *rows, "", NOTE])
+    return "\n".join(["| candidate | round | steps | validation score | settings |", "|---|---|---|---|---|", *rows, "", NOTE])
 
 
 def percent(one: Tried) -> str:
-    """The dev score of a run, or why there is none."""
+    """The validation score of a run, or why there is none."""
     return one.status if one.score is None else f"{100 * one.score:.1f}"

@@ -1,4 +1,5 @@
-"""The trade-off between two tasks: what each scores on dev, for every weight that was tried. Pure functions of a sweep's plan and logs."""
+"""The trade-off between two tasks: the validation scores of both, for every weight that was tried. Pure functions of a sweep's plan and
+logs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from mtl.runs.history import History
 
 @dataclass(frozen=True)
 class Point:
-    """One run of a sweep, at its best look at dev: the scores of both tasks, and the share of rows with everything right."""
+    """One run of a sweep, at its best evaluation: the scores of both tasks, and the share of rows with everything right."""
 
     alpha: float
     first: float
@@ -50,5 +51,6 @@ def sweep_markdown(names: tuple[str, str], points: Sequence[Point]) -> str:
     rows = [f"| {point.alpha:g} | {100 * point.first:.1f} | {100 * point.second:.1f} | {100 * point.everything_right:.1f} |"
             for point in points]
     return "\n".join([f"| alpha | {names[0]} | {names[1]} | everything right |", "|---|---|---|---|", *rows, "",
-                      f"Alpha weighs {names[0].rpartition(' ')[0]}, 1 - alpha the other. Dev scores, one run each: small differences are "
+                      f"Alpha weighs {names[0].rpartition(' ')[0]}, 1 - alpha the other. Validation scores of one run each: small "
+                      "differences are "
                       "within the luck of a training."])

@@ -1,4 +1,4 @@
-"""From a run's settings to its rows: train, dev and test, and the tasks with their labels. The readers know the file formats."""
+"""From a run's settings to its rows: train, validation and test, and the tasks with their labels. The readers know the file formats."""
 
 import hashlib
 from collections import Counter
@@ -28,8 +28,8 @@ SPLIT = "split.json"  # in the folder of a run that is compared with others: the
 def split_paths(config: RunConfig, folder: Path) -> dict[str, list[Path]]:
     """The files of each split; names are looked up in `folder` (absolute ones stay)."""
     if config.source == "newsroom":
-        return {split: [NEWSROOM / f"{split}.jsonl"] for split in ("train", "dev", "test")}
-    named = {"train": config.train_files, "dev": config.dev_files, "test": config.test_files}
+        return {split: [NEWSROOM / f"{split}.jsonl"] for split in ("train", "validation", "test")}
+    named = {"train": config.train_files, "validation": config.validation_files, "test": config.test_files}
     return {split: [folder / name for name in names] for split, names in named.items()}
 
 
@@ -89,18 +89,18 @@ def _load(config: RunConfig, folder: Path, into: Path | None, progress: Progress
     train = _labelled(_with_given(table, given, specs, counts, where, notices, into), specs, where, notices)
     paths = split_paths(config, folder)
     test = _read_more("test", paths["test"] if with_test else [], table, specs, given, notices, into, progress, parsed)
-    if paths["dev"]:
-        dev = _read_more("dev", paths["dev"], table, specs, given, notices, into, progress, parsed)
+    if paths["validation"]:
+        validation = _read_more("validation", paths["validation"], table, specs, given, notices, into, progress, parsed)
     else:
         if len(train) < 2:
             raise MtlError(f"{where}: has 1 labelled row; at least 2 are needed, one to learn from and one to measure on. Add rows.")
-        train, dev, said = split_rows(train, config.dev_share, specs, config.seed)
+        train, validation, said = split_rows(train, config.validation_share, specs, config.seed)
         notices += [f"{where}: {sentence}" for sentence in said]
-    why = "" if paths["dev"] else " Train can spare none of its rows: label at least two different texts for it, and two with each label."
+    why = "" if paths["validation"] else " Train can spare none of its rows: label at least two texts for it, two with each label."
     for spec in specs:
-        if not any(row.values[spec.name] is not None for row in dev):
-            notices.append(f"Dev has no row labelled for '{isolate(spec.name)}': its score cannot be shown.{why}")
-    return Dataset(train, dev, test, specs, notices)
+        if not any(row.values[spec.name] is not None for row in validation):
+            notices.append(f"Validation has no row labelled for '{isolate(spec.name)}': its score cannot be shown.{why}")
+    return Dataset(train, validation, test, specs, notices)
 
 
 def _load_shared(config: RunConfig, names: Sequence[str], folder: Path, into: Path | None, progress: Progress,
@@ -108,14 +108,14 @@ def _load_shared(config: RunConfig, names: Sequence[str], folder: Path, into: Pa
     """The rows of a run of `config` but those of its test files, as far as they are labelled for the tasks `names` (none: all)."""
     base = _load(config, folder, into, progress, parsed=parsed, with_test=False)
     names = names or [spec.name for spec in base.tasks]
-    train, dev = (having(rows, names) for rows in (base.train, base.dev))
-    return Dataset(train, dev, [], [spec for spec in base.tasks if spec.name in names], base.notices)
+    train, validation = (having(rows, names) for rows in (base.train, base.validation))
+    return Dataset(train, validation, [], [spec for spec in base.tasks if spec.name in names], base.notices)
 
 
 def fingerprint(dataset: Dataset) -> str:
     """A digest of the rows and tasks that a run learns from."""
     digest = hashlib.sha256(repr(dataset.tasks).encode())
-    for rows in (dataset.train, dataset.dev, dataset.test):
+    for rows in (dataset.train, dataset.validation, dataset.test):
         for row in rows:
             digest.update(repr(row).encode())
     return digest.hexdigest()
@@ -152,7 +152,7 @@ def pick_tasks(found: Sequence[TaskSpec], names: Sequence[str]) -> tuple[TaskSpe
 
 def _read_more(split: str, paths: list[Path], train: Table, specs: list[TaskSpec], given: list[TaskSpec], notices: list[str],
                into: Path | None, progress: Progress, parsed: Path | None) -> Sequence[Row]:
-    """The rows of the dev or test files for the tasks of the training files, with the columns read as there; for `given`, see
+    """The rows of the validation or test files for the tasks of the training files, with the columns read as there; for `given`, see
     `_with_given`."""
     if not paths:
         return []
@@ -203,7 +203,7 @@ def _with_given(table: Table, given: Sequence[TaskSpec], specs: Sequence[TaskSpe
 
 
 def told_of(columns: Sequence[ColumnSpec]) -> list[ColumnSpec]:
-    """What is said of the columns of dev and test files, if those of the training files are `columns`."""
+    """What is said of the columns of the validation and test files, if those of the training files are `columns`."""
     return [spec for spec in columns if spec.role != "ignore"]
 
 

@@ -24,7 +24,7 @@ FEW_EXAMPLES = 5
 ALMOST_ALL = 0.9  # the share of one label above which accuracy says little
 MANY = 0.05  # the share of rows above which a finding is graver
 SHORT = 60  # characters of a text or entity that are shown
-ALSO_TOLD = ("in training and will count as", "Dev has no row labelled for")  # notices that are findings here
+ALSO_TOLD = ("in training and will count as", "Validation has no row labelled for")  # notices that are findings here
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def some(parts: Sequence[str], most: int = 3) -> str:
 def find_all(dataset: Dataset, scans: dict[str, Scan], more: Sequence[Finding] = ()) -> list[Finding]:
     """Everything worth telling about `dataset`, of which `scans` are the splits, and `more` that was found elsewhere; the gravest first."""
     train = scans["train"]
-    found = [*_leaks(scans), *_small_dev(dataset.tasks, scans["dev"]), *_duplicates(train), *more]
+    found = [*_leaks(scans), *_small_validation(dataset.tasks, scans["validation"]), *_duplicates(train), *more]
     for task in dataset.tasks:
         found += [*_few_rows(task, train), *_unlearnable(task, scans), *_rare(task, scans), *_conflicts(task, list(scans.values()))]
         found += _majority(task, scans) if VALUES[task.kind].has_one_label else _ambiguous(task, train)
@@ -132,7 +132,7 @@ def _duplicates(train: Scan) -> Iterator[Finding]:
 
 def _leaks(scans: dict[str, Scan]) -> Iterator[Finding]:
     train = scans["train"]
-    for split in ("dev", "test"):
+    for split in ("validation", "test"):
         scan, known = scans[split], np.zeros(len(scans[split].texts), bool)
         for name, codes in scan.codes.items():
             known |= (codes != 0) & np.isin(scan.texts, train.texts[train.codes[name] != 0])
@@ -144,17 +144,17 @@ def _leaks(scans: dict[str, Scan]) -> Iterator[Finding]:
                           f"Take such rows out of {split} or out of train.")
 
 
-def _small_dev(tasks: Sequence[TaskSpec], dev: Scan) -> Iterator[Finding]:
-    sizes = {task.name: int(np.count_nonzero(dev.codes[task.name])) for task in tasks}
+def _small_validation(tasks: Sequence[TaskSpec], validation: Scan) -> Iterator[Finding]:
+    sizes = {task.name: int(np.count_nonzero(validation.codes[task.name])) for task in tasks}
     if none := [quote(name) for name, size in sizes.items() if not size]:
-        yield Finding("problem", f"Dev has no row labelled for {some(none)}.",
+        yield Finding("problem", f"Validation has no row labelled for {some(none)}.",
                       "What is not measured has no score and no say in which checkpoint is best.",
-                      "Give dev rows with such labels, or label more texts, so that some can be kept aside.")
+                      "Give validation rows with such labels, or label more texts, so that some can be kept aside.")
     if few := sorted((size, name) for name, size in sizes.items() if 0 < size < FEW_ROWS):
         least, half = few[0][0], 196 * np.sqrt(0.8 * 0.2 / few[0][0])
-        yield Finding("warning", f"Dev has few labelled rows: {some([f'{size} for {quote(name)}' for size, name in few])}.",
+        yield Finding("warning", f"Validation has few labelled rows: {some([f'{size} for {quote(name)}' for size, name in few])}.",
                       f"A score of 80% on {many(least, 'row')} is uncertain by about {half:.0f} points either way (95% interval): smaller "
-                      "differences say nothing.", "Label more dev rows, or raise the dev share.")
+                      "differences say nothing.", "Label more validation rows, or raise the validation share.")
 
 
 def _few_rows(task: TaskSpec, train: Scan) -> Iterator[Finding]:
@@ -166,20 +166,21 @@ def _few_rows(task: TaskSpec, train: Scan) -> Iterator[Finding]:
 
 
 def _untrained(task: TaskSpec, scans: dict[str, Scan]) -> Counter[str]:
-    """The labels of dev and test that are not learned."""
+    """The labels of the validation and test rows that are not learned."""
     known = set(scans["train"].counts[task.name])
     known &= set(task.labels) or known
-    counts = scans["dev"].counts[task.name] + scans["test"].counts[task.name]
+    counts = scans["validation"].counts[task.name] + scans["test"].counts[task.name]
     return Counter({label: count for label, count in counts.items() if label not in known})
 
 
 def _unlearnable(task: TaskSpec, scans: dict[str, Scan]) -> Iterator[Finding]:
-    dev = scans["dev"].counts[task.name]
+    validation = scans["validation"].counts[task.name]
     if lost := _untrained(task, scans):
-        parts = [f"{quote(label)} (dev {dev[label]:,}, test {count - dev[label]:,})" for label, count in lost.most_common()]
-        yield Finding("problem", f"In dev or test {quote(task.name)} has {many(len(lost), 'label')} that train does not teach: "
+        parts = [f"{quote(label)} (validation {validation[label]:,}, test {count - validation[label]:,})" for label,
+                 count in lost.most_common()]
+        yield Finding("problem", f"In validation or test {quote(task.name)} has {many(len(lost), 'label')} that train does not teach: "
                       f"{some(parts)}.", "Whatever is predicted there counts as a mistake.",
-                      "Add training rows with such labels, or take these rows out of dev and test.")
+                      "Add training rows with such labels, or take these rows out of the validation and test files.")
 
 
 def _rare(task: TaskSpec, scans: dict[str, Scan]) -> Iterator[Finding]:
@@ -196,7 +197,7 @@ def _majority(task: TaskSpec, scans: dict[str, Scan]) -> Iterator[Finding]:
     train = scans["train"].counts[task.name]
     label, most = next(iter(train.most_common(1)), ("", 0))
     if most > ALMOST_ALL * train.total():
-        split = "dev" if scans["dev"].counts[task.name] else "train"
+        split = "validation" if scans["validation"].counts[task.name] else "train"
         seen, example = scans[split].counts[task.name], scans["train"].row(scans["train"].firsts[task.name, label])
         yield Finding("warning", f"In {most / train.total():.1%} of its training rows {quote(task.name)} is {quote(label)}, such as "
                       f"{quote(example.text)}.",

@@ -19,9 +19,10 @@ from mtl.settings.config import RunConfig, TaskSpec
 
 ROWS = "rows"  # the folder within a run's: a dataset per split, as `Dataset.save_to_disk` writes it
 FACTS = "rows.json"  # in it: tasks, notices, fingerprint, settings (empty: those of another run), and whether other runs have the rows too
-OF_ROWS = {"source", "train_files", "dev_files", "test_files", "hub", "columns", "hypothetical_labels", "hypothetical_rows", "dev_share",
+OF_ROWS = {"source", "train_files", "validation_files", "test_files", "hub", "columns", "hypothetical_labels", "hypothetical_rows",
+           "validation_share",
            "tasks", "seed"}  # the settings that rows follow from
-SPLITS = ("train", "dev", "test")
+SPLITS = ("train", "validation", "test")
 
 
 def load_run(config: RunConfig, folder: Path, into: Path, progress: Progress = no_progress, *, is_first: bool = True,
@@ -30,7 +31,7 @@ def load_run(config: RunConfig, folder: Path, into: Path, progress: Progress = n
     and kept, unless another process does that (`is_first`) or they do not have the fingerprint that is `expected`; many are laid out in the
     folder `into` meanwhile. Raises MtlError as `load` does."""
     settings = config.model_dump_json(include=OF_ROWS)
-    if has_rows(folder) and _facts(folder / ROWS)["settings"] in ("", settings):
+    if has_rows(folder) and _facts(folder / ROWS)["settings"].replace('"dev', '"validation') in ("", settings):
         return open_rows(folder)
     parsed = folder / PARSED
     dataset = load(config, folder, into, progress, parsed=parsed if parsed.is_dir() else None)
@@ -48,7 +49,8 @@ def open_rows(folder: Path) -> Dataset:
     try:
         facts = _facts(place)
         tasks = [TaskSpec.model_validate_json(json.dumps(task)) for task in facts["tasks"]]
-        rows = [open_saved(place / split, row_shape(tasks)) if (place / split).is_dir() else [] for split in SPLITS]
+        splits = ("train", "dev", "test") if (place / "dev").is_dir() else SPLITS  # the older name of the validation rows
+        rows = [open_saved(place / split, row_shape(tasks)) if (place / split).is_dir() else [] for split in splits]
     except (OSError, ValueError, KeyError) as error:
         raise MtlError(f"The rows that this run keeps cannot be read ({type(error).__name__}). Delete the folder '{ROWS}' in the run's "
                        "folder: they are made again from its data files.") from error

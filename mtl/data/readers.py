@@ -81,7 +81,7 @@ def understand(paths: Sequence[Path], told: Sequence[ColumnSpec] = (), wanted: S
 
 def _check_told(told: Sequence[ColumnSpec], wanted: Sequence[str], looked: Sequence[tuple[Source, dict[str, Profile]]]) -> None:
     """Raises MtlError if a column that was told is nowhere. If the `wanted` tasks are named, only those have to be found, and by whoever
-    named them: a dev file may lack a task."""
+    named them: a validation file may lack a task."""
     for spec in told:
         here = [(source, profiles) for source, profiles in looked if spec.group in ("", source.group)]
         if spec.role == "ignore" or any(spec.column in profiles for _, profiles in here):

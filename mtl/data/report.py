@@ -48,7 +48,7 @@ class LabelCount:
 
     label: str
     train: int
-    dev: int
+    validation: int
     test: int
     example: str
 
@@ -90,7 +90,7 @@ class Report:
 
 def make_report(dataset: Dataset, max_length: int, subwords: Subwords | None = None, progress: Progress = no_progress) -> Report:
     """Look at every row once, and with `subwords` at the lengths of the training texts; `max_length` is where training would cut them."""
-    splits = {"train": dataset.train, "dev": dataset.dev, "test": dataset.test}
+    splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     total = max(1, sum(map(len, splits.values())))
     scans: dict[str, Scan] = {}
     for split, rows in splits.items():
@@ -225,7 +225,7 @@ def _cut_findings(lengths: Lengths) -> Iterator[Finding]:
         lost = many(lengths.entities_lost, "entity mention", total=lengths.entities)
         yield Finding("warning", f"The cut at {lengths.max_length} subwords takes away {about}{lost} in train, such as "
                       f"{quote(lengths.lost_example)}.",
-                      "They cannot be learned whole, and in dev and test such entities count as missed.", advice)
+                      "They cannot be learned whole, and in the validation and test rows such entities count as missed.", advice)
 
 
 # Examples
@@ -268,9 +268,9 @@ def report_lines(report: Report) -> list[str]:
         if len(part.combinations) > 1:
             lines.append(f"{part.split} rows by what is labelled: {some([f'{name} {n:,}' for name, n in part.combinations.items()], 8)}")
     for task, counts in report.labels.items():
-        told = [[f"  {visible(shorten(count.label, 40))}", count.train, count.dev, count.test, count.example]
+        told = [[f"  {visible(shorten(count.label, 40))}", count.train, count.validation, count.test, count.example]
                 for count in counts[:TOLD_LABELS]]
-        lines += ["", *_table([[visible(shorten(task, 40)), "train", "dev", "test", "such as"], *told])]
+        lines += ["", *_table([[visible(shorten(task, 40)), "train", "validation", "test", "such as"], *told])]
         if len(counts) > TOLD_LABELS:
             lines.append(f"  and {len(counts) - TOLD_LABELS:,} more")
     if report.lengths:

@@ -51,7 +51,7 @@ def with_tasks(config: RunConfig, found: Sequence[TaskSpec], names: Sequence[str
 def pin(spec: HubSpec) -> tuple[HubSpec, HubDataset]:
     """The commit of the dataset and its splits, as the Hub tells them now; nothing is downloaded."""
     dataset = look_up(spec.id, spec.config, spec.revision)
-    splits = {role: _split(dataset, role, getattr(spec, role)) for role in ("train", "dev", "test")}
+    splits = {role: _split(dataset, role, getattr(spec, role)) for role in ("train", "validation", "test")}
     return spec.model_copy(update={"revision": dataset.revision, "config": dataset.config, **splits}), dataset
 
 
@@ -66,8 +66,8 @@ def _split(dataset: HubDataset, role: str, asked: str) -> str:
 
 
 def _used(spec: HubSpec) -> dict[str, str]:
-    """The splits of a pinned dataset that are for something: train, dev and test, as far as there are such."""
-    return {role: split for role in ("train", "dev", "test") if (split := getattr(spec, role)) not in ("", NONE)}
+    """The splits of a pinned dataset that are for something: train, validation and test, as far as there are such."""
+    return {role: split for role in ("train", "validation", "test") if (split := getattr(spec, role)) not in ("", NONE)}
 
 
 def size(pinned: tuple[HubSpec, HubDataset]) -> int:
@@ -91,7 +91,7 @@ def describe(pinned: tuple[HubSpec, HubDataset]) -> str:
 
 def fetch(config: RunConfig, pinned: Sequence[tuple[HubSpec, HubDataset]], store: Path, progress: Progress = no_progress) -> RunConfig:
     """Download the datasets; `config` with their files, which get names by which datasets and splits can be told apart."""
-    files: dict[str, list[str]] = {"train": [], "dev": [], "test": []}
+    files: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
     for spec, dataset in pinned:
         here = download(dataset, list(dict.fromkeys(_used(spec).values())), progress)
         folder = _folder(spec, store)
@@ -133,7 +133,7 @@ def preset_config(name: str) -> dict[str, object]:
         raise MtlError(f"There is no preset '{name}'. The presets are: {', '.join(PRESETS)}.")
     specs, columns = [], []
     for dataset in PRESETS[name].datasets:
-        splits = {role: dataset.splits.get(role) or NONE for role in ("train", "dev", "test")}
+        splits = {role: dataset.splits.get(role) or NONE for role in ("train", "validation", "test")}
         spec = HubSpec(id=dataset.id, config=dataset.config, **splits)
         group = hub_group(spec) if len(PRESETS[name].datasets) > 1 else ""
         specs.append(spec)

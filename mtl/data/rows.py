@@ -49,7 +49,7 @@ class Dataset:
     """Everything a run learns from and is measured on."""
 
     train: Sequence[Row]
-    dev: Sequence[Row]
+    validation: Sequence[Row]
     test: Sequence[Row]
     tasks: list[TaskSpec]
     notices: list[str] = field(default_factory=list)
@@ -82,7 +82,7 @@ def row_shape(tasks: Sequence[TaskSpec]) -> Shape[Row]:
 
 def tasks_of_rows(found: Sequence[TaskSpec], wanted: Sequence[str]) -> list[TaskSpec]:
     """The tasks that rows have values for: those `found` that are `wanted`; and wanted ones that are not there, for which no row is
-    labelled: a dev file may lack a task."""
+    labelled: a validation file may lack a task."""
     names = [task.name for task in found]
     return [task for task in found if task.name in wanted or not wanted] + [
         TaskSpec(name=name, kind="classification") for name in wanted if name not in names]

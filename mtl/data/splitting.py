@@ -1,7 +1,8 @@
-"""Train and dev out of one set of rows: equal texts on one side, and in dev every label in its share. Knows no file format and no model.
+"""Train and validation out of one set of rows: equal texts on one side, and in validation every label in its share. Knows no file format
+and no model.
 
-Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011) with texts in the place of rows: the rarest label first, texts move to dev
-until the label has its share there. Which of the texts that have it moves, what the other labels still need there decides."""
+Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011) with texts in the place of rows: the rarest label first, texts move to
+validation until the label has its share there. Which of the texts that have it moves, what the other labels still need there decides."""
 
 import re
 from array import array
@@ -18,10 +19,10 @@ from mtl.data.rows import Row
 from mtl.data.store import pick
 from mtl.settings.config import TaskSpec
 
-MAX_DEV = 10_000  # rows that are kept aside to measure on; more would only make measuring slow
-DRAWN = 16  # texts out of which the best one moves to dev
-RARE = 0.25  # the part of dev up to which labels that are due less than a row there get one
-LARGE = 0.25  # the part of dev, or of a label's rows, from which on the rows of one text are too many
+MAX_VALIDATION = 10_000  # rows that are kept aside to measure on; more would only make measuring slow
+DRAWN = 16  # texts out of which the best one moves to validation
+RARE = 0.25  # the part of validation up to which labels that are due less than a row there get one
+LARGE = 0.25  # the part of validation, or of a label's rows, from which on the rows of one text are too many
 
 _MARKS = regex.compile(r"[\p{P}\p{Cc}\p{Cf}]+")
 _NUMBER = re.compile(r"(?<![^\W_])\d+(?:[.,:/-]\d+)*")  # not the one of A4 or covid19, which are names
@@ -50,34 +51,37 @@ def hash_text(text: str, size: int = 8) -> int:
 
 def split_rows(rows: Sequence[Row], share: float, tasks: Sequence[TaskSpec],
                seed: int) -> tuple[Sequence[Row], Sequence[Row], list[str]]:
-    """`rows` (at least 2) as (train, dev, sentences for the user), with about `share` of them, but at most about MAX_DEV, in dev.
+    """`rows` (at least 2) as (train, validation, sentences for the user), with about `share` of them, but at most about MAX_VALIDATION, in
+    validation.
 
-    Equal texts are on one side; so are nearly equal ones, unless they are so many that dev would lack a task or label. Train keeps a text
-    with each label, and a task has rows in dev if train can spare a text. If it can spare none at all, dev has one nevertheless. All chance
-    follows from `seed`. Order within each part is that of `rows`.
+    Equal texts are on one side; so are nearly equal ones, unless they are so many that validation would lack a task or label. Train keeps a
+    text with each label, and a task has rows in validation if train can spare a text. If it can spare none at all, validation has one
+    nevertheless. All chance follows from `seed`. Order within each part is that of `rows`.
     """
-    share = min(share, MAX_DEV / len(rows))
+    share = min(share, MAX_VALIDATION / len(rows))
     facts = _look(rows, tasks)
     texts, is_one = _number_texts(facts, share, len(tasks))
     division = _Division(facts, texts, share, np.random.default_rng(seed))
     division.fill(len(tasks))
-    is_dev = np.isin(texts, list(division.dev))
+    is_validation = np.isin(texts, list(division.validation))
     notices = []
     if is_one:
-        notices.append(f"all {len(rows):,} rows have the same text, so dev has it too: dev scores say nothing. Add rows with other texts.")
-    elif near := int(np.isin(facts.loose[is_dev], facts.loose[~is_dev]).sum()):
-        notices.append(f"{near:,} dev rows differ from training rows only in numbers, case or punctuation. There are too many such rows to "
-                       "keep them on one side, so dev scores may be better than those on new texts. Give a dev file with other texts.")
+        notices.append(f"all {len(rows):,} rows have the same text, so "
+                       "validation has it too and its scores say nothing. Add rows with other texts.")
+    elif near := int(np.isin(facts.loose[is_validation], facts.loose[~is_validation]).sum()):
+        notices.append(f"{near:,} validation rows differ from training rows only in numbers, case or punctuation. There are too many "
+                       "such rows to keep them on one side, so validation scores may be too good. "
+                       "Give a validation file with other texts.")
     if lost := division.left[1 + len(tasks):].count(0):
-        notices.append("there are too few different texts to spare one from train. The labels that only dev has "
+        notices.append("there are too few different texts to spare one from train. The labels that only validation has "
                        f"({lost}) never occur in training and will count as mistakes. Add rows.")
-    return pick(rows, np.flatnonzero(~is_dev)), pick(rows, np.flatnonzero(is_dev)), notices
+    return pick(rows, np.flatnonzero(~is_validation)), pick(rows, np.flatnonzero(is_validation)), notices
 
 
 @dataclass(frozen=True)
 class _Facts:
-    """Rows in numbers: hashes of the keys of each text, and what each row has. A trait is something whose share dev is to have: 0 is being
-    a row, 1 to the number of tasks being labelled for a task, then come the labels. A pattern is all traits of a row together."""
+    """Rows in numbers: hashes of the keys of each text, and what each row has. A trait is something whose share validation is to have: 0 is
+    being a row, 1 to the number of tasks being labelled for a task, then come the labels. A pattern is all traits of a row together."""
 
     exact: np.ndarray  # (rows)
     loose: np.ndarray  # (rows)
@@ -116,8 +120,8 @@ def _look(rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> _Facts:
 def _number_texts(facts: _Facts, share: float, tasks: int) -> tuple[np.ndarray, bool]:
     """A number for the text of each row, and whether all rows have one text: then each counts as a text of its own.
 
-    Nearly equal texts have one number, unless a task or label could not have its share in dev then, since too many of its rows are nearly
-    equal to each other: such texts are told apart by their first keys."""
+    Nearly equal texts have one number, unless a task or label could not have its share in validation then, since too many of its rows are
+    nearly equal to each other: such texts are told apart by their first keys."""
     numbers = np.unique(facts.loose, return_inverse=True)[1]
     is_cut = np.zeros(len(numbers), bool)
     for trait, rows in enumerate(facts.rows_with):
@@ -131,8 +135,8 @@ def _number_texts(facts: _Facts, share: float, tasks: int) -> tuple[np.ndarray, 
 
 
 class _Division:
-    """Which texts are in dev so far. `due` says for each trait (and, behind them, for each pattern) how many rows with it dev is to have,
-    `taken` how many it has, `left` how many texts with it are in train (of a pattern none has to stay)."""
+    """Which texts are in validation so far. `due` says for each trait (and, behind them, for each pattern) how many rows with it validation
+    is to have, `taken` how many it has, `left` how many texts with it are in train (of a pattern none has to stay)."""
 
     def __init__(self, facts: _Facts, texts: np.ndarray, share: float, random: np.random.Generator) -> None:
         self.facts, self.text_of, self.random = facts, texts, random
@@ -146,14 +150,14 @@ class _Division:
         self.due[0] = max(1, round(self.due[0]))
         self.taken = [0] * len(self.due)
         self.left = [len(self._texts_with(trait)) for trait in range(len(counts))] + [len(texts) + 1] * (len(self.due) - len(counts))
-        self.dev: set[int] = set()
+        self.validation: set[int] = set()
         self.largest = 0.0
         self.unit = [1 / max(1, due) for due in self.due]
-        self.lag = [due * unit for due, unit in zip(self.due, self.unit, strict=True)]  # of a full dev that has nothing of the trait
+        self.lag = [due * unit for due, unit in zip(self.due, self.unit, strict=True)]  # of a full validation that has nothing of the trait
         self.lead = [0.0] * len(self.due)
 
     def fill(self, tasks: int) -> None:
-        """Move texts to dev until it has what is due to it; the first `tasks` traits after 0 are those of the tasks."""
+        """Move texts to validation until it has what is due to it; the first `tasks` traits after 0 are those of the tasks."""
         labels = self.random.permutation(np.arange(1 + tasks, len(self.facts.rows_with))).tolist()
         rare = sorted((label for label in labels if self.due[label] < 1 and self.left[label] > 2), key=self.left.__getitem__, reverse=True)
         rarest = sorted([*labels, *range(tasks, -1, -1)], key=self.due.__getitem__)
@@ -169,11 +173,11 @@ class _Division:
         for task in range(1, 1 + tasks):
             if not self.taken[task]:  # none was small enough
                 self._force(filter(self._is_spare, self._texts_with(task).tolist()))
-        if not self.dev:
+        if not self.validation:
             self._force(range(len(self.edges) - 1))
 
     def _take(self, trait: int, wanted: float) -> None:
-        """Move texts with `trait` until dev has `wanted` rows with it: each time the best of a few that are drawn."""
+        """Move texts with `trait` until validation has `wanted` rows with it: each time the best of a few that are drawn."""
         if self.taken[trait] + 0.5 >= wanted:
             return
         texts = self._texts_with(trait)
@@ -210,17 +214,18 @@ class _Division:
 
     def _is_spare(self, text: int) -> bool:
         """Whether `text` is in train, and all that it has is there in another text too."""
-        return text not in self.dev and min(map(self.left.__getitem__, self._traits(text))) > 1
+        return text not in self.validation and min(map(self.left.__getitem__, self._traits(text))) > 1
 
     def _worth(self, text: int) -> float:
-        """How far dev is behind with what `text` has, for as full as dev is by now; 0 if it is as far with that as with everything else."""
+        """How far validation is behind with what `text` has, for as full as validation is by now; 0 if it is as far with that as with
+        everything else."""
         traits = self._traits(text)
         full = self.taken[0] / self.due[0]
         return (full * sum(map(self.lag.__getitem__, traits)) - sum(map(self.lead.__getitem__, traits))) / self._size(text)
 
     def _move(self, text: int) -> None:
         traits = self._traits(text)
-        self.dev.add(text)
+        self.validation.add(text)
         for trait in traits:
             self.taken[trait] += 1
             self.lead[trait] = self.taken[trait] * self.unit[trait]

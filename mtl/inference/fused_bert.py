@@ -19,7 +19,7 @@ ENGINES = ("auto", "plain", "fused", "int8")
 TRIED = 16  # subwords of the one sentence that is asked to see which way is the fastest
 PATIENCE, MAX_TURNS = 0.2, 12  # seconds, or turns, to try them
 OUTLYING = 4.0  # times the median feature's largest value: a feature that gets larger is never rounded
-MAX_INT8_COST = 0.01  # of a task's main score on dev, that is 1 point: with 95 % confidence 8 bits cost less
+MAX_INT8_COST = 0.01  # of a task's main validation score, that is 1 point: with 95 % confidence 8 bits cost less
 HAS_INT8 = "fbgemm" in torch.backends.quantized.supported_engines  # elsewhere than on x86 nobody has tried 8 bits yet
 _fastest: dict[tuple, str] = {}  # what was found out for a device and an encoder's sizes, so that it is tried once a process
 

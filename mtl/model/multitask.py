@@ -29,7 +29,7 @@ class MultiTaskConfig(PreTrainedConfig):
     `thresholds`: for tasks that have some, the ones that Task.tune chose.
 
     `int8_cost_bound`: what a task's main score falls at most, with 95 % confidence, when the encoder is computed in 8 bits, as measured on
-    dev; None if nobody measured it. (Checkpoints from before have an `int8_cost`, which was no bound, and is not read.)
+    validation; None if nobody measured it. (Checkpoints from before have an `int8_cost`, which was no bound, and is not read.)
     `base` is the encoder's name. With `only_heads`, or a `lora_rank` above 0, a checkpoint has no weights of it, only heads and adapters;
     `base_sha256` tells whether what is found under that name later is still the same.
     """

@@ -38,14 +38,14 @@ def make_starter(config: RunConfig, folder: Path, *, between_steps: Callable[[An
             raise MtlError(f"The starter model was not made. {why}")
         best = run.checkpoint(BEST)
         facts = read_facts(best)
-        dev = next(seen for seen in history.evaluations if (seen.split, seen.step) == ("dev", facts["step"]))
+        validation = next(seen for seen in history.evaluations if (seen.split, seen.step) == ("validation", facts["step"]))
         test = _measure_test(run, config, show)
 
         def write(building: Path) -> None:
             for file in best.iterdir():
-                if file.name not in (MANIFEST, TALLIES):  # what it scored on each dev row is for comparing runs
+                if file.name not in (MANIFEST, TALLIES):  # what it scored on each validation row is for comparing runs
                     shutil.copyfile(file, building / file.name)
-            (building / CARD).write_text(model_card(config, history.started, dev, test), encoding="utf-8")
+            (building / CARD).write_text(model_card(config, history.started, validation, test), encoding="utf-8")
 
         folder.parent.mkdir(parents=True, exist_ok=True)
         save_checkpoint(folder.parent, folder.name, write, facts)
@@ -61,7 +61,7 @@ def _measure_test(run: Run, config: RunConfig, show: Callable[[Event], None]) ->
     return test
 
 
-def model_card(config: RunConfig, started: RunStarted, dev: Evaluated, test: Evaluated | None) -> str:
+def model_card(config: RunConfig, started: RunStarted, validation: Evaluated, test: Evaluated | None) -> str:
     """The README.md of the model in the form of the Hub."""
     base = HUB_NAMES.get(config.encoder, config.encoder)
     tasks = [f"| {name} | {task['kind']} | {', '.join(task['labels'])} |" for name, task in started.tasks.items()]
@@ -83,17 +83,17 @@ This folder has adapters and heads only (LoRA): MTL Studio puts them beside the 
 
 ## Scores
 
-Measured by the training that made these files, with the checkpoint that was best on dev (step {dev.step} of {started.total_steps}).
+Measured by the training that made these files, at its best validation score (step {validation.step} of {started.total_steps}).
 F1 of a tagging task is over exact entities.
 
-| task | measure | dev | test |
+| task | measure | validation | test |
 |---|---|---|---|
-{chr(10).join(_score_rows(dev, test))}
+{chr(10).join(_score_rows(validation, test))}
 
 ## Data
 
-The `{config.source}` data that come with MTL Studio, CC0-1.0 (public domain): {started.train_rows:,} training and {started.dev_rows:,} dev
-rows. What they are and how they were made stands in their datasheet, beside them in `mtl/data/{config.source}/`.
+The `{config.source}` data that come with MTL Studio, CC0-1.0 (public domain): {started.train_rows:,} training and
+{started.validation_rows:,} validation rows. Their datasheet, in `mtl/data/{config.source}/`, says what they are and how they were made.
 
 ## Settings
 
@@ -127,11 +127,11 @@ tags: [mtl-studio, multi-task-learning, token-classification, text-classificatio
 """
 
 
-def _score_rows(dev: Evaluated, test: Evaluated | None) -> list[str]:
+def _score_rows(validation: Evaluated, test: Evaluated | None) -> list[str]:
     """A line of the table per task and measure, and one for the rows with everything right."""
-    looks = [dev, test] if test else [dev]
+    looks = [validation, test] if test else [validation]
     rows = [(f"{task} | {measure.replace('_', ' ')}", [look.scores[task].get(measure) for look in looks])
-            for task, scores in dev.scores.items() for measure in scores]
+            for task, scores in validation.scores.items() for measure in scores]
     rows.append(("all | everything right", [look.everything_right for look in looks]))
     return [f"| {what} | " + " | ".join("-" if value is None else f"{value:.1%}" for value in [*values, None][:2]) + " |"
             for what, values in rows]

@@ -19,7 +19,7 @@ from mtl.files import replacing, sync
 LAST, PREVIOUS, BEST = "last", "previous", "best"
 MANIFEST = "manifest.json"
 TALLIES = "tallies.npz"
-LOOKS = "looks"  # a run in whose folder there is one keeps there the tallies of its looks at dev
+LOOKS = "looks"  # a run in whose folder there is one keeps there the tallies of its evaluations
 CARD = "README.md"  # for people; who edits it damages nothing
 
 
@@ -96,7 +96,8 @@ def read_facts(checkpoint: Path) -> dict[str, Any]:
 
 
 def write_tallies(file: Path, tallies: dict[str, np.ndarray]) -> None:
-    """Keep in `file` what a model scored on every dev row: for each task hits and items (N, 2), see Task.tally. Whole or not at all."""
+    """Keep in `file` what a model scored on every validation row: for each task hits and items (N, 2), see Task.tally. Whole or not at
+    all."""
     names = np.array(list(tallies), dtype=np.str_)
     with replacing(file) as building:
         np.savez_compressed(building, tasks=names, **{f"task{index}": tally for index, tally in enumerate(tallies.values())})
@@ -108,12 +109,12 @@ def read_tallies(file: Path) -> dict[str, np.ndarray]:
         with np.load(file, allow_pickle=False) as stored:
             return {str(task): stored[f"task{index}"] for index, task in enumerate(stored["tasks"])}
     except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise MtlError(f"{file.parent.name}/{file.name} does not say how the model did on every dev row ({type(error).__name__}). "
+        raise MtlError(f"{file.parent.name}/{file.name} does not say how the model did on every validation row ({type(error).__name__}). "
                        "Train again.") from error
 
 
 def kept_looks(run: Path) -> dict[int, Path]:
-    """The files with the tallies of a run's looks at dev, by their steps."""
+    """The files with the tallies of a run's evaluations, by their steps."""
     return {int(file.stem): file for file in (run / LOOKS).glob("[0-9]*.npz")}
 
 

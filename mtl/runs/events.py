@@ -37,9 +37,9 @@ class RunStarted:
     step: int
     total_steps: int
     steps_per_epoch: int
-    tasks: dict[str, dict[str, Any]]  # name -> kind, labels, train and dev rows, weight
+    tasks: dict[str, dict[str, Any]]  # name -> kind, labels, train and validation rows, weight
     train_rows: int
-    dev_rows: int
+    validation_rows: int
     parameters: int
     device: str
     precision: str
@@ -106,6 +106,7 @@ class Notice:
 
 Event = StatusChanged | Preparing | RunStarted | StepDone | GradientConflict | Evaluated | CheckpointSaved | Notice
 _KINDS = {kind.__name__: kind for kind in get_args(Event)} | {"Diagnosed": GradientConflict}  # so called in older logs
+_OLD_NAMES = {"dev_rows": "validation_rows"}
 
 
 @dataclass(frozen=True)
@@ -170,8 +171,10 @@ def read_statuses(path: Path) -> list[Logged]:
 def _parse(lines: Iterable[bytes]) -> Iterable[Logged]:
     for line in lines:
         try:
-            values = json.loads(line)
+            values = {_OLD_NAMES.get(name, name): value for name, value in json.loads(line).items()}
             kind, when = _KINDS[values.pop("event")], values.pop("time")
+            if values.get("split") == "dev":
+                values["split"] = "validation"
             yield Logged(when, kind(**values))
         except (ValueError, KeyError, TypeError, AttributeError):
             continue
@@ -213,7 +216,7 @@ def describe(event: Event) -> str | None:
             tasks = ", ".join(f"{isolate(name)} ({task['kind']}, {many(len(task['labels']), 'label')})"
                               for name, task in event.tasks.items())
             begun = f"Training goes on from step {event.step:,}" if event.step else "Training begins"
-            return (f"{begun}: {tasks}; {many(event.train_rows, 'training row')} and {many(event.dev_rows, 'dev row')}; "
+            return (f"{begun}: {tasks}; {many(event.train_rows, 'training row')} and {many(event.validation_rows, 'validation row')}; "
                     f"{describe_size(event)}; {many(event.total_steps, 'step')}; {event.device}, {event.precision}, "
                     f"{many(event.threads, 'thread')}" + (f", {event.processes} processes" if event.processes > 1 else "") + ".")
         case Evaluated():

@@ -28,7 +28,7 @@ from mtl.settings.config import RunConfig, read_config
 
 STARTER_NAME = "starter"  # the name of the model that is shipped, which is no run
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{32}")
-_FILES = ("train_files", "dev_files", "test_files")
+_FILES = ("train_files", "validation_files", "test_files")
 
 
 def default_root() -> Path:
@@ -187,7 +187,7 @@ def _share_parsed(config: RunConfig, parsed: Path, to: Path) -> None:
     """Have what was parsed of the data of `config` in the folder `to` too."""
     paths = split_paths(config, Path())
     columns = share_parsed(paths["train"], config.columns, parsed, to) if paths["train"] else ()
-    for split in ("dev", "test"):
+    for split in ("validation", "test"):
         if columns and paths[split]:
             share_parsed(paths[split], told_of(columns), parsed, to)
 

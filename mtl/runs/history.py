@@ -46,7 +46,7 @@ class History:
                 self.started, self.preparing = event, None
                 self.steps = [step for step in self.steps if step.step <= event.step]
                 self.diagnoses = [look for look in self.diagnoses if look.step <= event.step]
-                self.evaluations = [seen for seen in self.evaluations if 0 < event.step >= seen.step and seen.split == "dev"]
+                self.evaluations = [seen for seen in self.evaluations if 0 < event.step >= seen.step and seen.split == "validation"]
             case StepDone():
                 self.steps.append(event)
             case Evaluated():
@@ -74,7 +74,7 @@ class History:
 
     @property
     def best(self) -> Evaluated | None:
-        """The look at dev by which the best checkpoint was chosen."""
+        """The evaluation by which the best checkpoint was chosen."""
         return next((seen for seen in reversed(self.evaluations) if seen.is_best), None)
 
     @property

@@ -1,5 +1,5 @@
-"""A run's checkpoint measured on its dev rows, any number of times, or on its test rows, once; what was measured stays in the run's folder.
-Test rows that are looked at again and again, and chosen by, tell nothing of new text any more. torch is loaded only to measure."""
+"""A run's checkpoint measured on its validation rows, any number of times, or on its test rows, once; what was measured stays in the run's
+folder. Test rows that are looked at again and again, and chosen by, tell nothing of new text any more. torch is loaded only to measure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from mtl.settings.config import RunConfig
 if TYPE_CHECKING:
     from mtl.data.rows import Dataset
 
-DEV, TEST = "dev", "test"
+VALIDATION, TEST = "validation", "test"
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def read_measured(run: Run, split: str) -> Measured | None:
     """What was measured last on `split`, None if nothing was; raises MtlError if that cannot be read."""
     file = _file(run, split)
     try:
-        return _JSON.validate_json(file.read_bytes())
+        return replace(_JSON.validate_json(file.read_bytes()), split=split)
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:
@@ -79,8 +79,8 @@ def read_measured(run: Run, split: str) -> Measured | None:
 
 
 def measured_at(run: Run) -> list[int]:
-    """When dev and test were measured last (ns since 1970), of those that were: a look that is cheap."""
-    files = (_file(run, split) for split in (DEV, TEST))
+    """When validation and test were measured last (ns since 1970), of those that were: a look that is cheap."""
+    files = (_file(run, split) for split in (VALIDATION, TEST))
     return [file.stat().st_mtime_ns for file in files if file.exists()]
 
 
@@ -97,9 +97,9 @@ def has_test_rows(config: RunConfig) -> bool:
     return bool(split_paths(config, Path())[TEST])
 
 
-def measure_dev(run: Run, checkpoint: str = BEST, device: str = "auto", progress: Progress = no_progress) -> Measured:
-    """Look at the dev rows; raises MtlError if there is no such checkpoint, or the data are not those that it learned from."""
-    measured = _measure(run, DEV, checkpoint, device, progress)
+def measure_validation(run: Run, checkpoint: str = BEST, device: str = "auto", progress: Progress = no_progress) -> Measured:
+    """Look at the validation rows; raises MtlError if there is no such checkpoint, or the data are not those that it learned from."""
+    measured = _measure(run, VALIDATION, checkpoint, device, progress)
     _store(run, measured)
     return measured
 
@@ -108,7 +108,7 @@ def measure_test(run: Run, checkpoint: str = BEST, device: str = "auto", *, agai
                  progress: Progress = no_progress) -> tuple[Measured, bool]:
     """Measure on the test rows and log it, if that was not done before: then, what was measured; and whether it was done now.
 
-    Raises MtlError, besides what `measure_dev` does, if the run is not over, if there are no test rows, or if another checkpoint was
+    Raises MtlError, besides what `measure_validation` does, if the run is not over, if there are no test rows, or if another checkpoint was
     measured and nobody says that it is to be done `again`.
     """
     status = read_history(run).status
@@ -168,7 +168,8 @@ def _load(run: Run, facts: dict[str, Any], place: Path, progress: Progress) -> D
 
 
 def _file(run: Run, split: str) -> Path:
-    return run.folder / f"scores-{split}.json"
+    older = run.folder / "scores-dev.json"  # the older name of the validation rows
+    return older if split == VALIDATION and older.exists() else run.folder / f"scores-{split}.json"
 
 
 def _store(run: Run, measured: Measured) -> None:

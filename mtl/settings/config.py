@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mtl.errors import MtlError, SettingError
 from mtl.settings.methods import refusal
@@ -58,7 +58,7 @@ class HubSpec(BaseModel):
     config: str = Field("", max_length=100)
     revision: str = Field("", max_length=40)
     train: str = Field("", max_length=100)
-    dev: str = Field("", max_length=100)
+    validation: str = Field("", max_length=100, validation_alias=AliasChoices("validation", "dev"))  # the second is the older name
     test: str = Field("", max_length=100)
 
 
@@ -81,8 +81,9 @@ class RunConfig(BaseModel):
     train_files: tuple[str, ...] = setting(
         (), "Training files", "Sentences to learn from: CSV, TSV, JSONL, JSON, CoNLL columns, marked text or Parquet; one file, or one per "
         "task.", max_length=MAX_FILES)
-    dev_files: tuple[str, ...] = setting(
-        (), "Dev files", "Sentences to measure on while training. Empty: a share of the training rows.", max_length=MAX_FILES)
+    validation_files: tuple[str, ...] = setting(
+        (), "Validation files", "Sentences to measure on while training. Empty: a share of the training rows.", max_length=MAX_FILES,
+        validation_alias=AliasChoices("validation_files", "dev_files"))
     test_files: tuple[str, ...] = setting(
         (), "Test files", "Sentences measured once, after the run and when you ask for it, with the best checkpoint.", max_length=MAX_FILES)
     hub: tuple[HubSpec, ...] = setting(
@@ -94,11 +95,12 @@ class RunConfig(BaseModel):
         "task; in front, file/ where files differ). Not named: guessed.", max_length=MAX_COLUMNS * 4)
     hypothetical_labels: Literal["learnable", "random"] = setting(
         "learnable", "Hypothetical labels",
-        "'learnable' labels follow from the sentence; 'random' ones do not, so that dev scores should stay at chance.")
+        "'learnable' labels follow from the sentence; 'random' ones do not, so that validation scores should stay at chance.")
     hypothetical_rows: int = setting(1200, "Hypothetical rows", "How many sentences to make.", ge=20, le=1_000_000)
-    dev_share: float = setting(
-        0.1, "Dev share", "Share of the training rows kept aside when there is no dev file: equal texts together, and of every label its "
-        "share; the rest is chance that follows from the seed.", ge=0.01, le=0.5)
+    validation_share: float = setting(
+        0.1, "Validation share", "Share of the training rows kept aside when there is no validation file: equal texts together, and of "
+        "every label its share; the rest is chance that follows from the seed.", ge=0.01, le=0.5,
+        validation_alias=AliasChoices("validation_share", "dev_share"))
 
     # Tasks
     tasks: tuple[TaskSpec, ...] = setting((), "Tasks", "The tasks to train. Empty: every task found in the data.", max_length=MAX_TASKS)
@@ -156,7 +158,8 @@ class RunConfig(BaseModel):
     max_grad_norm: float = setting(1.0, "Clip gradients at", "Longer gradients are scaled down to this norm. 0: never.", ge=0)
     diagnose_every: int = setting(
         10, "Diagnose every", "Steps between two looks at how the tasks' gradients agree. 0: never.", ge=0, le=10_000_000)
-    eval_every: int = setting(0, "Evaluate every", "Steps between two evaluations on dev. 0: once an epoch.", ge=0, le=10_000_000)
+    eval_every: int = setting(0, "Evaluate every", "Steps between two evaluations on the validation rows. 0: once an epoch.", ge=0,
+                              le=10_000_000)
     patience: int = setting(0, "Patience", "Stop after so many evaluations without a better score. 0: never.", ge=0, le=10_000)
 
     # Machine
@@ -184,7 +187,7 @@ class RunConfig(BaseModel):
             raise _wrong("train_files", "found none; name a file with sentences and labels, or use the bundled corpus.")
         if self.source == "hub" and not self.hub:
             raise _wrong("hub", "found none; name a dataset of the Hub, such as fancyzhx/ag_news.")
-        if self.source not in ("files", "hub") and (self.train_files or self.dev_files or self.test_files):
+        if self.source not in ("files", "hub") and (self.train_files or self.validation_files or self.test_files):
             raise _wrong("source", f"found '{self.source}', but a file is given too; set it to 'files', or leave the files out.")
         if self.fine_tuning != "full" and self.encoder == "tiny":
             what = {"lora": "that could be adapted", "heads": "that heads could read"}[self.fine_tuning]

@@ -22,7 +22,7 @@ class Method:
 METHODS: dict[str, Method] = {
     "equal": Method("Equal", "The first thing to try, and hard to beat when the tasks' scores are all that counts.",
                     "Kurin et al., 2022, https://arxiv.org/abs/2201.04122", 1.0, 1.0),
-    "fixed": Method("Fixed weights", "When one task matters more, or lags behind: a few values tried on dev are a strong method.",
+    "fixed": Method("Fixed weights", "When one task matters more, or lags behind: a few values, compared by validation score, work well.",
                     "Royer et al., 2023, https://arxiv.org/abs/2310.08910", 1.0, 1.0),
     "uncertainty": Method("Uncertainty weighting", "When losses differ in scale and there is no time to try weights; slow to move.",
                           "Kendall et al., 2018, https://arxiv.org/abs/1705.07115", 1.0, 1.0),

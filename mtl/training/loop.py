@@ -122,7 +122,7 @@ def _opening(trainer: Trainer, notices: list[Notice]) -> Iterator[Event]:
     yield StatusChanged("running")
     if trainer.progress.step == 0:
         start = time.perf_counter()
-        scores = trainer.evaluate(sample(trainer.dev_split, FIRST_LOOK, trainer.config.seed), trainer.model)
+        scores = trainer.evaluate(sample(trainer.validation_split, FIRST_LOOK, trainer.config.seed), trainer.model)
         yield _evaluated(trainer, scores, start, is_best=False)
 
 
@@ -142,7 +142,7 @@ def _due_events(trainer: Trainer, report: bool) -> Iterator[Event]:
 def _evaluate_and_save(trainer: Trainer) -> Iterator[Event]:
     """Score the validation rows; keep the weights as best if they are, and always as last."""
     now, start = trainer.progress, time.perf_counter()
-    scores = trainer.evaluate(trainer.dev_split, trainer.model)
+    scores = trainer.evaluate(trainer.validation_split, trainer.model)
     is_best = now.note_score(scores.score)
     yield _evaluated(trainer, scores, start, is_best)
     keep_tallies(trainer, scores.tallies)
@@ -154,7 +154,8 @@ def _evaluate_and_save(trainer: Trainer) -> Iterator[Event]:
 
 
 def _evaluated(trainer: Trainer, scores: Scores, start: float, is_best: bool) -> Evaluated:
-    return Evaluated(trainer.progress.step, trainer.epoch, "dev", scores.losses, scores.scores, scores.everything_right, scores.score,
+    return Evaluated(trainer.progress.step, trainer.epoch, "validation", scores.losses, scores.scores, scores.everything_right,
+                     scores.score,
                      is_best, time.perf_counter() - start)
 
 
@@ -183,5 +184,5 @@ def _finished(trainer: Trainer) -> StatusChanged:
     """The end of the plan, or of patience. The test rows stay untouched: they are scored once, when somebody asks."""
     now, patience = trainer.progress, trainer.config.patience
     early = f" early, after {patience} evaluations without a better score," if now.step < trainer.total_steps else ""
-    return StatusChanged("finished", f"Finished{early} at step {now.step}. The best dev score, {now.best_score:.1%}, was at step "
+    return StatusChanged("finished", f"Finished{early} at step {now.step}. The best validation score, {now.best_score:.1%}, was at step "
                                      f"{now.best_step}.")

@@ -130,7 +130,7 @@ def measure_int8_cost(trainer: Trainer, tallies: Tallies) -> float | None:
     The largest of the tasks' 95 % bounds needs no correction for their number: it can be too low only if the bound of the task that
     loses most is (Berger, 1982).
     """
-    split, seed, model = trainer.dev_split, trainer.config.seed, trainer.model
+    split, seed, model = trainer.validation_split, trainer.config.seed, trainer.model
     if not HAS_INT8 or not trainer.processes.is_first or split.states is not None or not is_known(model):
         return None
     places = sample_places(len(split.rows), INT8_ROWS, seed)

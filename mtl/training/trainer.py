@@ -74,7 +74,8 @@ class Trainer:
         self.model = _make_model(config, dataset, encoder, longest).to(machine.device)
         self.tasks = list(self.model.tasks.values())
         self.train_split = self._make_split("train", dataset.train, laid_out, progress)
-        self.dev_split = self._make_split("dev", dataset.dev, laid_out, progress)  # training never looks at the test rows
+        self.validation_split = self._make_split("validation", dataset.validation, laid_out,
+                                                 progress)  # training never looks at the test rows
         labelled = {task: counts > 0 for task, counts in self.train_split.targets.items() if self.weights[task] > 0}
         # padding costs nothing where texts are packed, or where a frozen encoder has read them already: then rows need no order by length
         self.pool = Pool(labelled, config.batch_size * config.accumulation * processes.count,
@@ -177,12 +178,12 @@ class Trainer:
         def labelled(split: Split) -> Counter[str]:
             return Counter(name for row in split.rows for name, value in row.values.items() if value is not None)
 
-        train, dev = labelled(self.train_split), labelled(self.dev_split)
+        train, validation = labelled(self.train_split), labelled(self.validation_split)
         tasks = {task.name: {"kind": task.spec.kind, "labels": list(task.spec.labels), "train_rows": train[task.name],
-                             "dev_rows": dev[task.name], "weight": self.weights[task.name], "main_score": task.main_score}
+                             "validation_rows": validation[task.name], "weight": self.weights[task.name], "main_score": task.main_score}
                  for task in self.tasks}
         return RunStarted(self.progress.step, self.total_steps, self.steps_per_epoch, tasks, len(self.train_split.rows),
-                          len(self.dev_split.rows), count_parameters(self.model), self.machine.device, self.machine.precision,
+                          len(self.validation_split.rows), count_parameters(self.model), self.machine.device, self.machine.precision,
                           self.machine.threads, self.processes.count, os.getpid(), count_parameters(self.model, only_trainable=True))
 
 

@@ -17,14 +17,14 @@ MAX_POINTS = 300  # per series: more cannot be told apart
 # what a poll may carry, however long the run is and however many tasks it has
 LOSS_BYTES, SCORE_BYTES, LOG_BYTES = 20_000, 11_000, 12_000
 DIGITS = 5  # of a value in a plot
-# for each task: its training loss, and lighter its dev loss; both can be told from white and from near black
+# for each task: its training loss, and lighter its validation loss; both can be told from white and from near black
 HUES = [("#2563eb", "#6fa8ff"), ("#c2410c", "#fb9a5a"), ("#15803d", "#4fce7e"), ("#7e22ce", "#bd83f5"),
         ("#be123c", "#fb7f96"), ("#0f766e", "#3ac7b5"), ("#a16207", "#dfae2b"), ("#475569", "#94a3b8")]
 # of entity types: the names that Gradio draws in pastels, readable on light and dark; hex colours are not
 PALETTE = ("red", "green", "blue", "yellow", "purple", "teal", "orange", "cyan", "lime", "pink")
 RIGHT_COLOUR = "#8b8b8b"
 EVERYTHING = "everything right"
-LAST_COLUMNS = ["task", "kind", "train loss", "dev loss", "dev scores"]
+LAST_COLUMNS = ["task", "kind", "train loss", "validation loss", "validation scores"]
 LOSS_COLUMNS, SCORE_COLUMNS = ["step", "loss", "series"], ["step", "score", "series"]
 Curve = tuple[np.ndarray, np.ndarray]  # steps, and the values at them
 PlotData = dict[str, Any]  # as gradio's plots send it to the page, which they would make from a frame in four times the time
@@ -38,7 +38,7 @@ def colours(labels: Sequence[str]) -> dict[str, str]:
 def loss_colours(started: RunStarted) -> dict[str, str]:
     """A colour for every series of the loss plot."""
     return {f"{plain(task)} {split}": hue for task, hues in zip(started.tasks, HUES, strict=False)
-            for split, hue in zip(("train", "dev"), hues, strict=True)}
+            for split, hue in zip(("train", "validation"), hues, strict=True)}
 
 
 def score_colours(started: RunStarted) -> dict[str, str]:
@@ -48,26 +48,26 @@ def score_colours(started: RunStarted) -> dict[str, str]:
 
 
 def loss_lines(history: History, smoothing: float) -> PlotData:
-    """Training loss (smoothed) and dev loss (as measured) per task over steps."""
-    looks, tasks = _dev(history), list(history.started.tasks)
+    """Training loss (smoothed) and validation loss (as measured) per task over steps."""
+    looks, tasks = _validation(history), list(history.started.tasks)
     trained = curves(tasks, history.steps, [[*map(step.losses.get, tasks)] for step in history.steps], smoothing)
     seen = curves(tasks, looks, [[*map(look.losses.get, tasks)] for look in looks])
-    series = {f"{plain(task)} {split}": of_split[task] for task in tasks for split, of_split in (("train", trained), ("dev", seen))}
+    series = {f"{plain(task)} {split}": of_split[task] for task in tasks for split, of_split in (("train", trained), ("validation", seen))}
     return line_data(series, LOSS_COLUMNS, LOSS_BYTES)
 
 
 def score_lines(history: History) -> PlotData:
-    """The main dev score of every task, and the share of rows with everything right, over steps."""
-    looks, tasks = _dev(history), history.started.tasks
+    """The main validation score of every task, and the share of rows with everything right, over steps."""
+    looks, tasks = _validation(history), history.started.tasks
     names = [*(_main_series(task, facts) for task, facts in tasks.items()), EVERYTHING]
     values = [[*(look.scores.get(task, {}).get(facts["main_score"]) for task, facts in tasks.items()), look.everything_right]
               for look in looks]
     return line_data(curves(names, looks, values), SCORE_COLUMNS, SCORE_BYTES)
 
 
-def _dev(history: History) -> list[Evaluated]:
-    """The looks at dev, no more of them than can be drawn."""
-    return thin([seen for seen in history.evaluations if seen.split == "dev"])
+def _validation(history: History) -> list[Evaluated]:
+    """The evaluations, no more of them than can be drawn."""
+    return thin([seen for seen in history.evaluations if seen.split == "validation"])
 
 
 def curves(names: Sequence[str], events: Sequence[Event], values: Sequence[Sequence[float | None]], smoothing: float = 0.0,
@@ -94,8 +94,8 @@ def _places(count: int, most: int) -> list[int]:
 
 
 def last_values(history: History) -> pd.DataFrame:
-    """One row a task: the last losses and all last dev scores."""
-    seen = next((seen for seen in reversed(history.evaluations) if seen.split == "dev"), None)
+    """One row a task: the last losses and all last validation scores."""
+    seen = next((seen for seen in reversed(history.evaluations) if seen.split == "validation"), None)
     rows = []
     for task, facts in (history.started.tasks if history.started else {}).items():
         train = next((step.losses[task] for step in reversed(history.steps) if step.losses.get(task) is not None), None)

@@ -41,7 +41,7 @@ class CompareTab:
 
     def _question_widgets(self) -> None:
         gr.Markdown("**Did it help?** Every task is also trained alone, with the same steps, seed and settings, and measured on the same "
-                    "dev rows. Then a card says what training together gained and what it cost.")
+                    "validation rows. Then a card says what training together gained and what it cost.")
         self.seeds = gr.Textbox("1", label="Seeds", max_lines=1, elem_id="compare-seeds",
                                 info="How many times each run is repeated, each time with another seed. 1 shows the differences but gives "
                                      "no verdict: chance alone can make them. 3 or more give one, and train so many times as much.")
@@ -53,7 +53,7 @@ class CompareTab:
                                  info="The weight of the first task; the second has 1 - alpha.")
         self.sweep_button = gr.Button("Weight sweep", elem_id="compare-sweep")
         gr.Markdown("**Which settings are good?** Learning rates and task weights near those of the Train tab are tried. Many candidates "
-                    "train for a short time, the best of them longer. It chooses by dev scores. Test rows stay untouched.")
+                    "train for a short time, the best of them longer. It chooses by validation scores. Test rows stay untouched.")
         self.minutes = gr.Textbox("10", label="Minutes", max_lines=1, elem_id="compare-minutes",
                                   info="How long the search may take. Allow several times the length of one run.")
         self.search_button = gr.Button("Find good settings", elem_id="compare-search")
@@ -69,11 +69,12 @@ class CompareTab:
         self.state = gr.HTML(view.state_html(None, 0), elem_id="compare-state")
         self.result = gr.HTML(elem_id="compare-result")
         self.use_button = gr.Button("Use these settings", visible=False, elem_id="compare-use")
-        self.points = gr.ScatterPlot(x="first", y="second", color="alpha", title="The trade-off, on dev", height=300, visible=False,
+        self.points = gr.ScatterPlot(x="first", y="second", color="alpha", title="The trade-off (validation scores)", height=300,
+                                     visible=False,
                                      elem_id="compare-points")
         self.task = gr.Dropdown([], label="Task", elem_id="compare-task", visible=False, allow_custom_value=True)
         self.legend = gr.HTML(elem_id="compare-legend")
-        self.plot = gr.LinePlot(x="step", y="score", color="series", y_lim=[0, 1], title="Score on dev", colors_in_legend=[],
+        self.plot = gr.LinePlot(x="step", y="score", color="series", y_lim=[0, 1], title="Validation score", colors_in_legend=[],
                                 show_label=False, height=280, visible=False, elem_id="compare-plot")
         self.members = gr.HTML(elem_id="compare-members")
         self.cursor, self.status = hidden_text(), hidden_text()

@@ -134,7 +134,7 @@ def can_resume(seen: Seen, is_owner: bool, is_here: bool) -> bool:
 
 
 def members_html(seen: Seen) -> str:
-    """A line for each run: what it is there for, where it stands, its best dev scores; a click leads to it."""
+    """A line for each run: what it is there for, where it stands, its best validation scores; a click leads to it."""
     rows = []
     for member, run in zip(seen.plan.members, seen.runs, strict=True):
         name: str | Markup = series(member, seen.plan)
@@ -143,7 +143,7 @@ def members_html(seen: Seen) -> str:
         total = run.started.total_steps if run and run.started else 0
         state = run.state if run else "deleted" if member.run else "not begun"
         rows.append([name, state, f"{run.step:,} of {total:,}" if total else "-", _scores(run)])
-    return '<div class="mtl-report">' + table_html(["run", "state", "steps", "best on dev"], rows) + "</div>"
+    return '<div class="mtl-report">' + table_html(["run", "state", "steps", "best validation scores"], rows) + "</div>"
 
 
 def _scores(run: History | None) -> str:
@@ -188,14 +188,14 @@ def _colour(index: int) -> str:
 
 
 def curve_frame(seen: Seen, task: str) -> pd.DataFrame:
-    """The dev score of the task over the steps of every run that has it; each has a first row, so that its colour and its place in the
-    legend are there before its first point."""
+    """The validation score of the task over the steps of every run that has it; each has a first row, so that its colour and its place in
+    the legend are there before its first point."""
     rows: list[tuple[int, float | None, str]] = [(0, None, name) for name in curve_colours(seen, task)]
     for member, run in drawn_members(seen, task):
         if run and run.started and task in run.started.tasks:
             measure = run.started.tasks[task]["main_score"]
             rows += [(at.step, at.scores[task][measure], series(member, seen.plan)) for at in thin(run.evaluations)
-                     if at.split == "dev" and at.scores.get(task)]
+                     if at.split == "validation" and at.scores.get(task)]
     return pd.DataFrame(rows, columns=CURVES).astype({"step": "int64", "score": "float64", "series": "str"})
 
 
@@ -249,7 +249,7 @@ def sweep_html(seen: Seen) -> str:
     tasks, measures = zip(*(name.rsplit(" ", 1) for name in names), strict=True)
     head = ["alpha", *(f"{isolate(task)} {measure}" for task, measure in zip(tasks, measures, strict=True)), "everything right"]
     return (f'<div class="mtl-report"><h4>The trade-off</h4>{table_html(head, rows)}<p>Alpha is the weight of '
-            f"{apart(tasks[0])}, the other task has 1 - alpha. These are dev scores of one run each: small differences "
+            f"{apart(tasks[0])}, the other task has 1 - alpha. These are validation scores of one run each: small differences "
             "may be luck.</p></div>")
 
 
@@ -274,7 +274,7 @@ def search_html(seen: Seen) -> str:
              f"{one.member.config.learning_rate:g}", f"{one.member.config.head_learning_rate:g}", _weights(one.member.config)]
             for one in found]
     rounds = "; ".join(f"{many(count, 'candidate')} for {many(steps, 'step')}" for count, steps in seen.plan.rungs)
-    head = ["candidate", "round", "steps", "dev score", "learning rate", "head learning rate", "weights"]
+    head = ["candidate", "round", "steps", "validation score", "learning rate", "head learning rate", "weights"]
     return (f'<div class="mtl-report"><h4>Settings tried</h4><p>Rounds: {rounds}. Each run begins anew, with its own warm-up and decay.</p>'
             f"{table_html(head, rows)}<p>{NOTE}</p></div>")
 

@@ -37,8 +37,8 @@ from mtl.ui.page import Page, Values, hidden_text
 
 SOURCES = {"newsroom": "Newsroom", "files": "My own files", "hub": "From the Hub", "hypothetical": "Hypothetical data"}
 ABOUT = {"newsroom": "A bundled corpus: 2,479 rows, each a short news sentence with topic, sentiment and entities, written for this "
-                     "project. 1,867 are for training, 306 for dev and 306 for test.",
-         "files": "One file; or several with train, dev and test in their names; or one file per task.",
+                     "project. 1,867 are for training, 306 for validation and 306 for the test.",
+         "files": "One file; or several with train, validation and test in their names; or one file per task.",
          "hub": "Datasets of the Hugging Face Hub. Nothing is downloaded before you have seen how large it is.",
          "hypothetical": "Rows of sentences made from a seed, to see how training works. A score on them says nothing about real text."}
 ANY = "Any other"
@@ -226,12 +226,12 @@ class DataPanel:
               ) -> tuple[Table, Values]:
         table, where = read_table(config, Path(), folder, tell, self.jobs.root / resolve.PARSED), describe_source(config)
         specs = choose_tasks(table, table.tasks, where)
-        has_dev = config.source == "newsroom" or bool(config.dev_files)
-        parts = [f"{isolate(where)}: {many(len(table.rows), 'training row' if has_dev else 'row')}."]
-        parts += [f"{split}: {', '.join(isolate(Path(file).name) for file in files)}." for split in ("dev", "test")
+        has_validation = config.source == "newsroom" or bool(config.validation_files)
+        parts = [f"{isolate(where)}: {many(len(table.rows), 'training row' if has_validation else 'row')}."]
+        parts += [f"{split}: {', '.join(isolate(Path(file).name) for file in files)}." for split in ("validation", "test")
                   if (files := getattr(config, f"{split}_files"))]
-        if not has_dev and config.source != "hypothetical":
-            parts.append("No dev file: a share of these rows (Dev share) is kept aside to measure on.")
+        if not has_validation and config.source != "hypothetical":
+            parts.append("No validation file: a share of these rows (Validation share) is kept aside to measure on.")
         if len(specs) > MAX_TASKS:
             parts.append(f"{len(specs)} tasks were found; at most {MAX_TASKS} are trained together, so the first {MAX_TASKS} are ticked.")
         tell("Setting rows aside to measure on", 0.0)

@@ -21,7 +21,7 @@ from mtl.settings.config import MAX_TASKS, TaskSpec
 from mtl.text import isolate, many
 from mtl.ui.charts import apart, colours, table_html
 
-FILES = ("train_files", "dev_files", "test_files")
+FILES = ("train_files", "validation_files", "test_files")
 SHOWN_LABELS = 40  # of a task, in the report
 NO_FILE = "No file yet. Upload one with sentences and labels: CSV, TSV, JSONL, JSON, CoNLL columns, marked text or Parquet."
 
@@ -36,7 +36,7 @@ def assign_files(paths: Sequence[str]) -> dict[str, tuple[str, ...]]:
     if "train" not in splits:
         raise MtlError("None of the files is for training. Name it with 'train'.")
     return {f"{split}_files": tuple(path for path, of in zip(paths, splits, strict=True) if of == split)
-            for split in ("train", "dev", "test") if split in splits}
+            for split in ("train", "validation", "test") if split in splits}
 
 
 @dataclass(frozen=True)
@@ -157,12 +157,12 @@ def _coverage(report: Report, specs: Sequence[TaskSpec]) -> str:
 
 def _labels(spec: TaskSpec, report: Report) -> str:
     counts = report.labels.get(spec.name, ())
-    rows = [[label.label, f"{label.train:,}", f"{label.dev:,}", f"{label.test:,}", label.example] for label in counts[:SHOWN_LABELS]]
+    rows = [[label.label, f"{label.train:,}", f"{label.validation:,}", f"{label.test:,}", label.example] for label in counts[:SHOWN_LABELS]]
     more = f"<p>and {len(counts) - SHOWN_LABELS} more.</p>" if len(counts) > SHOWN_LABELS else ""
     what = VALUES[spec.kind].label_name
     is_open = " open" * (len(counts) <= 10)
     return f"<details{is_open}><summary>{apart(spec.name)}: {many(len(counts), what)}</summary>" + table_html(
-        [what, "train", "dev", "test", "for example"], rows) + more + "</details>"
+        [what, "train", "validation", "test", "for example"], rows) + more + "</details>"
 
 
 def _lengths(lengths: Lengths) -> str:

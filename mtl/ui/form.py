@@ -14,7 +14,7 @@ from mtl.settings.config import RunConfig, make_config
 from mtl.settings.shorthand import parse_weights
 
 # what the page asks for in its own way: the data, the tasks, and how two tasks are weighed
-OWN_WAY = ("source", "train_files", "dev_files", "test_files", "hub", "columns", "hypothetical_labels", "hypothetical_rows", "tasks",
+OWN_WAY = ("source", "train_files", "validation_files", "test_files", "hub", "columns", "hypothetical_labels", "hypothetical_rows", "tasks",
            "alpha")
 EVEN = "0.5"  # the alpha that stands there at first: both tasks count the same
 ENCODERS = ["bundled", "tiny", "distilbert-base-uncased", "bert-base-uncased", "answerdotai/ModernBERT-base", "xlm-roberta-base"]

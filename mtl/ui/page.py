@@ -25,7 +25,7 @@ def hidden_text(name: str | None = None) -> gr.Textbox:
 @dataclass(frozen=True)
 class Page:
     """The browser's memory {key, run, comparison}, the id of the run that is shown, and a text that changes with what is `told` of it: its
-    state, its looks at dev, its warnings, its scores; not its steps; and the box in which any event can say a thing."""
+    state, its evaluations, its warnings, its scores; not its steps; and the box in which any event can say a thing."""
 
     jobs: Jobs
     browser: gr.BrowserState

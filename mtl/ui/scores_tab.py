@@ -1,5 +1,5 @@
-"""The Scores tab: what the run that is shown gets right and wrong on dev, and, once, on its test rows. What needs torch is imported when it
-is asked for."""
+"""The Scores tab: what the run that is shown gets right and wrong on its validation rows, and, once, on its test rows. What needs torch is
+imported when it is asked for."""
 
 from typing import Any
 
@@ -9,13 +9,14 @@ from mtl.errors import MtlError
 from mtl.jobs.queue import Jobs
 from mtl.runs.checkpoint import BEST
 from mtl.runs.folder import Run, open_run
-from mtl.scoring.measure import DEV, TEST, Measured, measure_dev, measure_test, read_measured
+from mtl.scoring.measure import TEST, VALIDATION, Measured, measure_test, measure_validation, read_measured
 from mtl.ui.data_view import problem_html
 from mtl.ui.page import Page, Values, hidden_text
-from mtl.ui.scores_view import NOT_YOURS, measured_html, why_not_dev, why_not_test
+from mtl.ui.scores_view import NOT_YOURS, measured_html, why_not_test, why_not_validation
 from mtl.ui.status import shown_run_html, state_of
 
-CONFIRM = ("The test rows are measured only once. Choose the run by its dev scores first: if you look at test scores and then change "
+CONFIRM = ("The test rows are measured only once. Choose the run by its validation scores first: if you look at test scores and then "
+           "change "
            "something, they no longer tell how good the model is on new text. Measure now?")
 
 
@@ -23,17 +24,17 @@ CONFIRM = ("The test rows are measured only once. Choose the run by its dev scor
 
 
 def scores_state(jobs: Jobs, run_id: str, key: str) -> tuple[str, str, str, str]:
-    """Why dev and why test cannot be measured now, the scores as HTML, and what tells whether any of it has changed."""
+    """Why validation and why test cannot be measured now, the scores as HTML, and what tells whether any of it has changed."""
     try:
         run, history = open_run(jobs.root, run_id), jobs.history(run_id)
     except MtlError as error:  # none is shown, or it was deleted
-        why = str(error) if run_id else why_not_dev(None)
+        why = str(error) if run_id else why_not_validation(None)
         return why, why, "", run_id
-    looks = [look for look in (_read(run, TEST), _read(run, DEV)) if look]
+    looks = [look for look in (_read(run, TEST), _read(run, VALIDATION)) if look]
     test = next((look for look in looks if look.split == TEST), None)
     labels = {name: task["labels"] for name, task in history.started.tasks.items()} if history.started else {}
     try:
-        why = why_not_dev(history), why_not_test(run, history, run.belongs_to(key), test)
+        why = why_not_validation(history), why_not_test(run, history, run.belongs_to(key), test)
     except MtlError as error:  # its settings cannot be read
         why = str(error), str(error)
     now = repr([run_id, state_of(run), *why, *((look.time, look.is_of(run)) for look in looks)])
@@ -57,7 +58,8 @@ class ScoresTab:
     def __init__(self, page: Page, tab: gr.Tab) -> None:
         self.page, self.jobs = page, page.jobs
         with gr.Row():
-            self.dev_button = gr.Button("Look at dev", variant="primary", interactive=False, elem_id="look-dev", min_width=140)
+            self.validation_button = gr.Button("Check the validation rows", variant="primary", interactive=False, elem_id="look-validation",
+                                               min_width=140)
             self.test_button = gr.Button("Measure on the test rows (once)", interactive=False, elem_id="measure-test", min_width=200)
         self.note = gr.Markdown(elem_id="scores-note")
         self.problem = gr.HTML(visible=False, elem_id="scores-problem")
@@ -67,29 +69,29 @@ class ScoresTab:
 
     def _wire(self, tab: gr.Tab) -> None:
         page, who = self.page, [self.page.run_id, self.page.browser]
-        shown = [self.dev_button, self.test_button, self.note, self.scores, self.cursor]
+        shown = [self.validation_button, self.test_button, self.note, self.scores, self.cursor]
         gr.on([tab.select, page.run_id.change, page.told.change], self.show, [*who, self.cursor], shown, **page.quiet)
         page.run_id.change(lambda: gr.update(visible=False, value=""), None, self.problem, **page.quiet)
         slow: dict[str, Any] = {"concurrency_id": "scores", "concurrency_limit": 1, "api_visibility": "private"}
-        self.dev_button.click(self.look_at_dev, who, [self.problem, *shown], show_progress_on=self.scores, **slow)
+        self.validation_button.click(self.look_at_validation, who, [self.problem, *shown], show_progress_on=self.scores, **slow)
         self.test_button.click(self.measure_test, who, [self.problem, *shown], show_progress_on=self.scores,
                                js=f"(run, browser) => confirm({CONFIRM!r}) ? [run, browser] : ['', browser]", **slow)
 
     def show(self, run_id: str, browser: dict, cursor: str) -> Values:
         """Buttons and scores; what has not changed since `cursor` is left alone, so that what a person unfolded stays so."""
-        why_dev, why_test, scores, now = scores_state(self.jobs, run_id, browser["key"])
+        why_validation, why_test, scores, now = scores_state(self.jobs, run_id, browser["key"])
         if now == cursor:
             return {}
-        return {self.dev_button: gr.update(interactive=not why_dev), self.test_button: gr.update(interactive=not why_test),
-                self.note: "  \n".join(dict.fromkeys([why_dev, why_test])), self.scores: scores, self.cursor: now}
+        return {self.validation_button: gr.update(interactive=not why_validation), self.test_button: gr.update(interactive=not why_test),
+                self.note: "  \n".join(dict.fromkeys([why_validation, why_test])), self.scores: scores, self.cursor: now}
 
-    def look_at_dev(self, run_id: str, browser: dict) -> Values:
-        """Measure on dev, unless what is on disk is of this very checkpoint."""
+    def look_at_validation(self, run_id: str, browser: dict) -> Values:
+        """Measure the validation rows, unless what is on disk is of this very checkpoint."""
         def look() -> None:
             run = open_run(self.jobs.root, run_id)
-            known = _read(run, DEV)
+            known = _read(run, VALIDATION)
             if known is None or known.checkpoint != BEST or not known.is_of(run):
-                measure_dev(run)
+                measure_validation(run)
 
         return self._do(look, run_id, browser)
 

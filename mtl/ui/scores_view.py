@@ -9,7 +9,7 @@ from mtl.runs.folder import Run
 from mtl.runs.history import ACTIVE, History
 from mtl.scoring.error_analysis import Mistake, TaskReport
 from mtl.scoring.intervals import Interval
-from mtl.scoring.measure import DEV, TEST, Measured, has_test_rows
+from mtl.scoring.measure import TEST, VALIDATION, Measured, has_test_rows
 from mtl.text import isolate, many, shorten
 from mtl.ui.charts import apart, colours
 from mtl.ui.data_view import marked_html, show_value, table_html
@@ -22,20 +22,20 @@ NOT_YOURS = "This run was not started in this browser. Its test rows can be meas
 Labels = dict[str, Sequence[str]]  # of every task, in the order that gives them their colours
 
 
-def why_not_dev(history: History | None) -> str:
-    """Why the dev rows cannot be looked at now; empty if they can."""
+def why_not_validation(history: History | None) -> str:
+    """Why the validation rows cannot be looked at now; empty if they can."""
     if history is None:
         return "Start a run, or choose one in the Train tab."
     if "best" in history.checkpoints:
         return ""
-    return ("There is no checkpoint yet. The first evaluation on dev makes one." if history.status in ACTIVE else
+    return ("There is no checkpoint yet. The first evaluation makes one." if history.status in ACTIVE else
             "This run saved no checkpoint, so there is nothing to measure.")
 
 
 def why_not_test(run: Run | None, history: History | None, is_owner: bool, measured: Measured | None) -> str:
     """Why the test rows cannot be measured now; empty if they can."""
     if run is None or history is None:
-        return why_not_dev(history)
+        return why_not_validation(history)
     if measured:
         went_on = ("" if measured.is_of(run) else " Since then the run went on and has another best checkpoint, of which these are not the "
                    f"scores. To measure once more, in the terminal: python -m mtl evaluate {run.id} --split test --again")
@@ -44,12 +44,12 @@ def why_not_test(run: Run | None, history: History | None, is_owner: bool, measu
         return "This run has no test rows."
     if history.status in ACTIVE:
         return f"This run is {history.status}. Its test rows can be measured when it is over."
-    return why_not_dev(history) or ("" if is_owner else NOT_YOURS)
+    return why_not_validation(history) or ("" if is_owner else NOT_YOURS)
 
 
 def measured_html(run: Run, measured: Measured, labels: Labels) -> str:
     """One look at a split, as a block that can be folded."""
-    report, name = measured.report, {DEV: "Dev rows", TEST: "Test rows"}[measured.split]
+    report, name = measured.report, {VALIDATION: "Validation rows", TEST: "Test rows"}[measured.split]
     took = f"{measured.seconds:.1f} s" + (f" ({measured.how})" if measured.how else "")
     facts = (f"{many(report.rows, 'row')}; checkpoint '{measured.checkpoint}' of step {measured.step:,}; measured on {measured.when} "
              f"in {took}. The bars are 95 % intervals: on other rows of this kind the scores would differ by as much.")

@@ -82,9 +82,9 @@ class TrainTab:
         self.loss_legend = gr.HTML(elem_id="loss-legend")
         self.loss_plot = gr.LinePlot(y="loss", title="Loss per task", elem_id="loss-plot", **plot)
         self.score_legend = gr.HTML(elem_id="score-legend")
-        self.score_plot = gr.LinePlot(y="score", title="Scores on dev", y_lim=[0, 1], elem_id="score-plot", **plot)
+        self.score_plot = gr.LinePlot(y="score", title="Validation scores", y_lim=[0, 1], elem_id="score-plot", **plot)
         self.smoothing = gr.Slider(0, 0.95, 0.6, step=0.05, label="Smoothing of the training loss",
-                                   info="0 shows it as it is. Dev losses and scores are never smoothed.")
+                                   info="0 shows it as it is. Validation losses and scores are never smoothed.")
         self.table = gr.Dataframe(label="Last values", headers=charts.LAST_COLUMNS, interactive=False, wrap=True, elem_id="last-values",
                                   column_widths=["100px", "115px", "95px", "95px", "300px"])
         self.insight = InsightPanel(self.page)

@@ -80,7 +80,7 @@ def measure(file: Path, folder: Path) -> dict[str, float]:
     seconds["iterate"] = time.perf_counter() - start - seconds["read"] - seconds["tokenise"]
     watch.end()
     assert tokens >= int(np.sum(split.lengths))
-    return {"rows": len(dataset.train) + len(dataset.dev), "own": watch.own, "resident": watch.resident, **seconds}
+    return {"rows": len(dataset.train) + len(dataset.validation), "own": watch.own, "resident": watch.resident, **seconds}
 
 
 def main() -> None:

@@ -45,7 +45,7 @@ def told_by(tasks: int, labels: int, evaluations: int, steps: int = STEPS, logge
     """The events of a run as the trainer logs them, to its last step but one."""
     draws = random.Random(tasks)
     names = {f"task {number}": "tagging" if number % 3 == 2 else "classification" for number in range(tasks)}
-    facts = {name: {"kind": kind, "labels": [f"label {label}" for label in range(labels)], "train_rows": 9000, "dev_rows": 1000,
+    facts = {name: {"kind": kind, "labels": [f"label {label}" for label in range(labels)], "train_rows": 9000, "validation_rows": 1000,
                     "weight": 1.0, "main_score": SCORES[kind][0]} for name, kind in names.items()}
     yield RunStarted(0, steps + 1, steps // evaluations, facts, 9000, 1000, 22_000_000, "cpu", "fp32", 2, 1, 7)
     yield StatusChanged("running")
@@ -58,7 +58,7 @@ def told_by(tasks: int, labels: int, evaluations: int, steps: int = STEPS, logge
             yield GradientConflict(step, {name: draws.random() for name in names},
                             [[one, other, draws.uniform(-1, 1)] for one in names for other in names if one < other])
         if step % max(every, steps // evaluations) == 0:
-            yield Evaluated(step, epoch, "dev", {name: draws.random() for name in names},
+            yield Evaluated(step, epoch, "validation", {name: draws.random() for name in names},
                             {name: {score: draws.random() for score in SCORES[kind]} for name, kind in names.items()}, draws.random(),
                             draws.random(), draws.random() < 0.1, 1.0)
             yield CheckpointSaved(step, "last", 0.1)

@@ -62,7 +62,7 @@ def train_until(run: Run, resume: bool, step: int, seconds: float) -> None:
 
 
 def ending(run: Run) -> str:
-    """A digest of all that a run ends with: weights, optimizer, progress, every dev score, best checkpoint."""
+    """A digest of all that a run ends with: weights, optimizer, progress, every validation score, best checkpoint."""
     digest = hashlib.sha256()
     for file in ("last/model.safetensors", "best/model.safetensors"):
         digest.update((run.folder / file).read_bytes())

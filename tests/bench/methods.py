@@ -1,6 +1,6 @@
 """The table of methods in the README.md beside this file: newsroom, every balancing and sampling, several seeds; and what a step costs.
 
-    python tests/bench/methods.py scores --folder FOLDER      # dev scores; what is in FOLDER already is not trained again
+    python tests/bench/methods.py scores --folder FOLDER      # validation scores; what is in FOLDER already is not trained again
     python tests/bench/methods.py cost                        # alternating steps in one process, medians
     python tests/bench/methods.py table --folder FOLDER       # the table of what `scores` left in FOLDER
 
@@ -30,7 +30,7 @@ VARIANTS |= {f"{sampling}, equal": {"sampling": sampling} for sampling in ("alte
 
 
 def train(values: dict, file: Path) -> None:
-    """One run; its best dev scores go into `file`."""
+    """One run; its best validation scores go into `file`."""
     from mtl.runs.events import Evaluated, RunStarted
     from mtl.training.loop import train
 
@@ -39,7 +39,7 @@ def train(values: dict, file: Path) -> None:
         for event in train(make_config(values), Path(folder)):
             if isinstance(event, RunStarted):
                 steps = event.total_steps
-            if isinstance(event, Evaluated) and event.split == "dev":
+            if isinstance(event, Evaluated) and event.split == "validation":
                 seen.append(event)
         best = max(seen, key=lambda event: event.score)
     scores = {task: scores.get("f1", scores.get("accuracy")) for task, scores in best.scores.items()}

@@ -1,7 +1,7 @@
 """How many of the subwords that are computed are real, and whether what is done about it changes what is learned.
 
     python tests/bench/padding.py share [--batch-size 32]          # SNIPS (where it is) and newsroom
-    python tests/bench/padding.py scores [--seeds 3] [--epochs 3]  # newsroom's dev scores; full fine-tuning
+    python tests/bench/padding.py scores [--seeds 3] [--epochs 3]  # newsroom's validation scores; full fine-tuning
 
 Three ways: rows at random, packed (what is done); rows of about one length together, padded (what is done for an encoder that cannot pack);
 rows at random, padded.
@@ -40,7 +40,7 @@ WAYS = ("packed", "by length", "shuffled")
 def share(options: argparse.Namespace) -> None:
     """The share of real subwords in the batches of the first epoch."""
     tokenizer = load_encoder("bundled")[1]
-    files = {"source": "files", "train_files": (str(SNIPS / "train.jsonl"),), "dev_files": (str(SNIPS / "dev.jsonl"),)}
+    files = {"source": "files", "train_files": (str(SNIPS / "train.jsonl"),), "validation_files": (str(SNIPS / "validation.jsonl"),)}
     facts = {}
     for name, values in (({"snips": files} if SNIPS.is_dir() else {}) | {"newsroom": {}}).items():
         with tempfile.TemporaryDirectory() as folder:
@@ -57,8 +57,8 @@ def share(options: argparse.Namespace) -> None:
     print(json.dumps(facts))
 
 
-def best_on_dev(config: RunConfig) -> Evaluated:
-    """The best look at dev of a run with these settings."""
+def best_on_validation(config: RunConfig) -> Evaluated:
+    """The best look at validation of a run with these settings."""
     with tempfile.TemporaryDirectory() as folder:
         return max((event for event in train(config, Path(folder)) if isinstance(event, Evaluated)), key=lambda event: event.score)
 
@@ -77,7 +77,7 @@ def scores(options: argparse.Namespace) -> None:
                     trainer.can_pack = lambda encoder, longest: False
                 if way == "shuffled":
                     sampling.POOL = 1
-                best = best_on_dev(make_config({"epochs": options.epochs, "threads": 1, "seed": seed, "diagnose_every": 0}))
+                best = best_on_validation(make_config({"epochs": options.epochs, "threads": 1, "seed": seed, "diagnose_every": 0}))
                 (Path(folder) / f"{way}-{seed}").write_text(json.dumps([best.score, best.everything_right]))
                 os._exit(0)
         for _ in range(running):

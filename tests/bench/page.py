@@ -169,10 +169,10 @@ def open_page(chromium: Browser, app: App, run: Run) -> Iterator[None]:
 def even_rows(folder: Path, rows: int = 2000, words: int = 24) -> dict[str, object]:
     """Sentences of one length, so that every step is as long as the others; as the settings of a run."""
     draws = random.Random(1)
-    for name in ("train", "dev"):
+    for name in ("train", "validation"):
         lines = [json.dumps({"text": " ".join(draws.choices(WORDS, k=words)), "label": draws.choice("ab")}) for _ in range(rows)]
         (folder / f"{name}.jsonl").write_text("\n".join(lines))
-    return {"source": "files"} | {f"{name}_files": (str(folder / f"{name}.jsonl"),) for name in ("train", "dev")}
+    return {"source": "files"} | {f"{name}_files": (str(folder / f"{name}.jsonl"),) for name in ("train", "validation")}
 
 
 def pages(chromium: Browser, rounds: int = 8) -> dict[str, float]:
@@ -197,7 +197,8 @@ def pages(chromium: Browser, rounds: int = 8) -> dict[str, float]:
 
 def memory(chromium: Browser, snips: Path) -> dict[str, float]:
     """The peak of the app's resident memory, some steps after its first evaluation."""
-    config = make_config(LONG | {"source": "files", "train_files": (str(snips / "train.jsonl"),), "dev_files": (str(snips / "dev.jsonl"),)})
+    config = make_config(LONG | {"source": "files", "train_files": (str(snips / "train.jsonl"),),
+                                 "validation_files": (str(snips / "validation.jsonl"),)})
     with training(chromium, config) as (app, run, process):
         page = chromium.new_page()
         page.goto(f"{app.url}/?run={run.id}")

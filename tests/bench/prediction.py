@@ -29,7 +29,7 @@ def read_data(snips: Path) -> tuple[list[str], list]:
     from mtl.data.dataset import load
     from mtl.settings.config import make_config
 
-    files = {"source": "files", "train_files": (str(snips / "train.jsonl"),), "dev_files": (str(snips / "dev.jsonl"),)}
+    files = {"source": "files", "train_files": (str(snips / "train.jsonl"),), "validation_files": (str(snips / "validation.jsonl"),)}
     with tempfile.TemporaryDirectory() as folder:
         dataset = load(make_config(files if snips.is_dir() else {"source": "newsroom"}), Path(folder))
         specs = {spec.kind: spec for spec in reversed(dataset.tasks)}

@@ -1,7 +1,8 @@
 """Training beside what a user would otherwise run: real sentences per second, and how much of what the machine can do that is.
 
     python tests/bench/training.py [--batch-size 32] [--rounds 5] [--steps 8]
-    python tests/bench/training.py --until 0.8     # seconds from the start to that share of dev rows with everything right, beside Trainer
+    python tests/bench/training.py --until 0.8     # seconds from the start to that share of validation rows with everything right, beside
+Trainer
 
 SNIPS (newsroom where it is absent), every task jointly, the bundled encoder, all cores. Contestants take turns, a few steps each round;
 medians, and ratios of medians:
@@ -47,7 +48,7 @@ SNIPS = Path(__file__).resolve().parents[3] / "shared" / "data" / "snips"
 
 def make_settings(batch_size: int, **more: object) -> RunConfig:
     """Settings as a user would have them, apart from the data."""
-    files = {"source": "files", "train_files": (str(SNIPS / "train.jsonl"),), "dev_files": (str(SNIPS / "dev.jsonl"),)}
+    files = {"source": "files", "train_files": (str(SNIPS / "train.jsonl"),), "validation_files": (str(SNIPS / "validation.jsonl"),)}
     return make_config((files if SNIPS.is_dir() else {}) | {"batch_size": batch_size} | more)
 
 
@@ -198,7 +199,8 @@ def roof(model: MultiTaskModel, tokens: int, precision: str) -> Iterator[float]:
 
 
 def seconds_until(wanted: float, batch_size: int) -> None:
-    """Seconds from the start, data and looks at dev included, until a look at dev finds so many rows right; two epochs at most."""
+    """Seconds from the start, data and looks at validation included, until a look at validation finds so many rows right; two epochs at
+    most."""
     every = 50
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -218,7 +220,7 @@ def seconds_until(wanted: float, batch_size: int) -> None:
             looks = []
 
             def is_enough(trainer: Trainer = trainer, looks: list = looks) -> bool:
-                looks.append(trainer.evaluate(trainer.dev_split, trainer.model).everything_right)
+                looks.append(trainer.evaluate(trainer.validation_split, trainer.model).everything_right)
                 trainer.model.train()
                 return looks[-1] >= wanted
 
@@ -233,7 +235,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=8, help="steps of a contestant in a round (the textbook takes a quarter)")
-    parser.add_argument("--until", type=float, help="measure seconds until this share of dev rows has everything right")
+    parser.add_argument("--until", type=float, help="measure seconds until this share of validation rows has everything right")
     options = parser.parse_args()
     torch.set_num_threads(cores())
     if options.until:

@@ -61,7 +61,7 @@ def test_help_lists_every_setting(mtl):
 def test_a_run_is_trained_listed_and_asked(here):
     trained = here("train", *QUICK, "--name", "first try")
     assert trained.returncode == 0, trained.stderr
-    looks = re.findall(r"Epoch (\d)\.00, step \d+, dev: .*class loss .*entities loss .*f1 ", trained.stdout)
+    looks = re.findall(r"Epoch (\d)\.00, step \d+, validation: .*class loss .*entities loss .*f1 ", trained.stdout)
     assert looks == ["0", "1", "2"]
     listed = json.loads(here("runs", "--json").stdout)
     assert (listed["status"], listed["name"], listed["step"]) == ("finished", "first try", listed["total_steps"])

@@ -78,8 +78,8 @@ def test_each_task_alone_has_the_steps_looks_and_seeds_of_all_together(finished)
     assert list(runs) == [f"{role} {seed}" for seed in (1, 2) for role in ("joint", *(f"alone: {task}" for task in TASKS))]
     histories = {role: read_history(run) for role, run in runs.items()}
     assert {history.step for history in histories.values()} == {histories["joint 1"].started.total_steps}
-    assert {tuple(seen.step for seen in history.evaluations if seen.split == "dev") for history in histories.values()} == {
-        tuple(seen.step for seen in histories["joint 1"].evaluations if seen.split == "dev")}
+    assert {tuple(seen.step for seen in history.evaluations if seen.split == "validation") for history in histories.values()} == {
+        tuple(seen.step for seen in histories["joint 1"].evaluations if seen.split == "validation")}
     for role, run in runs.items():
         assert run.config.learning_rate == 2e-3 and run.config.seed == int(role[-1])
         if role.startswith("alone"):
@@ -87,12 +87,12 @@ def test_each_task_alone_has_the_steps_looks_and_seeds_of_all_together(finished)
             assert list(histories[role].started.tasks) == [role.split()[1]]
 
 
-def test_all_runs_are_measured_on_the_same_dev_rows_in_the_same_order_whatever_their_seed_and_tasks(finished):
-    dev = [row.text for row in open_rows(finished.folder).dev]
+def test_all_runs_are_measured_on_the_same_validation_rows_in_the_same_order_whatever_their_seed_and_tasks(finished):
+    validation = [row.text for row in open_rows(finished.folder).validation]
     for run in runs_of(finished).values():
-        assert [row.text for row in open_rows(run.folder).dev] == dev
+        assert [row.text for row in open_rows(run.folder).validation] == validation
     alone = runs_of(finished)["alone: class 1"].config
-    assert [row.text for row in load(alone, Path()).dev] != dev  # by itself it would have split otherwise
+    assert [row.text for row in load(alone, Path()).validation] != validation  # by itself it would have split otherwise
 
 
 def test_a_task_labelled_on_some_rows_only_is_measured_on_those_and_paired_row_by_row(tmp_path, tiny_config, write_rows, easy_rows):
@@ -102,14 +102,14 @@ def test_a_task_labelled_on_some_rows_only_is_measured_on_those_and_paired_row_b
         if index % 3 == 0:
             del row["place"]
     file = write_rows(tmp_path / "rows.jsonl", rows)
-    config = tiny_config(source="files", train_files=(file,), dev_share=0.3, epochs=1, diagnose_every=0)
+    config = tiny_config(source="files", train_files=(file,), validation_share=0.3, epochs=1, diagnose_every=0)
     comparison = create(tmp_path / "runs", config, alone_plan(config, 1))
     assert run_comparison(comparison, Hand()) == "finished", read_history(comparison).message
-    joint, answer, place = (open_rows(run.folder).dev for run in runs_of(comparison).values())
+    joint, answer, place = (open_rows(run.folder).validation for run in runs_of(comparison).values())
     assert [row.text for row in answer] == [row.text for row in joint]
     assert [row.text for row in place] == [row.text for row in joint if row.values["place"] is not None] and len(place) < len(joint)
     card = read_card(comparison.folder)
-    assert card.dev_rows == len(joint) and [task.name for task in card.tasks] == ["answer", "place"]
+    assert card.validation_rows == len(joint) and [task.name for task in card.tasks] == ["answer", "place"]
 
 
 def test_a_finished_run_is_the_joint_one_and_is_not_trained_again(tmp_path, small):
@@ -282,7 +282,7 @@ def test_a_stopped_comparison_is_resumed_in_the_queue_and_tells_its_card(jobs, s
     if jobs.history(run.id).status == "stopped":
         jobs.resume(run.id, KEY)
     wait(jobs, run.id, "finished")
-    assert read_card(run.folder).dev_rows > 0
+    assert read_card(run.folder).validation_rows > 0
     with pytest.raises(MtlError, match="nothing to resume"):
         jobs.resume(run.id, KEY)
     jobs.delete(run.id, KEY)
@@ -381,7 +381,7 @@ def test_the_separate_runs_of_a_seed_are_looked_at_where_their_mean_is_best_and_
     assert choose_look([falling, rising], 1) == 8 and choose_look([falling], 1) == 4 and choose_look([falling, rising], 2) == 16
     assert choose_look([{4: 0.5, 8: 0.5}], 0) == 4  # the first of equals, as when best is saved
     assert choose_look([topic, {4: 0.1, 8: 0.1}], 0) == 8
-    with pytest.raises(MtlError, match="no look at dev in common"):
+    with pytest.raises(MtlError, match="no evaluation in common"):
         choose_look([topic, {}], 0)
 
 
@@ -423,17 +423,17 @@ def test_a_comparison_of_an_earlier_version_says_to_compare_again(tmp_path, smal
     assert "begun by an earlier version" in read_history(comparison).message
 
 
-def test_a_task_without_a_dev_label_has_no_verdict():
+def test_a_task_without_a_validation_label_has_no_verdict():
     tally = np.zeros((3, 2), np.int32)
     tasks, _ = compare_scores([{"a": tally}], [{"a": tally[:0]}], {"a": np.zeros(3, bool)}, {"a": "f1"})
-    assert tasks[0].verdict == "unknown" and tasks[0].together is None and "no dev row is labelled" in tasks[0].sentence
+    assert tasks[0].verdict == "unknown" and tasks[0].together is None and "no validation row is labelled" in tasks[0].sentence
 
 
 @pytest.mark.parametrize("rows", [3, 5])
 def test_runs_on_other_rows_are_not_compared(rows):
     tally = accuracy([1, 0, 1, 1])
     for joint, alone in ((accuracy([1] * rows), tally), (tally, accuracy([1] * rows))):
-        with pytest.raises(MtlError, match="same dev rows"):
+        with pytest.raises(MtlError, match="same validation rows"):
             compare_scores([{"a": joint}], [{"a": alone}], {"a": np.ones(4, bool)}, {"a": "accuracy"})
 
 
@@ -444,7 +444,7 @@ def test_the_card_tells_size_and_time_and_comes_back_from_its_file(finished, tmp
     assert card.parameters == (joint, sum(alone)) and 0 < card.bytes[0] < card.bytes[1]
     assert 0 < card.milliseconds[0] < card.milliseconds[1]
     write_card(tmp_path, card)
-    assert read_card(tmp_path) == card and json.loads((tmp_path / "card.json").read_text())["dev_rows"] == card.dev_rows
+    assert read_card(tmp_path) == card and json.loads((tmp_path / "card.json").read_text())["validation_rows"] == card.validation_rows
     text = markdown(card)
     assert all(found.sentence in text for found in (*card.tasks, card.everything)) and "seeds 1, 2" in text and "--seeds" not in text
     one = markdown(replace(card, seeds=(1,)))

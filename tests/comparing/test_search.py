@@ -63,7 +63,7 @@ class Machine:
             run.log.append(StatusChanged("failed", "The loss is not a number any more."))
             return "failed"
         score = 0.9 - 0.1 * abs(math.log(config.learning_rate / 3e-3)) - 1 / config.max_steps
-        run.log.append(Evaluated(config.max_steps, 1.0, "dev", {}, {}, 0.0, score, True, 0.1))
+        run.log.append(Evaluated(config.max_steps, 1.0, "validation", {}, {}, 0.0, score, True, 0.1))
         run.log.append(CheckpointSaved(config.max_steps, "best", 0.1))
         run.log.append(StatusChanged("finished"))
         return "finished"
@@ -241,7 +241,7 @@ def test_no_run_of_a_search_or_a_sweep_sees_a_test_row(tmp_path, write_rows, eas
     for run in machine.runs:
         assert open_rows(run.folder).test == []
 
-    # the sweep's points are the best dev scores of its runs
+    # the sweep's points are the best validation scores of its runs
     names, points = sweep_points(comparison.plan, histories)
     assert names == ("answer accuracy", "place f1") and [point.alpha for point in points] == [0.2, 0.8]
     assert [(point.first, point.second) for point in points] == [

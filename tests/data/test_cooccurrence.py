@@ -186,7 +186,7 @@ def planted_run(finish, tiny_config, write_rows, tmp_path_factory):
     folder, live = tmp_path_factory.mktemp("run"), []
     rows = [{"text": row.text, **row.values} for row in planted()]
     config = tiny_config(source="files", train_files=(write_rows(folder / "train.jsonl", rows),),
-                         dev_files=(write_rows(folder / "dev.jsonl", rows[:8]),), epochs=1, batch_size=64)
+                         validation_files=(write_rows(folder / "validation.jsonl", rows[:8]),), epochs=1, batch_size=64)
     finish(config, folder, between_steps=lambda learner: live.append(at_rest(copy.deepcopy(learner.model))))
     return folder, live
 

@@ -22,7 +22,7 @@ TWO_TYPES = {"Paris", "Ostrava", "Opole", "Kaduna", "Ballina", "Castries", "Rapa
 @pytest.fixture(scope="module")
 def splits() -> dict[str, list[dict]]:
     return {split: [json.loads(line) for line in (NEWSROOM / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()]
-            for split in ("train", "dev", "test")}
+            for split in ("train", "validation", "test")}
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +43,12 @@ def test_the_splits_have_the_size_that_the_datasheet_tells(splits):
     sheet = (NEWSROOM / "README.md").read_text(encoding="utf-8")
     for split, rows in splits.items():
         assert f"| `{split}.jsonl` | {len(rows):,} |" in sheet
-    assert 1_700 <= len(splits["train"]) <= 1_900 and all(280 <= len(splits[name]) <= 320 for name in ("dev", "test"))
+    assert 1_700 <= len(splits["train"]) <= 1_900 and all(280 <= len(splits[name]) <= 320 for name in ("validation", "test"))
 
 
 def test_it_loads_without_a_notice_about_anything_mended(splits):
     dataset = load(make_config({"source": "newsroom"}), Path())
-    assert [len(part) for part in (dataset.train, dataset.dev, dataset.test)] == [len(part) for part in splits.values()]
+    assert [len(part) for part in (dataset.train, dataset.validation, dataset.test)] == [len(part) for part in splits.values()]
     assert [(task.name, task.kind) for task in dataset.tasks] == [
         ("topic", "classification"), ("sentiment", "classification"), ("entities", "tagging")]
     assert dataset.notices == []
@@ -103,7 +103,7 @@ def test_no_opening_is_a_habit(rows):
     assert first.most_common(1)[0][1] <= 0.05 * len(rows)
 
 
-@pytest.mark.parametrize("split", ["train", "dev", "test"])
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_topic_and_tone_are_balanced_and_tell_nothing_of_each_other(splits, split):
     cells = Counter((row["topic"], row["sentiment"]) for row in splits[split])
     assert set(cells) == {(topic, tone) for topic in TOPICS for tone in TONES}
@@ -120,9 +120,9 @@ def test_names_do_not_give_the_topic_away(splits):
     assert len(guesses) > 50 and sum(guess == true for guess, true in guesses) / len(guesses) < 0.35
 
 
-def test_most_entities_of_dev_and_test_were_never_seen_in_train(splits):
+def test_most_entities_of_validation_and_test_were_never_seen_in_train(splits):
     known = {name for row in splits["train"] for name, _ in names(row)}
-    for split in ("dev", "test"):
+    for split in ("validation", "test"):
         found = [name for row in splits[split] for name, _ in names(row)]
         assert sum(name not in known for name in found) >= 0.5 * len(found)
 

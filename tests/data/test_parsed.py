@@ -46,20 +46,20 @@ def test_tasks_that_were_not_parsed_or_are_nowhere_are_looked_for(read):
         assert list(kept.rows) == anew.rows
 
 
-def test_a_dev_file_that_lacks_a_task_is_not_labelled_for_it(tmp_path, monkeypatch):
+def test_a_validation_file_that_lacks_a_task_is_not_labelled_for_it(tmp_path, monkeypatch):
     (tmp_path / "train.csv").write_text("text,intent,mood\n" + "".join(f"text {index},{'ab'[index % 2]},{'xy'[index % 2]}\n"
                                                                        for index in range(9)))
-    (tmp_path / "dev.csv").write_text("text,intent\n" + "".join(f"more {index},{'ab'[index % 2]}\n" for index in range(9)))
-    config = make_config({"source": "files", "train_files": ("train.csv",), "dev_files": ("dev.csv",)})
+    (tmp_path / "validation.csv").write_text("text,intent\n" + "".join(f"more {index},{'ab'[index % 2]}\n" for index in range(9)))
+    config = make_config({"source": "files", "train_files": ("train.csv",), "validation_files": ("validation.csv",)})
     for number, limit in enumerate((5000, 3)):
         monkeypatch.setattr(store, "KEPT_IN_MEMORY", limit)
         (tmp_path / "parsed").mkdir(exist_ok=True)
         dataset = load(config, tmp_path, tmp_path / "into", parsed=tmp_path / "parsed")
-        assert [row.values for row in dataset.dev][:2] == [{"intent": "a", "mood": None}, {"intent": "b", "mood": None}]
+        assert [row.values for row in dataset.validation][:2] == [{"intent": "a", "mood": None}, {"intent": "b", "mood": None}]
         (tmp_path / str(number)).mkdir()
-        whole = {f"{split}_files": (str(tmp_path / f"{split}.csv"),) for split in ("train", "dev")}
+        whole = {f"{split}_files": (str(tmp_path / f"{split}.csv"),) for split in ("train", "validation")}
         kept = load_run(config.model_copy(update=whole), tmp_path / str(number), tmp_path / "into")
-        assert [list(kept.train), list(kept.dev)] == [list(dataset.train), list(dataset.dev)] and kept.tasks == dataset.tasks
+        assert [list(kept.train), list(kept.validation)] == [list(dataset.train), list(dataset.validation)] and kept.tasks == dataset.tasks
 
 
 def test_the_columns_may_be_told_as_they_were_understood_and_old_tables_go(read, tmp_path):
@@ -76,7 +76,7 @@ def test_rows_that_other_settings_gave_are_not_taken(tmp_path):
     for rows in (30, 30, 40):
         config = make_config({"source": "hypothetical", "hypothetical_rows": rows})
         kept = load_run(config, tmp_path, tmp_path / "into")
-        counts.append(len(kept.train) + len(kept.dev))
+        counts.append(len(kept.train) + len(kept.validation))
         assert kept.fingerprint == fingerprint(load(config, tmp_path))
     assert counts == [30, 30, 40]
 

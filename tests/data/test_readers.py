@@ -304,7 +304,7 @@ def test_a_column_that_is_told_but_not_there_is_answered_with_the_ones_that_are(
 
 
 def test_a_told_task_may_be_absent_where_the_tasks_are_named(tmp_path):
-    """A dev file is read with the columns of the training file; that a task is missing in it is not the reader's business."""
+    """A validation file is read with the columns of the training file; that a task is missing in it is not the reader's business."""
     table = read(tmp_path, "x.csv", GOOD, "text=text,label=class:mood,stars=class", ("mood", "stars"))
     assert [row.values for row in table.rows] == [{"mood": "a", "stars": None}]
     assert [task.name for task in table.tasks] == ["mood"]

@@ -35,9 +35,10 @@ def plain_rows(count: int, name: str) -> list[Row]:
             for index in range(count)]
 
 
-def dataset(train=(), dev=(), test=(), tasks=TASKS, notices=()) -> Dataset:
+def dataset(train=(), validation=(), test=(), tasks=TASKS, notices=()) -> Dataset:
     """Data without a flaw, and these rows besides."""
-    return Dataset([*plain_rows(120, "train"), *train], [*plain_rows(120, "dev"), *dev], [*plain_rows(120, "test"), *test], list(tasks),
+    return Dataset([*plain_rows(120, "train"), *train], [*plain_rows(120, "validation"), *validation], [*plain_rows(120, "test"), *test],
+                   list(tasks),
                    list(notices))
 
 
@@ -100,7 +101,7 @@ def test_many_conflicts_are_a_problem():
                for what in whats(dataset(clashes)))
 
 
-@pytest.mark.parametrize("split", ["dev", "test"])
+@pytest.mark.parametrize("split", ["validation", "test"])
 def test_rows_that_stand_in_train_too_are_found(split):
     known = plain_rows(120, "train")
     found = whats(dataset(**{split: [known[0]]}))
@@ -108,11 +109,12 @@ def test_rows_that_stand_in_train_too_are_found(split):
     assert whats(dataset(**{split: known[:30]}))[0].startswith(f"problem: 30 of 150 {split} rows (20.0%) have a text that is also in train")
 
 
-def test_labels_that_only_dev_or_test_have_are_a_problem():
-    found = whats(dataset(dev=[row("dev goal", "sport")], test=[row("test goal", "sport"), row("test aria", "music", ("aria", "WORK"))]))
-    assert found == ["problem: In dev or test 'topic' has 2 labels that train does not teach: "
-                     "'sport' (dev 1, test 1), 'music' (dev 0, test 1).",
-                     "problem: In dev or test 'entities' has 1 label that train does not teach: 'WORK' (dev 0, test 1)."]
+def test_labels_that_only_validation_or_test_have_are_a_problem():
+    found = whats(dataset(validation=[row("validation goal", "sport")],
+                          test=[row("test goal", "sport"), row("test aria", "music", ("aria", "WORK"))]))
+    assert found == ["problem: In validation or test 'topic' has 2 labels that train does not teach: "
+                     "'sport' (validation 1, test 1), 'music' (validation 0, test 1).",
+                     "problem: In validation or test 'entities' has 1 label that train does not teach: 'WORK' (validation 0, test 1)."]
 
 
 def test_labels_with_fewer_than_five_examples_are_found():
@@ -127,24 +129,25 @@ def test_a_label_that_nearly_all_rows_have_is_found_with_the_accuracy_of_always_
     data = dataset([row(f"soup {index}", "food") for index in range(500)])
     found = [finding for finding in make_report(data, 64).findings if "of its training rows" in finding.what]
     assert [finding.what for finding in found] == ["In 90.3% of its training rows 'topic' is 'food', such as 'train 0 is quiet'."]
-    assert found[0].effect == "Always answering 'food' has an accuracy of 50.0% on dev, so accuracy says little."
+    assert found[0].effect == "Always answering 'food' has an accuracy of 50.0% on validation, so accuracy says little."
     assert whats(dataset([row(f"soup {index}", "food") for index in range(400)])) == []
 
 
-def test_a_small_dev_is_found_with_how_uncertain_its_scores_are():
-    data = Dataset(plain_rows(120, "train"), plain_rows(99, "dev"), [], TASKS)
-    assert whats(data) == ["warning: Dev has few labelled rows: 99 for 'entities', 99 for 'topic'."]
+def test_a_small_validation_is_found_with_how_uncertain_its_scores_are():
+    data = Dataset(plain_rows(120, "train"), plain_rows(99, "validation"), [], TASKS)
+    assert whats(data) == ["warning: Validation has few labelled rows: 99 for 'entities', 99 for 'topic'."]
     assert "A score of 80% on 99 rows is uncertain by about 8 points" in make_report(data, 64).findings[0].effect
-    assert whats(Dataset(plain_rows(120, "train"), plain_rows(100, "dev"), [], TASKS)) == []
+    assert whats(Dataset(plain_rows(120, "train"), plain_rows(100, "validation"), [], TASKS)) == []
 
 
-def test_a_task_that_dev_is_not_labelled_for_is_a_problem():
-    data = Dataset(plain_rows(120, "train"), [Row(each.text, each.values | {"topic": None}) for each in plain_rows(100, "dev")], [], TASKS)
-    assert whats(data) == ["problem: Dev has no row labelled for 'topic'."]
+def test_a_task_that_validation_is_not_labelled_for_is_a_problem():
+    data = Dataset(plain_rows(120, "train"), [Row(each.text, each.values | {"topic": None}) for each in plain_rows(100, "validation")], [],
+                   TASKS)
+    assert whats(data) == ["problem: Validation has no row labelled for 'topic'."]
 
 
 def test_a_task_with_few_training_rows_is_found():
-    assert whats(Dataset(plain_rows(99, "train"), plain_rows(120, "dev"), [], TASKS[:1])) == [
+    assert whats(Dataset(plain_rows(99, "train"), plain_rows(120, "validation"), [], TASKS[:1])) == [
         "warning: Only 99 training rows are labelled for 'topic'."]
 
 
@@ -164,18 +167,19 @@ def test_tasks_that_are_never_labelled_together_are_found():
              for half in (0, 1) for each in plain_rows(120, f"half {half}")]
     data = Dataset(split, [Row(each.text + " now", each.values) for each in split], [], TASKS)
     assert whats(data) == ["note: No row is labelled for both 'topic' and 'entities'."]
-    assert whats(Dataset([*data.train, row("both", "food")], data.dev, [], TASKS)) == []
+    assert whats(Dataset([*data.train, row("both", "food")], data.validation, [], TASKS)) == []
 
 
 def test_notices_of_the_readers_are_told_once_and_not_when_a_finding_tells_them(tmp_path, write_rows):
     assert whats(dataset(notices=["a.csv: odd.", "a.csv: odd."])) == ["note: a.csv: odd."]
     rows = [{"text": f"go {index}", "topic": ("food", "travel")[index % 2], "mood": ("good", "bad")[index % 2]} for index in range(200)]
-    dev = [{"text": f"stay {index}", "topic": "sport" if index < 2 else "food", "mood": None} for index in range(100)]
-    files = {"train_files": (write_rows(tmp_path / "train.jsonl", rows),), "dev_files": (write_rows(tmp_path / "dev.jsonl", dev),)}
+    validation = [{"text": f"stay {index}", "topic": "sport" if index < 2 else "food", "mood": None} for index in range(100)]
+    files = {"train_files": (write_rows(tmp_path / "train.jsonl", rows),),
+             "validation_files": (write_rows(tmp_path / "validation.jsonl", validation),)}
     data = load(make_config({"source": "files", **files}), tmp_path)
     assert len(data.notices) == 2
-    assert whats(data) == ["problem: Dev has no row labelled for 'mood'.",
-                           "problem: In dev or test 'topic' has 1 label that train does not teach: 'sport' (dev 2, test 0)."]
+    assert whats(data) == ["problem: Validation has no row labelled for 'mood'.",
+                           "problem: In validation or test 'topic' has 1 label that train does not teach: 'sport' (validation 2, test 0)."]
 
 
 # Lengths
@@ -238,7 +242,8 @@ def test_of_many_rows_a_sample_is_measured_and_said_to_be_one():
 
 
 def test_more_rows_than_the_sample_are_spoken_of_as_about_so_many():
-    data = Dataset([row(f"{'long ' * (index % 20)}ride {index}", "food") for index in range(20_500)], plain_rows(120, "dev"), [], TASKS[:1])
+    data = Dataset([row(f"{'long ' * (index % 20)}ride {index}", "food") for index in range(20_500)], plain_rows(120, "validation"), [],
+                   TASKS[:1])
     report = make_report(data, 10, bundled_subwords())
     assert report.lengths.measured == 20_000
     assert any(finding.what.startswith("About ") and "of 20,500 training rows" in finding.what for finding in report.findings)
@@ -249,31 +254,31 @@ def test_more_rows_than_the_sample_are_spoken_of_as_about_so_many():
 
 
 def test_coverage_counts_rows_by_task_and_by_combination():
-    train, dev, test = make_report(dataset([Row("a", {"topic": "food", "entities": None}), Row("b", {"topic": None})]), 64).coverage
+    train, validation, test = make_report(dataset([Row("a", {"topic": "food", "entities": None}), Row("b", {"topic": None})]), 64).coverage
     assert (train.split, train.rows, train.labelled) == ("train", 122, {"topic": 121, "entities": 120})
     assert train.combinations == {"topic + entities": 120, "topic only": 1, "no task": 1}
-    assert (dev.split, dev.combinations, test.rows) == ("dev", {"topic + entities": 120}, 120)
+    assert (validation.split, validation.combinations, test.rows) == ("validation", {"topic + entities": 120}, 120)
     assert make_report(Dataset(plain_rows(3, "a"), [], [], TASKS[:1]), 64).coverage[0].combinations == {"topic": 3}
 
 
 def test_labels_are_counted_in_every_split_the_most_frequent_first_with_an_example():
     labels = make_report(dataset([row("Soup", "food")], test=[row("Aria", "music", ("Aria", "WORK"))]), 64).labels
-    assert [(count.label, count.train, count.dev, count.test, count.example) for count in labels["topic"]] == [
+    assert [(count.label, count.train, count.validation, count.test, count.example) for count in labels["topic"]] == [
         ("food", 61, 60, 60, "train 0 is quiet"), ("travel", 60, 60, 60, "train 1 saw Oslo1 with Ann1"), ("music", 0, 0, 1, "Aria")]
-    assert [(count.label, count.train, count.dev, count.test, count.example) for count in labels["entities"]] == [
+    assert [(count.label, count.train, count.validation, count.test, count.example) for count in labels["entities"]] == [
         ("LOC", 80, 80, 80, "Oslo1"), ("PER", 80, 80, 80, "Ann1"), ("WORK", 0, 0, 1, "Aria")]
 
 
 def test_examples_are_a_dozen_rows_with_every_label_short_to_long_and_one_without_entities():
     tunes = [row(f"tune {index} by Bo", "music", ("Bo", "ACT")) for index in range(2)]
     rows = [*plain_rows(300, "train"), *tunes, row("long " * 60, "food")]
-    examples = make_report(Dataset(rows, plain_rows(120, "dev"), [], TASKS), 64).examples
+    examples = make_report(Dataset(rows, plain_rows(120, "validation"), [], TASKS), 64).examples
     assert len(examples) == len({each.text for each in examples}) == 12
     assert [len(each.text) for each in examples] == sorted(len(each.text) for each in examples)
     assert {each.values["topic"] for each in examples} == {"food", "travel", "music"}
     assert {span.label for each in examples for span in each.values["entities"]} == {"LOC", "PER", "ACT"}
     assert any(each.values["entities"] == () for each in examples) and examples[-1].text.startswith("long long")
-    assert examples == make_report(Dataset(rows, plain_rows(120, "dev"), [], TASKS), 64).examples
+    assert examples == make_report(Dataset(rows, plain_rows(120, "validation"), [], TASKS), 64).examples
     assert len(make_report(Dataset(rows[:3], rows[:1], [], TASKS), 64).examples) == 3
 
 
@@ -289,7 +294,7 @@ def flawed() -> Dataset:
 
 def test_data_laid_out_on_disk_give_the_same_report_as_data_in_memory(tmp_path):
     data, shape = flawed(), row_shape(TASKS)
-    splits = {"train": data.train, "dev": data.dev, "test": data.test}
+    splits = {"train": data.train, "validation": data.validation, "test": data.test}
     stored = [keep(iter(rows), shape, tmp_path / f"{split}.arrow", limit=10) for split, rows in splits.items()]
     assert all(isinstance(rows, Stored) for rows in stored)
     report = make_report(data, 64, bundled_subwords())

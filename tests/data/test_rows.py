@@ -31,9 +31,9 @@ def many_rows(count: int, seed: int = 0) -> list[Row]:
 @pytest.fixture
 def ask(tmp_path, write_rows):
     """A function that writes the files' rows and loads them with the settings."""
-    def load_files(train, dev=None, test=None, **settings):
+    def load_files(train, validation=None, test=None, **settings):
         files = {f"{name}_files": (write_rows(tmp_path / f"{name}.jsonl", rows),)
-                 for name, rows in (("train", train), ("dev", dev), ("test", test)) if rows}
+                 for name, rows in (("train", train), ("validation", validation), ("test", test)) if rows}
         return load(make_config({"source": "files", **files, **settings}), tmp_path)
 
     return load_files
@@ -50,11 +50,11 @@ def plain_rows(count: int = 20, **more) -> list[dict]:
 @pytest.mark.parametrize("count", [10, 57, 400])
 def test_the_split_has_about_the_share_that_was_asked_and_loses_no_row(count, share):
     rows = many_rows(count)
-    train, dev, _ = split_rows(rows, share, [INTENT, SLOTS], seed=1)
-    assert abs(len(dev) - share * count) <= 1 and train and dev
+    train, validation, _ = split_rows(rows, share, [INTENT, SLOTS], seed=1)
+    assert abs(len(validation) - share * count) <= 1 and train and validation
     texts = [row.text for row in rows]
-    assert sorted([row.text for row in train] + [row.text for row in dev], key=texts.index) == texts
-    for part in (train, dev):
+    assert sorted([row.text for row in train] + [row.text for row in validation], key=texts.index) == texts
+    for part in (train, validation):
         places = [texts.index(row.text) for row in part]
         assert places == sorted(places)
 
@@ -66,9 +66,9 @@ def test_the_split_is_stratified():
         return Counter((row.values["intent"], frozenset(span.label for span in row.values["slots"] or ()), row.values["slots"] is None)
                        for row in part)
 
-    whole, dev = kinds(rows), kinds(split_rows(rows, 0.2, [INTENT, SLOTS], seed=3)[1])
+    whole, validation = kinds(rows), kinds(split_rows(rows, 0.2, [INTENT, SLOTS], seed=3)[1])
     assert len(whole) >= 12
-    assert all(abs(dev[kind] - 0.2 * count) <= 1 for kind, count in whole.items())
+    assert all(abs(validation[kind] - 0.2 * count) <= 1 for kind, count in whole.items())
 
 
 def test_the_split_follows_from_the_seed():
@@ -78,8 +78,8 @@ def test_the_split_follows_from_the_seed():
 
 
 def test_a_tiny_share_of_a_few_rows_is_still_one_row():
-    train, dev, _ = split_rows(many_rows(5), 0.01, [INTENT, SLOTS], seed=1)
-    assert (len(train), len(dev)) == (4, 1)
+    train, validation, _ = split_rows(many_rows(5), 0.01, [INTENT, SLOTS], seed=1)
+    assert (len(train), len(validation)) == (4, 1)
 
 
 # Labels
@@ -112,71 +112,71 @@ def test_one_entity_label_is_enough_and_the_limit_itself_is_allowed():
 # From settings to rows
 
 
-def test_without_a_dev_file_a_share_of_the_training_file_is_kept_aside(ask):
-    dataset = ask(plain_rows(40), dev_share=0.25)
-    assert (len(dataset.train), len(dataset.dev), dataset.test) == (30, 10, [])
-    assert not {row.text for row in dataset.train} & {row.text for row in dataset.dev}
+def test_without_a_validation_file_a_share_of_the_training_file_is_kept_aside(ask):
+    dataset = ask(plain_rows(40), validation_share=0.25)
+    assert (len(dataset.train), len(dataset.validation), dataset.test) == (30, 10, [])
+    assert not {row.text for row in dataset.train} & {row.text for row in dataset.validation}
     assert dataset.tasks == [TaskSpec(name="intent", kind="classification", labels=("book", "fly"))]
 
 
-def test_with_dev_and_test_files_every_training_row_is_learned_from(ask):
-    dataset = ask(plain_rows(20), dev=plain_rows(6), test=plain_rows(4))
-    assert (len(dataset.train), len(dataset.dev), len(dataset.test)) == (20, 6, 4)
+def test_with_validation_and_test_files_every_training_row_is_learned_from(ask):
+    dataset = ask(plain_rows(20), validation=plain_rows(6), test=plain_rows(4))
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (20, 6, 4)
 
 
-def test_a_dev_label_that_training_never_saw_is_told(ask):
-    dataset = ask(plain_rows(), dev=[*plain_rows(4), {"text": "swim", "intent": "swim"}])
+def test_a_validation_label_that_training_never_saw_is_told(ask):
+    dataset = ask(plain_rows(), validation=[*plain_rows(4), {"text": "swim", "intent": "swim"}])
     assert dataset.tasks[0].labels == ("book", "fly")
-    assert any("dev.jsonl" in notice and "never occurs in training" in notice and "swim" in notice for notice in dataset.notices)
-    assert ask(plain_rows(), dev=plain_rows(4)).notices == []
+    assert any("validation.jsonl" in notice and "never occurs in training" in notice and "swim" in notice for notice in dataset.notices)
+    assert ask(plain_rows(), validation=plain_rows(4)).notices == []
 
 
-def test_a_task_that_no_dev_row_is_labelled_for_is_told(ask):
+def test_a_task_that_no_validation_row_is_labelled_for_is_told(ask):
     slots = [{"start": 0, "end": 2, "label": "X"}]
-    dataset = ask(plain_rows(10, slots=slots), dev=plain_rows(4))
+    dataset = ask(plain_rows(10, slots=slots), validation=plain_rows(4))
     assert [spec.name for spec in dataset.tasks] == ["intent", "slots"]
-    assert any("Dev has no row labelled for 'slots'" in notice for notice in dataset.notices)
+    assert any("Validation has no row labelled for 'slots'" in notice for notice in dataset.notices)
 
 
-def test_a_dev_file_without_any_of_the_tasks_is_an_error(ask):
-    with pytest.raises(MtlError, match="dev.jsonl: has none of the training file's tasks \\(intent\\)"):
-        ask(plain_rows(), dev=[{"text": "a b", "mood": "good"}, {"text": "b c", "mood": "bad"}])
+def test_a_validation_file_without_any_of_the_tasks_is_an_error(ask):
+    with pytest.raises(MtlError, match="validation.jsonl: has none of the training file's tasks \\(intent\\)"):
+        ask(plain_rows(), validation=[{"text": "a b", "mood": "good"}, {"text": "b c", "mood": "bad"}])
 
 
-def test_dev_and_test_are_read_with_the_columns_of_the_training_file(ask):
+def test_validation_and_test_are_read_with_the_columns_of_the_training_file(ask):
     def rows(count):
         return [{"title": f"news {index}", "stars": index % 2, "text": f"go {index} now"} for index in range(count)]
 
-    dataset = ask(rows(20), dev=rows(4), test=rows(3), columns=parse_columns("title=text,stars=class:score,text=ignore"))
-    assert [row.text for row in dataset.dev] == ["news 0", "news 1", "news 2", "news 3"]
+    dataset = ask(rows(20), validation=rows(4), test=rows(3), columns=parse_columns("title=text,stars=class:score,text=ignore"))
+    assert [row.text for row in dataset.validation] == ["news 0", "news 1", "news 2", "news 3"]
     assert dataset.test[1].values == {"score": "1"}
-    with pytest.raises(MtlError, match="dev.jsonl: there is no column 'title'. The columns are: text, stars"):
-        ask(rows(20), dev=[{"text": "a b", "stars": 1}], columns=parse_columns("title=text,stars=class:score,text=ignore"))
+    with pytest.raises(MtlError, match="validation.jsonl: there is no column 'title'. The columns are: text, stars"):
+        ask(rows(20), validation=[{"text": "a b", "stars": 1}], columns=parse_columns("title=text,stars=class:score,text=ignore"))
 
 
-def test_several_training_files_and_a_dev_file_for_one_of_them(tmp_path, write_rows):
+def test_several_training_files_and_a_validation_file_for_one_of_them(tmp_path, write_rows):
     slots = [{"start": 0, "end": 2, "label": "X"}]
     intents = [{"text": f"go {index}", "label": ("in", "out")[index % 2]} for index in range(10)]
     train = (write_rows(tmp_path / "intents.train.jsonl", intents),
              write_rows(tmp_path / "slots.train.jsonl", [{"text": f"to {index}", "entities": slots} for index in range(10)]))
-    dev = (write_rows(tmp_path / "intents.dev.jsonl", [{"text": "go", "label": "in"}]),)
-    dataset = load(make_config({"source": "files", "train_files": train, "dev_files": dev}), tmp_path)
+    validation = (write_rows(tmp_path / "intents.validation.jsonl", [{"text": "go", "label": "in"}]),)
+    dataset = load(make_config({"source": "files", "train_files": train, "validation_files": validation}), tmp_path)
     assert [(spec.name, spec.kind, spec.labels) for spec in dataset.tasks] == [
         ("intents", "classification", ("in", "out")), ("slots", "tagging", ("X",))]
     assert len(dataset.train) == 20 and dataset.train[0].values == {"intents": "in", "slots": None}
-    assert [row.values for row in dataset.dev] == [{"intents": "in", "slots": None}]
-    assert dataset.notices == ["Dev has no row labelled for 'slots': its score cannot be shown."]
+    assert [row.values for row in dataset.validation] == [{"intents": "in", "slots": None}]
+    assert dataset.notices == ["Validation has no row labelled for 'slots': its score cannot be shown."]
 
 
 def test_labels_that_differ_only_by_case_are_told(ask):
-    dataset = ask([*plain_rows(10), {"text": "go", "intent": "Book"}], dev=plain_rows(4))
+    dataset = ask([*plain_rows(10), {"text": "go", "intent": "Book"}], validation=plain_rows(4))
     assert dataset.notices == ["train.jsonl: the labels 'book' and 'Book' of 'intent' differ only by case or accents; they are kept apart."]
 
 
 def test_only_the_tasks_asked_for_are_kept_and_rows_without_their_labels_left_out(ask):
     rows = [*plain_rows(10, mood="good"), {"text": "no intent", "mood": "bad"}, {"text": "nothing"}]
     dataset = ask(rows, tasks=(INTENT,))
-    kept = [*dataset.train, *dataset.dev]
+    kept = [*dataset.train, *dataset.validation]
     assert len(kept) == 10 and all(set(row.values) == {"intent"} for row in kept)
     assert any("2 of 12 rows have no label for any task and are left out" in notice for notice in dataset.notices)
 
@@ -205,13 +205,13 @@ def test_one_row_cannot_be_learned_from_and_measured_on(ask):
     one = [{"text": "Rome", "slots": [{"start": 0, "end": 4, "label": "LOC"}]}]
     with pytest.raises(MtlError, match="train.jsonl: has 1 labelled row; at least 2 are needed"):
         ask(one)
-    dataset = ask(one, dev=one)
-    assert (len(dataset.train), len(dataset.dev)) == (1, 1)
+    dataset = ask(one, validation=one)
+    assert (len(dataset.train), len(dataset.validation)) == (1, 1)
 
 
 def test_two_rows_are_one_to_learn_from_and_one_to_measure_on(ask):
     dataset = ask(plain_rows(2))
-    assert (len(dataset.train), len(dataset.dev)) == (1, 1)
+    assert (len(dataset.train), len(dataset.validation)) == (1, 1)
 
 
 def test_hypothetical_data_follow_from_the_seed(tmp_path):
@@ -236,13 +236,13 @@ def marked_rows(count: int) -> list[dict]:
 
 
 def test_entities_of_types_that_were_not_asked_for_are_no_entities_in_any_split(ask):
-    dataset = ask(marked_rows(20), dev=marked_rows(6), test=marked_rows(4), tasks=(LOC_ONLY,))
-    for rows in (dataset.train, dataset.dev, dataset.test):
+    dataset = ask(marked_rows(20), validation=marked_rows(6), test=marked_rows(4), tasks=(LOC_ONLY,))
+    for rows in (dataset.train, dataset.validation, dataset.test):
         assert {row.values["slots"] for row in rows} == {(Span(0, 4, "LOC"),)}
     assert dataset.tasks == [LOC_ONLY]
     assert dataset.notices == [f"{name}: {count} of {2 * count} entities of 'slots' have another label than the given ones (PER {count}); "
                                "they count as no entities, in training and in scores."
-                               for name, count in (("train.jsonl", 20), ("test.jsonl", 4), ("dev.jsonl", 6))]
+                               for name, count in (("train.jsonl", 20), ("test.jsonl", 4), ("validation.jsonl", 6))]
 
 
 def test_words_of_entities_that_were_not_asked_for_are_taught_as_o(ask, tiny):
@@ -256,12 +256,12 @@ def test_words_of_entities_that_were_not_asked_for_are_taught_as_o(ask, tiny):
 def test_rows_of_classes_that_were_not_asked_for_are_not_labelled_for_the_task(ask):
     intent = INTENT.model_copy(update={"labels": ("book", "fly")})
     dataset = ask(marked_rows(24), tasks=(intent, SLOTS))
-    kept = [*dataset.train, *dataset.dev]
+    kept = [*dataset.train, *dataset.validation]
     assert Counter(row.values["intent"] for row in kept) == {"book": 8, "fly": 8, None: 8}
     assert dataset.notices == ["train.jsonl: 8 of 24 labelled rows of 'intent' have another label than the given ones (stay 8); "
                                "they count as rows that are not labelled for it."]
     alone = ask(marked_rows(24), tasks=(intent,))
-    assert len([*alone.train, *alone.dev]) == 16 and "8 of 24 rows have no label for any task and are left out" in alone.notices[1]
+    assert len([*alone.train, *alone.validation]) == 16 and "8 of 24 rows have no label for any task and are left out" in alone.notices[1]
 
 
 def test_labels_given_change_rows_in_a_file_as_they_change_rows_in_a_list(tmp_path, write_rows, monkeypatch):
@@ -270,18 +270,18 @@ def test_labels_given_change_rows_in_a_file_as_they_change_rows_in_a_list(tmp_pa
     monkeypatch.setattr(store, "KEPT_IN_MEMORY", 5)
     of_file = load(config, tmp_path, tmp_path / "rows")
     assert isinstance(of_file.train, store.Stored)
-    assert (list(of_file.train), list(of_file.dev), of_file.notices) == (of_list.train, of_list.dev, of_list.notices)
+    assert (list(of_file.train), list(of_file.validation), of_file.notices) == (of_list.train, of_list.validation, of_list.notices)
 
 
 def test_runs_that_are_compared_share_the_labels_given_and_the_split(tmp_path, write_rows):
     file = write_rows(tmp_path / "train.jsonl", marked_rows(24))
     intent = INTENT.model_copy(update={"labels": ("book", "fly")})
-    whole = make_config({"source": "files", "train_files": (file,), "tasks": (intent, LOC_ONLY), "dev_share": 0.3})
+    whole = make_config({"source": "files", "train_files": (file,), "tasks": (intent, LOC_ONLY), "validation_share": 0.3})
     (tmp_path / "member").mkdir()
     (tmp_path / "member" / SPLIT).write_text(whole.model_dump_json(), encoding="utf-8")
     one = load(whole.model_copy(update={"tasks": (INTENT,), "seed": 9}), tmp_path / "member")
     both = load(whole, tmp_path)
-    for part, of_both in ((one.train, both.train), (one.dev, both.dev)):
+    for part, of_both in ((one.train, both.train), (one.validation, both.validation)):
         assert part == [row for row in of_both if row.values["intent"]]
     assert one.tasks == [intent]
 
@@ -289,10 +289,11 @@ def test_runs_that_are_compared_share_the_labels_given_and_the_split(tmp_path, w
 def test_a_task_that_train_can_spare_no_row_of_is_told_with_what_to_do(ask):
     rows = [*plain_rows(20), {"text": "one text", "mood": "good"}, {"text": "One text!", "mood": "bad"}]
     why = "Train can spare none of its rows: label at least two different texts for it, and two with each label."
-    assert ask(rows).notices[-1] == f"Dev has no row labelled for 'mood': its score cannot be shown. {why}"
+    assert ask(rows).notices[-1] == f"Validation has no row labelled for 'mood': its score cannot be shown. {why}"
 
 
-def test_labels_that_are_only_in_dev_since_there_are_too_few_texts_are_told(ask):
+def test_labels_that_are_only_in_validation_since_there_are_too_few_texts_are_told(ask):
     dataset = ask([{"text": "go now", "intent": "go"}, {"text": "stay here", "intent": "stay"}])
-    assert dataset.notices == ["train.jsonl: there are too few different texts to spare one from train. The labels that only dev has (1) "
+    assert dataset.notices == ["train.jsonl: there are too few different texts to spare one from train. The labels that only "
+                               "validation has (1) "
                                "never occur in training and will count as mistakes. Add rows."]

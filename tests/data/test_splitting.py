@@ -1,4 +1,4 @@
-"""mtl/data/splitting.py: which rows are kept aside as dev."""
+"""mtl/data/splitting.py: which rows are kept aside as validation."""
 
 import random
 from collections import Counter
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtl.data.splitting import MAX_DEV, split_rows, text_keys
+from mtl.data.splitting import MAX_VALIDATION, split_rows, text_keys
 from mtl.data.words import Span
 from mtl.settings.config import TaskSpec
 from tests.plain import Row
@@ -44,25 +44,25 @@ def keys(rows) -> set[str]:
 # Four sets of rows that were split badly
 
 
-def test_a_memoriser_of_training_texts_is_at_chance_on_dev():
+def test_a_memoriser_of_training_texts_is_at_chance_on_validation():
     draws = random.Random(3)
     texts = sentences(200)
     rows = [Row(text, {"intent": label}) for text in texts for label in [draws.choice("ab")] for _ in range(5)]
     draws.shuffle(rows)
     for seed in SEEDS:
-        train, dev, notices = split_rows(rows, 0.1, [INTENT], seed)
+        train, validation, notices = split_rows(rows, 0.1, [INTENT], seed)
         learned = {row.text: row.values["intent"] for row in train}
-        assert not [row for row in dev if row.text in learned]
-        assert len(dev) == 100 and notices == []
+        assert not [row for row in validation if row.text in learned]
+        assert len(validation) == 100 and notices == []
 
 
-def test_dev_has_both_tones_of_twenty_intents_for_every_seed():
+def test_validation_has_both_tones_of_twenty_intents_for_every_seed():
     texts = iter(sentences(200))
     rows = [Row(next(texts), {"intent": f"intent {intent}", "tone": tone}) for intent in range(20) for tone in ("cold", "warm")
             for _ in range(5)]
     for seed in SEEDS:
-        dev = split_rows(rows, 0.1, [INTENT, TONE], seed)[1]
-        tones, intents = (Counter(row.values[task] for row in dev) for task in ("tone", "intent"))
+        validation = split_rows(rows, 0.1, [INTENT, TONE], seed)[1]
+        tones, intents = (Counter(row.values[task] for row in validation) for task in ("tone", "intent"))
         assert set(intents.values()) == {1} and len(intents) == 20
         assert 8 <= tones["warm"] <= 12
 
@@ -72,18 +72,18 @@ def test_a_labels_only_row_stays_in_train_for_every_seed():
     rows = [Row(next(texts), {"intent": "ab"[place % 2], "slots": (Span(0, 5, "X"),)}) for place in range(200)]
     rows += [Row(next(texts), {"intent": f"once {place}", "slots": (Span(0, 5, f"Y{place}"),)}) for place in range(20)]
     for seed in SEEDS:
-        train, dev, _ = split_rows(rows, 0.3, [INTENT, SLOTS], seed)
-        assert all(row.values["intent"] in "ab" for row in dev) and len(dev) == 66
+        train, validation, _ = split_rows(rows, 0.3, [INTENT, SLOTS], seed)
+        assert all(row.values["intent"] in "ab" for row in validation) and len(validation) == 66
         assert labels_of(train).keys() == labels_of(rows).keys()
 
 
-def test_a_task_that_few_rows_are_labelled_for_has_a_dev_row_for_every_seed():
+def test_a_task_that_few_rows_are_labelled_for_has_a_validation_row_for_every_seed():
     rows = [Row(text, {"intent": "ab"[place % 2], "tone": ("cold", "warm")[place % 3 % 2] if place % 50 == 0 else None})
             for place, text in enumerate(sentences(400))]
     assert sum(row.values["tone"] is not None for row in rows) == 8
     for seed in SEEDS:
-        train, dev, _ = split_rows(rows, 0.1, [INTENT, TONE], seed)
-        assert any(row.values["tone"] for row in dev) and len(dev) == 40
+        train, validation, _ = split_rows(rows, 0.1, [INTENT, TONE], seed)
+        assert any(row.values["tone"] for row in validation) and len(validation) == 40
         assert {row.values["tone"] for row in train} == {"cold", "warm", None}
 
 
@@ -118,48 +118,49 @@ def test_texts_that_differ_only_in_numbers_are_on_one_side():
     rows = [Row(f"{text} {number}, please", {"intent": "ab"[place % 2]}) for place, text in enumerate(sentences(60))
             for number in (7, 12, 300)]
     for seed in SEEDS:
-        train, dev, notices = split_rows(rows, 0.2, [INTENT], seed)
-        assert not {text_keys(row.text)[1] for row in train} & {text_keys(row.text)[1] for row in dev}
-        assert len(dev) == 36 and notices == []
+        train, validation, notices = split_rows(rows, 0.2, [INTENT], seed)
+        assert not {text_keys(row.text)[1] for row in train} & {text_keys(row.text)[1] for row in validation}
+        assert len(validation) == 36 and notices == []
 
 
-def test_so_many_nearly_equal_texts_that_dev_would_lack_a_label_are_parted_and_that_is_told():
+def test_so_many_nearly_equal_texts_that_validation_would_lack_a_label_are_parted_and_that_is_told():
     rows = [Row(f"go {place} now" if place % 2 else f"stay {place}", {"intent": ("stay", "go")[place % 2]}) for place in range(100)]
-    train, dev, notices = split_rows(rows, 0.2, [INTENT], 1)
-    assert labels_of(dev) == {("intent", "go"): 10, ("intent", "stay"): 10}
-    assert len(notices) == 1 and notices[0].startswith("20 dev rows differ from training rows only in numbers, case or punctuation.")
+    train, validation, notices = split_rows(rows, 0.2, [INTENT], 1)
+    assert labels_of(validation) == {("intent", "go"): 10, ("intent", "stay"): 10}
+    assert len(notices) == 1 and notices[0].startswith("20 validation rows differ from training rows only in numbers, case or punctuation.")
 
 
 def test_a_text_of_very_many_rows_stays_in_train():
     rows = [Row("ok", {"intent": "a"})] * 80 + [Row(text, {"intent": "ab"[place % 2]}) for place, text in enumerate(sentences(920))]
     for seed in SEEDS:
-        dev = split_rows(rows, 0.1, [INTENT], seed)[1]
-        assert len(dev) == 100 and not [row for row in dev if row.text == "ok"]
+        validation = split_rows(rows, 0.1, [INTENT], seed)[1]
+        assert len(validation) == 100 and not [row for row in validation if row.text == "ok"]
 
 
 # Little data
 
 
 def test_rows_of_one_text_are_split_and_that_is_told():
-    train, dev, notices = split_rows([Row("Go!", {"intent": "a"}), Row("go", {"intent": "b"})] * 5, 0.2, [INTENT], 1)
-    assert (len(train), len(dev)) == (8, 2)
-    assert notices == ["all 10 rows have the same text, so dev has it too: dev scores say nothing. Add rows with other texts."]
+    train, validation, notices = split_rows([Row("Go!", {"intent": "a"}), Row("go", {"intent": "b"})] * 5, 0.2, [INTENT], 1)
+    assert (len(train), len(validation)) == (8, 2)
+    assert notices == ["all 10 rows have the same text, so validation has it too and its scores say "
+                       "nothing. Add rows with other texts."]
 
 
 def test_two_texts_of_many_rows_are_one_side_each():
     for seed in SEEDS:
-        train, dev, _ = split_rows([Row("go", {"intent": "a"})] * 6 + [Row("stay", {"intent": "b"})] * 9, 0.1, [INTENT], seed)
-        assert (len(train), len(dev)) == (9, 6)
+        train, validation, _ = split_rows([Row("go", {"intent": "a"})] * 6 + [Row("stay", {"intent": "b"})] * 9, 0.1, [INTENT], seed)
+        assert (len(train), len(validation)) == (9, 6)
 
 
-def test_each_of_two_tasks_apart_has_a_dev_row_though_one_row_is_due():
+def test_each_of_two_tasks_apart_has_a_validation_row_though_one_row_is_due():
     rows = [Row(text, {"intent": "a", "tone": None} if place % 2 else {"intent": None, "tone": "b"})
             for place, text in enumerate(sentences(10))]
     for seed in SEEDS:
         assert labels_of(split_rows(rows, 0.1, [INTENT, TONE], seed)[1]) == {("intent", "a"): 1, ("tone", "b"): 1}
 
 
-def test_a_task_with_one_labelled_text_has_no_dev_row():
+def test_a_task_with_one_labelled_text_has_no_validation_row():
     rows = [Row(text, {"intent": "ab"[place % 2], "tone": None}) for place, text in enumerate(sentences(30))]
     rows += [Row("lone", {"intent": "a", "tone": "warm"}), Row("Lone!", {"intent": "b", "tone": "cold"})]
     for seed in SEEDS:
@@ -169,33 +170,33 @@ def test_a_task_with_one_labelled_text_has_no_dev_row():
 # Shares
 
 
-def test_every_label_of_every_task_has_its_share_in_dev():
+def test_every_label_of_every_task_has_its_share_in_validation():
     draws = random.Random(1)
     rows = [Row(text, {"intent": draws.choices([*"abcdefgh"], [50, 20, 10, 8, 5, 4, 2, 1])[0], "tone": draws.choice(["cold", "warm", None]),
                        "slots": tuple(Span(5 * number, 5 * number + 5, label) for number, label in
                                       enumerate(draws.sample(["X", "Y", "Z"], draws.randrange(4))))})
             for text in sentences(2000)]
     for seed in range(5):
-        dev = labels_of(split_rows(rows, 0.1, [INTENT, TONE, SLOTS], seed)[1])
-        assert all(abs(dev[label] - 0.1 * count) <= 3 for label, count in labels_of(rows).items())
+        validation = labels_of(split_rows(rows, 0.1, [INTENT, TONE, SLOTS], seed)[1])
+        assert all(abs(validation[label] - 0.1 * count) <= 3 for label, count in labels_of(rows).items())
 
 
-def test_rare_labels_have_dev_rows_but_do_not_crowd_out_the_common_ones():
+def test_rare_labels_have_validation_rows_but_do_not_crowd_out_the_common_ones():
     texts = iter(sentences(1450))
     rows = [Row(next(texts), {"intent": f"common {place % 2}"}) for place in range(1000)]
     rows += [Row(next(texts), {"intent": f"rare {place}"}) for place in range(150) for _ in range(3)]
     for seed in range(5):
-        train, dev, _ = split_rows(rows, 0.1, [INTENT], seed)
-        of_train, of_dev = labels_of(train), labels_of(dev)
-        assert of_dev["intent", "common 0"] in (49, 50, 51) and of_dev["intent", "common 1"] in (49, 50, 51)
-        assert all(of_train["intent", f"rare {place}"] >= 2 for place in range(150)) and len(dev) == 145
+        train, validation, _ = split_rows(rows, 0.1, [INTENT], seed)
+        of_train, of_validation = labels_of(train), labels_of(validation)
+        assert of_validation["intent", "common 0"] in (49, 50, 51) and of_validation["intent", "common 1"] in (49, 50, 51)
+        assert all(of_train["intent", f"rare {place}"] >= 2 for place in range(150)) and len(validation) == 145
 
 
-def test_dev_stays_short_however_many_rows_there_are():
+def test_validation_stays_short_however_many_rows_there_are():
     rows = [Row(f"{first} {second} {third}", {"intent": "ab"[place % 2]}) for first in WORDS for second in WORDS
             for place, third in enumerate(WORDS[:12])]
-    train, dev, _ = split_rows(rows, 0.5, [INTENT], 1)
-    assert len(rows) == 24_300 and len(dev) == MAX_DEV and len(train) == 14_300
+    train, validation, _ = split_rows(rows, 0.5, [INTENT], 1)
+    assert len(rows) == 24_300 and len(validation) == MAX_VALIDATION and len(train) == 14_300
 
 
 # What holds for all rows
@@ -209,27 +210,27 @@ ROWS = st.lists(st.builds(Row, TEXTS, VALUES), min_size=2, max_size=40)
 
 @settings(deadline=None)
 @given(ROWS, st.floats(0.01, 0.5), st.integers(0, 9))
-def test_train_and_dev_are_all_rows_in_their_order_and_share_no_text(rows, share, seed):
+def test_train_and_validation_are_all_rows_in_their_order_and_share_no_text(rows, share, seed):
     rows = [Row(row.text, row.values, ((place, place),)) for place, row in enumerate(rows)]  # so that each is another
-    train, dev, notices = split_rows(rows, share, [INTENT, SLOTS], seed)
+    train, validation, notices = split_rows(rows, share, [INTENT, SLOTS], seed)
     places = {row.words: place for place, row in enumerate(rows)}
-    assert train and dev and sorted([*train, *dev], key=lambda row: places[row.words]) == rows
-    for part in (train, dev):
+    assert train and validation and sorted([*train, *validation], key=lambda row: places[row.words]) == rows
+    for part in (train, validation):
         assert part == sorted(part, key=lambda row: places[row.words])
-    assert len(keys(rows)) == 1 or not keys(train) & keys(dev)
-    assert split_rows(rows, share, [INTENT, SLOTS], seed) == (train, dev, notices)
+    assert len(keys(rows)) == 1 or not keys(train) & keys(validation)
+    assert split_rows(rows, share, [INTENT, SLOTS], seed) == (train, validation, notices)
 
 
 @settings(deadline=None)
 @given(st.lists(st.builds(Row, st.sampled_from("abcdefghijkl"), VALUES), min_size=2, max_size=40), st.floats(0.01, 0.5),
        st.integers(0, 9))
-def test_train_keeps_every_label_and_a_task_has_dev_rows_if_train_can_spare_a_text(rows, share, seed):
-    train, dev, _ = split_rows(rows, share, [INTENT, SLOTS], seed)
+def test_train_keeps_every_label_and_a_task_has_validation_rows_if_train_can_spare_a_text(rows, share, seed):
+    train, validation, _ = split_rows(rows, share, [INTENT, SLOTS], seed)
     having = Counter(label for text in keys(train) for label in labels_of(row for row in train if row.text == text))
     if labels_of(rows).keys() != having.keys():
-        assert len(keys(dev)) == 1  # train could spare none, and dev has to have a row
-        having.update(labels_of(dev).keys())
-    measured = {task for task, _ in labels_of(dev)}
+        assert len(keys(validation)) == 1  # train could spare none, and validation has to have a row
+        having.update(labels_of(validation).keys())
+    measured = {task for task, _ in labels_of(validation)}
     for text in keys(train) if len(keys(train)) > 1 else ():
         of_text = labels_of(row for row in train if row.text == text)
         can_be_spared = all(having[label] > 1 for label in of_text)
@@ -238,12 +239,12 @@ def test_train_keeps_every_label_and_a_task_has_dev_rows_if_train_can_spare_a_te
 
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 5), min_size=10, max_size=60), st.floats(0.1, 0.5), st.integers(0, 9))
-def test_dev_has_the_share_that_was_asked_but_for_less_than_a_text(sizes, share, seed):
+def test_validation_has_the_share_that_was_asked_but_for_less_than_a_text(sizes, share, seed):
     rows = [Row(text, {"intent": "ab"[place % 2]}) for place, (text, size) in enumerate(zip(sentences(60), sizes, strict=False))
             for _ in range(size)]
-    dev = split_rows(rows, share, [INTENT], seed)[1]
+    validation = split_rows(rows, share, [INTENT], seed)[1]
     due = max(1, round(share * len(rows)))
-    assert due - max(sizes) < len(dev) <= max(due, min(sizes))
+    assert due - max(sizes) < len(validation) <= max(due, min(sizes))
 
 
 def test_every_seed_gives_another_split():

@@ -104,7 +104,7 @@ def test_a_full_disk_is_told(tmp_path, monkeypatch):
 
 
 def test_a_run_learns_bit_for_bit_the_same_from_a_file_as_from_a_list(tmp_path, monkeypatch, write_rows, easy_rows, tiny_config, finish):
-    config = tiny_config(source="files", train_files=(write_rows(tmp_path / "rows.jsonl", easy_rows(60)),), epochs=3, dev_share=0.3)
+    config = tiny_config(source="files", train_files=(write_rows(tmp_path / "rows.jsonl", easy_rows(60)),), epochs=3, validation_share=0.3)
     scores = []
     for name, limit in (("list", 20_000), ("file", 10)):
         monkeypatch.setattr(store, "KEPT_IN_MEMORY", limit)
@@ -113,8 +113,8 @@ def test_a_run_learns_bit_for_bit_the_same_from_a_file_as_from_a_list(tmp_path, 
     assert [(seen.step, seen.losses, seen.scores) for seen in scores[0]] == [(seen.step, seen.losses, seen.scores) for seen in scores[1]]
 
 
-def test_so_many_rows_are_kept_aside_for_dev_and_no_more(monkeypatch, write_rows, tmp_path):
-    monkeypatch.setattr(splitting, "MAX_DEV", 30)
+def test_so_many_rows_are_kept_aside_for_validation_and_no_more(monkeypatch, write_rows, tmp_path):
+    monkeypatch.setattr(splitting, "MAX_VALIDATION", 30)
     file = write_rows(tmp_path / "rows.jsonl", [{"text": f"text {index}", "topic": "ab"[index % 2]} for index in range(500)])
-    dataset = load(make_config({"source": "files", "train_files": (file,), "dev_share": 0.5}), tmp_path)
-    assert (len(dataset.train), len(dataset.dev)) == (470, 30)
+    dataset = load(make_config({"source": "files", "train_files": (file,), "validation_share": 0.5}), tmp_path)
+    assert (len(dataset.train), len(dataset.validation)) == (470, 30)

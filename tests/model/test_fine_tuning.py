@@ -240,8 +240,8 @@ def test_heads_learn_while_the_encoder_stays_as_it_was_and_is_asked_only_once(he
     assert steps[0].learning_rate >= 1e-2 # that of the heads; nothing has the other one
     base = load_encoder("bundled")[0].state_dict()
     assert all(torch.equal(weight, base[name]) for name, weight in trainer.model.encoder.state_dict().items())
-    assert set(heard) == {"Encoding"} and len(heard) == 2  # train and dev, both short
-    assert trainer.train_split.states and trainer.dev_split.states
+    assert set(heard) == {"Encoding"} and len(heard) == 2  # train and validation, both short
+    assert trainer.train_split.states and trainer.validation_split.states
 
 
 def test_the_log_tells_that_only_the_heads_are_trained(heads_run):
@@ -268,10 +268,10 @@ def test_a_model_put_together_from_heads_and_encoder_answers_as_the_one_in_memor
     assert not loaded.model.config.needs_base and len(learned_weights(loaded.model)) > 50  # whole: it could be saved by itself
 
 
-def test_dev_is_scored_as_the_loaded_model_scores_it_without_kept_states(heads_run):
+def test_validation_is_scored_as_the_loaded_model_scores_it_without_kept_states(heads_run):
     folder, events, trainer, _ = heads_run
     last = [event for event in events if isinstance(event, Evaluated)][-1]
-    without = replace(trainer.dev_split, states=None)
+    without = replace(trainer.validation_split, states=None)
     again = trainer.evaluate(without, load_weights(folder / "last", "cpu"))
     assert again.scores == last.scores and again.losses == pytest.approx(last.losses, abs=1e-5)
 
@@ -286,7 +286,7 @@ def test_a_run_of_heads_that_was_stopped_and_resumed_ends_bit_for_bit_like_one_t
 def test_states_in_a_file_and_accumulated_batches_train_the_same_heads(heads_config, heads_run, finish, tmp_path, monkeypatch):
     monkeypatch.setattr("mtl.model.frozen_features.KEPT_IN_MEMORY", 1000)
     finish(heads_config(batch_size=4, accumulation=2), tmp_path)
-    assert sorted(path.name for path in tmp_path.glob("*/0/*-states")) == ["dev-states", "train-states"]
+    assert sorted(path.name for path in tmp_path.glob("*/0/*-states")) == ["validation-states", "train-states"]
     assert all(torch.allclose(weight, saved(tmp_path)[name], rtol=0, atol=1e-4) for name, weight in saved(heads_run[0]).items())
 
 

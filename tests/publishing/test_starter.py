@@ -83,13 +83,13 @@ def test_the_card_has_the_hub_s_form_and_tells_the_scores_of_this_very_training(
     facts = yaml.safe_load(front)
     assert (facts["license"], facts["language"], facts["base_model"]) == ("apache-2.0", "en", "tiny") and "lora" in facts["tags"]
     looks = [event for event in events if isinstance(event, Evaluated)]
-    dev, test = next(look for look in looks if look.step == read_facts(folder)["step"] and look.split == "dev"), looks[-1]
+    validation, test = next(look for look in looks if look.step == read_facts(folder)["step"] and look.split == "validation"), looks[-1]
     assert test.split == "test"
     told = dict(re.findall(r"^\| (\S+ \| [\w ]+) \| (.*) \|$", text.split("## Scores")[1].split("## Data")[0], re.M))
-    for task, scores in dev.scores.items():
+    for task, scores in validation.scores.items():
         for measure, value in scores.items():
             assert told[f"{task} | {measure.replace('_', ' ')}"] == f"{value:.1%} | {test.scores[task][measure]:.1%}"
-    assert told["all | everything right"] == f"{dev.everything_right:.1%} | {test.everything_right:.1%}"
+    assert told["all | everything right"] == f"{validation.everything_right:.1%} | {test.everything_right:.1%}"
     assert "| place | tagging | LOC |" in text and "`epochs = 4`" in text and "--seed 1 --epochs 4" in text
 
 

@@ -23,7 +23,7 @@ from mtl.runs.events import (
 STARTED = RunStarted(0, 8, 4, {"intent": {"kind": "classification", "labels": ["a", "b"], "main_score": "accuracy"}}, 40, 10, 1000, "cpu",
                      "fp32", 1, 1, 77)
 STEP = StepDone(3, 0.75, {"intent": 1.5}, 1e-4, 2.0, 100.0, 1.0)
-SEEN = Evaluated(4, 1.0, "dev", {"intent": 0.5}, {"intent": {"accuracy": 0.75, "macro_f1": 0.5}}, 0.25, 0.75, True, 0.1)
+SEEN = Evaluated(4, 1.0, "validation", {"intent": 0.5}, {"intent": {"accuracy": 0.75, "macro_f1": 0.5}}, 0.25, 0.75, True, 0.1)
 EVENTS = [StatusChanged("running", "größer 😀\nmit Zeile"), STARTED, STEP, SEEN,
           CheckpointSaved(4, "last", 0.1), Notice("Look.", "warning")]
 
@@ -126,13 +126,13 @@ def test_a_gradient_conflict_is_read_from_an_older_log_which_called_it_diagnosed
 def test_every_event_is_described_for_people_but_steps_and_checkpoints(path):
     said = [describe(event) for event in EVENTS]
     assert said[0] == "größer 😀\nmit Zeile" and said[2] is None and said[4] is None and said[5] == "Warning: Look."
-    assert "intent (classification, 2 labels)" in said[1] and "40 training rows and 10 dev rows" in said[1]
-    assert "step 4, dev: intent loss 0.500, accuracy 75.0%, macro f1 50.0%; everything right 25.0% (best so far)" in said[3]
+    assert "intent (classification, 2 labels)" in said[1] and "40 training rows and 10 validation rows" in said[1]
+    assert "step 4, validation: intent loss 0.500, accuracy 75.0%, macro f1 50.0%; everything right 25.0% (best so far)" in said[3]
     assert describe(StatusChanged("paused")) == "The run is paused."
 
 
-@pytest.mark.parametrize("losses", [{"intent": math.nan}, {}])  # {}: no gold label of dev was ever seen in training
+@pytest.mark.parametrize("losses", [{"intent": math.nan}, {}])  # {}: no gold label of validation was ever seen in training
 def test_an_evaluation_without_a_loss_can_still_be_described(path, losses):
-    EventLog(path).append(Evaluated(4, 1.0, "dev", losses, {"intent": {"accuracy": 0.75}}, 0.25, 0.75, False, 0.1))
+    EventLog(path).append(Evaluated(4, 1.0, "validation", losses, {"intent": {"accuracy": 0.75}}, 0.25, 0.75, False, 0.1))
     [logged] = read_events(path)
     assert "accuracy 75.0%" in describe(logged.event)

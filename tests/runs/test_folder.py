@@ -26,7 +26,7 @@ def step_done(step: int, seconds: float = 0.0) -> StepDone:
     return StepDone(step, step / 10, {"intent": 1.0}, 1e-4, 1.0, 10.0, seconds or float(step))
 
 
-def seen(step: int, split: str = "dev") -> Evaluated:
+def seen(step: int, split: str = "validation") -> Evaluated:
     return Evaluated(step, step / 10, split, {"intent": 1.0}, {"intent": {"accuracy": 0.5}}, 0.5, 0.5, False, 0.1)
 
 
@@ -49,7 +49,7 @@ def test_a_new_run_is_a_folder_with_its_settings_and_is_queued(tmp_path):
 
 def test_a_run_copies_its_data_files_and_trains_from_the_copies(tmp_path):
     files = {}
-    for name in ("train", "dev", "test"):
+    for name in ("train", "validation", "test"):
         files[name] = tmp_path / name / "data.csv"
         files[name].parent.mkdir()
         files[name].write_text(f"text,intent\n{name} a,x\n{name} b,y\n")
@@ -203,8 +203,8 @@ def test_a_history_tells_people_all_but_steps_and_checkpoints(tmp_path):
 
 def test_a_measure_of_the_test_rows_is_forgotten_when_the_run_goes_on(tmp_path):
     run = create_run(tmp_path, CONFIG)
-    assert [found.split for found in history_of(run, started(), seen(4), seen(4, "test")).evaluations] == ["dev", "test"]
-    assert [found.split for found in history_of(run, started(4)).evaluations] == ["dev"]
+    assert [found.split for found in history_of(run, started(), seen(4), seen(4, "test")).evaluations] == ["validation", "test"]
+    assert [found.split for found in history_of(run, started(4)).evaluations] == ["validation"]
 
 
 def test_the_time_left_follows_from_the_pace_so_far(tmp_path):

@@ -1,4 +1,4 @@
-"""mtl/scoring/measure.py and `python -m mtl evaluate`: dev as often as anybody likes, test once."""
+"""mtl/scoring/measure.py and `python -m mtl evaluate`: validation as often as anybody likes, test once."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from mtl.runs.events import Evaluated, StatusChanged
 from mtl.runs.folder import Run, create_run, list_runs, open_run
 from mtl.runs.history import read_history
 from mtl.scoring import measure
-from mtl.scoring.measure import digest, measure_dev, measure_test, read_measured
+from mtl.scoring.measure import digest, measure_test, measure_validation, read_measured
 from mtl.training.execute import run_training
 
 
@@ -58,15 +58,15 @@ def test_a_training_does_not_look_at_the_test_rows(trained):
     assert not looks(trained, "test") and read_measured(trained, "test") is None
 
 
-def test_dev_is_measured_as_the_training_measured_it_and_kept(run):
-    measured = measure_dev(run, device="cpu")
-    then = next(seen for seen in looks(run, "dev") if seen.step == measured.step)
+def test_validation_is_measured_as_the_training_measured_it_and_kept(run):
+    measured = measure_validation(run, device="cpu")
+    then = next(seen for seen in looks(run, "validation") if seen.step == measured.step)
     assert {task.name: task.scores for task in measured.report.tasks} == then.scores
     assert (measured.score, measured.report.everything_right.value) == (then.score, then.everything_right)
     assert measured.losses == pytest.approx(then.losses)
-    assert read_measured(run, "dev") == measured and measured.is_of(run)
-    assert len(looks(run, "dev")) == len({seen.step for seen in looks(run, "dev")}), "a look at dev is no point of the curve"
-    assert measure_dev(run, "last", "cpu").checkpoint == "last"
+    assert read_measured(run, "validation") == measured and measured.is_of(run)
+    assert len(looks(run, "validation")) == len({seen.step for seen in looks(run, "validation")}), "an evaluation is no point of the curve"
+    assert measure_validation(run, "last", "cpu").checkpoint == "last"
 
 
 def test_test_rows_are_measured_once_logged_and_then_only_told(run, monkeypatch):
@@ -120,7 +120,7 @@ def test_what_was_measured_and_cannot_be_read_says_so(run):
 def test_the_terminal_tells_scores_tables_and_errors_and_test_only_once(run, mtl):
     status, told = mtl("evaluate", "last", "--device", "cpu")
     assert status == 0
-    for wanted in (f"Run {run.id}, dev: 5 rows, checkpoint 'best'", "everything right ", "% (95 % interval ",
+    for wanted in (f"Run {run.id}, validation: 5 rows, checkpoint 'best'", "everything right ", "% (95 % interval ",
                    "answer (classification, 5 rows)", "place (tagging, 5 rows): f1 ", "precision  recall", " right, 0 wrong type"):
         assert wanted in told
     assert mtl("evaluate", "last", "--split", "test", "--device", "cpu")[0] == 0

@@ -24,7 +24,7 @@ from mtl.model.multitask import learned_weights
 from mtl.runs.events import Evaluated
 from mtl.runs.folder import create_run
 from mtl.runs.history import read_history
-from mtl.scoring.measure import measure_dev, measure_test
+from mtl.scoring.measure import measure_test, measure_validation
 from mtl.settings.config import TaskSpec
 from mtl.settings.shorthand import parse_columns
 from mtl.tasks import make_task
@@ -228,9 +228,9 @@ def test_a_run_learns_the_labels_and_predicts_them(run):
 def test_thresholds_are_those_that_the_checkpoint_has_and_test_rows_do_not_change_them(run):
     before = Predictor.load(run.checkpoint("best"), "cpu").model
     assert before.config.thresholds == {"topics": list(before.tasks["topics"].thresholds)} and len(before.config.thresholds["topics"]) == 3
-    dev, (test, _) = measure_dev(run), measure_test(run)
-    best = max(read_history(run).evaluations, key=lambda event: (event.split == "dev", event.is_best, event.step))
-    assert dev.report.tasks[0].scores == pytest.approx(best.scores["topics"])
+    validation, (test, _) = measure_validation(run), measure_test(run)
+    best = max(read_history(run).evaluations, key=lambda event: (event.split == "validation", event.is_best, event.step))
+    assert validation.report.tasks[0].scores == pytest.approx(best.scores["topics"])
     assert Predictor.load(run.checkpoint("best"), "cpu").model.config.thresholds == before.config.thresholds
     report = {task.name: task for task in test.report.tasks}["topics"]
     assert report.kind == "multilabel" and report.main.low <= report.main.value == report.scores["micro_f1"] <= report.main.high
@@ -240,7 +240,7 @@ def test_thresholds_are_those_that_the_checkpoint_has_and_test_rows_do_not_chang
 def test_the_report_of_the_data_counts_every_label(run):
     dataset = load(run.config, run.folder)
     report = make_report(dataset, 64)
-    counted = {count.label: count.train + count.dev for count in report.labels["topics"]}
+    counted = {count.label: count.train + count.validation for count in report.labels["topics"]}
     assert counted == {label: sum(label in row["topics"] for row in own_rows(300)) for label in LABELS}
     assert any("sport" in line for line in report_lines(report))
 

@@ -32,8 +32,8 @@ def of(kind: type, events: list) -> list:
     return [event for event in events if isinstance(event, kind)]
 
 
-def dev(events: list) -> list[Evaluated]:
-    return [event for event in of(Evaluated, events) if event.split == "dev"]
+def validation(events: list) -> list[Evaluated]:
+    return [event for event in of(Evaluated, events) if event.split == "validation"]
 
 
 def saved(events: list, name: str) -> list[int]:
@@ -59,8 +59,8 @@ def curves(events: list) -> list:
 
 
 def test_on_learnable_data_the_loss_falls_and_every_score_rises(tiny_config, finish, tmp_path):
-    events = finish(tiny_config(hypothetical_rows=400, dev_share=0.25, epochs=10, **STILL), tmp_path)
-    first, last = dev(events)[0], dev(events)[-1]
+    events = finish(tiny_config(hypothetical_rows=400, validation_share=0.25, epochs=10, **STILL), tmp_path)
+    first, last = validation(events)[0], validation(events)[-1]
     assert all(last.losses[task] < 0.6 * first.losses[task] for task in ("class", "sentiment", "entities"))
     assert last.scores["class"]["accuracy"] > 0.7 > 0.45 > first.scores["class"]["accuracy"]
     assert last.scores["sentiment"]["accuracy"] > 0.75 and last.scores["entities"]["f1"] > 0.6
@@ -70,9 +70,9 @@ def test_on_learnable_data_the_loss_falls_and_every_score_rises(tiny_config, fin
     assert sum(steps[-1].losses.values()) < 0.3 * sum(steps[0].losses.values())
 
 
-def test_on_random_labels_the_dev_scores_stay_near_chance(tiny_config, finish, tmp_path):
-    events = finish(tiny_config(hypothetical_rows=400, hypothetical_labels="random", dev_share=0.25, epochs=10, **STILL), tmp_path)
-    for seen in dev(events):
+def test_on_random_labels_the_validation_scores_stay_near_chance(tiny_config, finish, tmp_path):
+    events = finish(tiny_config(hypothetical_rows=400, hypothetical_labels="random", validation_share=0.25, epochs=10, **STILL), tmp_path)
+    for seen in validation(events):
         assert seen.scores["class"]["accuracy"] < 0.45 and seen.scores["sentiment"]["accuracy"] < 0.55
         assert seen.scores["entities"]["f1"] < 0.15
 
@@ -84,13 +84,14 @@ def test_rows_labelled_for_some_tasks_only_are_learned_from(tiny_config, finish,
     rows.append({"text": "nothing at all"})
     train_file = write_rows(tmp_path / "rows.jsonl", rows)
     for sampling in ("joint", "alternating"):
-        events = finish(tiny_config(source="files", train_files=(train_file,), epochs=8, batch_size=5, dev_share=0.3, sampling=sampling),
+        events = finish(tiny_config(source="files", train_files=(train_file,), epochs=8, batch_size=5, validation_share=0.3,
+                                    sampling=sampling),
                         tmp_path / sampling)
         seen = [*of(StepDone, events), *of(Evaluated, events)]
         assert all(math.isfinite(loss) for event in seen for loss in event.losses.values())
-        assert dev(events)[-1].scores["answer"]["accuracy"] > 0.9 and dev(events)[-1].scores["place"]["f1"] > 0.7
+        assert validation(events)[-1].scores["answer"]["accuracy"] > 0.9 and validation(events)[-1].scores["place"]["f1"] > 0.7
         started = of(RunStarted, events)[0].tasks
-        labelled = {task: facts["train_rows"] + facts["dev_rows"] for task, facts in started.items()}
+        labelled = {task: facts["train_rows"] + facts["validation_rows"] for task, facts in started.items()}
         assert labelled == {"answer": 30, "place": 30}
         assert any("1 of 49 rows has no label" in notice.message for notice in of(Notice, events))
 
@@ -156,9 +157,9 @@ def test_weights_and_alpha_change_the_result(tiny_config, finish, tmp_path):
 
 def test_a_task_of_weight_0_is_measured_but_neither_learned_nor_chosen_by(tiny_config, finish, tmp_path):
     events = finish(tiny_config(tasks=TWO_TASKS, alpha=1.0, epochs=1, weight_decay=0.0), tmp_path)
-    assert all(seen.score == seen.scores["class"]["accuracy"] for seen in dev(events))
+    assert all(seen.score == seen.scores["class"]["accuracy"] for seen in validation(events))
     assert all(list(step.losses) == ["class"] for step in of(StepDone, events))
-    assert set(dev(events)[0].losses) == {"class", "entities"}
+    assert set(validation(events)[0].losses) == {"class", "entities"}
 
 
 def test_alpha_with_three_tasks_is_an_error(tiny_config, finish, tmp_path):
@@ -199,12 +200,12 @@ def test_a_loss_that_is_no_number_names_its_task_and_leaves_the_weights_alone(ti
 # When to look, save and stop
 
 
-def test_dev_is_looked_at_before_the_first_step_then_once_an_epoch_or_as_often_as_asked(tiny_config, finish, tmp_path):
+def test_validation_is_looked_at_before_the_first_step_then_once_an_epoch_or_as_often_as_asked(tiny_config, finish, tmp_path):
     per_epoch = of(RunStarted, events := finish(tiny_config(), tmp_path / "a"))[0].steps_per_epoch
-    assert [seen.step for seen in dev(events)] == [0, per_epoch, 2 * per_epoch]
-    assert [seen.epoch for seen in dev(events)] == [0.0, 1.0, 2.0]
+    assert [seen.step for seen in validation(events)] == [0, per_epoch, 2 * per_epoch]
+    assert [seen.epoch for seen in validation(events)] == [0.0, 1.0, 2.0]
     events = finish(tiny_config(eval_every=3), tmp_path / "b")
-    assert [seen.step for seen in dev(events)] == [0, 3, 6, 8]
+    assert [seen.step for seen in validation(events)] == [0, 3, 6, 8]
     assert saved(events, LAST) == [3, 6, 8]
 
 
@@ -216,14 +217,14 @@ def test_checkpoints_are_made_as_often_as_asked(tiny_config, finish, tmp_path):
 
 def test_max_steps_ends_a_run_in_the_middle_of_an_epoch(tiny_config, finish, tmp_path):
     events = finish(tiny_config(max_steps=6), tmp_path)
-    assert of(StepDone, events)[-1].step == dev(events)[-1].step == saved(events, LAST)[-1] == 6
+    assert of(StepDone, events)[-1].step == validation(events)[-1].step == saved(events, LAST)[-1] == 6
     assert events[-1].status == "finished" and of(RunStarted, events)[0].total_steps == 6
 
 
 def test_patience_ends_a_run_whose_score_does_not_get_better(tiny_config, finish, tmp_path):
     config = tiny_config(epochs=50, patience=2, learning_rate=1e-12, head_learning_rate=1e-12)
     events = finish(config, tmp_path)
-    assert [seen.is_best for seen in dev(events)] == [False, True, False, False]
+    assert [seen.is_best for seen in validation(events)] == [False, True, False, False]
     assert events[-1].status == "finished"
     assert "Finished early, after 2 evaluations without a better score, at step 12" in events[-1].message
     again = finish(config, tmp_path, resume=True)
@@ -249,20 +250,21 @@ def test_the_best_weights_are_kept_and_the_test_rows_are_left_alone(tiny_config,
     rows = easy_rows(60)
     files = {"train_files": (write_rows(tmp_path / "train.jsonl", rows[:48]),),
              "test_files": (write_rows(tmp_path / "test.jsonl", rows[48:]),)}
-    events = finish(tiny_config(source="files", epochs=10, batch_size=8, dev_share=0.2, **files), tmp_path / "run", between_steps=spoil)
-    best = max(dev(events), key=lambda seen: seen.score)
-    assert {seen.split for seen in of(Evaluated, events)} == {"dev"}
-    assert best.step <= 48 and best.score > 0.8 > dev(events)[-1].score
+    events = finish(tiny_config(source="files", epochs=10, batch_size=8, validation_share=0.2, **files), tmp_path / "run",
+                    between_steps=spoil)
+    best = max(validation(events), key=lambda seen: seen.score)
+    assert {seen.split for seen in of(Evaluated, events)} == {"validation"}
+    assert best.step <= 48 and best.score > 0.8 > validation(events)[-1].score
     predictor = Predictor.load(tmp_path / "run" / BEST, "cpu")
-    assert read_facts(tmp_path / "run" / BEST)["step"] == next(seen for seen in dev(events) if seen.score == best.score).step
+    assert read_facts(tmp_path / "run" / BEST)["step"] == next(seen for seen in validation(events) if seen.score == best.score).step
     made = [predicted.predictions["answer"].label for predicted in predictor.predict([row["text"] for row in rows[48:]])]
     right = sum(label == row["answer"] for label, row in zip(made, rows[48:], strict=True)) / 12
     assert right > 0.8
 
 
-def test_the_best_weights_have_a_bound_on_what_8_bits_cost_them_on_the_same_dev_rows(tiny_config, finish, monkeypatch, tmp_path):
-    config = tiny_config(epochs=1, hypothetical_rows=200, dev_share=0.4)
-    assert dev(finish(config, tmp_path / "a"))[-1].is_best
+def test_the_best_weights_have_a_bound_on_what_8_bits_cost_them_on_the_same_validation_rows(tiny_config, finish, monkeypatch, tmp_path):
+    config = tiny_config(epochs=1, hypothetical_rows=200, validation_share=0.4)
+    assert validation(finish(config, tmp_path / "a"))[-1].is_best
     bound, of_last = (load_weights(tmp_path / "a" / name, "cpu").config.int8_cost_bound for name in (BEST, LAST))
     assert 0.03 < bound < 0.2 and of_last is None  # on 80 rows nobody can be sure of a point
     seen, kept = [], read_tallies(tmp_path / "a" / BEST / TALLIES)
@@ -279,12 +281,12 @@ def test_the_best_weights_have_a_bound_on_what_8_bits_cost_them_on_the_same_dev_
     assert [before.tolist() for before in seen] == [tally[places].tolist() for tally in kept.values()]
 
 
-def test_a_task_without_a_dev_label_or_a_machine_without_8_bits_leaves_their_cost_unknown(tiny_config, finish, easy_rows, write_rows,
+def test_a_task_without_a_validation_label_or_a_machine_without_8_bits_leaves_their_cost_unknown(tiny_config, finish, easy_rows, write_rows,
                                                                                          monkeypatch, tmp_path):
     rows = easy_rows(60)
     for row in rows[40:]:
         del row["place"]
-    parts = {"train": rows[:40], "dev": rows[40:]}
+    parts = {"train": rows[:40], "validation": rows[40:]}
     files = {f"{split}_files": (write_rows(tmp_path / f"{split}.jsonl", part),) for split, part in parts.items()}
     finish(tiny_config(source="files", epochs=1, **files), tmp_path / "a")
     assert load_weights(tmp_path / "a" / BEST, "cpu").config.int8_cost_bound is None
@@ -298,7 +300,7 @@ def test_a_run_with_a_place_for_them_keeps_the_tallies_of_its_looks_and_of_very_
     assert kept_looks(tmp_path / "without") == {} and finish(config, tmp_path / "without") and not (tmp_path / "without" / LOOKS).exists()
     for name in ("all", "some"):
         (tmp_path / name / LOOKS).mkdir(parents=True)
-    looks = [seen for seen in dev(finish(config, tmp_path / "all")) if seen.step]
+    looks = [seen for seen in validation(finish(config, tmp_path / "all")) if seen.step]
     files = kept_looks(tmp_path / "all")
     assert sorted(files) == [seen.step for seen in looks] == list(range(1, 9))
     for seen in looks:
@@ -316,7 +318,7 @@ def test_a_run_is_told_in_order(tiny_config, finish, tmp_path):
     assert kinds == [RunStarted, StatusChanged, Evaluated, *[StepDone] * 4, Evaluated, CheckpointSaved, CheckpointSaved, StatusChanged]
     assert events[1].status == "running" and events[-1].status == "finished"
     started = events[0]
-    assert (started.train_rows, started.dev_rows, started.steps_per_epoch, started.total_steps) == (54, 6, 4, 4)
+    assert (started.train_rows, started.validation_rows, started.steps_per_epoch, started.total_steps) == (54, 6, 4, 4)
 
 
 def test_a_long_run_logs_a_limited_number_of_steps_each_the_mean_since_the_last(tiny_config, finish, monkeypatch, tmp_path):
@@ -453,7 +455,7 @@ def test_resuming_without_a_checkpoint_starts_at_the_beginning(tiny_config, fini
     assert of(RunStarted, events)[0].step == 0 and events[-1].status == "finished"
 
 
-def test_the_first_look_at_dev_is_short_and_every_later_one_whole(tiny_config, finish, tmp_path, monkeypatch):
+def test_the_first_look_at_validation_is_short_and_every_later_one_whole(tiny_config, finish, tmp_path, monkeypatch):
     looked = []
     real = Trainer.evaluate
     monkeypatch.setattr(Trainer, "evaluate", lambda self, split, *rest: looked.append(len(split.rows)) or real(self, split, *rest))

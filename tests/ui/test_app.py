@@ -77,15 +77,16 @@ def test_a_label_has_its_colour_whatever_the_sentence_and_colours_never_run_out(
 @pytest.mark.parametrize(("names", "expected"), [
     (["anything.csv"], {"train": ["anything.csv"]}),
     (["test.csv"], {"train": ["test.csv"]}),
-    (["my_train.csv", "my_dev.csv"], {"train": ["my_train.csv"], "dev": ["my_dev.csv"]}),
-    (["Train.JSONL", "VALID.jsonl", "Test.jsonl"], {"train": ["Train.JSONL"], "dev": ["VALID.jsonl"], "test": ["Test.jsonl"]}),
-    (["a-validation.csv", "a-training.csv"], {"train": ["a-training.csv"], "dev": ["a-validation.csv"]}),
-    (["corpus.csv", "corpus_val.csv"], {"train": ["corpus.csv"], "dev": ["corpus_val.csv"]}),
-    (["dev1.csv", "train1.csv"], {"train": ["train1.csv"], "dev": ["dev1.csv"]}),
-    (["latest.csv", "latest_dev.csv"], {"train": ["latest.csv"], "dev": ["latest_dev.csv"]}),  # 'test' within another word
+    (["my_train.csv", "my_dev.csv"], {"train": ["my_train.csv"], "validation": ["my_dev.csv"]}),
+    (["Train.JSONL", "VALID.jsonl", "Test.jsonl"], {"train": ["Train.JSONL"], "validation": ["VALID.jsonl"], "test": ["Test.jsonl"]}),
+    (["a-validation.csv", "a-training.csv"], {"train": ["a-training.csv"], "validation": ["a-validation.csv"]}),
+    (["corpus.csv", "corpus_val.csv"], {"train": ["corpus.csv"], "validation": ["corpus_val.csv"]}),
+    (["dev1.csv", "train1.csv"], {"train": ["train1.csv"], "validation": ["dev1.csv"]}),
+    (["latest.csv", "latest_dev.csv"], {"train": ["latest.csv"], "validation": ["latest_dev.csv"]}),  # 'test' within another word
     (["devices.csv", "devices_test.csv"], {"train": ["devices.csv"], "test": ["devices_test.csv"]}),
     (["values.csv", "test.csv"], {"train": ["values.csv"], "test": ["test.csv"]}),
-    (["topic.csv", "ner.conll", "topic-dev.csv"], {"train": ["topic.csv", "ner.conll"], "dev": ["topic-dev.csv"]}),  # one file per task
+    (["topic.csv", "ner.conll", "topic-dev.csv"], {"train": ["topic.csv", "ner.conll"], "validation": ["topic-dev.csv"]}),
+                                                 # one file per task
     (["seq.in", "label", "seq.out"], {"train": ["seq.in", "label", "seq.out"]}),
     (["dev.seq.in", "dev.label", "dev.seq.out"], {"train": ["dev.seq.in", "dev.label", "dev.seq.out"]})])
 def test_several_files_are_told_apart_by_the_words_in_their_names(names, expected):

@@ -47,7 +47,7 @@ def history(steps: int = 0, evaluations: int = 0, tasks: tuple[str, ...] = ("int
     for step in range(1, steps + 1):
         made.add(Logged(float(step), StepDone(step, step / 100, {task: loss(step) for task in tasks}, 1e-4, 1.0, float(step), 1.0)))
     for seen in range(1, evaluations + 1):
-        made.add(Logged(0.0, Evaluated(seen, seen / 100, "dev", {task: loss(seen) for task in tasks},
+        made.add(Logged(0.0, Evaluated(seen, seen / 100, "validation", {task: loss(seen) for task in tasks},
                                        {task: {facts(task)["main_score"]: seen / 10000} for task in tasks}, seen / 20000, 0.5, False, 0.1)))
     return made
 
@@ -83,7 +83,7 @@ def test_short_series_leave_their_share_of_the_points_to_the_others(lengths, roo
 @pytest.mark.parametrize("count", [0, 1, 70, 5000])
 def test_a_series_has_at_most_300_points_and_always_the_last_one(count):
     made = history(count, count)
-    for data, wanted in ((loss_lines(made, 0.0), {"intent train", "intent dev", "slots train", "slots dev"}),
+    for data, wanted in ((loss_lines(made, 0.0), {"intent train", "intent validation", "slots train", "slots validation"}),
                          (score_lines(made), {"intent accuracy", "slots f1", EVERYTHING})):
         assert set(names(data)) == wanted
         for series in wanted:
@@ -134,7 +134,7 @@ def test_smoothing_passes_over_what_is_not_there():
 def test_only_the_training_loss_is_smoothed():
     made = history(40, 40, loss=lambda step: step % 2)
     data = loss_lines(made, 0.9)
-    assert [loss for _, loss in points(data, "intent dev")] == [step % 2 for step in range(1, 41)]
+    assert [loss for _, loss in points(data, "intent validation")] == [step % 2 for step in range(1, 41)]
     assert 0.3 < points(data, "intent train")[-1][1] < 0.7
     assert [loss for _, loss in points(loss_lines(made, 0.0), "intent train")] == [step % 2 for step in range(1, 41)]
 
@@ -144,20 +144,21 @@ def test_a_loss_that_was_no_number_or_a_task_left_out_of_a_step_leaves_a_gap():
     made.add(Logged(0.0, started("intent", "slots")))
     for step, losses in enumerate([{"intent": 1.0}, {"slots": 2.0}, {"intent": None, "slots": 4.0}], 1):
         made.add(Logged(0.0, StepDone(step, 0.0, losses, 0.0, 0.0, 1.0, 1.0)))
-    made.add(Logged(0.0, Evaluated(3, 0.0, "dev", {"intent": None}, {"intent": {"accuracy": 0.5}, "slots": {}}, 0.5, 0.5, False, 0.1)))
+    made.add(Logged(0.0, Evaluated(3, 0.0, "validation", {"intent": None}, {"intent": {"accuracy": 0.5}, "slots": {}}, 0.5, 0.5, False,
+                                   0.1)))
     data = loss_lines(made, 0.0)
     assert points(data, "intent train") == [(1, 1.0)] and points(data, "slots train") == [(2, 2.0), (3, 4.0)]
-    assert points(data, "intent dev") == [] and points(score_lines(made), "slots f1") == []
+    assert points(data, "intent validation") == [] and points(score_lines(made), "slots f1") == []
     assert points(score_lines(made), "intent accuracy") == [(3, 0.5)]
     table = last_values(made)
-    assert table["train loss"].tolist() == ["1.0000", "4.0000"] and table["dev loss"].tolist() == ["-", "-"]
+    assert table["train loss"].tolist() == ["1.0000", "4.0000"] and table["validation loss"].tolist() == ["-", "-"]
     assert log_lines(made)
 
 
-def test_the_measure_of_the_test_rows_is_not_drawn_among_dev():
+def test_the_measure_of_the_test_rows_is_not_drawn_among_validation():
     made = history(3, 2)
     made.add(Logged(0.0, Evaluated(3, 0.0, "test", {"intent": 9.0}, {"intent": {"accuracy": 1.0}}, 1.0, 1.0, False, 0.1)))
-    assert [step for step, _ in points(loss_lines(made, 0.0), "intent dev")] == [1, 2]
+    assert [step for step, _ in points(loss_lines(made, 0.0), "intent validation")] == [1, 2]
     assert [step for step, _ in points(score_lines(made), EVERYTHING)] == [1, 2]
 
 
@@ -171,12 +172,13 @@ def test_all_series_of_a_plot_have_colours_of_their_own():
 def test_a_task_s_name_is_never_markup():
     assert plain("<b>x</b>") == "‹b›x‹/b›"
     data = loss_lines(history(2, 2, tasks=("<script>",)), 0.0)
-    assert set(names(data)) == {"‹script› train", "‹script› dev"} and len(points(data, "‹script› train")) == 2
+    assert set(names(data)) == {"‹script› train", "‹script› validation"} and len(points(data, "‹script› train")) == 2
 
 
 def test_the_table_shows_the_last_values_and_all_scores():
     made = history(3, 0)
-    made.add(Logged(0.0, Evaluated(3, 0.0, "dev", {"intent": 0.25}, {"intent": {"accuracy": 0.5, "macro_f1": 0.25}}, 0.5, 0.5, False, 0.1)))
+    made.add(Logged(0.0, Evaluated(3, 0.0, "validation", {"intent": 0.25}, {"intent": {"accuracy": 0.5, "macro_f1": 0.25}}, 0.5, 0.5, False,
+                                   0.1)))
     assert last_values(made).values.tolist() == [["intent", "classification", "0.3333", "0.2500", "accuracy 50.0%, macro f1 25.0%"],
                                                  ["slots", "tagging", "0.3333", "-", "-"]]
     assert last_values(History()).empty

@@ -26,9 +26,10 @@ def history(*events) -> History:
 
 
 def ran(status: str, *tasks: str, scores=(0.5, 0.7)) -> History:
-    """A run of `tasks` with two looks at dev."""
+    """A run of `tasks` with two looks at validation."""
     measures = {task: FACTS[task]["main_score"] for task in tasks}
-    looks = [Evaluated(10 * (at + 1), 1.0, "dev", {}, {task: {measure: score} for task, measure in measures.items()}, 0.25, score, True,
+    looks = [Evaluated(10 * (at + 1), 1.0, "validation", {}, {task: {measure: score} for task, measure in measures.items()}, 0.25, score,
+                       True,
                        0.1) for at, score in enumerate(scores)]
     started = RunStarted(0, 20, 10, {task: FACTS[task] for task in tasks}, 40, 10, 1000, "cpu", "fp32", 1, 1, 1)
     return history(started, *looks, StepDone(20, 2.0, {}, 0.0, 1.0, 100.0, 4.0), StatusChanged(status))
@@ -133,7 +134,7 @@ def test_the_card_is_a_sentence_a_task_coloured_by_its_verdict_and_escaped():
     assert "mtl-fine" in page and "mtl-problem" in page
     assert "<bdi>a&lt;b&gt;</bdi>: 80.0 together, 70.0 alone: +10.0 (+5.0 to +15.0)" in page
     assert "left:0.0%;width:100.0%" in page  # what is beyond the scale ends at its edge
-    assert "1.0 ms" in page and "same 10 dev rows" in page and "each run took 20 (seeds 1, 2)" in page
+    assert "1.0 ms" in page and "same 10 validation rows" in page and "each run took 20 (seeds 1, 2)" in page
 
     one_seed = view.card_html(replace(card, seeds=(1,), tasks=(replace(tasks[0], verdict="higher"), replace(tasks[1], verdict="lower")),
                                       steps=steps | {"together": (10,)}))

@@ -71,7 +71,7 @@ def wait_for_a_step(page: Page) -> None:
 def check_legends(page: Page) -> None:
     """A legend names every line of the plots and is not cut off."""
     tasks = ("class", "sentiment", "entities")
-    assert web.legend(page, "loss-plot") == [f"{task} {split}" for task in tasks for split in ("train", "dev")]
+    assert web.legend(page, "loss-plot") == [f"{task} {split}" for task in tasks for split in ("train", "validation")]
     assert web.legend(page, "score-plot") == ["class accuracy", "sentiment accuracy", "entities f1", "everything right"]
     for plot in ("loss-plot", "score-plot"):
         box, frame = page.locator(f"#{plot.replace('plot', 'legend')} .mtl-legend").bounding_box(), page.locator(f"#{plot}").bounding_box()
@@ -92,7 +92,7 @@ def form_and_defaults(page: Page) -> tuple[dict, dict]:
     return shown, wanted
 
 
-def dev_scores(run: Run) -> list[Evaluated]:
+def validation_scores(run: Run) -> list[Evaluated]:
     return [logged.event for logged in read_events(run.folder / "events.jsonl") if isinstance(logged.event, Evaluated)]
 
 
@@ -113,7 +113,7 @@ def test_a_person_trains_on_a_file_of_their_own_watches_pauses_reloads_resumes_s
     assert (run.config.encoder, run.config.epochs, run.config.learning_rate, run.config.eval_every) == ("tiny", 2000, 2e-3, 20)
 
     # the plots grow
-    series = {"loss-plot": ["topic train", "topic dev", "entities train", "entities dev"],
+    series = {"loss-plot": ["topic train", "topic validation", "entities train", "entities validation"],
               "score-plot": ["topic accuracy", "entities f1", "everything right"]}
     for plot, names in series.items():
         wait_for_more_points(page, plot, dict.fromkeys(names, 1))
@@ -122,7 +122,7 @@ def test_a_person_trains_on_a_file_of_their_own_watches_pauses_reloads_resumes_s
     wait_for("the log", lambda: "Training begins" in text_of(page, "log"))
 
     # predict while it trains
-    wait_for("a model that finds entities", lambda: any(seen.scores["entities"]["f1"] > 0.5 for seen in dev_scores(run)), 120)
+    wait_for("a model that finds entities", lambda: any(seen.scores["entities"]["f1"] > 0.5 for seen in validation_scores(run)), 120)
     web.open_tab(page, "Predict")
     wait_for("the live weights to be offered", lambda: "live weights" in text_of(page, "model"))
     about = web.ask(page, SENTENCE)
@@ -279,7 +279,7 @@ def test_the_plots_show_exactly_what_the_log_says_and_their_legends_name_it(new_
     steps, looks = [event for event in seen if isinstance(event, StepDone)], [event for event in seen if isinstance(event, Evaluated)]
     loss = wait_for("the loss plot", lambda: web.points(page, "loss-plot"))
     for task in ("class", "sentiment", "entities"):
-        assert loss[f"{task} dev"] == pytest.approx({look.step: look.losses[task] for look in looks}, rel=1e-4)
+        assert loss[f"{task} validation"] == pytest.approx({look.step: look.losses[task] for look in looks}, rel=1e-4)
         # smoothed; test_charts.py has the values
         assert list(loss[f"{task} train"]) == [event.step for event in steps if task in event.losses]
     scores = wait_for("the score plot", lambda: web.points(page, "score-plot"))

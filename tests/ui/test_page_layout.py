@@ -75,7 +75,7 @@ def test_a_label_of_60_characters_leaves_the_percentages_beside_it_in_sight(new_
     in_every_width(page, "[id^='classified-'] h2", 2)
 
     web.open_tab(page, "Scores")
-    page.locator("#look-dev").click()
+    page.locator("#look-validation").click()
     # the main score of each task, and everything right
     in_every_width(page, "#scores .mtl-scroll:not(:has(.mtl-confusion)) tbody tr td:nth-child(3) > b", 4)
 

@@ -133,7 +133,7 @@ def test_every_refusal_of_a_comparisons_buttons_is_said_in_the_window_where_they
 def test_a_question_to_a_run_that_was_deleted_meanwhile_and_a_look_at_its_scores_say_so(finished, new_person, open_page):
     page = open_page(new_person(), finished.id)
     web.open_tab(page, "Scores")
-    wait_until_enabled(page, "look-dev")
+    wait_until_enabled(page, "look-validation")
     web.open_tab(page, "Predict")
     wait_for("the checkpoint to be offered", lambda: "best" in web.text_of(page, "model"))
     stand_still(page)
@@ -142,7 +142,7 @@ def test_a_question_to_a_run_that_was_deleted_meanwhile_and_a_look_at_its_scores
     page.locator("#predict").click()
     wait_for("the answer", lambda: GONE in web.text_of(page, "about") and GONE in message(page))
     web.open_tab(page, "Scores")
-    wait_for("the reason", lambda: not page.locator("#look-dev").is_enabled() and GONE in page.locator("#scores-note").inner_text())
+    wait_for("the reason", lambda: not page.locator("#look-validation").is_enabled() and GONE in page.locator("#scores-note").inner_text())
 
 
 def test_the_link_of_a_deleted_run_says_that_it_was_deleted_and_a_torn_one_that_it_is_not_complete(app, tiny_config, new_person, open_page):

@@ -1,4 +1,4 @@
-"""The Scores tab, as HTML and in a real browser: dev at a press, test once and only by the owner."""
+"""The Scores tab, as HTML and in a real browser: validation at a press, test once and only by the owner."""
 
 import pytest
 
@@ -8,9 +8,9 @@ from mtl.runs.folder import Run, create_run
 from mtl.runs.history import History, read_history
 from mtl.scoring.error_analysis import LabelScores, Mistake, Report, TaskReport
 from mtl.scoring.intervals import Interval
-from mtl.scoring.measure import Measured, digest, measure_dev, measure_test, read_measured
+from mtl.scoring.measure import Measured, digest, measure_test, measure_validation, read_measured
 from mtl.training.execute import run_training
-from mtl.ui.scores_view import SORTS, measured_html, why_not_dev, why_not_test
+from mtl.ui.scores_view import SORTS, measured_html, why_not_test, why_not_validation
 from tests import browser as web
 from tests.browser import is_too_wide, wait_for
 
@@ -36,7 +36,7 @@ def line(label: str, support: int) -> LabelScores:
 
 
 def measured(*tasks: TaskReport) -> Measured:
-    return Measured("dev", "best", 4, "", 1e9, 1.0, {}, 0.5, 1, Report(10, Interval(0.5, 0.4, 0.6), tasks))
+    return Measured("validation", "best", 4, "", 1e9, 1.0, {}, 0.5, 1, Report(10, Interval(0.5, 0.4, 0.6), tasks))
 
 
 def classes(count: int, name: str = "mood") -> TaskReport:
@@ -77,12 +77,12 @@ def test_a_sort_of_error_is_shown_with_its_number_and_an_interval_with_its_bound
 
 
 def test_reasons_why_nothing_can_be_measured(make_run, tiny_config, tmp_path):
-    assert "choose one" in why_not_dev(None) and "no checkpoint yet" in why_not_dev(History())
+    assert "choose one" in why_not_validation(None) and "no checkpoint yet" in why_not_validation(History())
     waiting = create_run(tmp_path, tiny_config())
     assert why_not_test(waiting, read_history(waiting), True, None) == "This run has no test rows."
     run = make_run(tmp_path)
     history = read_history(run)
-    assert why_not_dev(history) == why_not_test(run, history, True, None) == ""
+    assert why_not_validation(history) == why_not_test(run, history, True, None) == ""
     assert "only where" in why_not_test(run, history, False, None)
     done, _ = measure_test(run, device="cpu")
     assert "They are measured only once." in why_not_test(run, history, True, done)
@@ -97,19 +97,19 @@ def test_reasons_why_nothing_can_be_measured(make_run, tiny_config, tmp_path):
 # In the browser
 
 
-def test_a_person_looks_at_dev_and_measures_the_test_rows_once(app, new_person, open_page, make_run):
+def test_a_person_looks_at_validation_and_measures_the_test_rows_once(app, new_person, open_page, make_run):
     run, other = make_run(app.runs), make_run(app.runs, key="somebody else's")
     person = new_person(color_scheme="dark")
     page = open_page(person, run.id)
     web.open_tab(page, "Scores")
-    dev, test, scores = page.locator("#look-dev"), page.locator("#measure-test"), page.locator("#scores")
-    wait_for("both buttons", lambda: dev.is_enabled() and test.is_enabled())
-    dev.click()
-    wait_for("the scores on dev", lambda: "Dev rows" in scores.inner_text())
+    validation, test, scores = page.locator("#look-validation"), page.locator("#measure-test"), page.locator("#scores")
+    wait_for("both buttons", lambda: validation.is_enabled() and test.is_enabled())
+    validation.click()
+    wait_for("the scores on validation", lambda: "Validation rows" in scores.inner_text())
     text = scores.inner_text()
     for told in ("checkpoint 'best'", "everything right", "95 % interval", "gold (down), predicted (across)", "invented"):
         assert told in text
-    known = read_measured(run, "dev")
+    known = read_measured(run, "validation")
     assert f"{known.report.everything_right.value:.1%}" in text and known.report.rows == 5
     page.set_viewport_size({"width": 390, "height": 800})
     wait_for("the page to be narrow enough", lambda: not is_too_wide(page))
@@ -128,6 +128,6 @@ def test_a_person_looks_at_dev_and_measures_the_test_rows_once(app, new_person, 
     page = open_page(person, other.id)
     web.open_tab(page, "Scores")
     wait_for("the reason", lambda: "not started in this browser" in page.locator("#scores-note").inner_text())
-    assert page.locator("#look-dev").is_enabled() and not page.locator("#measure-test").is_enabled()
-    assert measure_dev(other, device="cpu").manifest == digest(other.checkpoint("best"))
-    wait_for("what was measured elsewhere", lambda: "Dev rows" in page.locator("#scores").inner_text())
+    assert page.locator("#look-validation").is_enabled() and not page.locator("#measure-test").is_enabled()
+    assert measure_validation(other, device="cpu").manifest == digest(other.checkpoint("best"))
+    wait_for("what was measured elsewhere", lambda: "Validation rows" in page.locator("#scores").inner_text())

@@ -14,7 +14,7 @@ from mtl.data.kept import open_rows
 from mtl.jobs.queue import Jobs
 from mtl.runs.folder import delete_run, open_run
 from mtl.runs.history import read_history
-from mtl.scoring.measure import measure_dev, measure_test
+from mtl.scoring.measure import measure_test, measure_validation
 from mtl.training.execute import run_training
 from mtl.ui.page import Page
 from mtl.ui.train_tab import TrainTab
@@ -73,18 +73,18 @@ def train(run, steps: int | None = None, resume: bool = False) -> str:
 
 def test_a_file_is_parsed_when_it_is_looked_at_and_never_again(tab, passes, write_rows, easy_rows, tmp_path):
     rows = easy_rows(90)
-    files = [write_rows(tmp_path / f"{split}.jsonl", part) for split, part in (("train", rows[:60]), ("dev", rows[60:75]),
+    files = [write_rows(tmp_path / f"{split}.jsonl", part) for split, part in (("train", rows[:60]), ("validation", rows[60:75]),
                                                                               ("test", rows[75:]))]
     run = start(tab, files)
-    looked = Counter({"train.jsonl": 2, "dev.jsonl": 2, "test.jsonl": 2})
+    looked = Counter({"train.jsonl": 2, "validation.jsonl": 2, "test.jsonl": 2})
     assert passes == looked
     for file in files:
         Path(file).unlink()
     assert train(run, steps=3) == "stopped", read_history(run).message
     shutil.rmtree(run.folder / "data")  # nobody needs the copies any more
     assert train(run, resume=True) == "finished", read_history(run).message
-    assert measure_dev(run).report.rows == 15 and measure_test(run)[0].report.rows == 15
-    assert [len(getattr(open_rows(run.folder), split)) for split in ("train", "dev", "test")] == [60, 15, 15]
+    assert measure_validation(run).report.rows == 15 and measure_test(run)[0].report.rows == 15
+    assert [len(getattr(open_rows(run.folder), split)) for split in ("train", "validation", "test")] == [60, 15, 15]
     assert passes == looked and not (run.folder / "parsed").exists()
 
 
@@ -97,11 +97,12 @@ def test_a_comparison_has_the_rows_of_its_first_run_whatever_becomes_of_that(tab
     members = [comparison.member_run(member) for member in comparison.plan.members]
     for member, task in zip(members[1:], ("answer", "place"), strict=True):
         alone = open_rows(member.folder)
-        assert [row.text for row in alone.dev] == [row.text for row in joint.dev] and [spec.name for spec in alone.tasks] == [task]
+        assert [row.text for row in alone.validation] == [row.text for row in joint.validation]
+        assert [spec.name for spec in alone.tasks] == [task]
     delete_run(run)
     shutil.rmtree(members[1].folder)
     again = open_comparison(tab.jobs.root, comparison.id)
-    assert measure_dev(members[2]).report.rows == len(joint.dev)
+    assert measure_validation(members[2]).report.rows == len(joint.validation)
     assert run_comparison(again, Hand()) == "finished", read_history(again).message
     assert passes == {"own.jsonl": 2}
 
@@ -123,7 +124,7 @@ def test_the_tasks_that_are_ticked_and_several_files_are_parsed_once_too(tab, pa
     both = start(tab, files)
     assert train(both) == "finished" and passes == {"answer.jsonl": 2, "place.jsonl": 2}
     kept = open_rows(both.folder)
-    assert len(kept.train) + len(kept.dev) == 60 and any("joined with it" in notice for notice in kept.notices)
+    assert len(kept.train) + len(kept.validation) == 60 and any("joined with it" in notice for notice in kept.notices)
 
 
 def test_a_run_of_before_whose_rows_were_not_kept_reads_its_files_and_goes_on(tab, write_rows, easy_rows, tmp_path):
@@ -132,4 +133,4 @@ def test_a_run_of_before_whose_rows_were_not_kept_reads_its_files_and_goes_on(ta
     shutil.rmtree(run.folder / "rows")
     assert train(run, resume=True) == "finished" and (run.folder / "rows").is_dir()
     shutil.rmtree(run.folder / "rows")
-    assert measure_dev(run).report.rows == len(open_rows(run.folder).dev)
+    assert measure_validation(run).report.rows == len(open_rows(run.folder).validation)

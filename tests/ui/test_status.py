@@ -21,7 +21,7 @@ from mtl.ui.data_view import examples_html, report_html
 from mtl.ui.insight import insight_html, outlook_html
 from mtl.ui.predict_tab import model_choices
 from mtl.ui.scores_tab import scores_state
-from mtl.ui.scores_view import why_not_dev
+from mtl.ui.scores_view import why_not_validation
 from mtl.ui.status import legend_html, run_choices, run_name, state_of, status_html, who_may
 from tests.plain import Row
 
@@ -103,19 +103,19 @@ def test_beside_the_link_it_is_said_who_may_do_what(tmp_path, tiny_config):
 def test_the_bundled_corpus_is_told_in_the_numbers_and_the_word_that_the_page_counts_in():
 
 
-    sizes = {split: (NEWSROOM / f"{split}.jsonl").read_text("utf-8").count("\n") for split in ("train", "dev", "test")}
+    sizes = {split: (NEWSROOM / f"{split}.jsonl").read_text("utf-8").count("\n") for split in ("train", "validation", "test")}
     assert f"{sum(sizes.values()):,} rows" in ABOUT["newsroom"]
-    assert f"{sizes['train']:,} are for training, {sizes['dev']} for dev and {sizes['test']} for test" in ABOUT["newsroom"]
+    assert f"{sizes['train']:,} are for training, {sizes['validation']} for validation and {sizes['test']} for test" in ABOUT["newsroom"]
 
 
 def test_a_run_that_ended_without_a_checkpoint_is_not_said_to_get_one():
-    assert "no checkpoint yet" in why_not_dev(History(status="running"))
-    assert "saved no checkpoint" in why_not_dev(History(status="failed"))
+    assert "no checkpoint yet" in why_not_validation(History(status="running"))
+    assert "saved no checkpoint" in why_not_validation(History(status="failed"))
 
 
 @pytest.mark.parametrize(("labels", "steps", "threads", "told"), [
-    (1, 1, 1, ["1 label)", "1 training row and 1 dev row", "1 step;", "1 thread."]),
-    (2, 2000, 2, ["2 labels)", "2 training rows and 2 dev rows", "2,000 steps;", "2 threads."])])
+    (1, 1, 1, ["1 label)", "1 training row and 1 validation row", "1 step;", "1 thread."]),
+    (2, 2000, 2, ["2 labels)", "2 training rows and 2 validation rows", "2,000 steps;", "2 threads."])])
 def test_the_log_counts_in_singular_and_plural(labels, steps, threads, told):
     tasks = {"a": {"kind": "classification", "labels": [""] * labels}}
     line = describe(RunStarted(0, steps, 1, tasks, labels, labels, 1, "cpu", "fp32", threads, 1, 7))
@@ -159,7 +159,7 @@ def test_a_name_from_right_to_left_is_kept_apart_in_html(shown, places):
 
 
 def test_a_name_from_right_to_left_is_kept_apart_where_there_is_only_plain_text(tmp_path, make_runs):
-    evaluated = Evaluated(1, 0.2, "dev", {ARABIC: 0.5}, {ARABIC: {"accuracy": 0.5}}, 0.5, 0.5, True, 1.0)
+    evaluated = Evaluated(1, 0.2, "validation", {ARABIC: 0.5}, {ARABIC: {"accuracy": 0.5}}, 0.5, 0.5, True, 1.0)
     lines = [describe(STARTED), describe(evaluated), legend_html(charts.loss_colours(STARTED)), legend_html(charts.score_colours(STARTED))]
     [run] = make_runs("finished", name=ARABIC)
     lines += [name for name, _ in run_choices(tmp_path, "me", run.id)]

@@ -187,12 +187,12 @@ def show_names(columns: Iterable[str]) -> str:
     return ", ".join(map(isolate, shown.split(", "))) or "none"
 
 
-SPLIT_WORDS = {"train": {"train", "training"}, "dev": {"dev", "valid", "validation", "val", "eval", "testa"},
+SPLIT_WORDS = {"train": {"train", "training"}, "validation": {"dev", "valid", "validation", "val", "eval", "testa"},
                "test": {"test", "testing", "testb"}}
 
 
 def split_of(path: Path) -> str:
-    """'train', 'dev' or 'test' if a word of the file's name says so, else ''."""
+    """'train', 'validation' or 'test' if a word of the file's name says so, else ''."""
     words = _name_words(path)
     return next((split for split, names in SPLIT_WORDS.items() if names & set(words)), "")
 

@@ -212,7 +212,7 @@ def _bar(tell: Callable[[int], None]) -> type[silent_tqdm]:
 
 @dataclass(frozen=True)
 class PresetDataset:
-    """One dataset of a preset: each column's "role" or "role:task", and which of its splits is train, dev and test ('': none is)."""
+    """One dataset of a preset: each column's "role" or "role:task", and which of its splits is train, validation and test ('': none is)."""
 
     id: str
     config: str
@@ -229,15 +229,15 @@ class Preset:
     datasets: tuple[PresetDataset, ...]
 
 
-_THREE = {"train": "train", "dev": "validation", "test": "test"}
-_NO_DEV = {**_THREE, "dev": ""}
+_THREE = {"train": "train", "validation": "validation", "test": "test"}
+_NO_VALIDATION = {**_THREE, "validation": ""}
 _CONLL = PresetDataset("eriktks/conll2003", "", {
     "id": "ignore", "tokens": "tokens", "pos_tags": "ignore", "chunk_tags": "ignore", "ner_tags": "tags:ner"}, _THREE)
 PRESETS = {
     "snips": Preset("SNIPS: intents and slots", "14,000 requests to a voice assistant: what is asked for, and the words that say it.", (
-        PresetDataset("bkonkle/snips-joint-intent", "", {"input": "text", "intent": "class", "slots": "tags"}, _NO_DEV),)),
+        PresetDataset("bkonkle/snips-joint-intent", "", {"input": "text", "intent": "class", "slots": "tags"}, _NO_VALIDATION),)),
     "atis": Preset("ATIS: intents and slots", "5,900 questions about flights, with places, dates and airlines marked.", (
-        PresetDataset("tuetschek/atis", "", {"id": "ignore", "intent": "class", "text": "text", "slots": "tags"}, _NO_DEV),)),
+        PresetDataset("tuetschek/atis", "", {"id": "ignore", "intent": "class", "text": "text", "slots": "tags"}, _NO_VALIDATION),)),
     "massive": Preset("MASSIVE, English: intents and slots", "16,500 requests to a voice assistant: 60 intents, 55 kinds of slots.", (
         PresetDataset("AmazonScience/massive", "en-US", {
             **dict.fromkeys(("id", "locale", "partition", "scenario", "utt", "worker_id", "slot_method", "judgments"), "ignore"),
@@ -248,9 +248,9 @@ PRESETS = {
             "idx": "ignore", "sentence": "text", "label": "class:sentiment"}, {**_THREE, "test": ""}))),
     "wnut17-agnews": Preset("WNUT-17 and AG News: entities and topics", "5,700 posts with rare names, and 127,600 news in four topics.", (
         PresetDataset("leondz/wnut_17", "", {"id": "ignore", "tokens": "tokens", "ner_tags": "tags:ner"}, _THREE),
-        PresetDataset("fancyzhx/ag_news", "", {"text": "text", "label": "class:topic"}, _NO_DEV))),
+        PresetDataset("fancyzhx/ag_news", "", {"text": "text", "label": "class:topic"}, _NO_VALIDATION))),
     "conll2003-imdb": Preset("CoNLL-2003 and IMDB: entities and sentiment", "21,000 news sentences with names, and 50,000 film reviews.", (
-        _CONLL, PresetDataset("stanfordnlp/imdb", "plain_text", {"text": "text", "label": "class:sentiment"}, _NO_DEV))),
+        _CONLL, PresetDataset("stanfordnlp/imdb", "plain_text", {"text": "text", "label": "class:sentiment"}, _NO_VALIDATION))),
     "few-nerd": Preset("Few-NERD: coarse and fine entities", "188,000 sentences of Wikipedia, tagged twice: 8 kinds and 66 kinds.", (
         # its tags have no B- and I-: neighbouring words of one kind are one entity
         PresetDataset("DFKI-SLT/few-nerd", "supervised", {

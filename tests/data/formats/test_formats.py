@@ -219,23 +219,23 @@ def test_parquet_without_names_and_of_other_types(tmp_path):
 
 @pytest.fixture(scope="module")
 def snips() -> list[dict]:
-    """The dev sentences of SNIPS."""
+    """The validation sentences of SNIPS."""
     if not SNIPS.is_dir():
         pytest.skip(f"the SNIPS files are not in {SNIPS}")
-    return [json.loads(line) for line in (SNIPS / "dev.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in (SNIPS / "validation.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def test_snips_is_the_same_from_three_layouts(tmp_path, snips):
-    own = read_files([SNIPS / "dev.jsonl"])
+    own = read_files([SNIPS / "validation.jsonl"])
     assert len(own.rows) == 700 and kinds(own) == {"tags": "tagging", "intent": "classification"}
-    parts = {"dev.seq.in": "".join(" ".join(sample["tokens"]) + "\n" for sample in snips),
-             "dev.seq.out": "".join(" ".join(sample["tags"]) + "\n" for sample in snips),
-             "dev.label": "".join(sample["intent"] + "\n" for sample in snips)}
+    parts = {"validation.seq.in": "".join(" ".join(sample["tokens"]) + "\n" for sample in snips),
+             "validation.seq.out": "".join(" ".join(sample["tags"]) + "\n" for sample in snips),
+             "validation.label": "".join(sample["intent"] + "\n" for sample in snips)}
     columns = "".join(f"# intent = {sample['intent']}\n" + "".join(
         f"{token} {tag}\n" for token, tag in zip(sample["tokens"], sample["tags"], strict=True)) + "\n" for sample in snips)
     cells = "text,tags,intent\n" + "".join(f"\"{' '.join(sample['tokens'])}\",{' '.join(sample['tags'])},{sample['intent']}\n"
                                            for sample in snips)
-    for files, told in ((parts, "label=class:intent"), ({"dev.conll": columns}, ""), ({"dev.csv": cells}, "")):
+    for files, told in ((parts, "label=class:intent"), ({"validation.conll": columns}, ""), ({"validation.csv": cells}, "")):
         table = read(tmp_path, files, told)
         assert list(table.rows) == list(own.rows)
         assert kinds(table) == kinds(own) and table.notices == []

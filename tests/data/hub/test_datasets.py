@@ -27,7 +27,8 @@ from tests.legible import is_legible
 REPO = Path(__file__).parents[3]
 TOO_LONG = "a" * 97
 CARD = "---\nconfigs:\n{}---\n# A dataset\n"
-PATHS = ["deep/4.csv", "deep/a/b/3.csv", "more/1.csv", "more/2.csv", "other/dev.csv", "other/train.csv", "rows.csv", "rows.py", "rows.zip"]
+PATHS = ["deep/4.csv", "deep/a/b/3.csv", "more/1.csv", "more/2.csv", "other/validation.csv", "other/train.csv", "rows.csv", "rows.py",
+         "rows.zip"]
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ def test_an_ordinary_dataset_name_passes(name, tmp_path, monkeypatch):
 @pytest.mark.parametrize(("files", "wanted"), [
     (["train.csv", "test.csv"], {"train": ["train.csv"], "test": ["test.csv"]}),
     (["atis_train.csv", "atis_test.csv"], {"train": ["atis_train.csv"], "test": ["atis_test.csv"]}),
-    (["data/train.jsonl", "data/dev.jsonl"], {"train": ["data/train.jsonl"], "validation": ["data/dev.jsonl"]}),
+    (["data/train.jsonl", "data/validation.jsonl"], {"train": ["data/train.jsonl"], "validation": ["data/validation.jsonl"]}),
     (["train.tsv", "valid.tsv", "eval.tsv"], {"train": ["train.tsv"], "validation": ["valid.tsv"], "test": ["eval.tsv"]}),
     (["Training-v1.1.json", "val_2.json", "testing.json"],
      {"train": ["Training-v1.1.json"], "validation": ["val_2.json"], "test": ["testing.json"]}),
@@ -129,10 +130,10 @@ def test_splits_are_found_by_the_conventions_for_names(files, wanted, hub, put):
 
 
 def test_folders_are_configs(put):
-    put("o/x", {"en/train-00000-of-00001.parquet": "1", "en/test-00000-of-00001.parquet": "22", "data/de/dev.jsonl": "333",
+    put("o/x", {"en/train-00000-of-00001.parquet": "1", "en/test-00000-of-00001.parquet": "22", "data/de/validation.jsonl": "333",
                 "fr/train/0000.parquet": "4", "fr/other/0000.parquet": "5", "labels.json": "6"})
     assert names(look_up("o/x", "en")) == {"train": ["en/train-00000-of-00001.parquet"], "test": ["en/test-00000-of-00001.parquet"]}
-    assert names(look_up("o/x", "de")) == {"validation": ["data/de/dev.jsonl"]}
+    assert names(look_up("o/x", "de")) == {"validation": ["data/de/validation.jsonl"]}
     assert names(look_up("o/x", "fr")) == {"train": ["fr/train/0000.parquet"], "other": ["fr/other/0000.parquet"]}
     assert look_up("o/x", "fr").configs == ("de", "en", "fr")
 
@@ -142,10 +143,10 @@ def test_folders_are_configs(put):
     ("  data_files: [rows.csv, more/*.csv]\n", {"train": ["rows.csv", "more/1.csv", "more/2.csv"]}),
     ("  data_files:\n  - {split: train, path: more/*.csv}\n  - {split: held_out, path: [deep/**/*.csv, rows.csv]}\n",
      {"train": ["more/1.csv", "more/2.csv"], "held_out": ["deep/a/b/3.csv", "deep/4.csv", "rows.csv"]}),
-    ("  data_files:\n  - {split: dev, path: 'more/[1]*'}\n  - {split: test, path: './d*/?.csv'}\n",
-     {"dev": ["more/1.csv"], "test": ["deep/4.csv"]}),
+    ("  data_files:\n  - {split: validation, path: 'more/[1]*'}\n  - {split: test, path: './d*/?.csv'}\n",
+     {"validation": ["more/1.csv"], "test": ["deep/4.csv"]}),
     ("  data_files: '**'\n", {"train": PATHS[:-2]}),
-    ("  data_dir: other\n", {"train": ["other/train.csv"], "validation": ["other/dev.csv"]}),
+    ("  data_dir: other\n", {"train": ["other/train.csv"], "validation": ["other/validation.csv"]}),
     ("  data_dir: ./more/\n  data_files:\n  - {split: test, path: 2*}\n", {"test": ["more/2.csv"]}),
     ("  data_files:\n  - {split: train, path: rows.c*}\n  - {split: test, path: rows.zip}\n", {"train": ["rows.csv"]}),
 ])
@@ -305,8 +306,8 @@ def test_too_many_bytes_are_refused_before_the_first_is_fetched(hub, put):
 
 def test_a_split_that_is_not_there_is_named_with_those_that_are(put):
     put("o/x", {"train.csv": "1", "test.csv": "22"})
-    with pytest.raises(MtlError, match=r"^'o/x' has no split 'dev'. Its splits are: train, test.$"):
-        fetch(look_up("o/x"), "train", "dev")
+    with pytest.raises(MtlError, match=r"^'o/x' has no split 'validation'. Its splits are: train, test.$"):
+        fetch(look_up("o/x"), "train", "validation")
 
 
 def test_an_answer_that_is_not_the_hub_s_is_told(hub, put, monkeypatch):
@@ -530,7 +531,7 @@ def test_a_preset_has_valid_names_roles_and_splits(key, tmp_path, monkeypatch):
         roles = [role.partition(":")[0] for role in dataset.columns.values()]
         assert set(roles) <= set(ROLES) and set(roles) & {"class", "tags", "spans", "marked"}
         assert sum(role in ("text", "tokens", "marked") for role in roles) == 1
-        assert list(dataset.splits) == ["train", "dev", "test"] and dataset.splits["train"] == "train"
+        assert list(dataset.splits) == ["train", "validation", "test"] and dataset.splits["train"] == "train"
         assert set(dataset.splits.values()) <= {"train", "validation", "test", ""}
 
 
@@ -579,7 +580,7 @@ def two_datasets(put):
 
 def test_datasets_are_pinned_fetched_and_made_tasks_of(hub, two_datasets, tmp_path):
     config = settle(make_config({"source": "hub", "hub": parse_hub("ann/mood, bob/topics")}), tmp_path / "store")
-    assert [(spec.id, spec.train, spec.dev, spec.test) for spec in config.hub] == [
+    assert [(spec.id, spec.train, spec.validation, spec.test) for spec in config.hub] == [
         ("ann/mood", "train", "validation", "test"), ("bob/topics", "train", "none", "none")]
     assert all(re.fullmatch("[0-9a-f]{40}", spec.revision) for spec in config.hub)
     assert [Path(name).name for name in config.train_files] == ["mood.train-00000-of-00001.csv", "topics.train-00000-of-00001.jsonl"]
@@ -588,14 +589,15 @@ def test_datasets_are_pinned_fetched_and_made_tasks_of(hub, two_datasets, tmp_pa
         ("topics", "text", "text", ""), ("topics", "label", "class", "topics")]
     dataset = load(config, tmp_path)
     assert [task.name for task in dataset.tasks] == ["mood", "topics"]
-    assert (len(dataset.train), len(dataset.dev), len(dataset.test)) == (24 + 18, 24, 0)
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (24 + 18, 24, 0)
     assert any("no row is labelled" in notice for notice in dataset.notices)
 
 
 def test_what_was_fetched_once_is_found_again_without_the_hub(hub, two_datasets, tmp_path):
     config = settle(make_config({"source": "hub", "hub": parse_hub("ann/mood")}), tmp_path / "store")
     hub.close()
-    assert local_files(config, tmp_path / "store" / "hub") == {"train_files": config.train_files, "dev_files": config.dev_files,
+    assert local_files(config, tmp_path / "store" / "hub") == {"train_files": config.train_files,
+                                                               "validation_files": config.validation_files,
                                                        "test_files": config.test_files}
     with pytest.raises(MtlError, match=r"'ann/mood' is not \(wholly\) on this machine. Look it up and download it again"):
         local_files(config, tmp_path / "elsewhere")
