@@ -1,4 +1,4 @@
-"""Texts through a model, batch by batch: predictions for any of its tasks, and the losses where labels are known."""
+"""Runs texts through a model batch by batch: predictions for any of its tasks, and losses where labels are given."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import torch
 
 from mtl.data.store import take
 from mtl.model.batching import LabelIds, collate
-from mtl.model.frozen_features import States
+from mtl.model.frozen_features import FrozenFeatures
 from mtl.model.machine import Machine
 from mtl.model.multitask import MultiTaskModel
 from mtl.tasks.base import Encoding, Prediction
@@ -16,19 +16,23 @@ from mtl.tasks.base import Encoding, Prediction
 
 @dataclass(frozen=True)
 class Answers:
-    """For each text, by its index, the prediction of every task asked for; and the summed loss of every task with labels."""
+    """The predictions for each text, by its index and task; and the summed loss of every task with labels."""
 
     predictions: dict[int, dict[str, Prediction]]
     losses: dict[str, float]
 
+    def in_order(self) -> list[dict[str, Prediction]]:
+        """The predictions of all texts, by index."""
+        return [self.predictions[index] for index in range(len(self.predictions))]
+
 
 @torch.inference_mode()
 def answer(model: MultiTaskModel, examples: Sequence[tuple[Encoding, LabelIds | None]], batches: Sequence[Sequence[int]], machine: Machine,
-           tasks: Sequence[str], states: States | None = None) -> Answers:
-    """Run the texts of `batches` (lists of indices into `examples`) through a model that is in eval mode; its encoder's `states` for them,
-    if they are known, are not made again."""
+           tasks: Sequence[str], features: FrozenFeatures | None = None) -> Answers:
+    """Run the texts of `batches` (lists of indices into `examples`) through `model`, which is in eval mode; its encoder is skipped if its
+    `features` are given."""
     predictions: dict[int, dict[str, Prediction]] = {}
-    losses: dict[str, float] = {}
+    losses: Counter[str] = Counter()
     pad_id = model.config.encoder.pad_token_id or 0
     for indices in batches:
         chosen, labels = zip(*take(examples, indices), strict=True)
@@ -37,17 +41,16 @@ def answer(model: MultiTaskModel, examples: Sequence[tuple[Encoding, LabelIds | 
         with machine.autocast():
             out = model(batch["input_ids"].to(machine.device), batch["attention_mask"].to(machine.device),
                         labels={task: ids.to(machine.device) for task, ids in batch["labels"].items()}, tasks=tasks,
-                        states=states and states.batch(indices).to(machine.device))
-        for task, loss in out.losses.items():
-            losses[task] = losses.get(task, 0.0) + loss.item()
-        decoded = {task: model.tasks[task].decode(out.logits[task], chosen) for task in tasks}
-        for place, index in enumerate(indices):
-            predictions[index] = {task: made[place] for task, made in decoded.items()}
-    return Answers(predictions, losses)
+                        hidden_states=features and features.batch(indices).to(machine.device))
+        losses.update({task: loss.item() for task, loss in out.losses.items()})
+        decoded = [model.tasks[task].decode(out.logits[task], chosen) for task in tasks]
+        for index, *made in zip(indices, *decoded, strict=True):
+            predictions[index] = dict(zip(tasks, made, strict=True))
+    return Answers(predictions, dict(losses))
 
 
 def merge(parts: Sequence[Answers]) -> Answers:
-    """What several processes or threads answered, each for a part of the texts."""
+    """The answers of several processes or threads, each for a part of the texts, as one."""
     losses: Counter[str] = Counter()
     for part in parts:
         losses.update(part.losses)

@@ -1,5 +1,5 @@
-"""What a frozen encoder says about texts, computed once: it never changes, so an epoch of the heads need not ask again. Knows no tasks, no
-labels and no training."""
+"""Frozen features: the last hidden states of a frozen encoder, computed once per text, because they are equal in every epoch. Knows no
+tasks, no labels and no training."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from mtl.model.batching import Example, by_length, collate
 from mtl.model.machine import Machine
 from mtl.model.multitask import MultiTaskModel
 
-KEPT_IN_MEMORY = 2**28  # bytes; more go into a file, of which the system keeps in memory what it can
+KEPT_IN_MEMORY = 2**28  # bytes; more go into a memory-mapped file
 BATCH = 64
 ADVICE = "Free some space, use fewer rows or a smaller Max length, or set Fine-tuning to 'lora', which keeps nothing."
 
 
 @dataclass(frozen=True)
-class States:
-    """The encoder's last hidden states of many texts: `vectors` (subwords, H) one text after the other, perhaps in a file, in which each
-    text begins at its place in `starts` (N) and has its number of `lengths` (N)."""
+class FrozenFeatures:
+    """The last hidden states of N texts: `vectors` (subwords, H), perhaps in a file, where each text begins at its entry in `starts` (N)
+    and has as many rows as its entry in `lengths` (N)."""
 
     vectors: np.ndarray
     starts: np.ndarray
     lengths: np.ndarray
 
     def batch(self, indices: Sequence[int]) -> Tensor:
-        """(B, T, H): those of the texts at `indices`, padded with zeros on the right as `collate` pads their ids."""
+        """The hidden states (B, T, H) of the texts at `indices`, padded with zeros on the right as `collate` pads their ids."""
         out = np.zeros((len(indices), self.lengths[indices].max(), self.vectors.shape[1]), np.float32)
         for place, index in enumerate(indices):
             start, length = self.starts[index], self.lengths[index]
@@ -41,41 +41,39 @@ class States:
         return torch.from_numpy(out)
 
 
-def keep_states(model: MultiTaskModel, examples: Sequence[Example], lengths: np.ndarray, machine: Machine, file: Path,
-                progress: Callable[[str, float], None] = lambda what, share: None) -> States:
-    """One pass of the encoder of `model` over `examples`, whose `lengths` in subwords are known; many go into `file`.
-
-    The texts go through in batches of one length, and lie in that order. Raises MtlError if they do not fit on the disk.
-    """
+def compute_features(model: MultiTaskModel, examples: Sequence[Example], lengths: np.ndarray, machine: Machine, file: Path,
+                     progress: Callable[[str, float], None] = lambda what, share: None) -> FrozenFeatures:
+    """Run the encoder of `model` over `examples` with these `lengths` in subwords, in order of length. Large results go into `file`. Raises
+    MtlError if the disk has no room."""
     batches = by_length(lengths.tolist(), BATCH)
-    order = np.concatenate([np.asarray(batch, np.int64) for batch in batches])
+    order = np.concatenate(batches)
     starts = np.empty(len(lengths), np.int64)
     starts[order] = np.cumsum(lengths[order], dtype=np.int64) - lengths[order]
     shape = int(lengths.sum(dtype=np.int64)), model.config.encoder.hidden_size
     size = 4 * shape[0] * shape[1]
     passes = _passes(model, examples, batches, machine, progress)
     if size <= KEPT_IN_MEMORY:
-        return States(np.concatenate(list(passes)), starts, lengths)
+        return FrozenFeatures(np.concatenate(list(passes)), starts, lengths)
     file.parent.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(file.parent).free
-    if size > free:  # told now, not after an hour
-        raise MtlError(f"What the encoder says about {len(lengths):,} rows takes {size / 1e9:,.1f} GB, but the disk has "
-                       f"{free / 1e9:,.1f} GB free. {ADVICE}")
+    if size > free:  # rather than after an hour
+        raise MtlError(f"The hidden states of {len(lengths):,} rows take {size / 1e9:,.1f} GB, but the disk has {free / 1e9:,.1f} GB free. "
+                       f"{ADVICE}")
     try:
-        with open(file, "wb") as sink:  # not through a memory map: on a full disk that would kill the process
+        with open(file, "wb") as sink:  # not through a memory map, because a full disk would then kill the process
             for made in passes:
                 sink.write(made)
     except OSError as error:
         if is_disk_full(error):
-            raise MtlError(f"The disk is full: what the encoder says about the rows could not be kept. {ADVICE}") from error
+            raise MtlError(f"The disk is full: the hidden states of the rows could not be kept. {ADVICE}") from error
         raise
-    return States(np.memmap(file, np.float32, "r", shape=shape), starts, lengths)
+    return FrozenFeatures(np.memmap(file, np.float32, "r", shape=shape), starts, lengths)
 
 
 @torch.inference_mode()
 def _passes(model: MultiTaskModel, examples: Sequence[Example], batches: list[list[int]], machine: Machine,
             progress: Callable[[str, float], None]) -> Iterator[np.ndarray]:
-    """For each batch, the states (subwords, H) of its texts one after the other, without padding."""
+    """For each batch, the hidden states (subwords, H) of its texts, one after the other, without padding."""
     model.eval()
     pad_id = model.config.encoder.pad_token_id or 0
     for number, indices in enumerate(batches):

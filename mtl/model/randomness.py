@@ -1,5 +1,5 @@
-"""Random numbers from generators of their own. torch's global generator belongs to the whole process: a page that loads a model while a run
-begins would change what the run draws. So nothing here reads it, and nothing has to put it back."""
+"""Random numbers from our own generators. torch's global generator belongs to the whole process: a page that loads a model while a run
+begins would change what the run draws. So no code here uses it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,13 +10,13 @@ from torch.overrides import TorchFunctionMode
 
 DRAWS = frozenset({
     "rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial",
-    "normal_", "uniform_", "random_", "bernoulli_", "exponential_",  # of Tensor, and with those below of torch.nn.init
+    "normal_", "uniform_", "random_", "bernoulli_", "exponential_",  # of Tensor and torch.nn.init
     "trunc_normal_", "kaiming_uniform_", "kaiming_normal_", "xavier_uniform_", "xavier_normal_", "orthogonal_", "sparse_"})
 
 
 class OwnRandomness(TorchFunctionMode):
-    """Inside, and in this thread, whatever torch draws on a CPU comes from a new generator that begins at `seed`: new weights, say, or
-    permutations, also those of libraries that take no generator. The numbers are those that `torch.manual_seed(seed)` would give."""
+    """Inside, and in this thread, all that torch draws on a CPU comes from a new generator seeded with `seed`, also in libraries that take
+    no generator. The numbers are those that `torch.manual_seed(seed)` would give."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()

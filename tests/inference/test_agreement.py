@@ -10,7 +10,7 @@ from mtl.data.readers import read_files
 from mtl.data.writers import write_rows
 from mtl.inference.predictor import Predictor
 from mtl.runs.folder import Run, create_run, starter_folder
-from mtl.scoring.measure import Measured, measure_validation
+from mtl.scoring.measure import SplitScores, measure_validation
 from mtl.settings.config import TaskSpec, make_config
 from mtl.training.execute import run_training
 from tests.plain import Row
@@ -60,7 +60,7 @@ def by_predict(run: Run, one_by_one: bool = False) -> tuple[dict[str, float], fl
     return {task: hits / items for task, (hits, items) in counts.items()}, right / len(rows)
 
 
-def by_evaluate(measured: Measured) -> tuple[dict[str, float], float]:
+def by_evaluate(measured: SplitScores) -> tuple[dict[str, float], float]:
     return {task.name: task.scores[task.main_score] for task in measured.report.tasks}, measured.report.everything_right.value
 
 

@@ -14,7 +14,7 @@ from mtl.model.batching import by_tokens, collate, encode
 from mtl.model.encoder import load_encoder
 from mtl.model.loading import load_weights
 from mtl.model.machine import Machine
-from mtl.model.multitask import at_rest
+from mtl.model.multitask import for_inference
 from mtl.runs.checkpoint import save_checkpoint
 from tests.conftest import TEXTS
 
@@ -25,7 +25,7 @@ SAME_LENGTH = ["book a table", "fly to rome", "play some jazz"]  # all words are
 def loaded(request, tiny, make_model):
     """A model at rest on the tiny and on the bundled encoder, and its tokenizer."""
     encoder, tokenizer = (copy.deepcopy(tiny[0]), tiny[1]) if request.param == "tiny" else load_encoder("bundled")
-    return at_rest(make_model(encoder)), tokenizer
+    return for_inference(make_model(encoder)), tokenizer
 
 
 def batch_of(tokenizer, texts):
@@ -49,7 +49,7 @@ def test_fused_gives_the_same_logits(loaded, texts):
 @pytest.mark.parametrize("pooling", ["pooler", "cls"])
 @torch.inference_mode()
 def test_fused_pools_as_the_model_does(tiny, make_model, pooling):
-    model = at_rest(make_model(copy.deepcopy(load_encoder("tiny", TEXTS, seed=5)[0]), pooling=pooling))
+    model = for_inference(make_model(copy.deepcopy(load_encoder("tiny", TEXTS, seed=5)[0]), pooling=pooling))
     batch = batch_of(tiny[1], TEXTS)
     assert torch.allclose(accelerate(model, "fused")[0](*batch).logits["intent"], model(*batch).logits["intent"], atol=1e-5)
 
@@ -66,7 +66,7 @@ def test_int8_is_close_and_leaves_the_model_as_it_was(loaded):
 
 @torch.inference_mode()
 def test_int8_does_not_round_the_features_that_are_outliers(make_model, monkeypatch):
-    model = at_rest(make_model(load_encoder("bundled")[0]))
+    model = for_inference(make_model(load_encoder("bundled")[0]))
     ids = torch.randint(1000, 30_000, (8, 16))
 
     def error() -> float:
@@ -121,7 +121,7 @@ def test_plain_and_fused_predict_the_same_labels_and_spans(loaded):
 
 
 def test_what_is_fast_draws_no_random_numbers_and_needs_no_gradients(tiny, make_model):
-    model, state = at_rest(make_model(copy.deepcopy(tiny[0]))), torch.get_rng_state()
+    model, state = for_inference(make_model(copy.deepcopy(tiny[0]))), torch.get_rng_state()
     fused = accelerate(model, "fused")[0]
     assert torch.equal(torch.get_rng_state(), state)
     assert not any(weight.requires_grad for weight in fused.parameters()) and not fused.training
@@ -129,7 +129,7 @@ def test_what_is_fast_draws_no_random_numbers_and_needs_no_gradients(tiny, make_
 
 def test_other_encoders_answer_plainly_and_cannot_be_asked_for_more(make_model):
     config = DistilBertConfig(vocab_size=50, dim=16, n_layers=1, n_heads=2, hidden_dim=16)
-    model = at_rest(make_model(DistilBertModel(config)))
+    model = for_inference(make_model(DistilBertModel(config)))
     assert accelerate(model)[0] is model and accelerate(model)[1] == "plain"
     with pytest.raises(MtlError, match="for BERT only"):
         accelerate(model, "fused")
@@ -149,7 +149,7 @@ def test_batches_that_are_half_full_take_no_shorter_text():
 
 
 def test_many_texts_are_shared_among_threads_and_come_back_in_order(tiny, make_model):
-    model, texts = at_rest(make_model()), [f"Fly from {place} to Rome" for place in "ABCDEFGHIJ"] * 30
+    model, texts = for_inference(make_model()), [f"Fly from {place} to Rome" for place in "ABCDEFGHIJ"] * 30
     alone, shared = (Predictor(model, tiny[1], Machine("cpu", "fp32", threads), "plain").predict(texts) for threads in (1, 3))
     for one, other, text in zip(alone, shared, texts, strict=True):
         assert one.text == other.text == text and one.predictions["slots"].spans == other.predictions["slots"].spans
@@ -160,7 +160,7 @@ def test_asking_leaves_the_threads_of_the_asker_as_they_were(tiny, make_model):
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        Predictor(at_rest(make_model()), tiny[1], Machine("cpu", "fp32", 2)).predict(TEXTS * 40)
+        Predictor(for_inference(make_model()), tiny[1], Machine("cpu", "fp32", 2)).predict(TEXTS * 40)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)

@@ -20,7 +20,7 @@ from mtl.model.encoder import load_encoder
 from mtl.model.frozen_features import States, keep_states
 from mtl.model.loading import load_weights, put_weights
 from mtl.model.machine import Machine
-from mtl.model.multitask import MultiTaskModel, at_rest, count_parameters, freeze_lowest, learned_weights, parameter_groups
+from mtl.model.multitask import MultiTaskModel, count_parameters, for_inference, freeze_lowest, learned_weights, parameter_groups
 from mtl.runs.checkpoint import save_checkpoint
 from mtl.runs.events import Evaluated, RunStarted, StatusChanged, StepDone, describe
 from mtl.settings.config import make_config
@@ -219,7 +219,7 @@ def heads_run(heads_config, finish, tmp_path_factory):
     def look(trainer):
         trainers[:] = [trainer]
         if trainer.progress.step == 4:  # the page asks the live model
-            snapshot = Predictor(at_rest(copy.deepcopy(trainer.model)), trainer.tokenizer, trainer.machine)
+            snapshot = Predictor(for_inference(copy.deepcopy(trainer.model)), trainer.tokenizer, trainer.machine)
             assert snapshot.predict([TEXT])[0].predictions.keys() == {"class", "sentiment", "entities"}
             trainer.model.encoder.register_forward_hook(lambda *_: heard.append("asked again"))
         return False
@@ -262,7 +262,7 @@ def test_a_model_put_together_from_heads_and_encoder_answers_as_the_one_in_memor
     folder, _, trainer, _ = heads_run
     model = copy.deepcopy(trainer.model)
     put_weights(model, folder / "last")
-    alive = Predictor(at_rest(model), trainer.tokenizer, trainer.machine).predict([TEXT])
+    alive = Predictor(for_inference(model), trainer.tokenizer, trainer.machine).predict([TEXT])
     loaded = Predictor.load(folder / "last", "cpu")
     assert loaded.predict([TEXT]) == alive
     assert not loaded.model.config.needs_base and len(learned_weights(loaded.model)) > 50  # whole: it could be saved by itself

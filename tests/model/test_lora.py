@@ -16,7 +16,7 @@ from mtl.inference.predictor import Predictor
 from mtl.jobs.queue import Jobs
 from mtl.model.encoder import load_encoder
 from mtl.model.loading import load_weights, put_weights
-from mtl.model.multitask import MultiTaskModel, at_rest, count_parameters, learned_weights, parameter_groups
+from mtl.model.multitask import MultiTaskModel, count_parameters, for_inference, learned_weights, parameter_groups
 from mtl.runs.checkpoint import save_checkpoint
 from mtl.runs.events import Evaluated, EventLog, RunStarted, StepDone, describe, read_events
 from mtl.settings.config import make_config
@@ -177,7 +177,7 @@ def test_a_checkpoint_is_small_and_has_no_weight_of_the_encoder(lora_run):
 def test_a_model_put_together_from_disk_answers_as_the_one_in_memory(lora_run):
     folder, _, trainer = lora_run
     put_weights(trainer.model, folder / "last")
-    alive = Predictor(at_rest(copy.deepcopy(trainer.model)), trainer.tokenizer, trainer.machine).predict([TEXT])
+    alive = Predictor(for_inference(copy.deepcopy(trainer.model)), trainer.tokenizer, trainer.machine).predict([TEXT])
     state = torch.get_rng_state()
     loaded = Predictor.load(folder / "last", "cpu")
     assert loaded.predict([TEXT]) == alive
@@ -227,7 +227,7 @@ def test_transformers_alone_does_not_make_up_the_missing_encoder(lora_run):
 def test_merged_adapters_answer_as_unmerged_ones_and_leave_a_model_like_any_other(family, make_model, tmp_path):
     model = adapted(make_model, family, pooling="mean" if family == "distilbert" else "cls")
     ids, mask = make_batch()
-    before, merged = model(ids, mask).logits, at_rest(model)
+    before, merged = model(ids, mask).logits, for_inference(model)
     after = merged(ids, mask).logits
     assert all(torch.allclose(logits, after[task], rtol=0, atol=1e-5) for task, logits in before.items())
     assert not has_adapters(merged) and type(merged.encoder).__name__ == type(AutoModel.from_config(FAMILIES[family])).__name__
@@ -239,7 +239,7 @@ def test_merged_adapters_answer_as_unmerged_ones_and_leave_a_model_like_any_othe
 def test_merged_adapters_of_the_bundled_encoder_answer_as_unmerged_ones(lora_run):
     model = copy.deepcopy(lora_run[2].model).eval()
     ids, mask = make_batch(rows=4, length=24)
-    before, after = model(ids, mask).logits, at_rest(model)(ids, mask).logits
+    before, after = model(ids, mask).logits, for_inference(model)(ids, mask).logits
     assert all(torch.allclose(logits, after[task], rtol=0, atol=1e-5) for task, logits in before.items())
 
 
