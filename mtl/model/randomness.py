@@ -24,11 +24,8 @@ class OwnRandomness(TorchFunctionMode):
 
     def __torch_function__(self, function: Callable[..., Any], types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = kwargs or {}
-        if getattr(function, "__name__", "") in DRAWS and _is_on_cpu(args, kwargs):
-            kwargs = kwargs | {"generator": kwargs.get("generator") or self.generator}
+        if getattr(function, "__name__", "") in DRAWS:
+            device = next((value.device for value in args if isinstance(value, Tensor)), kwargs.get("device"))
+            if device is None or torch.device(device).type == "cpu":
+                kwargs = kwargs | {"generator": kwargs.get("generator") or self.generator}
         return function(*args, **kwargs)
-
-
-def _is_on_cpu(args: tuple, kwargs: dict[str, Any]) -> bool:
-    device = next((value.device for value in args if isinstance(value, Tensor)), kwargs.get("device"))
-    return device is None or torch.device(device).type == "cpu"

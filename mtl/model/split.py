@@ -1,26 +1,53 @@
-"""A split ready for the model: texts as subwords and labels as ids, in memory or in a file."""
+"""A split ready for the model: texts as subwords, labels as ids and, with a frozen encoder, its hidden states, which are computed once per
+text because they are equal in every epoch. All of it is in memory or, where it is much, in files."""
 
+from __future__ import annotations
+
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from mtl.data.rows import Row
 from mtl.data.store import keep, take
-from mtl.model.batching import Example, by_length, example_shape, make_examples
-from mtl.model.frozen_features import FrozenFeatures, compute_features
+from mtl.errors import MtlError, is_disk_full
+from mtl.model.batching import Example, by_length, collate, example_shape, make_examples
 from mtl.model.machine import Machine
 from mtl.model.multitask import MultiTaskModel
 from mtl.tasks.base import Task
 
+KEPT_IN_MEMORY = 2**28  # bytes; more go into a memory-mapped file
+BATCH = 64
+ADVICE = "Free some space, use fewer rows or a smaller Max length, or set Fine-tuning to 'lora', which keeps nothing."
+
+
+@dataclass(frozen=True)
+class FrozenFeatures:
+    """The last hidden states of N texts: `vectors` (subwords, H), perhaps in a file, where each text begins at its entry in `starts` (N)
+    and has as many rows as its entry in `lengths` (N)."""
+
+    vectors: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+
+    def batch(self, indices: Sequence[int]) -> Tensor:
+        """The hidden states (B, T, H) of the texts at `indices`, padded with zeros on the right as `collate` pads their ids."""
+        out = np.zeros((len(indices), self.lengths[indices].max(), self.vectors.shape[1]), np.float32)
+        for place, index in enumerate(indices):
+            start, length = self.starts[index], self.lengths[index]
+            out[place, :length] = self.vectors[start:start + length]
+        return torch.from_numpy(out)
+
 
 @dataclass(frozen=True)
 class Split:
-    """N rows and their `examples`: tokenised texts with label ids, perhaps in a file. `lengths` in subwords (N); `targets`: for each task
-    the number of targets of each row (N); `cut`: how many texts were truncated; `features`: hidden states of a frozen encoder, if
-    computed."""
+    """N rows and their `examples`: tokenised texts with label ids. `lengths`: subwords of each row (N); `targets`: for each task the number
+    of targets of each row (N); `cut`: how many texts were truncated; `features`: those of a frozen encoder, if they were computed."""
 
     rows: Sequence[Row]
     examples: Sequence[Example]
@@ -52,11 +79,6 @@ def make_split(tokenizer: PreTrainedTokenizerBase, tasks: Sequence[Task], rows: 
     return Split(rows, examples, lengths, targets, cut)
 
 
-def with_features(split: Split, model: MultiTaskModel, machine: Machine, file: Path, progress: Callable[[str, float], None]) -> Split:
-    """`split` with the hidden states of the frozen encoder of `model`; large ones go into `file`."""
-    return replace(split, features=compute_features(model, split.examples, split.lengths, machine, file, progress))
-
-
 def sample_places(rows: int, count: int, seed: int) -> np.ndarray:
     """The sorted indices of the rows that `sample` draws from so many `rows`."""
     return np.sort(np.random.default_rng(seed).permutation(rows)[:count])
@@ -74,3 +96,47 @@ def sample(split: Split, count: int, seed: int) -> Split:
 def batches_for(split: Split, batch_size: int = 64) -> list[list[int]]:
     """The indices of all texts of `split` in batches for `answer`."""
     return by_length(split.lengths.tolist(), batch_size)
+
+
+def compute_features(model: MultiTaskModel, examples: Sequence[Example], lengths: np.ndarray, machine: Machine, file: Path,
+                     progress: Callable[[str, float], None] = lambda what, share: None) -> FrozenFeatures:
+    """Run the encoder of `model` over `examples` with these `lengths` in subwords, in order of length. Large results go into `file`. Raises
+    MtlError if the disk has no room."""
+    batches = by_length(lengths.tolist(), BATCH)
+    order = np.concatenate(batches)
+    starts = np.empty(len(lengths), np.int64)
+    starts[order] = np.cumsum(lengths[order], dtype=np.int64) - lengths[order]
+    shape = int(lengths.sum(dtype=np.int64)), model.config.encoder.hidden_size
+    size = 4 * shape[0] * shape[1]
+    passes = _passes(model, examples, batches, machine, progress)
+    if size <= KEPT_IN_MEMORY:
+        return FrozenFeatures(np.concatenate(list(passes)), starts, lengths)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(file.parent).free
+    if size > free:  # rather than after an hour
+        raise MtlError(f"The hidden states of {len(lengths):,} rows take {size / 1e9:,.1f} GB, but the disk has {free / 1e9:,.1f} GB free. "
+                       f"{ADVICE}")
+    try:
+        with open(file, "wb") as sink:  # not through a memory map, because a full disk would then kill the process
+            for made in passes:
+                sink.write(made)
+    except OSError as error:
+        if is_disk_full(error):
+            raise MtlError(f"The disk is full: the hidden states of the rows could not be kept. {ADVICE}") from error
+        raise
+    return FrozenFeatures(np.memmap(file, np.float32, "r", shape=shape), starts, lengths)
+
+
+@torch.inference_mode()
+def _passes(model: MultiTaskModel, examples: Sequence[Example], batches: list[list[int]], machine: Machine,
+            progress: Callable[[str, float], None]) -> Iterator[np.ndarray]:
+    """For each batch, the hidden states (subwords, H) of its texts, one after the other, without padding."""
+    model.eval()
+    pad_id = model.config.encoder.pad_token_id or 0
+    for number, indices in enumerate(batches):
+        batch = collate([encoding for encoding, _ in take(examples, indices)], pad_id)
+        ids, mask = batch["input_ids"].to(machine.device), batch["attention_mask"].to(machine.device)
+        with machine.autocast():
+            states = model.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+        progress("Encoding", number / len(batches))
+        yield states[mask.bool()].float().cpu().numpy()

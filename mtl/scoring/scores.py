@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mtl.data.rows import Row
-from mtl.inference.answer import Answers
+from mtl.inference.predictor import Answers
 from mtl.model.multitask import MultiTaskModel
 from mtl.model.split import Split
 from mtl.tasks.base import Prediction, Task

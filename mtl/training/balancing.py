@@ -182,12 +182,12 @@ class Surgery(Balancer):
 
     def backward(self, losses: dict[str, Tensor]) -> None:
         for left, (task, loss) in enumerate(losses.items(), 1 - len(losses)):  # below 0: later losses need the shared graph again
-            found = torch.autograd.grad(loss * self.shares.get(task, 1.0), self.shared + self.heads, retain_graph=left < 0, allow_unused=True)
+            loss = loss * self.shares.get(task, 1.0)
+            found = torch.autograd.grad(loss, self.shared + self.heads, retain_graph=left < 0, allow_unused=True)
             for weight, gradient in zip(self.heads, found[len(self.shared):], strict=True):
                 if gradient is not None:
                     weight.grad = gradient if weight.grad is None else weight.grad + gradient
-            new = [torch.zeros_like(weight) if gradient is None else gradient
-                   for weight, gradient in zip(self.shared, found, strict=False)]
+            new = [torch.zeros_like(weight) if gradient is None else gradient for weight, gradient in zip(self.shared, found, strict=False)]
             before = self.gradients.get(task)
             self.gradients[task] = new if before is None else [old + gradient for old, gradient in zip(before, new, strict=True)]
 

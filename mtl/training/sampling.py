@@ -1,9 +1,9 @@
 """Sampling: which rows make up each step. A plan is a pure function of the seed and the epoch, so a resumed run and every process of a
 distributed run make the same plan and only look up their place in it. Knows no model and no tensors."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, count, islice
 
 import numpy as np
 
@@ -40,15 +40,6 @@ class Pool:
     lengths: np.ndarray | None = None
 
 
-@dataclass(frozen=True)
-class Draw:
-    """The epoch to plan, `epoch` (from 0) of `epochs`, and the `temperature` setting."""
-
-    epoch: int
-    epochs: int
-    temperature: float
-
-
 def joint(pool: Pool, random: np.random.Generator) -> list[Step]:
     """Every row once an epoch, all mixed. A step uses every label of its rows."""
     tasks = tuple(pool.labelled)
@@ -61,25 +52,28 @@ def alternating(pool: Pool, random: np.random.Generator) -> list[Step]:
     rows = {task: np.flatnonzero(mask) for task, mask in pool.labelled.items() if mask.any()}
     rounds = max(-(-len(of_task) // pool.step_rows) for of_task in rows.values())
     # every task has equally many steps; a small task's rows are shuffled anew each time they run out
-    turns = [[Step(chunk, (task,)) for chunk in islice(_endless(of_task, pool, random), rounds)] for task, of_task in rows.items()]
+    turns = []
+    for task, of_task in rows.items():
+        endless = chain.from_iterable(_chunks(of_task, pool, random) for _ in count())
+        turns.append([Step(of_task[chunk], (task,)) for chunk in islice(endless, rounds)])
     return [step for turn in zip(*turns, strict=True) for step in turn]
 
 
 # Samplings that draw each row for one task, tasks in proportion to size^exponent: 1 is proportional to size, 0 is uniform. 'annealed' goes
 # from one to the other (Stickland and Murray, 2019, https://arxiv.org/abs/1902.02671; their exponent ends at 0.2, ours at 0).
-EXPONENTS: dict[str, Callable[[Draw], float]] = {
-    "proportional": lambda draw: 1.0,
-    "temperature": lambda draw: 1 / draw.temperature,
-    "annealed": lambda draw: 1 - draw.epoch / (draw.epochs - 1) if draw.epochs > 1 else 1.0,
+EXPONENTS: dict[str, Callable[[int, int, float], float]] = {
+    "proportional": lambda epoch, epochs, temperature: 1.0,
+    "temperature": lambda epoch, epochs, temperature: 1 / temperature,
+    "annealed": lambda epoch, epochs, temperature: 1 - epoch / (epochs - 1) if epochs > 1 else 1.0,
 }
 SAMPLINGS = ("joint", "alternating", *EXPONENTS)
 
 
-def plan_epoch(sampling: str, pool: Pool, seed: int, draw: Draw) -> list[Step]:
-    """The steps of one epoch, in order."""
-    random = np.random.default_rng([seed, draw.epoch])
+def plan_epoch(sampling: str, pool: Pool, seed: int, epoch: int = 0, epochs: int = 1, temperature: float = 1.0) -> list[Step]:
+    """The steps of `epoch` (from 0) of `epochs`, in order; `temperature` is for the sampling of that name."""
+    random = np.random.default_rng([seed, epoch])
     if sampling in EXPONENTS:
-        return _drawn(pool, EXPONENTS[sampling](draw), random)
+        return _drawn(pool, EXPONENTS[sampling](epoch, epochs, temperature), random)
     return (joint if sampling == "joint" else alternating)(pool, random)
 
 
@@ -116,7 +110,7 @@ def outlook(sampling: str, sizes: Mapping[str, int], rows: int, step_rows: int, 
         largest = max(sizes.values())
         rows_seen = dict.fromkeys(sizes, largest)
         return Outlook(-(-largest // step_rows) * len(sizes), rows_seen, rows_seen)
-    first, last = (quotas(sizes, EXPONENTS[sampling](Draw(epoch, epochs, temperature))) for epoch in (0, max(epochs, 1) - 1))
+    first, last = (quotas(sizes, EXPONENTS[sampling](epoch, epochs, temperature)) for epoch in (0, max(epochs, 1) - 1))
     return Outlook(-(-sum(sizes.values()) // step_rows), first, last)
 
 
@@ -156,8 +150,3 @@ def _chunks(rows: np.ndarray, pool: Pool, random: np.random.Generator) -> list[n
         cuts = cut(part[np.argsort(pool.lengths[rows[part]], kind="stable")])
         chunks += [cuts[index] for index in random.permutation(len(cuts))]
     return chunks
-
-
-def _endless(rows: np.ndarray, pool: Pool, random: np.random.Generator) -> Iterator[np.ndarray]:
-    while True:
-        yield from (rows[chunk] for chunk in _chunks(rows, pool, random))

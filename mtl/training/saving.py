@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from mtl.errors import MtlError
-from mtl.inference.answer import answer
 from mtl.inference.fused_bert import HAS_INT8, accelerate, is_known
+from mtl.inference.predictor import answer
 from mtl.model.loading import put_weights
 from mtl.model.machine import Machine
 from mtl.model.multitask import for_inference, learned_weights

@@ -5,7 +5,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -17,13 +17,13 @@ from mtl.data.readers import Progress, no_progress
 from mtl.data.rows import Dataset, Row
 from mtl.data.store import take
 from mtl.errors import MtlError
-from mtl.inference.answer import answer, merge
+from mtl.inference.predictor import answer, merge
 from mtl.model.batching import collate
 from mtl.model.encoder import load_encoder, longest_input
 from mtl.model.machine import Machine
 from mtl.model.multitask import MultiTaskModel, build_model, count_parameters, freeze_lowest, parameter_groups
 from mtl.model.packing import can_pack, pack
-from mtl.model.split import Split, batches_for, make_split, with_features
+from mtl.model.split import Split, batches_for, compute_features, make_split
 from mtl.runs.events import RunStarted, StepDone
 from mtl.scoring.scores import Scores, score, tune
 from mtl.settings.config import RunConfig
@@ -33,7 +33,7 @@ from mtl.training.balancing import UNCERTAINTY_RATE, make_balancer
 from mtl.training.dropout import seeded_dropout
 from mtl.training.gradient_conflict import ConflictMeter, last_layer
 from mtl.training.processes import ALONE, Processes
-from mtl.training.sampling import Draw, Pool, Step, plan_epoch
+from mtl.training.sampling import Pool, Step, plan_epoch
 from mtl.training.step import Batch, StepLog, TrainingStep, cut_into_batches, rate_factor, seed_of
 
 
@@ -86,7 +86,7 @@ class Trainer:
         if own := self.balancer.parameters():
             groups.append({"params": own, "lr": UNCERTAINTY_RATE, "base_lr": UNCERTAINTY_RATE, "weight_decay": 0.0})
         self.optimizer = torch.optim.AdamW(groups, fused=True)
-        self.steps_per_epoch = len(plan_epoch(config.sampling, self.pool, config.seed, Draw(0, 1, config.temperature)))
+        self.steps_per_epoch = len(plan_epoch(config.sampling, self.pool, config.seed, temperature=config.temperature))
         self.total_steps = min(config.epochs * self.steps_per_epoch, config.max_steps or math.inf)
         self.conflicts = ConflictMeter(list(labelled), last_layer(self.model.encoder), config.diagnose_every, self.total_steps)
         self.progress = TrainingProgress()
@@ -95,7 +95,8 @@ class Trainer:
     def _make_split(self, name: str, rows: Sequence[Row], laid_out: Path, progress: Progress) -> Split:
         split = make_split(self.tokenizer, self.tasks, rows, self.model.config.max_length, laid_out / f"{name}-examples.arrow", progress)
         if self.config.fine_tuning == "heads":  # the encoder never changes, so it encodes every text once, now
-            split = with_features(split, self.model, self.machine, laid_out / f"{name}-features", progress)
+            file = laid_out / f"{name}-features"
+            split = replace(split, features=compute_features(self.model, split.examples, split.lengths, self.machine, file, progress))
         return split
 
     def _leaves_heads_out(self) -> bool:
@@ -118,7 +119,7 @@ class Trainer:
     def plan(self, epoch: int) -> list[Step]:
         """The steps of `epoch` (from 0)."""
         epochs = -(-self.total_steps // self.steps_per_epoch)
-        return plan_epoch(self.config.sampling, self.pool, self.config.seed, Draw(epoch, epochs, self.config.temperature))
+        return plan_epoch(self.config.sampling, self.pool, self.config.seed, epoch, epochs, self.config.temperature)
 
     def rate_factor(self) -> float:
         """The factor on the base learning rates at the next step."""
@@ -144,9 +145,10 @@ class Trainer:
             inputs["labels"][task][torch.from_numpy(rows)] = IGNORED
         features = self.train_split.features and self.train_split.features.batch(batch.rows).to(device)
         packing = pack([len(encoding.ids) for encoding in encodings]).to(device) if self._packs else None
+        labels = {task: of_task.to(device) for task, of_task in inputs["labels"].items()}
         with self.machine.autocast():
-            return self.wrapped(inputs["input_ids"].to(device), inputs["attention_mask"].to(device), packing=packing, hidden_states=features,
-                                labels={task: of_task.to(device) for task, of_task in inputs["labels"].items()}).losses
+            return self.wrapped(inputs["input_ids"].to(device), inputs["attention_mask"].to(device), labels, hidden_states=features,
+                                packing=packing).losses
 
     def second_pass(self, step: TrainingStep) -> None:
         """Give the balancer the losses of the step's rows after the optimizer's step, with the same dropout (FAMO learns from how far each

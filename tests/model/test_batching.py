@@ -3,7 +3,7 @@
 import torch
 
 from mtl.data.words import Span
-from mtl.model.batching import by_length, collate, encode, label_rows
+from mtl.model.batching import by_length, collate, encode, make_examples
 from mtl.settings.config import TaskSpec
 from mtl.tasks import make_task
 from mtl.tasks.base import IGNORED, Encoding
@@ -17,8 +17,8 @@ ROWS = [Row("Fly to Rome", {"intent": "fly", "slots": (Span(7, 11, "LOC"),)}),
 
 
 def ready(tiny, rows=ROWS, max_length=64):
-    encodings = encode(tiny[1], [row.text for row in rows], max_length)
-    return encodings, label_rows([INTENT, SLOTS], rows, encodings)
+    encodings, labels = zip(*make_examples(tiny[1], [INTENT, SLOTS], rows, max_length), strict=True)
+    return encodings, list(labels)
 
 
 def test_a_batch_is_padded_to_its_longest_text_and_the_mask_says_where(tiny):

@@ -1,5 +1,5 @@
 """What of the encoder learns: nothing but the heads, all but the lowest layers, all but the embeddings (adapters are in test_lora.py);
-mtl/model/frozen_features.py, which lets a frozen encoder read each text once."""
+the features of a frozen encoder in mtl/model/split.py."""
 
 import copy
 from collections import namedtuple
@@ -17,10 +17,10 @@ from mtl.data.dataset import load
 from mtl.errors import MtlError
 from mtl.inference.predictor import Predictor
 from mtl.model.encoder import load_encoder
-from mtl.model.frozen_features import States, keep_states
 from mtl.model.loading import load_weights, put_weights
 from mtl.model.machine import Machine
 from mtl.model.multitask import MultiTaskModel, count_parameters, for_inference, freeze_lowest, learned_weights, parameter_groups
+from mtl.model.split import FrozenFeatures, compute_features
 from mtl.runs.checkpoint import save_checkpoint
 from mtl.runs.events import Evaluated, RunStarted, StatusChanged, StepDone, describe
 from mtl.settings.config import make_config
@@ -142,13 +142,13 @@ def test_frozen_embeddings_go_without_saying_where_the_encoder_is_frozen(make_mo
 def test_what_was_kept_gives_the_logits_and_gradients_that_the_encoder_gives(family, changes, make_model, tmp_path):
     model = build(make_model, family, only_heads=True, dropout=0.0, **changes).train()
     examples, indices = examples_of(LENGTHS), [5, 0, 4]
-    states = keep_states(model, examples, LENGTHS, CPU, tmp_path / "states")
+    states = compute_features(model, examples, LENGTHS, CPU, tmp_path / "states")
     ids, mask = batch_of(model, examples, indices)
     model.train()
     found = []
     for known in (None, states.batch(indices)):
         model.zero_grad()
-        out = model(ids, mask, labels=make_labels(ids, mask), states=known)
+        out = model(ids, mask, labels=make_labels(ids, mask), hidden_states=known)
         sum(out.losses.values()).backward()
         real = [logits[mask == 1] if logits.ndim == 3 else logits for logits in out.logits.values()]
         found.append(real + [weight.grad for weight in model.heads.parameters()])
@@ -165,11 +165,11 @@ def test_the_frozen_encoder_makes_no_noise_while_the_heads_train(make_model):
 def test_states_in_a_file_are_those_in_memory(make_model, tmp_path, monkeypatch):
     model, examples = build(make_model, only_heads=True), examples_of(LENGTHS)
     heard = []
-    in_memory = keep_states(model, examples, LENGTHS, CPU, tmp_path / "a/states", lambda *what: heard.append(what))
+    in_memory = compute_features(model, examples, LENGTHS, CPU, tmp_path / "a/states", lambda *what: heard.append(what))
     assert not (tmp_path / "a").exists() and heard == [("Encoding", 0.0)]
-    monkeypatch.setattr("mtl.model.frozen_features.KEPT_IN_MEMORY", 100)
-    monkeypatch.setattr("mtl.model.frozen_features.BATCH", 2)
-    in_file = keep_states(model, examples, LENGTHS, CPU, tmp_path / "b/states", lambda *what: heard.append(what))
+    monkeypatch.setattr("mtl.model.split.KEPT_IN_MEMORY", 100)
+    monkeypatch.setattr("mtl.model.split.BATCH", 2)
+    in_file = compute_features(model, examples, LENGTHS, CPU, tmp_path / "b/states", lambda *what: heard.append(what))
     assert (tmp_path / "b/states").stat().st_size == 4 * LENGTHS.sum() * 32 and isinstance(in_file.vectors, np.memmap)
     assert heard[1:] == [("Encoding", 0.0), ("Encoding", 1 / 3), ("Encoding", 2 / 3)]
     for indices in ([0], [2, 1], [3, 4, 5], np.array([1, 1])):
@@ -178,24 +178,24 @@ def test_states_in_a_file_are_those_in_memory(make_model, tmp_path, monkeypatch)
 
 
 def test_states_are_padded_with_zeros():
-    states = States(np.arange(12, dtype=np.float32).reshape(6, 2), np.array([4, 0]), np.array([2, 4], np.int32))
+    states = FrozenFeatures(np.arange(12, dtype=np.float32).reshape(6, 2), np.array([4, 0]), np.array([2, 4], np.int32))
     assert states.batch([0, 1]).tolist() == [[[8, 9], [10, 11], [0, 0], [0, 0]], [[0, 1], [2, 3], [4, 5], [6, 7]]]
 
 
 def test_a_disk_without_room_for_the_states_is_told_before_the_encoder_is_asked(make_model, tmp_path, monkeypatch):
     model = build(make_model, only_heads=True)
     model.encoder.forward = None
-    monkeypatch.setattr("mtl.model.frozen_features.KEPT_IN_MEMORY", 100)
+    monkeypatch.setattr("mtl.model.split.KEPT_IN_MEMORY", 100)
     monkeypatch.setattr("shutil.disk_usage", lambda path: namedtuple("Usage", "free")(3000))
-    with pytest.raises(MtlError, match="about 6 rows takes 0.0 GB, but the disk has 0.0 GB free. Free some space.*or set Fine-tuning"):
-        keep_states(model, examples_of(LENGTHS), LENGTHS, CPU, tmp_path / "states")
+    with pytest.raises(MtlError, match="of 6 rows take 0.0 GB, but the disk has 0.0 GB free. Free some space.*or set Fine-tuning"):
+        compute_features(model, examples_of(LENGTHS), LENGTHS, CPU, tmp_path / "states")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
 def test_a_disk_that_becomes_full_is_told(make_model, monkeypatch):
-    monkeypatch.setattr("mtl.model.frozen_features.KEPT_IN_MEMORY", 100)
-    with pytest.raises(MtlError, match="The disk is full: what the encoder says about the rows could not be kept. Free some space"):
-        keep_states(build(make_model, only_heads=True), examples_of(LENGTHS), LENGTHS, CPU, Path("/dev/full"))
+    monkeypatch.setattr("mtl.model.split.KEPT_IN_MEMORY", 100)
+    with pytest.raises(MtlError, match="The disk is full: the hidden states of the rows could not be kept. Free some space"):
+        compute_features(build(make_model, only_heads=True), examples_of(LENGTHS), LENGTHS, CPU, Path("/dev/full"))
 
 
 # A run
@@ -241,7 +241,7 @@ def test_heads_learn_while_the_encoder_stays_as_it_was_and_is_asked_only_once(he
     base = load_encoder("bundled")[0].state_dict()
     assert all(torch.equal(weight, base[name]) for name, weight in trainer.model.encoder.state_dict().items())
     assert set(heard) == {"Encoding"} and len(heard) == 2  # train and validation, both short
-    assert trainer.train_split.states and trainer.validation_split.states
+    assert trainer.train_split.features and trainer.validation_split.features
 
 
 def test_the_log_tells_that_only_the_heads_are_trained(heads_run):
@@ -271,7 +271,7 @@ def test_a_model_put_together_from_heads_and_encoder_answers_as_the_one_in_memor
 def test_validation_is_scored_as_the_loaded_model_scores_it_without_kept_states(heads_run):
     folder, events, trainer, _ = heads_run
     last = [event for event in events if isinstance(event, Evaluated)][-1]
-    without = replace(trainer.validation_split, states=None)
+    without = replace(trainer.validation_split, features=None)
     again = trainer.evaluate(without, load_weights(folder / "last", "cpu"))
     assert again.scores == last.scores and again.losses == pytest.approx(last.losses, abs=1e-5)
 
@@ -284,7 +284,7 @@ def test_a_run_of_heads_that_was_stopped_and_resumed_ends_bit_for_bit_like_one_t
 
 
 def test_states_in_a_file_and_accumulated_batches_train_the_same_heads(heads_config, heads_run, finish, tmp_path, monkeypatch):
-    monkeypatch.setattr("mtl.model.frozen_features.KEPT_IN_MEMORY", 1000)
+    monkeypatch.setattr("mtl.model.split.KEPT_IN_MEMORY", 1000)
     finish(heads_config(batch_size=4, accumulation=2), tmp_path)
     assert sorted(path.name for path in tmp_path.glob("*/0/*-states")) == ["validation-states", "train-states"]
     assert all(torch.allclose(weight, saved(tmp_path)[name], rtol=0, atol=1e-4) for name, weight in saved(heads_run[0]).items())

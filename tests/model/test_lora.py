@@ -216,7 +216,7 @@ def test_adapters_are_not_put_beside_another_encoder(make_model, tmp_path):
 
 
 def test_transformers_alone_does_not_make_up_the_missing_encoder(lora_run):
-    with pytest.raises(MtlError, match="not the encoder that they belong to. Load it with mtl.scoring.scores.load_weights"):
+    with pytest.raises(MtlError, match="not the encoder that they belong to. Load it with mtl.model.loading.load_weights"):
         MultiTaskModel.from_pretrained(lora_run[0] / "best")
 
 

@@ -103,9 +103,9 @@ def test_of_the_bundled_corpus_at_least_95_percent_of_the_subwords_are_real(tmp_
 def test_only_an_encoder_that_cannot_pack_has_rows_of_about_one_length_in_a_step(tmp_path, monkeypatch, tiny_config, finish):
     pools = {}
     for packs in (True, False):
-        def plan(sampling, pool, seed, draw, packs=packs):
+        def plan(sampling, pool, *rest, packs=packs, **more):
             pools[packs] = pool
-            return plan_epoch(sampling, pool, seed, draw)
+            return plan_epoch(sampling, pool, *rest, **more)
 
         monkeypatch.setattr("mtl.training.trainer.plan_epoch", plan)
         if not packs:

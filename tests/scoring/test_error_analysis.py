@@ -21,9 +21,9 @@ from sklearn.metrics import confusion_matrix
 from mtl.data.formats.schemes import to_spans
 from mtl.data.values import Spans
 from mtl.data.words import Span, find_words, spans_to_tags, tags_to_spans
-from mtl.inference.answer import Answers
+from mtl.inference.predictor import Answers
 from mtl.model.split import Split
-from mtl.scoring.error_analysis import TEXT, WORST, Report, TaskReport, examine
+from mtl.scoring.error_analysis import TEXT, WORST, Report, TaskReport, analyse
 from mtl.scoring.scores import score
 from mtl.settings.config import TaskSpec
 from mtl.tasks import make_task
@@ -66,10 +66,10 @@ def sequences(count: int) -> list[tuple[list[str], list[str]]]:
     return [(gold, disturbed(gold, draw)) for gold in golds]
 
 
-def examine_rows(rows: list[Row], made: list[dict], tasks: list) -> Report:
+def analyse_rows(rows: list[Row], made: list[dict], tasks: list) -> Report:
     examples = [(Encoding([], row.word_ranges(), []), {}) for row in rows]
     split = Split(rows, examples, np.zeros(len(rows)), {task.name: np.zeros(len(rows)) for task in tasks}, 0)
-    return examine(rows, tasks, made, score(tasks, split, Answers(dict(enumerate(made)), {})))
+    return analyse(rows, tasks, made, score(tasks, split, Answers(dict(enumerate(made)), {})))
 
 
 def look_at_tags(pairs: list[tuple[list[str], list[str]]]) -> TaskReport:
@@ -80,13 +80,13 @@ def look_at_tags(pairs: list[tuple[list[str], list[str]]]) -> TaskReport:
         rows.append(Row("xx " * len(gold), {"slots": tuple(tags_to_spans(words, gold))}, tuple(words)))
         spans = tuple(tags_to_spans(words, guess))
         made.append({"slots": Tagged(spans, tuple(0.5 + 0.01 * (span.start % 40) for span in spans))})
-    return examine_rows(rows, made, [SLOTS]).tasks[0]
+    return analyse_rows(rows, made, [SLOTS]).tasks[0]
 
 
 def look_at_classes(pairs: list[tuple[str | None, str]], sure: float = 0.7) -> TaskReport:
     """The report of a classification with these gold and predicted labels."""
     rows = [Row(f"text {index}", {"mood": gold}) for index, (gold, _) in enumerate(pairs)]
-    return examine_rows(rows, [{"mood": Classified({label: sure})} for _, label in pairs], [MOOD]).tasks[0]
+    return analyse_rows(rows, [{"mood": Classified({label: sure})} for _, label in pairs], [MOOD]).tasks[0]
 
 
 def random_classes(count: int) -> list[tuple[str, str]]:
@@ -237,7 +237,7 @@ def test_intervals_contain_their_scores_and_share_of_rows_right_is_over_all_task
     guess = Tagged((Span(0, 2, "LOC"),), (0.8,))
     made = [{"mood": Classified({"good" if index % 4 else "bad": 0.9}), "slots": guess if index % 5 else Tagged((), ())}
             for index in range(60)]
-    report = examine_rows(rows, made, [MOOD, SLOTS])
+    report = analyse_rows(rows, made, [MOOD, SLOTS])
     for task in report.tasks:
         assert task.main.low <= task.main.value <= task.main.high and task.main.low < task.main.high
         assert task.main.value == pytest.approx(task.scores[task.main_score])
@@ -257,8 +257,8 @@ def test_the_worst_mistakes_are_those_the_model_was_surest_of_and_missed_entitie
         (Span(0, 4, "LOC"),), (Span(0, 4, "LOC"), Span(9, 13, "LOC")), (Span(0, 4, "LOC"),), (), ())]
     nothing = Tagged((), ())
     made = [nothing, nothing, Tagged((Span(0, 4, "PER"), Span(9, 13, "LOC")), (0.6, 0.7)), Tagged((Span(9, 13, "LOC"),), (0.9,)), nothing]
-    report = examine_rows(rows, [{"slots": tagged} for tagged in made], [SLOTS]).tasks[0]
-    assert [(mistake.row, mistake.sure) for mistake in report.mistakes] == [(3, 0.9), (2, 0.7), (1, 0.0), (0, 0.0)]
+    report = analyse_rows(rows, [{"slots": tagged} for tagged in made], [SLOTS]).tasks[0]
+    assert [(mistake.row, mistake.confidence) for mistake in report.mistakes] == [(3, 0.9), (2, 0.7), (1, 0.0), (0, 0.0)]
     assert report.mistakes[1].gold == Spans([Span(0, 4, "LOC")]).plain() and report.wrong == 4
     assert report.mistakes[1].predicted == made[2].value.plain()
 
@@ -268,7 +268,7 @@ def test_a_report_stays_small_and_shows_a_long_text_around_its_mistake():
     text = "ab " * 2000
     gold, guess = Span(3000, 3002, "LOC"), Span(3003, 3005, "PER")
     row = Row(text, {"slots": (Span(0, 2, "ORG"), gold)}, tuple(words_of(2000)))
-    mistake = examine_rows([row], [{"slots": Tagged((Span(0, 2, "ORG"), guess), (1.0, 0.5))}], [SLOTS]).tasks[0].mistakes[0]
+    mistake = analyse_rows([row], [{"slots": Tagged((Span(0, 2, "ORG"), guess), (1.0, 0.5))}], [SLOTS]).tasks[0].mistakes[0]
     assert len(mistake.text) == TEXT and len(mistake.gold) == len(mistake.predicted) == 1
     (shown,), (made,) = Spans.of_plain(mistake.gold), Spans.of_plain(mistake.predicted)
     assert (mistake.text[shown.start:shown.end], shown.label, mistake.text[made.start:made.end], made.label) == ("ab", "LOC", "ab", "PER")
@@ -276,6 +276,6 @@ def test_a_report_stays_small_and_shows_a_long_text_around_its_mistake():
 
 def test_a_report_goes_to_json_and_back():
     rows = [Row("Oslo is bad", {"mood": gold, "slots": (Span(0, 4, "LOC"),)}, tuple(find_words("Oslo is bad"))) for gold in ("bad", None)]
-    report = examine_rows(rows, [{"mood": Classified({"good": 0.6}), "slots": Tagged((), ())}] * 2, [MOOD, SLOTS])
+    report = analyse_rows(rows, [{"mood": Classified({"good": 0.6}), "slots": Tagged((), ())}] * 2, [MOOD, SLOTS])
     reports = TypeAdapter(Report)
     assert reports.validate_json(reports.dump_json(report)) == report

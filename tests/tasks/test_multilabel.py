@@ -83,7 +83,7 @@ def test_the_loss_is_a_binary_cross_entropy_summed_over_labels_and_a_row_without
     assert it.loss(logits, torch.full((3, 3), IGNORED)) == 0
 
 
-def test_the_scores_are_those_of_sklearn_and_the_tally_gives_the_main_score():
+def test_the_scores_are_those_of_sklearn_and_the_hit_counts_give_the_main_score():
     draws, it = random.Random(3), task()
     golds = [Labels(draws.sample(LABELS, draws.randrange(4))) for _ in range(80)]
     made = [chosen(*draws.sample(LABELS, draws.randrange(4))) for _ in range(80)]
@@ -92,7 +92,7 @@ def test_the_scores_are_those_of_sklearn_and_the_tally_gives_the_main_score():
     assert got["micro_f1"] == pytest.approx(f1_score(true, guessed, average="micro"))
     assert got["macro_f1"] == pytest.approx(f1_score(true, guessed, average="macro"))
     assert got["exact_match"] == sum(map(list.__eq__, true, guessed)) / 80 == sum(map(it.is_right, golds, made)) / 80
-    hits, items = np.sum([it.tally(gold, guess) for gold, guess in zip(golds, made, strict=True)], 0)
+    hits, items = np.sum([it.hit_counts(gold, guess) for gold, guess in zip(golds, made, strict=True)], 0)
     assert got["micro_f1"] == pytest.approx(2 * hits / items)
     errors = it.errors(list(zip(golds, made, strict=True)))["errors"]
     assert errors["right"] == hits and 2 * errors["right"] + errors["missed"] + errors["invented"] == items
@@ -208,7 +208,7 @@ def run(tiny_config, tmp_path_factory):
     config = tiny_config(source="files", train_files=(write(folder / "train.jsonl", own_rows(300)),), epochs=10, eval_every=40,
                          test_files=(write(folder / "test.jsonl", own_rows(60, seed=2)),))
     run = create_run(folder / "runs", config, "")
-    assert run_training(run, resume=False, between_steps=lambda learner: False) == "finished"
+    assert run_training(run, resume=False, between_steps=lambda trainer: False) == "finished"
     return run
 
 
@@ -257,7 +257,7 @@ def test_a_resumed_run_is_bit_for_bit_that_of_an_unbroken_one(tiny_config, finis
     config = tiny_config(source="files", train_files=(write(tmp_path / "x.jsonl", own_rows(60)),), epochs=2)
     finish(config, tmp_path / "whole")
     steps = iter(range(100))
-    finish(config, tmp_path / "broken", between_steps=lambda learner: next(steps) == 5)
+    finish(config, tmp_path / "broken", between_steps=lambda trainer: next(steps) == 5)
     finish(config, tmp_path / "broken", resume=True)
     one, other = (Predictor.load(tmp_path / name / "last", "cpu").model for name in ("whole", "broken"))
     assert one.config.thresholds == other.config.thresholds

@@ -163,7 +163,7 @@ def test_a_restored_balancer_goes_on_as_if_it_had_never_stopped(balancing):
             for weight in toy.balancer.parameters():
                 weight.data -= 0.1 * weight.grad
                 weight.grad = None
-            if toy.balancer.looks_back:
+            if toy.balancer.needs_second_pass:
                 toy.balancer.update({"a": torch.tensor(2.0 / (seed + 1)), "b": torch.tensor(0.9)})
         return told
 
@@ -191,7 +191,7 @@ def test_a_task_s_share_of_the_rows_counts_besides_the_weight_that_the_method_gi
             for weight in toy.balancer.parameters():
                 weight.data -= 0.3 * weight.grad
                 weight.grad = None
-            if toy.balancer.looks_back:
+            if toy.balancer.needs_second_pass:
                 toy.balancer.update({task: 0.9 * loss.detach() for task, loss in toy.losses().items()})
     wanted = plain.shared.grad * torch.tensor([SHARED["a"], SHARED["b"]])  # the first coordinate is only a's, the second only b's
     assert torch.allclose(shared.shared.grad, wanted, rtol=1e-3)

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from mtl.training.sampling import SAMPLINGS, Draw, Pool, Step, annealed_exponent, outlook, quotas, share
+from mtl.training.sampling import EXPONENTS, SAMPLINGS, Pool, Step, outlook, quotas, share
 from mtl.training.sampling import plan_epoch as plan_epoch_of
 
 
@@ -16,7 +16,7 @@ def pool(labelled: dict[str, list[int] | range], count: int = 100, step_rows: in
 
 
 def plan_epoch(sampling: str, of: Pool, seed: int, epoch: int, epochs: int = 5, temperature: float = 2.0) -> list[Step]:
-    return plan_epoch_of(sampling, of, seed, Draw(epoch, epochs, temperature))
+    return plan_epoch_of(sampling, of, seed, epoch, epochs, temperature)
 
 
 def rows_of(plan: list[Step]) -> list[int]:
@@ -123,7 +123,7 @@ def test_annealed_goes_from_proportional_to_uniform_in_equal_steps_of_the_expone
     assert shares[0] == {"large": 6400, "middle": 1600, "small": 100}
     assert shares[1]["large"] / shares[1]["small"] == pytest.approx(8, rel=0.01)  # exponent 1/2
     assert shares[2] == {"large": 2700, "middle": 2700, "small": 2700}
-    assert annealed_exponent(0, 1) == 1  # a run of one epoch has nowhere to go
+    assert EXPONENTS["annealed"](0, 1, 2.0) == 1  # a run of one epoch has nowhere to go
 
 
 @pytest.mark.parametrize("sampling", ["proportional", "temperature", "annealed"])

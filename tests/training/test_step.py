@@ -105,7 +105,7 @@ def first_pass(config: RunConfig, folder: Path, change: Callable[[Trainer], obje
 def test_gradient_methods_take_rows_of_each_task_apart_and_get_the_gradient_of_one_batch(sampling, separate, tmp_path):
     """Without its weighting, which is set to ones here, the cheap way has to give the plain sum: to that it is compared."""
     def weigh_equally(trainer: Trainer) -> None:
-        trainer.balancer.weighting = lambda: lambda gramian: torch.ones(len(gramian))
+        trainer.balancer.weighting = lambda tasks: lambda gramian: torch.ones(tasks)
 
     passes, plain = first_pass(separate(sampling=sampling, max_grad_norm=0.0), tmp_path)
     assert passes == [16]
