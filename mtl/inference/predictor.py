@@ -45,8 +45,8 @@ class Answers:
 @torch.inference_mode()
 def answer(model: MultiTaskModel, examples: Sequence[tuple[Encoding, LabelIds | None]], batches: Sequence[Sequence[int]], machine: Machine,
            tasks: Sequence[str], features: FrozenFeatures | None = None) -> Answers:
-    """Run the texts of `batches` (lists of indices into `examples`) through `model`, which is in eval mode; its encoder is skipped if its
-    `features` are given."""
+    """Run the texts of `batches` (indices into `examples`) through `model` in eval mode, or only through its heads if `features` are
+    given."""
     predictions: dict[int, dict[str, Prediction]] = {}
     losses: Counter[str] = Counter()
     pad_id = model.config.encoder.pad_token_id or 0
@@ -75,8 +75,8 @@ def merge(parts: Sequence[Answers]) -> Answers:
 
 @dataclass(frozen=True)
 class Predicted:
-    """One text with its predictions by task. `cut_at`: the character at which the text was truncated, or None; `contradictions`: sentences
-    about predictions that never occurred together in the training rows."""
+    """One text with its predictions by task. `cut_at`: the character at which it was truncated, or None; `contradictions`: sentences about
+    predictions that never occurred together in the training rows."""
 
     text: str
     predictions: dict[str, Prediction]
@@ -134,8 +134,8 @@ class Predictor:
         return f"{self.machine.device}, {self._fast[1]}"
 
     def predict(self, texts: Sequence[str], tasks: Sequence[str] = ()) -> list[Predicted]:
-        """The predictions of `tasks` (default: all) for each text, in order. Raises MtlError on a text that is empty or too long, or on an
-        unknown task."""
+        """The predictions of `tasks` (default: all) for each text, in order. Raises MtlError on an empty or long text or an unknown
+        task."""
         for number, text in enumerate(texts, 1):
             which = f"Text {number}" if len(texts) > 1 else "The text"
             if not text.strip():

@@ -11,8 +11,7 @@ from mtl.runs.checkpoint import read_facts
 
 
 def load_weights(checkpoint: Path, device: str) -> MultiTaskModel:
-    """The model in `checkpoint`, checked against its manifest, ready for inference. If the checkpoint has only adapters or heads, their
-    encoder is loaded by its name."""
+    """The model in `checkpoint`, checked against its manifest, ready for inference; with its encoder, if that is not in it."""
     read_facts(checkpoint)
     config = MultiTaskConfig.from_pretrained(checkpoint, local_files_only=True)
     if config.needs_base:

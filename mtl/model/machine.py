@@ -55,8 +55,7 @@ def use_threads(count: int) -> None:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Inside, the calling thread computes alone. Several threads gain little on small products and wait for each other at each one, which
-    on busy cores takes 50 times as long."""
+    """Inside, the calling thread computes alone: on small products and busy cores, several threads can take 50 times as long."""
     before = torch.get_num_threads()  # of this thread only
     use_threads(1)
     try:

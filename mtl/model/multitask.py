@@ -176,8 +176,7 @@ def layer_lists(encoder: nn.Module) -> list[nn.ModuleList]:
 
 
 def freeze_lowest(model: MultiTaskModel, layers: int, embeddings: bool) -> None:
-    """Freeze the lowest `layers` of the encoder and, with them or with `embeddings` alone, its embeddings. Raises MtlError if the encoder
-    has fewer layers, or if its layers cannot be identified."""
+    """Freeze the lowest `layers` and the embeddings, or these alone. Raises MtlError if there are fewer layers or none to be identified."""
     encoder, count = model.encoder, model.config.encoder.num_hidden_layers
     if model.config.needs_base or not (layers or embeddings):
         return  # the whole encoder is frozen already, or nothing is to be frozen

@@ -64,8 +64,7 @@ def pack(lengths: Sequence[int]) -> Packing:
 
 
 def _fill(lengths: Sequence[int], width: int) -> list[list[int]]:
-    """The indices of the texts in rows of at most `width` subwords, by best fit decreasing: the longest text first, each into the row where
-    it leaves the least room."""
+    """Texts, by index, in rows of at most `width` subwords; best fit decreasing: the longest first, each where it leaves least room."""
     rows: list[list[int]] = []
     room: list[int] = []  # free subwords of each row
     for text in sorted(range(len(lengths)), key=lambda text: -lengths[text]):

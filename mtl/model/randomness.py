@@ -1,5 +1,5 @@
-"""Random numbers from our own generators. torch's global generator belongs to the whole process: a page that loads a model while a run
-begins would change what the run draws. So no code here uses it."""
+"""Random numbers from our own generators. torch's global one belongs to the whole process: a page that loads a model while a run begins
+would change what the run draws."""
 
 from collections.abc import Callable
 from typing import Any

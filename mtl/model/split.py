@@ -28,8 +28,7 @@ ADVICE = "Free some space, use fewer rows or a smaller Max length, or set Fine-t
 
 @dataclass(frozen=True)
 class FrozenFeatures:
-    """The last hidden states of N texts: `vectors` (subwords, H), perhaps in a file, where each text begins at its entry in `starts` (N)
-    and has as many rows as its entry in `lengths` (N)."""
+    """The last hidden states of N texts, one after the other in `vectors` (subwords, H), with each text's start and length (N)."""
 
     vectors: np.ndarray
     starts: np.ndarray
@@ -100,8 +99,8 @@ def batches_for(split: Split, batch_size: int = 64) -> list[list[int]]:
 
 def compute_features(model: MultiTaskModel, examples: Sequence[Example], lengths: np.ndarray, machine: Machine, file: Path,
                      progress: Callable[[str, float], None] = lambda what, share: None) -> FrozenFeatures:
-    """Run the encoder of `model` over `examples` with these `lengths` in subwords, in order of length. Large results go into `file`. Raises
-    MtlError if the disk has no room."""
+    """The hidden states of `examples` (subwords: `lengths`), in order of length; many go into `file`. Raises MtlError if the disk has no
+    room."""
     batches = by_length(lengths.tolist(), BATCH)
     order = np.concatenate(batches)
     starts = np.empty(len(lengths), np.int64)

@@ -1,5 +1,4 @@
-"""Error analysis on labelled rows: scores with their intervals, tables per label, counts of each sort of error, the worst mistakes. Takes
-finished predictions and knows neither models nor runs."""
+"""Error analysis on labelled rows: scores with intervals, tables per label, counts of errors, the worst mistakes. Knows no model or run."""
 
 from __future__ import annotations
 

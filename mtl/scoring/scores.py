@@ -25,8 +25,7 @@ class Scores:
 
 
 def score(tasks: Sequence[Task], split: Split, answers: Answers, weights: Mapping[str, float] | None = None) -> Scores:
-    """Compare `answers` with the gold values of `split`. A task whose loss has weight 0 is not trained, so it does not count in the mean
-    score by which the best checkpoint is chosen."""
+    """Compare `answers` with the gold values of `split`. A task of weight 0 is not trained and does not count in the mean score."""
     losses, scores, made = {}, {}, answers.in_order()
     encodings = [encoding for encoding, _ in split.examples]
     for task in tasks:

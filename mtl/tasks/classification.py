@@ -26,7 +26,6 @@ class Classified(Prediction):
 
     @property
     def value(self) -> Label:
-        """The label."""
         return Label(self.label)
 
     def plain(self, text: str) -> dict[str, Any]:
@@ -34,11 +33,9 @@ class Classified(Prediction):
         return {"label": self.label, "probabilities": rounded(self.probabilities)}
 
     def drawing(self, text: str) -> Drawing:
-        """The probabilities."""
         return Drawing(probabilities=self.probabilities)
 
     def confidence_beyond(self, gold: Label) -> float:
-        """The probability of the label, if it is wrong."""
         return self.probabilities[self.label] if self.label != gold else 0.0
 
 

@@ -27,7 +27,6 @@ class Chosen(Prediction):
 
     @property
     def value(self) -> Labels:
-        """The labels."""
         return Labels(self.labels)
 
     def plain(self, text: str) -> dict[str, Any]:
@@ -35,11 +34,9 @@ class Chosen(Prediction):
         return {"labels": self.value.plain(), "probabilities": rounded(self.probabilities)}
 
     def drawing(self, text: str) -> Drawing:
-        """The probabilities, and the labels in words."""
         return Drawing(probabilities=self.probabilities, answer=", ".join(self.labels) or "no label")
 
     def confidence_beyond(self, gold: Labels) -> float:
-        """The largest probability of a wrong label."""
         return max((self.probabilities[label] for label in self.labels if label not in gold), default=0.0)
 
 
@@ -58,8 +55,7 @@ class MultiLabel(Task):
         return [IGNORED] * self.outputs if value is None else [int(label in value) for label in self.spec.labels]
 
     def count_targets(self, ids: list[int]) -> int:
-        """1 for a labelled row, so that the mean loss is per row, as a cross-entropy is. A mean over rows and labels would be small where
-        there are many labels."""
+        """1 for a labelled row: the loss is a mean over rows, as a cross-entropy is, and does not shrink with the number of labels."""
         return int(ids[0] != IGNORED)
 
     def stack(self, ids: Sequence[list[int]], longest: int) -> Tensor:
@@ -88,8 +84,7 @@ class MultiLabel(Task):
         return [self._choose(made.probabilities) for made in predictions]
 
     def score(self, golds: Sequence[Labels | None], predictions: Sequence[Chosen], encodings: Sequence[Encoding]) -> dict[str, float]:
-        """Micro-F1 over all labels of all texts, macro-F1 (the mean over labels), and exact match: the share of texts whose labels are all
-        right."""
+        """Micro-F1 over all labels of all texts, macro-F1 (the mean over labels), and the share of texts whose labels are all right."""
         pairs = [(set(gold), set(made.labels)) for gold, made in zip(golds, predictions, strict=True) if gold is not None]
         if not pairs:
             return {}

@@ -25,7 +25,6 @@ class Tagged(Prediction):
 
     @property
     def value(self) -> Spans:
-        """The entities."""
         return Spans(self.spans)
 
     def plain(self, text: str) -> list[dict[str, Any]]:
@@ -34,11 +33,9 @@ class Tagged(Prediction):
                 for entity, span, probability in zip(self.value.plain(), self.spans, self.probabilities, strict=True)]
 
     def drawing(self, text: str) -> Drawing:
-        """The text with its entities."""
         return Drawing(pieces=self.value.pieces(text))
 
     def confidence_beyond(self, gold: Spans) -> float:
-        """The largest probability of a wrong entity."""
         return max((one for span, one in zip(self.spans, self.probabilities, strict=True) if span not in gold), default=0.0)
 
 

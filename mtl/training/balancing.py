@@ -99,8 +99,7 @@ class RandomWeights(Scalarized):
 
 
 class Uncertainty(Scalarized):
-    """Uncertainty weighting: each loss is divided by a learned variance, whose logarithm is added. torchjd's formula halves the losses;
-    twice that begins as the plain sum."""
+    """Uncertainty weighting: each loss is divided by a learned variance, whose logarithm is added; twice torchjd's formula."""
 
     def __init__(self, tasks: Sequence[str], device: str) -> None:
         self.learned = {task: UW(1).to(device) for task in tasks}

@@ -1,5 +1,4 @@
-"""Seeded dropout, so that a resumed run drops the same features as an unbroken one. On a CPU it takes less than half the time of torch's
-own dropout, which was a tenth of a step."""
+"""Seeded dropout, so that a resumed run drops the same features as an unbroken one; on a CPU twice as fast as torch's own."""
 
 import math
 from collections.abc import Callable, Iterator

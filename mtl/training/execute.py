@@ -1,5 +1,4 @@
-"""run_training(): one run from its first event to its last, with every event logged and every failure turned into a message. The page's
-worker and the terminal call it."""
+"""run_training(): one run from its first event to its last, with every event logged and every failure turned into a message."""
 
 import secrets
 import shutil
@@ -72,8 +71,8 @@ def run_training(run: Run, *, resume: bool, between_steps: BetweenSteps, is_stop
 
 
 def rehearse(is_called: Callable[[], bool]) -> None:
-    """Take the first step of a run in a temporary folder, or less if `is_called` returns True. Libraries load and compile for seconds at
-    their first use; after this the user's first run starts at once."""
+    """Take the first step of a run in a temporary folder, or less if `is_called`. Libraries load and compile for seconds at their first
+    use; after this the user's first run starts at once."""
     config = make_config({"source": "newsroom", "max_steps": 2})
     # an error here occurs again in the first real run and is reported there
     with suppress(Exception), tempfile.TemporaryDirectory() as folder, closing(train(config, Path(folder))) as events:

@@ -27,8 +27,8 @@ class ConflictMeter:
         self._found: dict[str, list[Tensor]] = {}  # gradients of whole steps
 
     def measure(self, step: int, losses: Mapping[str, Tensor]) -> None:
-        """If a measurement is due at `step` (from 0), add the gradients of `losses`, one batch's part of the step's mean losses. The graph
-        is kept, because the step itself still needs it."""
+        """If a measurement is due at `step` (from 0), add the gradients of `losses`, one batch's part of the mean losses. Keeps the
+        graph."""
         self._is_measuring = self._is_measuring or (self.every > 0 and step % self.every == 0)
         for task, loss in losses.items() if self._is_measuring else ():
             found = torch.autograd.grad(loss, self.watched, retain_graph=True, allow_unused=True)
@@ -36,8 +36,7 @@ class ConflictMeter:
             self._of_step[task] = [total if gradient is None else total + gradient for total, gradient in zip(before, found, strict=True)]
 
     def finish(self, steps: int, processes: int = 1) -> GradientConflict | None:
-        """After step number `steps`: the measurement, once every task has a gradient. The gradients are summed over the `processes`, each
-        of which measured its own rows."""
+        """The measurement after step number `steps`, once every task has a gradient; gradients are summed over the `processes`."""
         if processes > 1:
             for gradient in chain.from_iterable(self._of_step.values()):
                 torch.distributed.all_reduce(gradient)

@@ -1,4 +1,4 @@
-"""The training loop: `train` takes step after step and yields events. It knows no page, threads or terminal. The parts of a step are in
+"""The training loop: `train` takes step after step and yields events. Knows no page, threads or terminal. The parts of a step are in
 trainer.py, the gradient in balancing.py, checkpoints in saving.py."""
 
 import math

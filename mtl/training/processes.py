@@ -31,8 +31,7 @@ class Processes:
         return gather_object([value]) if self.count > 1 else [value]
 
     def any(self, *flags: bool) -> list[bool]:
-        """For each flag, whether it is True in any process. Processes must agree before one leaves the loop, or the others would wait for
-        it forever."""
+        """For each flag, whether any process has it. One process must not leave the loop alone: the others would wait for it forever."""
         return [any(flag) for flag in zip(*self.gather(flags), strict=True)]
 
     def from_first(self, make: Callable[[], str]) -> str:
@@ -40,8 +39,7 @@ class Processes:
         return broadcast_object_list([make() if self.is_first else ""])[0]
 
     def share_gradients(self, model: nn.Module, *, some_unused: bool) -> nn.Module:
-        """`model`, wrapped so that a backward pass averages the gradients of all processes. `some_unused`: a step may leave weights without
-        a gradient."""
+        """`model`, wrapped so that backward passes average gradients over processes; `some_unused`: weights may lack a gradient."""
         if not torch.distributed.is_initialized():
             return model
         return nn.parallel.DistributedDataParallel(model, find_unused_parameters=some_unused)

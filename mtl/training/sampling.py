@@ -24,8 +24,7 @@ class Step:
         return self.rows if self.owners is None else self.rows[self.owners == self.tasks.index(task)]
 
     def share_of(self, task: str) -> float:
-        """The factor on the mean loss of `task`: 1, or the task's share of the rows if rows were drawn for tasks, so that a task drawn
-        twice as often counts twice as much."""
+        """The factor on the mean loss of `task`: its share of the rows if rows were drawn for tasks (so that rows count alike), else 1."""
         return 1.0 if self.owners is None else len(self.rows_of(task)) / len(self.rows)
 
 
@@ -99,8 +98,7 @@ class Outlook:
 
 
 def outlook(sampling: str, sizes: Mapping[str, int], rows: int, step_rows: int, epochs: int, temperature: float) -> Outlook:
-    """The size of an epoch before there is a plan, from the labelled rows of each task, `sizes`, and the number of `rows` with any
-    label."""
+    """The size of an epoch before there is a plan. `sizes`: labelled rows of each task; `rows`: rows with any label."""
     sizes = {task: size for task, size in sizes.items() if size}
     if not sizes:
         return Outlook(0, {}, {})

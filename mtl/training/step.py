@@ -1,5 +1,4 @@
-"""One optimizer step as data: its batches, the numbers its losses are divided by, its random seeds and learning rate; and the sums that
-become a StepDone event. Knows no model."""
+"""One optimizer step as data: its batches, label counts, seeds and learning rate; and the sums that become a StepDone event."""
 
 import math
 from collections import Counter, defaultdict
@@ -21,8 +20,7 @@ LOGGED_SHARE = 0.005  # ... or this share of the training time so far, so that a
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows (B) that go through the encoder together, and the tasks that have a loss on them. `ignored`: for a task, the rows (B, bool)
-    whose labels for it are not used."""
+    """Rows (B) for one encoder pass, and the tasks with a loss on them. `ignored`: for a task, rows (B, bool) whose labels it skips."""
 
     rows: np.ndarray
     tasks: list[str]
@@ -125,8 +123,7 @@ class StepLog:
         self._rows, self._seconds, self._rate, self._norm = 0, 0.0, 0.0, 0.0
 
     def is_due_after(self, steps: int, seconds: float) -> bool:
-        """Whether to log the step after `steps` steps, which took `seconds`. The first step of a process is always logged, because the user
-        waits for it."""
+        """Whether to log the step after `steps` steps and `seconds`. A process's first step is always logged, for the user who waits."""
         by_count = (steps + 1) % self._every == 0 or steps + 1 == self.total_steps
         return by_count or self._logged_at is None or seconds - self._logged_at > max(LOGGED_AFTER, LOGGED_SHARE * seconds)
 
