@@ -89,6 +89,13 @@ def look_at_classes(pairs: list[tuple[str | None, str]], sure: float = 0.7) -> T
     return analyse_rows(rows, [{"mood": Classified({label: sure})} for _, label in pairs], [MOOD]).tasks[0]
 
 
+@pytest.fixture(scope="module")
+def tagged() -> tuple[list[tuple[list[str], list[str]]], TaskReport]:
+    """A thousand sentences, as gold and predicted tags, and their report."""
+    pairs = sequences(1000)
+    return pairs, look_at_tags(pairs)
+
+
 def random_classes(count: int) -> list[tuple[str, str]]:
     draw = random.Random(3)
     golds = draw.choices([*CLASSES, "never trained on"], [5, 5, 3, 1, 1], k=count)
@@ -98,21 +105,17 @@ def random_classes(count: int) -> list[tuple[str, str]]:
 # Entity scores
 
 
-def test_entity_scores_equal_those_of_seqeval_and_conlleval_on_random_sequences():
-    pairs = sequences(1000)
-    report, counts = look_at_tags(pairs), conlleval(pairs)
+def test_entity_scores_equal_those_of_seqeval_and_conlleval_on_random_sequences(tagged):
+    pairs, report = tagged
     golds, guesses = [gold for gold, _ in pairs], [guess for _, guess in pairs]
     ours = report.scores["precision"], report.scores["recall"], report.scores["f1"]
     assert 0.5 < ours[2] < 0.9 and report.main.value == pytest.approx(ours[2])
-    assert ours == pytest.approx(counts.scores)
+    assert ours == pytest.approx(conlleval(pairs).scores)
     for how in ({}, {"mode": "strict", "scheme": IOB2}):
         theirs = [measure(golds, guesses, zero_division=0, **how) for measure in (precision_score, recall_score, f1_score)]
         assert ours == pytest.approx(theirs)
     assert report.scores["accuracy"] == pytest.approx(accuracy_score(golds, guesses))
-
-
-def test_entity_counts_equal_those_of_conlleval_in_every_single_sequence():
-    for gold, guess in sequences(1000):
+    for gold, guess in pairs:  # and in every single sequence
         words = words_of(len(gold))
         true, made = tags_to_spans(words, gold), tags_to_spans(words, guess)
         assert conlleval([(gold, guess)]) == Counts(len(true), len(made), len(set(true) & set(made))), (gold, guess)
@@ -127,10 +130,7 @@ def test_illegal_tags_of_a_file_are_read_as_conlleval_and_seqeval_s_default_read
         counts = conlleval([(gold, guess)])
         assert counts == Counts(len(true), len(made), len(set(true) & set(made))), (gold, guess)
         assert f1_score([gold], [guess], zero_division=0) == pytest.approx(counts.scores[2]), (gold, guess)
-
-
-def test_an_i_that_continues_nothing_is_no_entity_only_for_seqeval_s_strict_mode():
-    gold, guess = ["B-PER", "I-PER", "O"], ["I-PER", "I-PER", "O"]
+    gold, guess = ["B-PER", "I-PER", "O"], ["I-PER", "I-PER", "O"]  # an I- that continues nothing is no entity only in strict mode
     assert tags_to_spans(words_of(3), guess) == tags_to_spans(words_of(3), gold)
     assert conlleval([(gold, guess)]) == Counts(1, 1, 1) and f1_score([gold], [guess]) == 1
     assert f1_score([gold], [guess], mode="strict", scheme=IOB2, zero_division=0) == 0
@@ -171,15 +171,20 @@ def test_a_word_of_three_subwords_is_one_entity_whatever_the_later_subwords_say(
 # Tables
 
 
-def test_the_table_per_type_is_seqeval_s_and_its_sums_are_the_scores():
-    pairs = sequences(1000)
-    report = look_at_tags(pairs)
-    theirs = classification_report(*zip(*pairs, strict=True), output_dict=True, zero_division=0)
-    assert {line.label for line in report.labels} == set(TYPES) == set(theirs) - {"micro avg", "macro avg", "weighted avg"}
+def compare_table(report: TaskReport, theirs: dict) -> None:
+    """The table per label is `theirs`, of seqeval or scikit-learn, which has averages besides."""
+    averages = {"accuracy", "micro avg", "macro avg", "weighted avg"}
+    assert {line.label for line in report.labels} == set(theirs) - averages
     for line in report.labels:
         wanted = theirs[line.label]
         assert (line.precision, line.recall, line.f1, line.support) == pytest.approx(
             (wanted["precision"], wanted["recall"], wanted["f1-score"], wanted["support"]))
+
+
+def test_the_table_per_type_is_seqeval_s_and_its_sums_are_the_scores(tagged):
+    pairs, report = tagged
+    compare_table(report, classification_report(*zip(*pairs, strict=True), output_dict=True, zero_division=0))
+    assert {line.label for line in report.labels} == set(TYPES)
     assert [line.support for line in report.labels] == sorted((line.support for line in report.labels), reverse=True)
 
 
@@ -188,11 +193,8 @@ def test_the_table_per_class_and_the_confusion_matrix_are_scikit_learn_s():
     report = look_at_classes(pairs)
     golds, guesses = zip(*pairs, strict=True)
     theirs = sklearn_report(golds, guesses, output_dict=True, zero_division=0)
-    for line in report.labels:
-        wanted = theirs.pop(line.label)
-        assert (line.precision, line.recall, line.f1, line.support) == pytest.approx(
-            (wanted["precision"], wanted["recall"], wanted["f1-score"], wanted["support"]))
-    assert set(theirs) == {"accuracy", "macro avg", "weighted avg"} and report.scores["accuracy"] == pytest.approx(theirs["accuracy"])
+    compare_table(report, theirs)
+    assert report.scores["accuracy"] == pytest.approx(theirs["accuracy"])
     assert report.scores["macro_f1"] == pytest.approx(theirs["macro avg"]["f1-score"])
     labels = sorted({*golds, *guesses})
     matrix = [[report.confusion.get(gold, {}).get(guess, 0) for guess in labels] for gold in labels]
@@ -217,10 +219,9 @@ def test_every_error_has_its_sort(gold, made, found):
     assert Counter(sort_errors(gold, made)) == Counter(found)
 
 
-def test_the_sorts_of_errors_add_up_to_the_entities():
-    pairs = sequences(1000)
-    report, counts = look_at_tags(pairs), conlleval(pairs)
-    errors = report.errors
+def test_the_sorts_of_errors_add_up_to_the_entities(tagged):
+    pairs, report = tagged
+    errors, counts = report.errors, conlleval(pairs)
     paired = errors["right"] + errors["wrong_type"] + errors["wrong_boundary"] + errors["wrong_both"]
     assert errors["right"] == counts.right
     assert paired + errors["missed"] == counts.gold == sum(line.support for line in report.labels)
@@ -274,8 +275,9 @@ def test_a_report_stays_small_and_shows_a_long_text_around_its_mistake():
     assert (mistake.text[shown.start:shown.end], shown.label, mistake.text[made.start:made.end], made.label) == ("ab", "LOC", "ab", "PER")
 
 
-def test_a_report_goes_to_json_and_back():
+def test_a_report_goes_to_json_and_back_and_one_of_an_earlier_version_is_read():
     rows = [Row("Oslo is bad", {"mood": gold, "slots": (Span(0, 4, "LOC"),)}, tuple(find_words("Oslo is bad"))) for gold in ("bad", None)]
     report = analyse_rows(rows, [{"mood": Classified({"good": 0.6}), "slots": Tagged((), ())}] * 2, [MOOD, SLOTS])
     reports = TypeAdapter(Report)
     assert reports.validate_json(reports.dump_json(report)) == report
+    assert reports.validate_json(reports.dump_json(report).replace(b'"confidence"', b'"sure"')) == report
