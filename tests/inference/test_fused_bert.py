@@ -81,18 +81,15 @@ def test_int8_does_not_round_the_features_that_are_outliers(make_model, monkeypa
 
 @pytest.mark.parametrize(("cost", "how"), [(None, "fused"), (0.01, "fused"), (0.0099, "int8"), (0.0, "int8")])
 def test_int8_is_chosen_only_if_it_is_fastest_and_surely_costs_less_than_a_point(loaded, monkeypatch, cost, how):
-    speeds = {2: [3.0, 2.0], 3: [3.0, 2.0, 1.0]}
-    monkeypatch.setattr("mtl.inference.fused_bert._fastest", {})
-    monkeypatch.setattr("mtl.inference.fused_bert._seconds", lambda *models: speeds[len(models)])
+    def chosen(of_int8: float) -> str:
+        monkeypatch.setattr("mtl.inference.fused_bert._fastest", {})
+        monkeypatch.setattr("mtl.inference.fused_bert._seconds", lambda *models: [3.0, 2.0, of_int8][:len(models)])
+        return accelerate(loaded[0])[1]
+
     loaded[0].config.int8_cost_bound = cost
-    assert accelerate(loaded[0])[1] == how
-    speeds[3] = [3.0, 2.0, 2.5]
-    monkeypatch.setattr("mtl.inference.fused_bert._fastest", {})
-    assert accelerate(loaded[0])[1] == "fused"
-    speeds[3] = [3.0, 2.0, 1.0]
-    monkeypatch.setattr("mtl.inference.fused_bert._fastest", {})
+    assert chosen(of_int8=1.0) == how and chosen(of_int8=2.5) == "fused"
     monkeypatch.setattr("mtl.inference.fused_bert.HAS_INT8", False)
-    assert accelerate(loaded[0])[1] == "fused"
+    assert chosen(of_int8=1.0) == "fused"
 
 
 def test_a_checkpoint_from_before_whose_cost_is_no_bound_is_not_allowed_8_bits(make_model, monkeypatch, tmp_path):
@@ -138,13 +135,10 @@ def test_other_encoders_answer_plainly_and_cannot_be_asked_for_more(make_model):
 
 
 @pytest.mark.parametrize("lengths", [[], [3], [900], [5, 5, 5, 5], [9, 2, 7, 7, 7, 1, 30, 30, 4]], ids=str)
-def test_batches_by_tokens_hold_every_text_once_and_not_too_much(lengths):
+def test_batches_by_tokens_hold_every_text_once_and_not_too_much_and_if_half_full_no_shorter_text(lengths):
     batches = by_tokens(lengths, 32)
     assert sorted(sum(batches, [])) == list(range(len(lengths)))
     assert all(len(batch) == 1 or len(batch) * max(lengths[index] for index in batch) <= 32 for batch in batches)
-
-
-def test_batches_that_are_half_full_take_no_shorter_text():
     assert by_tokens([4] * 4 + [3] * 4, 32) == [[0, 1, 2, 3], [4, 5, 6, 7]]
 
 

@@ -84,14 +84,10 @@ def test_spans_survive_the_round_trip_through_subwords(tokenizer, text):
     assert all(probability > 0.99 for probability in made.probabilities) and len(made.probabilities) == len(made.spans)
 
 
-def test_a_word_that_the_tokenizer_drops_inside_an_entity_does_not_break_it(tokenizer):
+def test_a_word_that_the_tokenizer_drops_does_not_break_an_entity_and_at_its_beginning_the_next_word_begins_it(tokenizer):
     row = marked("from <Rome \ufffd Oslo|LOC> on")
     encoding, made = round_trip(tokenizer, row)
-    assert encoding.firsts.count(-1) == 1
-    assert made.spans == row.values["tags"]
-
-
-def test_an_entity_whose_first_word_the_tokenizer_drops_begins_with_the_next_one(tokenizer):
+    assert encoding.firsts.count(-1) == 1 and made.spans == row.values["tags"]
     row = marked("from <\ufffd Oslo Fjord|LOC> on")
     encoding, made = round_trip(tokenizer, row)
     start = row.text.index("Oslo")
@@ -164,14 +160,10 @@ def test_only_the_first_subword_of_a_word_is_labelled_and_never_padding_or_speci
         assert all(label == IGNORED for place, label in enumerate(row) if place not in firsts)
 
 
-def test_a_row_that_is_not_labelled_for_the_task_has_no_label_at_all(tiny):
+def test_a_row_that_is_not_labelled_or_an_entity_with_an_unknown_label_has_no_label_id(tiny):
     [encoding] = encode(tiny[1], ["Fly to Rome"], 16)
     assert set(TASK.label_ids(None, encoding)) == {IGNORED}
     assert TASK.label_ids((), encoding).count(0) == 3
-
-
-def test_an_entity_whose_label_was_never_seen_in_training_has_no_label_id(tiny):
-    [encoding] = encode(tiny[1], ["Fly to Rome"], 16)
     ids = TASK.label_ids((Span(7, 11, "CITY"),), encoding)
     assert [ids[first] for first in encoding.firsts] == [0, 0, IGNORED]
 
