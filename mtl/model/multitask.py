@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.configuration_utils import SubConfigSpec
 from transformers.modeling_outputs import BaseModelOutput
-from transformers.utils import ModelOutput, logging
+from transformers.utils import ModelOutput
 
 from mtl.errors import MtlError
 from mtl.model.lora import add_adapters, frozen_sha256, merge_adapters
@@ -18,8 +18,6 @@ from mtl.model.packing import Packing, encode_packed
 from mtl.model.randomness import OwnRandomness
 from mtl.settings.config import TaskSpec
 from mtl.tasks import make_task
-
-logging.disable_progress_bar()  # transformers' bar for every save would garble the log in the terminal
 
 
 class MultiTaskConfig(PreTrainedConfig):
@@ -184,7 +182,7 @@ def freeze_lowest(model: MultiTaskModel, layers: int, embeddings: bool) -> None:
         raise MtlError(f"Frozen layers: found {layers}, but the encoder '{model.config.base}' has {count} layers. Use 0 to {count}.")
     lists = layer_lists(encoder)
     if layers and not lists:
-        raise MtlError(f"The layers of the encoder '{model.config.base}' cannot be told apart. Set Frozen layers to 0.")
+        raise MtlError(f"The layers of the encoder '{model.config.base}' cannot be identified. Set Frozen layers to 0.")
     before = [part for name, part in encoder.named_children() if "emb" in name] or [encoder.get_input_embeddings()]
     model.frozen = before + [layer for parts in lists for layer in parts[:layers]]
     for part in model.frozen:

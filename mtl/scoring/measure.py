@@ -116,8 +116,8 @@ def measure_test(run: Run, checkpoint: str = BEST, device: str = "auto", *, agai
         if before and not again:
             if not before.is_of(run) or before.checkpoint != checkpoint:
                 raise MtlError(f"The test rows were measured on {before.when}, with checkpoint '{before.checkpoint}' of step "
-                               f"{before.step}, and that is not the one asked for now: another was asked for, or the run went on. "
-                               "A second look makes test scores look better than they are. `--again` takes it nevertheless.")
+                               f"{before.step}, which is not the one to measure now: another was chosen, or the run went on. Measuring "
+                               "test rows again makes their scores look better than they are. `--again` does it nevertheless.")
             return before, False
         measured = _measure(run, TEST, checkpoint, device, progress, times=before.times + 1 if before else 1)
         run.log.append(evaluated(run, measured))

@@ -9,6 +9,7 @@ from mtl.data.rows import Row
 from mtl.inference.predictor import Answers
 from mtl.model.multitask import MultiTaskModel
 from mtl.model.split import Split
+from mtl.scoring.intervals import all_right, main_score
 from mtl.tasks.base import Prediction, Task
 
 
@@ -32,10 +33,10 @@ def score(tasks: Sequence[Task], split: Split, answers: Answers, weights: Mappin
         scores[task.name] = task.score(golds_of(task, split.rows), [row[task.name] for row in made], encodings)
         if targets := int(split.targets[task.name].sum()):
             losses[task.name] = answers.losses[task.name] / targets
-    right = [all(task.is_right(row.values[task.name], guess[task.name]) for task in tasks if row.values.get(task.name) is not None)
-             for row, guess in zip(split.rows, made, strict=True)]
     main = [scores[task.name][task.main_score] for task in tasks if scores[task.name] and (weights is None or weights[task.name])]
-    return Scores(losses, scores, sum(right) / len(right), sum(main) / len(main) if main else 0.0, count_hits(tasks, split.rows, made))
+    hit_counts = count_hits(tasks, split.rows, made)
+    everything_right = float(main_score(all_right(hit_counts.values())))
+    return Scores(losses, scores, everything_right, sum(main) / len(main) if main else 0.0, hit_counts)
 
 
 def tune(model: MultiTaskModel, split: Split, answers: Answers) -> Answers:

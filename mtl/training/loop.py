@@ -25,10 +25,10 @@ from mtl.text import many
 from mtl.training.dropout import seeded_dropout
 from mtl.training.processes import Processes, join_processes
 from mtl.training.saving import keep_hit_counts, kept_step, measure_int8_cost, restore, save
-from mtl.training.step import TrainingStep, set_learning_rate
+from mtl.training.step import TrainingStep, rate_factor, set_learning_rate
 from mtl.training.trainer import Trainer
 
-FIRST_LOOK = 24  # validation rows of the first evaluation: less than a batch, because the user waits for the first point of the curve
+FIRST_ROWS = 24  # validation rows of the first evaluation: less than a batch, because the user waits for the first point of the curve
 BetweenSteps = Callable[[Trainer], bool]
 
 
@@ -51,7 +51,7 @@ def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: 
                 yield from _stop(trainer)
                 return
             start = time.perf_counter()
-            rate = set_learning_rate(optimizer, trainer.rate_factor())
+            rate = set_learning_rate(optimizer, rate_factor(now.step, trainer.total_steps, config.warmup, config.schedule))
             step = trainer.begin(plan)
             with seeded_dropout(step.dropout_seed, trainer.machine.device):
                 for batch in step.batches:
@@ -117,7 +117,7 @@ def _opening(trainer: Trainer, notices: list[Notice]) -> Iterator[Event]:
     yield from notices
     yield StatusChanged("running")
     if trainer.progress.step == 0:
-        _, event = _evaluate(trainer, sample(trainer.validation_split, FIRST_LOOK, trainer.config.seed))
+        _, event = _evaluate(trainer, sample(trainer.validation_split, FIRST_ROWS, trainer.config.seed))
         yield event
 
 

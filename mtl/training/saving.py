@@ -26,7 +26,7 @@ from mtl.scoring.scores import count_hits
 from mtl.training.trainer import Trainer, TrainingProgress
 
 OPTIMIZER, BALANCER = "optimizer.pt", "balancer.pt"
-KEPT_LOOKS = 2000  # evaluations of a run that keep their hit counts, which take 1 KB for 700 rows
+KEPT_EVALUATIONS = 2000  # evaluations of a run that keep their hit counts, which take 1 KB for 700 rows
 INT8_ROWS = 2000  # validation rows at most, on which the cost of 8 bits is measured
 
 HitCounts = Mapping[str, np.ndarray]  # for each task, hits and items of every validation row (N, 2)
@@ -101,9 +101,9 @@ def kept_step(run: Path) -> int:
 
 def keep_hit_counts(trainer: Trainer, hit_counts: HitCounts) -> None:
     """Keep an evaluation's hit counts if the run has a folder for them (a comparison makes one, to choose a step later). Of more than
-    KEPT_LOOKS evaluations only every second (third, ...) and the last are kept."""
+    KEPT_EVALUATIONS evaluations only every second (third, ...) and the last are kept."""
     step, every = trainer.progress.step, trainer.config.eval_every or trainer.steps_per_epoch
-    stride = every * -(-trainer.total_steps // (every * KEPT_LOOKS))
+    stride = every * -(-trainer.total_steps // (every * KEPT_EVALUATIONS))
     is_wanted = trainer.processes.is_first and (trainer.run / LOOKS).is_dir()
     if is_wanted and (step % stride == 0 or step == trainer.total_steps):
         write_tallies(trainer.run / LOOKS / f"{step}.npz", dict(hit_counts))

@@ -34,7 +34,7 @@ from mtl.training.dropout import seeded_dropout
 from mtl.training.gradient_conflict import ConflictMeter, last_layer
 from mtl.training.processes import ALONE, Processes
 from mtl.training.sampling import Pool, Step, plan_epoch
-from mtl.training.step import Batch, StepLog, TrainingStep, cut_into_batches, rate_factor, seed_of
+from mtl.training.step import Batch, StepLog, TrainingStep, cut_into_batches, seed_of
 
 
 @dataclass
@@ -120,10 +120,6 @@ class Trainer:
         """The steps of `epoch` (from 0)."""
         epochs = -(-self.total_steps // self.steps_per_epoch)
         return plan_epoch(self.config.sampling, self.pool, self.config.seed, epoch, epochs, self.config.temperature)
-
-    def rate_factor(self) -> float:
-        """The factor on the base learning rates at the next step."""
-        return rate_factor(self.progress.step, self.total_steps, self.config.warmup, self.config.schedule)
 
     def begin(self, plan: Step) -> TrainingStep:
         """Cut a step of the plan into batches, give it its seeds, and prepare model and balancer for it."""

@@ -103,7 +103,7 @@ def test_more_layers_than_there_are_is_refused_with_their_number(make_model):
 def test_an_encoder_whose_layers_share_their_weights_is_refused(make_model):
     config = AlbertConfig(vocab_size=90, hidden_size=32, embedding_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=4)
     model = make_model(AutoModel.from_config(config), base="albert")
-    with pytest.raises(MtlError, match="The layers of the encoder 'albert' cannot be told apart. Set Frozen layers to 0"):
+    with pytest.raises(MtlError, match="The layers of the encoder 'albert' cannot be identified. Set Frozen layers to 0"):
         freeze_lowest(model, 1, embeddings=False)
     freeze_lowest(model, 0, embeddings=True)
 
@@ -366,7 +366,7 @@ def test_the_loss_falls_while_the_encoder_s_own_weights_stay_as_they_were_bit_fo
     assert len(moved) == 36  # 6 layers with 6 linear layers each
 
 
-def test_a_log_from_before_trainable_parameters_were_told_is_still_read(tmp_path):
+def test_an_older_log_without_the_number_of_trainable_parameters_is_still_read(tmp_path):
     log = EventLog(tmp_path / "events.jsonl")
     log.append(RunStarted(0, 9, 3, {}, 4, 2, 1_000_000, "cpu", "fp32", 1, 1, 7))
     log.path.write_text(log.path.read_text().replace(', "trainable": null', ""))
@@ -416,7 +416,7 @@ def test_what_the_model_answers_is_unchanged_before_the_first_step(make_model):
 # Checkpoints
 
 
-def test_a_damaged_adapter_is_told(lora_run):
+def test_a_damaged_adapter_is_an_error(lora_run):
     changed = rewrite(lora_run[0] / "best", lambda weights: None)
     with open(changed / "model.safetensors", "r+b") as file:
         file.seek(-5, 2)

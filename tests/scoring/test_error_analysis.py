@@ -72,7 +72,7 @@ def analyse_rows(rows: list[Row], made: list[dict], tasks: list) -> Report:
     return analyse(rows, tasks, made, score(tasks, split, Answers(dict(enumerate(made)), {})))
 
 
-def look_at_tags(pairs: list[tuple[list[str], list[str]]]) -> TaskReport:
+def report_of_tags(pairs: list[tuple[list[str], list[str]]]) -> TaskReport:
     """The report of a tagging task with these gold and predicted tags."""
     rows, made = [], []
     for gold, guess in pairs:
@@ -83,17 +83,17 @@ def look_at_tags(pairs: list[tuple[list[str], list[str]]]) -> TaskReport:
     return analyse_rows(rows, made, [SLOTS]).tasks[0]
 
 
-def look_at_classes(pairs: list[tuple[str | None, str]], sure: float = 0.7) -> TaskReport:
+def report_of_classes(pairs: list[tuple[str | None, str]], confidence: float = 0.7) -> TaskReport:
     """The report of a classification with these gold and predicted labels."""
     rows = [Row(f"text {index}", {"mood": gold}) for index, (gold, _) in enumerate(pairs)]
-    return analyse_rows(rows, [{"mood": Classified({label: sure})} for _, label in pairs], [MOOD]).tasks[0]
+    return analyse_rows(rows, [{"mood": Classified({label: confidence})} for _, label in pairs], [MOOD]).tasks[0]
 
 
 @pytest.fixture(scope="module")
 def tagged() -> tuple[list[tuple[list[str], list[str]]], TaskReport]:
     """A thousand sentences, as gold and predicted tags, and their report."""
     pairs = sequences(1000)
-    return pairs, look_at_tags(pairs)
+    return pairs, report_of_tags(pairs)
 
 
 def random_classes(count: int) -> list[tuple[str, str]]:
@@ -144,7 +144,7 @@ def test_illegal_tags_of_a_file_are_read_as_conlleval_and_seqeval_s_default_read
     (["B-PER", "B-PER"], ["B-PER", "I-PER"], 0),  # two entities side by side are not one
 ], ids=["cut short", "too long", "another type within", "right", "run together"])
 def test_an_entity_is_right_only_if_it_is_whole(gold, guess, right):
-    report = look_at_tags([(gold, guess)])
+    report = report_of_tags([(gold, guess)])
     assert report.errors["right"] == right == conlleval([(gold, guess)]).right
     assert report.wrong == 1 - right and report.scores["f1"] == pytest.approx(f1_score([gold], [guess], zero_division=0))
 
@@ -153,7 +153,7 @@ def test_a_type_that_changes_within_an_entity_makes_two_entities_neither_of_them
     gold, guess = ["B-PER", "I-PER"], ["B-PER", "I-LOC"]  # no prediction of ours is so, but a file may be
     made = to_spans(words_of(2), guess, "IOB2")
     assert made == [Span(0, 2, "PER"), Span(3, 5, "LOC")] and conlleval([(gold, guess)]) == Counts(1, 2, 0)
-    report = look_at_tags([(gold, guess)])
+    report = report_of_tags([(gold, guess)])
     assert report.scores["f1"] == 0 and report.errors == dict.fromkeys(SORTS, 0) | {"wrong_boundary": 1, "invented": 1}
 
 
@@ -190,7 +190,7 @@ def test_the_table_per_type_is_seqeval_s_and_its_sums_are_the_scores(tagged):
 
 def test_the_table_per_class_and_the_confusion_matrix_are_scikit_learn_s():
     pairs = random_classes(500)
-    report = look_at_classes(pairs)
+    report = report_of_classes(pairs)
     golds, guesses = zip(*pairs, strict=True)
     theirs = sklearn_report(golds, guesses, output_dict=True, zero_division=0)
     compare_table(report, theirs)
@@ -249,11 +249,11 @@ def test_intervals_contain_their_scores_and_share_of_rows_right_is_over_all_task
 
 
 def test_a_task_without_labelled_rows_has_no_score():
-    report = look_at_classes([(None, "good")] * 5)
+    report = report_of_classes([(None, "good")] * 5)
     assert (report.main, report.scores, report.labels, report.mistakes, report.rows) == (None, {}, (), (), 0)
 
 
-def test_the_worst_mistakes_are_those_the_model_was_surest_of_and_missed_entities_come_last():
+def test_the_worst_mistakes_are_those_of_the_highest_confidence_and_missed_entities_come_last():
     rows = [Row("Oslo and Rome", {"slots": gold}, tuple(find_words("Oslo and Rome"))) for gold in (
         (Span(0, 4, "LOC"),), (Span(0, 4, "LOC"), Span(9, 13, "LOC")), (Span(0, 4, "LOC"),), (), ())]
     nothing = Tagged((), ())
@@ -265,7 +265,7 @@ def test_the_worst_mistakes_are_those_the_model_was_surest_of_and_missed_entitie
 
 
 def test_a_report_stays_small_and_shows_a_long_text_around_its_mistake():
-    assert len(look_at_classes([("good", "bad")] * 200).mistakes) == WORST
+    assert len(report_of_classes([("good", "bad")] * 200).mistakes) == WORST
     text = "ab " * 2000
     gold, guess = Span(3000, 3002, "LOC"), Span(3003, 3005, "PER")
     row = Row(text, {"slots": (Span(0, 2, "ORG"), gold)}, tuple(words_of(2000)))

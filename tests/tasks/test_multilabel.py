@@ -164,7 +164,7 @@ def test_several_labels_are_read_however_they_are_written(name, text, told, tmp_
     assert {row.text: row.values["topics"] for row in table.rows} == {row.text: wanted[row.text] for row in table.rows}
 
 
-def test_a_column_that_is_told_to_have_one_label_refuses_several_and_many_different_ones_are_free_text(tmp_path):
+def test_a_column_that_is_set_to_one_label_refuses_several_and_many_different_ones_are_free_text(tmp_path):
     with pytest.raises(MtlError, match="line 1: 'topics' has 2 labels at once, but its column is for one. Set the column to labels"):
         read_files([Path(write(tmp_path / "x.jsonl", [{"text": "a", "topics": ["law", "sport"]}]))], parse_columns("topics=class"))
     file = Path(write(tmp_path / "x.jsonl", [{"text": "a", "names": [f"a{index}", f"b{index}"]} for index in range(30)]))
@@ -172,7 +172,7 @@ def test_a_column_that_is_told_to_have_one_label_refuses_several_and_many_differ
     assert table.tasks == [] and "'names' is not taken for a task: its lists look like free text." in table.notices[0]
 
 
-def test_where_columns_only_ever_say_yes_an_empty_cell_is_a_no_and_else_it_is_told(tmp_path):
+def test_where_columns_only_ever_say_yes_an_empty_cell_is_a_no_and_else_there_is_a_notice(tmp_path):
     (tmp_path / "x.csv").write_text("text,sport,law\na b,x,\nc d,,\n", encoding="utf-8")
     told = parse_columns("sport=in:topics,law=in:topics")
     assert [row.values["topics"] for row in read_files([tmp_path / "x.csv"], told).rows] == [Labels(["sport"]), Labels()]

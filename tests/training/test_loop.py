@@ -309,7 +309,7 @@ def test_a_run_with_a_folder_for_them_keeps_the_hit_counts_of_its_evaluations_an
         counts = read_tallies(files[seen.step])
         assert float(main_score(counts["class"])) == seen.scores["class"]["accuracy"]
         assert float(main_score(counts["entities"])) == pytest.approx(seen.scores["entities"]["f1"])
-    monkeypatch.setattr("mtl.training.saving.KEPT_LOOKS", 3)
+    monkeypatch.setattr("mtl.training.saving.KEPT_EVALUATIONS", 3)
     finish(config, tmp_path / "some")
     assert sorted(kept_looks(tmp_path / "some")) == [3, 6, 8]
 
@@ -439,6 +439,6 @@ def test_resuming_without_a_checkpoint_starts_at_the_beginning(tiny_config, fini
 def test_the_first_evaluation_is_short_and_every_later_one_whole(tiny_config, finish, tmp_path, monkeypatch):
     rows, evaluate = [], Trainer.evaluate
     monkeypatch.setattr(Trainer, "evaluate", lambda self, split, *rest: rows.append(len(split.rows)) or evaluate(self, split, *rest))
-    monkeypatch.setattr(loop, "FIRST_LOOK", 3)
+    monkeypatch.setattr(loop, "FIRST_ROWS", 3)
     finish(tiny_config(max_steps=2, eval_every=1), tmp_path)
     assert rows == [3, 6, 6]
