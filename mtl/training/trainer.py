@@ -50,11 +50,11 @@ class TrainingProgress:
 
     def note_score(self, score: float) -> bool:
         """Record the score of the present weights; returns whether it is the best so far."""
-        if score <= self.best_score:
-            self.stale += 1
-            return False
-        self.best_score, self.best_step, self.stale = score, self.step, 0
-        return True
+        if score > self.best_score:
+            self.best_score, self.best_step, self.stale = score, self.step, 0
+            return True
+        self.stale += 1
+        return False
 
 
 class Trainer:

@@ -97,7 +97,7 @@ def test_evaluate_and_predict_agree_exactly_on_newsroom_with_the_starter(tmp_pat
 @pytest.mark.skipif(not SHARED.is_dir(), reason="SNIPS is not here: it is no part of the project")
 def test_evaluate_and_predict_agree_exactly_on_snips(tmp_path, tiny_config):
     (tmp_path / "train.jsonl").write_text("".join((SHARED / "train.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)[:1200]))
-    files = {"train_files": (str(tmp_path / "train.jsonl"),), "validation_files": (str(SHARED / "validation.jsonl"),)}
+    files = {"train_files": (str(tmp_path / "train.jsonl"),), "validation_files": (str(SHARED / "dev.jsonl"),)}
     run, measured = scores_of_run(tmp_path / "runs", tiny_config(source="files", epochs=3, batch_size=32, eval_every=999, **files))
     assert measured[0]["intent"] > 0.5
     assert by_predict(run) == measured

@@ -2,6 +2,7 @@
 but the lowest layers or the embeddings."""
 
 import copy
+import shutil
 import time
 from collections import namedtuple
 from contextlib import suppress
@@ -95,11 +96,6 @@ def test_an_encoder_that_keeps_its_layers_in_several_lists_has_each_of_them_froz
     assert learning == {name for name, _ in encoder.named_parameters() if ".1." in name}
 
 
-def test_more_layers_than_there_are_is_refused_with_their_number(make_model):
-    with pytest.raises(MtlError, match="Frozen layers: found 3, but the encoder 'some/encoder' has 2 layers. Use 0 to 2"):
-        freeze_lowest(build(make_model), 3, embeddings=False)
-
-
 def test_an_encoder_whose_layers_share_their_weights_is_refused(make_model):
     config = AlbertConfig(vocab_size=90, hidden_size=32, embedding_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=4)
     model = make_model(AutoModel.from_config(config), base="albert")
@@ -181,8 +177,8 @@ def test_features_in_a_file_are_those_in_memory(make_model, tmp_path, monkeypatc
 
 
 def test_features_are_padded_with_zeros():
-    states = FrozenFeatures(np.arange(12, dtype=np.float32).reshape(6, 2), np.array([4, 0]), np.array([2, 4], np.int32))
-    assert states.batch([0, 1]).tolist() == [[[8, 9], [10, 11], [0, 0], [0, 0]], [[0, 1], [2, 3], [4, 5], [6, 7]]]
+    features = FrozenFeatures(np.arange(12, dtype=np.float32).reshape(6, 2), np.array([4, 0]), np.array([2, 4], np.int32))
+    assert features.batch([0, 1]).tolist() == [[[8, 9], [10, 11], [0, 0], [0, 0]], [[0, 1], [2, 3], [4, 5], [6, 7]]]
 
 
 def test_a_disk_without_room_for_the_features_is_an_error_before_the_encoder_runs(make_model, tmp_path, monkeypatch):
@@ -209,7 +205,7 @@ def heads_config(tiny_config):
     """A function that makes settings for a run of a few seconds: heads on the frozen bundled encoder."""
     def make(**changes):
         return tiny_config(**{"encoder": "bundled", "fine_tuning": "heads", "hypothetical_rows": 40, "batch_size": 8, "epochs": 3,
-                              "head_learning_rate": 2e-2, "dropout": 0.0} | changes)
+                              "head_learning_rate": 2e-2, "dropout": 0.0, "checkpoint_every": 7} | changes)
 
     return make
 
@@ -225,11 +221,18 @@ def heads_run(heads_config, finish, tmp_path_factory):
             snapshot = Predictor(for_inference(copy.deepcopy(trainer.model)), trainer.tokenizer, trainer.machine)
             assert snapshot.predict([TEXT])[0].predictions.keys() == {"class", "sentiment", "entities"}
             trainer.model.encoder.register_forward_hook(lambda *_: heard.append("asked again"))
-        return False
+        return copy_as_if_killed(trainer)
 
     folder = tmp_path_factory.mktemp("heads")
     events = finish(heads_config(), folder, between_steps=look, progress=lambda what, share: heard.append(what))
     return folder, events, trainers[0], heard
+
+
+def copy_as_if_killed(trainer: Trainer) -> bool:
+    """After step 8: copy the run's folder, whose last checkpoint is of step 7; never stops the run."""
+    if trainer.progress.step == 8:
+        shutil.copytree(trainer.run, trainer.run.with_name(f"{trainer.run.name}-killed"))
+    return False
 
 
 def saved(folder: Path) -> dict[str, torch.Tensor]:
@@ -297,7 +300,7 @@ def test_a_run_with_every_layer_frozen_and_a_balancing_of_gradients_trains_what_
 
 
 def test_a_run_with_more_frozen_layers_than_there_are_ends_before_it_begins(tiny_config, finish, tmp_path):
-    with pytest.raises(MtlError, match="Frozen layers: found 3, but the encoder 'tiny' has 2 layers"):
+    with pytest.raises(MtlError, match="Frozen layers: found 3, but the encoder 'tiny' has 2 layers. Use 0 to 2"):
         finish(tiny_config(frozen_layers=3), tmp_path)
 
 
@@ -306,7 +309,7 @@ def lora_config(tiny_config):
     """A function that makes settings for a run of a few seconds: adapters beside the bundled encoder."""
     def make(**changes):
         return tiny_config(**{"source": "hypothetical", "encoder": "bundled", "fine_tuning": "lora", "hypothetical_rows": 40,
-                              "batch_size": 8} | changes)
+                              "batch_size": 8, "checkpoint_every": 7} | changes)
 
     return make
 
@@ -318,7 +321,7 @@ def lora_run(lora_config, finish, tmp_path_factory):
 
     def look(trainer):
         trainers[:] = [trainer]
-        return False
+        return copy_as_if_killed(trainer)
 
     folder = tmp_path_factory.mktemp("lora")
     return folder, finish(lora_config(), folder, between_steps=look), trainers[0]
@@ -490,13 +493,13 @@ def test_only_what_is_trained_is_in_the_optimizer_and_the_log_says_how_much_that
     assert f"{wanted} are trained" in describe(started)
 
 
-def test_a_run_that_was_stopped_and_resumed_ends_bit_for_bit_like_one_that_was_not(partial, finish, tmp_path):
+def test_a_run_that_was_killed_and_resumed_ends_bit_for_bit_like_one_that_was_not(partial, finish, tmp_path):
     config, whole, events, _ = partial
-    finish(config, tmp_path, between_steps=lambda trainer: trainer.progress.step == 7)
-    assert torch.load(tmp_path / "last/optimizer.pt", weights_only=True)["state"][0]["step"] == 7
-    resumed = finish(config, tmp_path, resume=True)
-    assert saved(whole).keys() == saved(tmp_path).keys()
-    assert all(torch.equal(weight, saved(tmp_path)[name]) for name, weight in saved(whole).items())
+    killed = shutil.copytree(whole.with_name(f"{whole.name}-killed"), tmp_path / "run")
+    assert torch.load(killed / "last/optimizer.pt", weights_only=True)["state"][0]["step"] == 7
+    resumed = finish(config, killed, resume=True)
+    one, other = saved(whole), saved(killed)
+    assert one.keys() == other.keys() and all(torch.equal(weight, other[name]) for name, weight in one.items())
     losses = [[event.losses for event in story if isinstance(event, Evaluated)][-1] for story in (events, resumed)]
     assert losses[0] == losses[1]
 
