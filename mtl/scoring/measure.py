@@ -8,7 +8,6 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -23,9 +22,6 @@ from mtl.runs.folder import Run
 from mtl.runs.history import ACTIVE, read_history
 from mtl.scoring.error_analysis import Report, analyse
 from mtl.settings.config import RunConfig
-
-if TYPE_CHECKING:
-    from mtl.data.rows import Dataset
 
 VALIDATION, TEST = "validation", "test"
 
@@ -127,9 +123,9 @@ def measure_test(run: Run, checkpoint: str = BEST, device: str = "auto", *, agai
 def evaluated(run: Run, measured: SplitScores) -> Evaluated:
     """`measured` as an event for the log of `run`."""
     started, report = read_history(run).started, measured.report
-    return Evaluated(measured.step, measured.step / started.steps_per_epoch if started else 0.0, measured.split, measured.losses,
-                     {task.name: task.scores for task in report.tasks}, report.everything_right.value, measured.score, False,
-                     measured.seconds)
+    epoch = measured.step / started.steps_per_epoch if started else 0.0
+    return Evaluated(measured.step, epoch, measured.split, measured.losses, {task.name: task.scores for task in report.tasks},
+                     report.everything_right.value, measured.score, is_best=False, seconds=measured.seconds)
 
 
 def _measure(run: Run, split: str, name: str, device: str, progress: Progress, times: int = 1) -> SplitScores:
@@ -141,7 +137,12 @@ def _measure(run: Run, split: str, name: str, device: str, progress: Progress, t
     manifest, predictor = digest(checkpoint), Predictor.load(checkpoint, device)
     facts, tasks = read_facts(checkpoint), list(predictor.model.tasks.values())
     with TemporaryDirectory(prefix=".scores-", dir=run.folder) as place:
-        rows = getattr(_load(run, facts, Path(place), progress), split)
+        dataset = load_run(run.config, run.folder, Path(place), progress, expected=facts["data"])
+        if dataset.fingerprint != facts["data"]:
+            raise MtlError("The data is not the same as when this run was trained, so its scores would mean nothing. Either a file "
+                           "was changed, or this version of the program reads or splits the rows in another way than the one that trained "
+                           "the run. Train again, or measure with the files and the version that it was trained with.")
+        rows = getattr(dataset, split)
         if not rows:
             raise MtlError("This run has no test rows with labels. Give it a test file to have some.")
         texts = make_split(predictor.tokenizer, tasks, rows, predictor.model.config.max_length, Path(place) / "examples.arrow", progress)
@@ -158,16 +159,6 @@ def _measure(run: Run, split: str, name: str, device: str, progress: Progress, t
             raise MtlError("The disk is full: what was measured could not be kept. Free some space, then measure again.") from error
         raise
     return measured
-
-
-def _load(run: Run, facts: dict[str, Any], place: Path, progress: Progress) -> Dataset:
-    """The run's rows; raises MtlError if the checkpoint with these `facts` was trained on other rows."""
-    dataset = load_run(run.config, run.folder, place, progress, expected=facts["data"])
-    if dataset.fingerprint != facts["data"]:
-        raise MtlError("The data is not the same as when this run was trained, so its scores would mean nothing. Either a file "
-                       "was changed, or this version of the program reads or splits the rows in another way than the one that trained the "
-                       "run. Train again, or measure with the files and the version that it was trained with.")
-    return dataset
 
 
 def _file(run: Run, split: str) -> Path:

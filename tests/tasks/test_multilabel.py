@@ -250,7 +250,7 @@ def test_the_report_of_the_data_counts_every_label(run):
     assert any("sport" in line for line in report_lines(report))
 
 
-# every sampling with every balancing is tried on it in tests/training/test_step.py
+# every sampling with every balancing is tried on it, and resumed, in tests/training/test_step.py
 
 
 @pytest.mark.parametrize("fine_tuning", ["lora", "heads"])
@@ -272,16 +272,6 @@ def test_a_comparison_with_one_has_a_verdict_on_its_micro_f1(tiny_config, tmp_pa
     card = read_card(comparison.folder)
     assert {task.name: task.measure for task in card.tasks} == {"topics": "micro_f1", "place": "f1"}
     assert all(task.verdict in VERDICTS and task.low <= task.difference <= task.high for task in card.tasks)
-
-
-def test_a_resumed_run_is_bit_for_bit_that_of_an_unbroken_one(tiny_config, finish, tmp_path):
-    config = tiny_config(source="files", train_files=(write(tmp_path / "x.jsonl", topic_rows(60)),), epochs=2)
-    finish(config, tmp_path / "whole")
-    finish(config, tmp_path / "broken", between_steps=lambda trainer: trainer.progress.step == 5)
-    finish(config, tmp_path / "broken", resume=True)
-    one, other = (Predictor.load(tmp_path / name / "last", "cpu").model for name in ("whole", "broken"))
-    assert one.config.thresholds == other.config.thresholds
-    assert all(torch.equal(weight, other.state_dict()[name]) for name, weight in one.state_dict().items())
 
 
 def test_pairs_of_labels_are_enough_for_hints_across_tasks():
