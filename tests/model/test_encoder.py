@@ -250,7 +250,7 @@ def answers(repositories, tmp_path_factory):
     for name in ("HF_ENDPOINT", "HF_HUB_CACHE", "HF_TOKEN", "HF_HUB_OFFLINE", "SPACE_ID"):
         environment.pop(name, None)
     done = subprocess.run([sys.executable, "-c", HUB_SCRIPT, str(repositories), json.dumps(names)], cwd=home, env=environment,
-                          capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
+                          capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stderr
     return {**json.loads(done.stdout), "stderr": done.stderr}
 
