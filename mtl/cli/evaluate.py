@@ -10,7 +10,7 @@ from mtl.errors import MtlError
 from mtl.runs.folder import Run
 from mtl.scoring.error_analysis import LabelScores, TaskReport
 from mtl.scoring.intervals import Interval
-from mtl.scoring.measure import TEST, VALIDATION, Measured, has_test_rows, measure_test, measure_validation, to_json
+from mtl.scoring.measure import TEST, VALIDATION, SplitScores, has_test_rows, measure_test, measure_validation, to_json
 from mtl.settings.config import RunConfig
 
 LINES = 25  # of a table in the terminal; --json has them all
@@ -58,7 +58,7 @@ def offer_test(run: Run) -> None:
         print(f"The test rows were not looked at. When you have chosen this run: python -m mtl evaluate {run.id} --split test")
 
 
-def report_lines(run: Run, measured: Measured, is_new: bool) -> Iterator[str]:
+def report_lines(run: Run, measured: SplitScores, is_new: bool) -> Iterator[str]:
     """The report for the terminal."""
     yield (f"Run {run.id}, {measured.split}: {measured.report.rows:,} rows, checkpoint '{measured.checkpoint}' of step {measured.step}, "
            f"measured {measured.when}{f' ({measured.how})' * bool(measured.how)}.")

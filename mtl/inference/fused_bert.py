@@ -1,5 +1,5 @@
-"""Fast: what a model at rest computes, in fewer and larger operations, or in 8 bits. Only BERT's encoder is known here; every other one
-answers as it is. Which way is the fastest is measured on the machine itself. Knows no texts and no training."""
+"""Faster inference for BERT encoders: the same computation in fewer and larger operations, or in 8 bits. The fastest engine is found by
+measuring on this machine. Other encoders run unchanged. Knows no texts and no training."""
 
 import copy
 import math
@@ -16,19 +16,19 @@ from mtl.errors import MtlError
 from mtl.model.multitask import MultiTaskModel
 
 ENGINES = ("auto", "plain", "fused", "int8")
-TRIED = 16  # subwords of the one sentence that is asked to see which way is the fastest
-PATIENCE, MAX_TURNS = 0.2, 12  # seconds, or turns, to try them
-OUTLYING = 4.0  # times the median feature's largest value: a feature that gets larger is never rounded
-MAX_INT8_COST = 0.01  # of a task's main validation score, that is 1 point: with 95 % confidence 8 bits cost less
-HAS_INT8 = "fbgemm" in torch.backends.quantized.supported_engines  # elsewhere than on x86 nobody has tried 8 bits yet
-_fastest: dict[tuple, str] = {}  # what was found out for a device and an encoder's sizes, so that it is tried once a process
+TRIED = 16  # subwords of the sentence that the engines are timed with
+PATIENCE, MAX_TURNS = 0.2, 12  # the timing ends after so many seconds or turns
+OUTLYING = 4.0  # a feature that exceeds the median feature's maximum by this factor is never rounded
+MAX_INT8_COST = 0.01  # 1 point: 8 bits are used if they cost less of every task's main validation score, with 95 % confidence
+HAS_INT8 = "fbgemm" in torch.backends.quantized.supported_engines  # the engine of x86; 8 bits are untested elsewhere
+_fastest: dict[tuple, str] = {}  # the fastest engine for a device and an encoder's sizes, so that it is measured once per process
 
 
 class FusedBert(nn.Module):
-    """What a BertModel at rest computes: query, key and value in one product, no mask where nothing is padded, no bookkeeping.
+    """The computation of a BertModel in eval mode, with query, key and value in one product and no mask where nothing is padded.
 
-    It has the weights of `bert`, not copies, but for those of the fused products. With `int8` all matrices are kept and multiplied in 8
-    bits, but for the features that are outliers: rounded, so no longer quite the same.
+    It shares the weights of `bert`, except those of the fused products, which are copies. With `int8`, matrices are stored and multiplied
+    in 8 bits, except for outlier features; results are then rounded.
     """
 
     def __init__(self, bert: BertModel, int8: bool = False) -> None:
@@ -50,14 +50,14 @@ class FusedBert(nn.Module):
 
     @torch.inference_mode()
     def _largest_inputs(self) -> dict[tuple[nn.Module, str], Tensor]:
-        """For each matrix, by its layer and name, the largest absolute value of every feature (I) that goes into it, found with subwords
-        from all over the vocabulary: outliers are a matter of the weights, not of the text."""
+        """For each matrix, by its layer and name, the largest absolute value of every input feature (I). Subwords from all over the
+        vocabulary will do as input, because outliers depend on the weights and not on the text."""
         found: dict[tuple[nn.Module, str], Tensor] = {}
 
-        def look(layer: nn.Module, name: str, into: Tensor) -> None:
-            found[layer, name] = into.abs().flatten(0, -2).amax(0)
+        def record(key: tuple[nn.Module, str], features: Tensor) -> None:
+            found[key] = features.abs().flatten(0, -2).amax(0)
 
-        hooks = [getattr(layer, name).register_forward_pre_hook(lambda _, into, layer=layer, name=name: look(layer, name, into[0]))
+        hooks = [getattr(layer, name).register_forward_pre_hook(lambda _, inputs, key=(layer, name): record(key, inputs[0]))
                  for layer in self.layers for name in ("projections", "mix", "up", "down")]
         words, positions = self.embeddings.word_embeddings.num_embeddings, self.embeddings.position_embeddings.num_embeddings
         ids = torch.linspace(0, words - 1, 8 * min(TRIED, positions)).long().view(8, -1)
@@ -68,15 +68,15 @@ class FusedBert(nn.Module):
 
 
 class _Int8(nn.Module):
-    """`linear` in 8 bits, but for the few features whose `largest` value (I) is an outlier, which would leave all others few of the 256
-    levels: these are multiplied as they are (LLM.int8(), Dettmers et al., 2022, https://arxiv.org/abs/2208.07339)."""
+    """`linear` in 8 bits, except for the few input features whose `largest` value (I) is an outlier: these stay in fp32, because they would
+    leave the others few of the 256 levels (LLM.int8(), Dettmers et al., 2022, https://arxiv.org/abs/2208.07339)."""
 
     def __init__(self, linear: nn.Linear, largest: Tensor) -> None:
         super().__init__()
         self.outliers = (largest > OUTLYING * largest.median()).nonzero().flatten()
         self.rounds = torch.ones_like(largest).index_fill_(0, self.outliers, 0)
         self.weights = linear.weight[:, self.outliers].t().contiguous()
-        with warnings.catch_warnings():  # torch will move this to a library of its own
+        with warnings.catch_warnings():  # torch announces that this will move to another library
             warnings.simplefilter("ignore")
             self.rounded = quantize_dynamic(nn.Sequential(linear), {nn.Linear: per_channel_dynamic_qconfig})[0]
 
@@ -114,16 +114,15 @@ class _FusedLayer(nn.Module):
 
 
 def is_known(model: MultiTaskModel) -> bool:
-    """Whether there are faster ways for the encoder of `model`."""
+    """Whether there is a faster engine for the encoder of `model`."""
     return type(model.encoder) is BertModel and not model.config.encoder.is_decoder
 
 
 def accelerate(model: MultiTaskModel, engine: str = "auto") -> tuple[MultiTaskModel, str]:
-    """`model`, which is at rest, or one that answers alike and shares its weights; and by which of ENGINES it does.
+    """A model that computes `model` (made by `for_inference`) with `engine` and shares its weights; and the name of the engine used.
 
-    'auto' is the fastest on this machine of 'plain' and 'fused', which are the same but for rounding in the last digits, and of 'int8' if
-    it was measured, when `model` was trained, to cost every task less than MAX_INT8_COST. Raises MtlError if the engine is not known, or
-    not for this encoder.
+    'auto' is the fastest on this machine of 'plain', 'fused' (equal but for rounding in the last digits), and 'int8' if its measured cost
+    is below MAX_INT8_COST for every task. Raises MtlError if the engine is unknown or does not fit the encoder or the device.
     """
     if engine not in ENGINES:
         raise MtlError(f"There is no engine '{engine}'. Choose one of: {', '.join(ENGINES)}.")
@@ -137,24 +136,24 @@ def accelerate(model: MultiTaskModel, engine: str = "auto") -> tuple[MultiTaskMo
     if engine != "auto":
         return _with_encoder(model, FusedBert(model.encoder, int8=engine == "int8")), engine
     cost, encoder = model.config.int8_cost_bound, model.config.encoder
-    ways = {"plain": model, "fused": _with_encoder(model, FusedBert(model.encoder))}
+    models = {"plain": model, "fused": _with_encoder(model, FusedBert(model.encoder))}
     if HAS_INT8 and cost is not None and cost < MAX_INT8_COST and model.device.type == "cpu":
-        ways["int8"] = _with_encoder(model, FusedBert(model.encoder, int8=True))
-    key = (*ways, str(model.device), encoder.hidden_size, encoder.intermediate_size, encoder.num_hidden_layers)
+        models["int8"] = _with_encoder(model, FusedBert(model.encoder, int8=True))
+    key = (*models, str(model.device), encoder.hidden_size, encoder.intermediate_size, encoder.num_hidden_layers)
     if key not in _fastest:
-        seconds = dict(zip(ways, _seconds(*ways.values()), strict=True))
+        seconds = dict(zip(models, _seconds(*models.values()), strict=True))
         _fastest[key] = min(seconds, key=seconds.get)
-    return ways[_fastest[key]], _fastest[key]
+    return models[_fastest[key]], _fastest[key]
 
 
 def _with_encoder(model: MultiTaskModel, encoder: FusedBert) -> MultiTaskModel:
-    """A copy of `model` with another encoder; all that is copied is small."""
+    """A copy of `model` with `encoder`; only the heads are copied."""
     return copy.deepcopy(model, {id(model.encoder): encoder})
 
 
 @torch.inference_mode()
 def _seconds(*models: MultiTaskModel) -> list[float]:
-    """What one sentence takes each of `models`, in turn: the least of some, because other work on the machine only adds to it."""
+    """The time of each of `models` for one sentence: the minimum over several turns, because other work on the machine only adds to it."""
     ids = torch.ones(1, TRIED, dtype=torch.long, device=models[0].device)
     least = [math.inf] * len(models)
     until = time.perf_counter() + PATIENCE
@@ -162,8 +161,8 @@ def _seconds(*models: MultiTaskModel) -> list[float]:
         for place, model in enumerate(models):
             start = time.perf_counter()
             logits = model(ids, torch.ones_like(ids)).logits
-            next(iter(logits.values())).sum().item()  # a GPU is done only when it is asked for a number
-            if turn:  # the first turn warms up
+            next(iter(logits.values())).sum().item()  # waits for a GPU to finish
+            if turn:  # the first turn is a warm-up
                 least[place] = min(least[place], time.perf_counter() - start)
         if turn > 1 and time.perf_counter() > until:
             break

@@ -1,7 +1,9 @@
-"""Predictor: texts in, entities and classes out, from a checkpoint or from a copy of a model that is still training."""
+"""Texts -> predictions of every task. `answer` runs encoded texts through any model, batch by batch; a Predictor takes typed texts, with
+the model of a checkpoint or a copy of one that is still training."""
 
 import copy
 import time
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,24 +15,68 @@ import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from mtl.data.cooccurrence import Hint, contradictions
+from mtl.data.store import take
 from mtl.errors import MtlError
-from mtl.inference.answer import Answers, answer, merge
 from mtl.inference.fused_bert import accelerate
-from mtl.model.batching import LabelIds, by_tokens, encode
+from mtl.model.batching import LabelIds, by_tokens, collate, encode
 from mtl.model.encoder import plain_text_tokenizer
 from mtl.model.loading import load_weights
 from mtl.model.machine import Machine, find_machine, one_thread
 from mtl.model.multitask import MultiTaskModel
+from mtl.model.split import FrozenFeatures
 from mtl.tasks.base import Encoding, Prediction
 
 MAX_TEXT = 20_000
-BATCH_TOKENS = 256  # subwords a batch: more are no faster on a CPU, whose caches they no longer fit
+BATCH_TOKENS = 256  # subwords per batch: larger batches are no faster on a CPU, because they do not fit its caches
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The predictions for each text, by its index and task; and the summed loss of every task with labels."""
+
+    predictions: dict[int, dict[str, Prediction]]
+    losses: dict[str, float]
+
+    def in_order(self) -> list[dict[str, Prediction]]:
+        """The predictions of all texts, by index."""
+        return [self.predictions[index] for index in range(len(self.predictions))]
+
+
+@torch.inference_mode()
+def answer(model: MultiTaskModel, examples: Sequence[tuple[Encoding, LabelIds | None]], batches: Sequence[Sequence[int]], machine: Machine,
+           tasks: Sequence[str], features: FrozenFeatures | None = None) -> Answers:
+    """Run the texts of `batches` (indices into `examples`) through `model` in eval mode, or only through its heads if `features` are
+    given."""
+    predictions: dict[int, dict[str, Prediction]] = {}
+    losses: Counter[str] = Counter()
+    pad_id = model.config.encoder.pad_token_id or 0
+    for indices in batches:
+        chosen, labels = zip(*take(examples, indices), strict=True)
+        has_labels = labels[0] is not None
+        batch = collate(chosen, pad_id, labels if has_labels else None, [model.tasks[task] for task in tasks] if has_labels else ())
+        with machine.autocast():
+            out = model(batch["input_ids"].to(machine.device), batch["attention_mask"].to(machine.device),
+                        labels={task: ids.to(machine.device) for task, ids in batch["labels"].items()}, tasks=tasks,
+                        hidden_states=features and features.batch(indices).to(machine.device))
+        losses.update({task: loss.item() for task, loss in out.losses.items()})
+        decoded = [model.tasks[task].decode(out.logits[task], chosen) for task in tasks]
+        for index, *made in zip(indices, *decoded, strict=True):
+            predictions[index] = dict(zip(tasks, made, strict=True))
+    return Answers(predictions, dict(losses))
+
+
+def merge(parts: Sequence[Answers]) -> Answers:
+    """The answers of several processes or threads, each for a part of the texts, as one."""
+    losses: Counter[str] = Counter()
+    for part in parts:
+        losses.update(part.losses)
+    return Answers({index: made for part in parts for index, made in part.predictions.items()}, dict(losses))
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """One text with the prediction of every task asked for; `cut_at` is the character from which on nothing was read, None if all was;
-    `contradictions` are sentences about predictions that never stood together in the training rows."""
+    """One text with its predictions by task. `cut_at`: the character at which it was truncated, or None; `contradictions`: sentences about
+    predictions that never occurred together in the training rows."""
 
     text: str
     predictions: dict[str, Prediction]
@@ -40,10 +86,7 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A model at rest with its tokenizer. Never changed after it was made, so that any number of threads may ask it.
-
-    `engine` is how the model is to be computed, see fused_bert.py; what 'auto' came to is in `how`.
-    """
+    """A model from `for_inference` with its tokenizer. Immutable, so any number of threads may use it. `engine`: see fused_bert.py."""
 
     model: MultiTaskModel
     tokenizer: PreTrainedTokenizerBase
@@ -52,14 +95,14 @@ class Predictor:
 
     @classmethod
     def load(cls, checkpoint: Path, device: str = "auto", engine: str = "auto") -> "Predictor":
-        """From a checkpoint folder; raises MtlError if there is none, it is damaged, or the device or engine is not there."""
+        """From a checkpoint folder; raises MtlError if it is missing or damaged, or if the device or engine does not exist."""
         if not checkpoint.is_dir():
             raise MtlError(f"There is no checkpoint '{checkpoint.name}' in this run yet. Wait for its first evaluation, or choose another.")
         machine = find_machine(device, "fp32", 0)
         model = load_weights(checkpoint, machine.device)
         tokenizer = plain_text_tokenizer(AutoTokenizer.from_pretrained(checkpoint, local_files_only=True))
         predictor = cls(model, tokenizer, machine, engine)
-        predictor.predict(["Warm up."])  # the first call sets the tokenizer's cut; from then on it is only read, by any thread
+        predictor.predict(["Warm up."])  # the first call sets the tokenizer's truncation; later calls, in any thread, only read it
         return predictor
 
     @overload
@@ -67,11 +110,11 @@ class Predictor:
     @overload
     def __call__(self, texts: Sequence[str]) -> list[Predicted]: ...
     def __call__(self, texts: str | Sequence[str]) -> Predicted | list[Predicted]:
-        """The predictions for one text, or a list of them for several; as `predict`."""
+        """As `predict`, for one text or a list of texts."""
         return self.predict([texts])[0] if isinstance(texts, str) else self.predict(texts)
 
     def on(self, device: str) -> "Predictor":
-        """This predictor on `device` ('auto': where it is); a copy if it has to move. Raises MtlError if there is no such device."""
+        """This predictor, or a copy of it on `device` ('auto': where it is). Raises MtlError if there is no such device."""
         if device == "auto" or device == torch.device(self.machine.device).type:
             return self
         machine = find_machine(device, "fp32", self.machine.threads)
@@ -87,14 +130,12 @@ class Predictor:
 
     @property
     def how(self) -> str:
-        """Where and how it is computed, for the user: 'cpu, fused'."""
+        """Device and engine for the user, such as 'cpu, fused'."""
         return f"{self.machine.device}, {self._fast[1]}"
 
     def predict(self, texts: Sequence[str], tasks: Sequence[str] = ()) -> list[Predicted]:
-        """The predictions of `tasks` (default: all) for each text, in order; one encoder pass a batch serves all tasks.
-
-        Raises MtlError on a text that is empty or too long, or a task that the model does not have.
-        """
+        """The predictions of `tasks` (default: all) for each text, in order. Raises MtlError on an empty or long text or an unknown
+        task."""
         for number, text in enumerate(texts, 1):
             which = f"Text {number}" if len(texts) > 1 else "The text"
             if not text.strip():
@@ -105,19 +146,19 @@ class Predictor:
             if task not in self.model.tasks:
                 raise MtlError(f"This model has no task '{task}'. Its tasks are: {', '.join(self.model.tasks)}.")
         texts = [text.encode("utf-8", "replace").decode() for text in texts]  # lone surrogates, which no tokenizer takes, become '?'
-        encodings = encode(self.tokenizer, texts, self.model.config.max_length)
-        names = list(tasks) or list(self.model.tasks)
-        got = self.answer([(encoding, None) for encoding in encodings], [len(encoding.ids) for encoding in encodings], names).predictions
-        return [Predicted(text, got[index], _cut_at(encodings[index], self.model.config.max_length),
-                          contradictions(self._hints, text, {task: made.value for task, made in got[index].items()}))
-                for index, text in enumerate(texts)]
+        encodings = encode(self.tokenizer, texts, max_length := self.model.config.max_length)
+        lengths = [len(encoding.ids) for encoding in encodings]
+        found = self.answer([(encoding, None) for encoding in encodings], lengths, list(tasks) or list(self.model.tasks)).in_order()
+        return [Predicted(text, made, _cut_at(encoding, max_length),
+                          contradictions(self._hints, text, {task: prediction.value for task, prediction in made.items()}))
+                for text, encoding, made in zip(texts, encodings, found, strict=True)]
 
     def answer(self, examples: Sequence[tuple[Encoding, LabelIds | None]], lengths: Sequence[int], tasks: Sequence[str]) -> Answers:
-        """The predictions of `tasks` for tokenised texts, whose `lengths` in subwords are known; and losses, if they have labels.
+        """The predictions of `tasks` for tokenised texts with these `lengths` in subwords, and losses if they have labels. Checkpoints are
+        scored with it too, so that a score is that of the user's predictions.
 
-        A checkpoint is measured by this too, so that a score is that of what users get. On a CPU with many batches every core has its own
-        share of them: that is faster than all cores together at one batch, whose products are small, and does not wait for a core that a
-        training has.
+        On a CPU each core has its own share of the batches. That is faster than all cores on one batch, whose products are small, and does
+        not wait for a core that a training uses.
         """
         batches, (model, _) = by_tokens(lengths, BATCH_TOKENS), self._fast
 
@@ -133,14 +174,14 @@ class Predictor:
 
 
 def _cut_at(encoding: Encoding, max_length: int) -> int | None:
-    """The start of the first word after the last one read, if the text filled the model's window."""
+    """The start of the first word that was cut off, if the text filled the model's window."""
     read = max((place for place, first in enumerate(encoding.firsts) if first >= 0), default=-1)
     unread = len(encoding.ids) >= max_length and read + 1 < len(encoding.words)
     return encoding.words[read + 1][0] if unread else None
 
 
 def timed(predictor: Predictor, text: str, tasks: Sequence[str] = ()) -> tuple[Predicted, float]:
-    """One prediction and the milliseconds it took."""
+    """One prediction and its time in milliseconds."""
     start = time.perf_counter()
     predicted = predictor.predict([text], tasks)[0]
     return predicted, 1000 * (time.perf_counter() - start)

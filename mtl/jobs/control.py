@@ -94,9 +94,9 @@ class Control:
     def _publish_copy(self, trainer: Trainer) -> None:
         if self._copy_wanted:
             from mtl.inference.predictor import Predictor  # torch: by now it is loaded, but not when the page starts
-            from mtl.model.multitask import at_rest
+            from mtl.model.multitask import for_inference
 
-            model = at_rest(copy.deepcopy(trainer.model))
+            model = for_inference(copy.deepcopy(trainer.model))
             self._snapshot = Snapshot(trainer.progress.step, time.time(), Predictor(model, trainer.tokenizer, trainer.machine))
             self._copy_wanted = False
             self._changed.notify_all()

@@ -1,1 +1,1 @@
-"""What learns, and what it reads: the encoder, the heads on it, batches of subwords."""
+"""The model and its input: encoder, heads, batches of subwords."""

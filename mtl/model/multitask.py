@@ -1,5 +1,5 @@
-"""MultiTaskModel: one shared encoder, one linear head per task, all tasks from one encoder pass. A transformers model like any other:
-`save_pretrained` and `from_pretrained` round-trip. Knows no data and no optimizer."""
+"""MultiTaskModel: one shared encoder and one linear head per task; one encoder pass serves all tasks. It is a transformers model with
+`save_pretrained` and `from_pretrained`. Knows no data and no optimizer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.configuration_utils import SubConfigSpec
 from transformers.modeling_outputs import BaseModelOutput
-from transformers.utils import ModelOutput, logging
+from transformers.utils import ModelOutput
 
 from mtl.errors import MtlError
 from mtl.model.lora import add_adapters, frozen_sha256, merge_adapters
@@ -19,19 +19,15 @@ from mtl.model.randomness import OwnRandomness
 from mtl.settings.config import TaskSpec
 from mtl.tasks import make_task
 
-logging.disable_progress_bar()  # its bars for every save would garble the log in the terminal
-
 
 class MultiTaskConfig(PreTrainedConfig):
-    """The encoder's own config, the tasks (TaskSpecs as plain values), how the heads are fed, and what never stands together in the
-    training rows (Hints of data/cooccurrence.py as plain values, the surest first).
+    """The encoder's config, the tasks (TaskSpecs as plain values), the input of the heads, and `hints`: labels that never occur together in
+    the training rows (Hints of data/cooccurrence.py as plain values).
 
-    `thresholds`: for tasks that have some, the ones that Task.tune chose.
-
-    `int8_cost_bound`: what a task's main score falls at most, with 95 % confidence, when the encoder is computed in 8 bits, as measured on
-    validation; None if nobody measured it. (Checkpoints from before have an `int8_cost`, which was no bound, and is not read.)
-    `base` is the encoder's name. With `only_heads`, or a `lora_rank` above 0, a checkpoint has no weights of it, only heads and adapters;
-    `base_sha256` tells whether what is found under that name later is still the same.
+    `thresholds`: those that Task.tune chose, for tasks that have some. `int8_cost_bound`: an upper bound (95 % confidence) on how far a
+    task's main score falls on validation rows when the encoder runs in 8 bits; None if it was not measured. (Older checkpoints have an
+    `int8_cost`, which was no bound and is not read.) `base`: the encoder's name. With `only_heads`, or a `lora_rank` above 0, a checkpoint
+    holds only heads and adapters, and `base_sha256` shows whether the encoder of that name is still the same.
     """
 
     model_type = "mtl-studio"
@@ -53,7 +49,7 @@ class MultiTaskConfig(PreTrainedConfig):
 
     @property
     def needs_base(self) -> bool:
-        """Whether a checkpoint has to be put together with its encoder."""
+        """Whether a checkpoint lacks the encoder's own weights."""
         return self.only_heads or self.lora_rank > 0
 
     def specs(self) -> list[TaskSpec]:
@@ -79,63 +75,64 @@ class MultiTaskModel(PreTrainedModel):
 
     def __init__(self, config: MultiTaskConfig) -> None:
         super().__init__(config)
-        if config.needs_base and torch.get_default_device().type == "meta":  # from_pretrained; it would make up the frozen weights
+        if config.needs_base and torch.get_default_device().type == "meta":  # in from_pretrained, which would invent the frozen weights
             what = "adapters and heads" if config.lora_rank else "heads"
             raise MtlError(f"This checkpoint has {what}, but not the encoder that they belong to. Load it with "
-                           "mtl.scoring.scores.load_weights.")
+                           "mtl.model.loading.load_weights.")
         self.encoder = AutoModel.from_config(config.encoder)
-        if config.pooling != "pooler" and getattr(self.encoder, "pooler", None) is not None:
-            self.encoder.pooler = None  # nothing unused is trained, saved, or waited for by several processes
-        elif config.pooling == "pooler" and getattr(self.encoder, "pooler", None) is None:
+        has_pooler = getattr(self.encoder, "pooler", None) is not None
+        if config.pooling == "pooler" and not has_pooler:
             raise MtlError(f"This encoder ({config.encoder.model_type}) has no pooler of its own. Choose mean or cls pooling.")
+        if config.pooling != "pooler" and has_pooler:
+            self.encoder.pooler = None  # so that nothing unused is trained, saved, or waited for by several processes
         self.tasks = {spec.name: make_task(spec) for spec in config.specs()}
         self.set_thresholds(config.thresholds)
         self.dropout = nn.Dropout(config.dropout)
-        # numbered, because a task's name may hold characters (a dot) that a module's may not
+        # a list, because a task's name may have a dot, which a module's name may not
         self.heads = nn.ModuleList(nn.Linear(config.encoder.hidden_size, task.outputs) for task in self.tasks.values())
-        self.frozen: list[nn.Module] = [self.encoder] if config.only_heads else []  # in eval mode always: what never learns is not noisy
+        self.frozen: list[nn.Module] = [self.encoder] if config.only_heads else []  # always in eval mode, so without dropout
         self.post_init()
 
     def set_thresholds(self, thresholds: dict[str, Sequence[float]]) -> None:
-        """Give the tasks that are named these thresholds; a checkpoint has them too."""
+        """Set the decision thresholds of these tasks, and save them with the model."""
         self.config.thresholds = {name: list(values) for name, values in thresholds.items()}
         for name, values in thresholds.items():
             self.tasks[name].thresholds = tuple(values)
 
     def train(self, mode: bool = True) -> "MultiTaskModel":
-        """As for any module, but frozen parts stay in eval mode."""
+        """As nn.Module.train, but frozen parts stay in eval mode."""
         super().train(mode)
         for part in self.frozen:
             part.eval()
         return self
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: dict[str, Tensor] | None = None,
-                tasks: Sequence[str] | None = None, states: Tensor | None = None, packing: Packing | None = None) -> MultiTaskOutput:
-        """One encoder pass and the heads of `tasks` (default: those that `labels` are given for, else all).
+                tasks: Sequence[str] | None = None, hidden_states: Tensor | None = None, packing: Packing | None = None) -> MultiTaskOutput:
+        """One encoder pass and the heads of `tasks` (default: the tasks of `labels`, or all).
 
-        input_ids, attention_mask (B, T); labels: for each task (B) or (B, T), -100 where there is none; states (B, T, H): what the
-        encoder's last layer says, if it is known, so that it need not be asked; packing: how the texts are packed for it, if they are.
+        input_ids, attention_mask (B, T); labels: for each task (B), (B, T) or (B, labels), -100 where there is none; hidden_states (B, T,
+        H): the encoder's last hidden states, if they are computed already; packing: how to pack the texts for the encoder.
         """
-        if states is None and packing is None:
-            states = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
+        if hidden_states is None and packing is None:
+            encoded = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
         else:
-            states = BaseModelOutput(last_hidden_state=encode_packed(self.encoder, input_ids, packing) if states is None else states)
-        tokens = self.dropout(states.last_hidden_state)  # (B, T, H)
-        sentence = self.dropout(self._pool(states, attention_mask))  # (B, H)
+            encoded = BaseModelOutput(encode_packed(self.encoder, input_ids, packing) if hidden_states is None else hidden_states)
+        tokens = self.dropout(encoded.last_hidden_state)  # (B, T, H)
+        sentence = self.dropout(self._pool(encoded, attention_mask))  # (B, H)
         wanted = tasks or labels or self.tasks
         logits = {name: head(sentence if task.reads == "sentence" else tokens)
                   for (name, task), head in zip(self.tasks.items(), self.heads, strict=True) if name in wanted}
         losses = {name: self.tasks[name].loss(logits[name], ids) for name, ids in (labels or {}).items()}
         return MultiTaskOutput(logits=logits, losses=losses)
 
-    def _pool(self, states: ModelOutput, attention_mask: Tensor) -> Tensor:
+    def _pool(self, encoded: ModelOutput, attention_mask: Tensor) -> Tensor:
         if self.config.pooling == "pooler":
-            sentence = states.pooler_output
+            sentence = encoded.pooler_output
         elif self.config.pooling == "cls":
-            sentence = states.last_hidden_state[:, 0]
+            sentence = encoded.last_hidden_state[:, 0]
         else:
-            real = attention_mask[..., None].to(states.last_hidden_state.dtype)
-            sentence = (states.last_hidden_state * real).sum(1) / real.sum(1)
+            real = attention_mask[..., None].to(encoded.last_hidden_state.dtype)
+            sentence = (encoded.last_hidden_state * real).sum(1) / real.sum(1)
         return F.normalize(sentence, dim=-1) if self.config.normalize else sentence
 
 
@@ -146,13 +143,13 @@ AutoModel.register(MultiTaskConfig, MultiTaskModel)
 def build_model(encoder: PreTrainedModel, specs: Sequence[TaskSpec], *, pooling: str, normalize: bool, dropout: float,
                 encoder_dropout: float | None, max_length: int, base: str = "", lora_rank: int = 0,
                 only_heads: bool = False, seed: int = 0) -> MultiTaskModel:
-    """A model with the weights of `encoder`, which is called `base`, and new heads for the tasks `specs`. With a `lora_rank`, these weights
-    are frozen and have new adapters of that rank beside them; with `only_heads`, they are frozen. `seed` decides what is new."""
+    """A model with the weights of `encoder`, whose name is `base`, and new heads for the tasks `specs`, drawn by `seed`. With a `lora_rank`
+    the weights are frozen and get new adapters of that rank; with `only_heads` they are frozen."""
     if encoder_dropout is not None:
         for name in vars(encoder.config):
             if name.endswith(("dropout", "dropout_prob")) and "classifier" not in name:
                 setattr(encoder.config, name, encoder_dropout)
-    encoder.config._name_or_path = ""  # a folder of this machine, which no checkpoint should name
+    encoder.config._name_or_path = ""  # a folder on this machine, which checkpoints must not name
     config = MultiTaskConfig(encoder=encoder.config, tasks=[spec.model_dump(mode="json") for spec in specs], pooling=pooling,
                              normalize=normalize, dropout=dropout, max_length=max_length, base=base, lora_rank=lora_rank,
                              only_heads=only_heads)
@@ -170,25 +167,22 @@ def build_model(encoder: PreTrainedModel, specs: Sequence[TaskSpec], *, pooling:
 
 
 def layer_lists(encoder: nn.Module) -> list[nn.ModuleList]:
-    """The encoder's layers: one list, in some encoders several, each with its part of every layer; none if they cannot be told apart."""
+    """The encoder's layers: one list, or several lists that each hold a part of every layer; none if layers cannot be identified."""
     count = getattr(encoder.config, "num_hidden_layers", 0)
-    return [part for name, part in encoder.named_modules()  # what is inside a layer has a number in its name
+    return [part for name, part in encoder.named_modules()  # modules inside a layer have a number in their name
             if isinstance(part, nn.ModuleList) and len(part) == count and not any(word.isdigit() for word in name.split("."))]
 
 
 def freeze_lowest(model: MultiTaskModel, layers: int, embeddings: bool) -> None:
-    """From now on the lowest `layers` and, with them or with `embeddings`, what is before the first one keep their weights.
-
-    Raises MtlError if the encoder has fewer layers, or none that could be told apart.
-    """
+    """Freeze the lowest `layers` and the embeddings, or these alone. Raises MtlError if there are fewer layers or none to be identified."""
     encoder, count = model.encoder, model.config.encoder.num_hidden_layers
     if model.config.needs_base or not (layers or embeddings):
-        return  # all of the encoder is frozen already, or nothing is to be
+        return  # the whole encoder is frozen already, or nothing is to be frozen
     if layers > count:
         raise MtlError(f"Frozen layers: found {layers}, but the encoder '{model.config.base}' has {count} layers. Use 0 to {count}.")
     lists = layer_lists(encoder)
     if layers and not lists:
-        raise MtlError(f"The layers of the encoder '{model.config.base}' cannot be told apart. Set Frozen layers to 0.")
+        raise MtlError(f"The layers of the encoder '{model.config.base}' cannot be identified. Set Frozen layers to 0.")
     before = [part for name, part in encoder.named_children() if "emb" in name] or [encoder.get_input_embeddings()]
     model.frozen = before + [layer for parts in lists for layer in parts[:layers]]
     for part in model.frozen:
@@ -196,25 +190,24 @@ def freeze_lowest(model: MultiTaskModel, layers: int, embeddings: bool) -> None:
 
 
 def learned_weights(model: MultiTaskModel) -> dict[str, Tensor]:
-    """What a checkpoint of `model` has to hold: everything, or everything but the encoder's own weights if these are found by its name."""
+    """The weights for a checkpoint of `model`: all, or all but the encoder's own if these are loaded by its name."""
     if not model.config.needs_base:
         return model.state_dict()
     frozen = {name for name, weight in model.named_parameters() if not weight.requires_grad}
     return {name: weight for name, weight in model.state_dict().items() if name not in frozen}
 
 
-def at_rest(model: MultiTaskModel) -> MultiTaskModel:
-    """`model` itself, from now on only to answer: in eval mode, without gradients, its adapters merged into the encoder's weights."""
+def for_inference(model: MultiTaskModel) -> MultiTaskModel:
+    """`model` itself, changed for inference: in eval mode, without gradients, its adapters merged into the encoder's weights."""
     if model.config.lora_rank:
         merge_adapters(model.encoder)
-    if model.config.needs_base:  # no more: it is whole
+    if model.config.needs_base:  # from now on it holds all its weights
         model.config.lora_rank, model.config.only_heads, model.config.base_sha256 = 0, False, ""
     return model.eval().requires_grad_(False)
 
 
 def parameter_groups(model: MultiTaskModel, learning_rate: float, head_learning_rate: float, weight_decay: float) -> list[dict]:
-    """The trainable parameters for AdamW: encoder and heads with their own rates, biases and norms (all that is not a matrix) without
-    weight decay."""
+    """The trainable parameters for AdamW: encoder and heads with their own rates; biases and norms (all but matrices) without decay."""
     groups = []
     for rate, parameters in ((learning_rate, list(model.encoder.parameters())), (head_learning_rate, list(model.heads.parameters()))):
         for decay, matrices in ((weight_decay, True), (0.0, False)):
@@ -224,5 +217,5 @@ def parameter_groups(model: MultiTaskModel, learning_rate: float, head_learning_
 
 
 def count_parameters(model: nn.Module, *, only_trainable: bool = False) -> int:
-    """How many numbers the model holds, or how many of them are trained."""
+    """The number of parameters, or of trainable ones."""
     return sum(weight.numel() for weight in model.parameters() if weight.requires_grad or not only_trainable)

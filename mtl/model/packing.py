@@ -15,16 +15,15 @@ from transformers import PreTrainedModel
 
 MAX_WIDTH = 1.5  # widest row, relative to the longest text; the cost of attention grows with the square of the width
 ENOUGH = 0.97  # share of real subwords at which no wider row is tried
-LONGEST_TRIED = 512  # subwords of the longest text with which an encoder is tried
+LONGEST_TRIED = 512  # subwords of the longest text that `can_pack` tries
 TOLERANCE = 1e-4  # largest difference allowed between packed and unpacked hidden states, relative to the largest of them
 
 
 class Packing(NamedTuple):
     """The map between the subwords of a padded batch (B, T) and packed rows (P, L).
 
-    `sources` (P, L): where each packed subword stands in the flattened batch; `texts` (P, L): the text it belongs to, -1 for padding;
-    `positions` (P, L): its position in that text; `places` (B, T): where each subword of the batch stands in the flattened packed rows,
-    0 for padding.
+    `sources` (P, L): index of each packed subword in the flattened batch; `texts` (P, L): the text it belongs to, -1 for padding;
+    `positions` (P, L): its position in that text; `places` (B, T): index of each subword of the batch in the flattened packed rows.
     """
 
     sources: Tensor
@@ -33,13 +32,12 @@ class Packing(NamedTuple):
     places: Tensor
 
     def to(self, device: str) -> "Packing":
-        """The same on `device`."""
+        """A copy on `device`."""
         return Packing(*(tensor.to(device) for tensor in self))
 
 
 def pack(lengths: Sequence[int]) -> Packing:
-    """A packing of texts of these `lengths` (B) in subwords. Of several row widths it takes the one with the least padding, and the
-    narrower of two equal ones."""
+    """A packing of texts of these `lengths` (B) in subwords, at the row width with the least padding; of equal widths at the narrowest."""
     longest, real = max(lengths), sum(lengths)
     rows, least = [], 0
     for width in range(longest, int(MAX_WIDTH * longest) + 1, max(1, longest // 16)):
@@ -50,7 +48,7 @@ def pack(lengths: Sequence[int]) -> Packing:
         if real >= ENOUGH * least:
             break
     shape = len(rows), least // len(rows)
-    # a place of padding needs some source, any will do: attention never reads it (its text is -1) and nothing is read back from it
+    # padding needs some source, and any will do: attention skips it (its text is -1) and `places` never points to it
     sources, texts, positions = np.zeros(shape, np.int64), np.full(shape, -1, np.int64), np.zeros(shape, np.int64)
     places = np.zeros((len(lengths), longest), np.int64)
     for number, row in enumerate(rows):
@@ -66,25 +64,24 @@ def pack(lengths: Sequence[int]) -> Packing:
 
 
 def _fill(lengths: Sequence[int], width: int) -> list[list[int]]:
-    """Texts, by index, in rows of at most `width` subwords: best fit decreasing. The longest text comes first, and each goes into the row
-    in which it leaves the least room."""
+    """Texts, by index, in rows of at most `width` subwords; best fit decreasing: the longest first, each where it leaves least room."""
     rows: list[list[int]] = []
     room: list[int] = []  # free subwords of each row
     for text in sorted(range(len(lengths)), key=lambda text: -lengths[text]):
-        left, row = min(((space - lengths[text], row) for row, space in enumerate(room) if space >= lengths[text]), default=(0, len(rows)))
-        if row == len(rows):  # it fits in none
+        fits = [(space - lengths[text], row) for row, space in enumerate(room) if space >= lengths[text]]
+        if not fits:
             rows.append([])
             room.append(width)
-            left = width - lengths[text]
+        _, row = min(fits, default=(0, len(rows) - 1))
         rows[row].append(text)
-        room[row] = left
+        room[row] -= lengths[text]
     return rows
 
 
 def encode_packed(encoder: PreTrainedModel, input_ids: Tensor, packing: Packing) -> Tensor:
     """Run `encoder` on `input_ids` (B, T) in packed form; returns last hidden states (B, T, H). Values at padding are undefined."""
-    # (P, 1, L, L): a subword attends to those of its own text only. Padding attends to padding: a row of the mask without any True would
-    # make the softmax of attention NaN
+    # (P, 1, L, L): a subword attends only to its own text. Padding attends to padding, because a row of the mask without any True would
+    # make the attention's softmax NaN
     same_text = packing.texts[:, None, :, None] == packing.texts[:, None, None, :]
     states = encoder(input_ids=input_ids.flatten()[packing.sources], attention_mask=same_text,
                      position_ids=packing.positions + first_position(encoder)).last_hidden_state
@@ -92,7 +89,7 @@ def encode_packed(encoder: PreTrainedModel, input_ids: Tensor, packing: Packing)
 
 
 def first_position(encoder: PreTrainedModel) -> int:
-    """The position id of a text's first subword: 0, except that RoBERTa and its relatives count on from their padding id."""
+    """The position id of a text's first subword: 0, but RoBERTa and its relatives count from their padding id + 1."""
     padding = getattr(getattr(encoder, "embeddings", None), "padding_idx", None)
     return 0 if padding is None else padding + 1
 
@@ -101,12 +98,12 @@ def first_position(encoder: PreTrainedModel) -> int:
 def can_pack(encoder: PreTrainedModel, longest: int) -> bool:
     """Whether `encoder`, in eval mode, gives packed texts of up to `longest` subwords the hidden states that each has alone.
 
-    This is tried out, since no property of an encoder tells. One of the texts is long, because some encoders attend only within a window,
-    and the mask of packed texts would replace that window.
+    No property of an encoder shows this, so it is tried. One of the texts is long, because some encoders attend only within a window, which
+    the mask of packed texts would replace.
     """
     longest = min(longest, LONGEST_TRIED)
     lengths = [longest, *(max(1, longest // part) for part in (2, 4, 8))]
-    # any ids do, as long as they are not those of special tokens, which tokenizers put first
+    # any ids but those of special tokens, which tokenizers put first
     ids = 5 + torch.arange(len(lengths) * longest).view(len(lengths), -1) % max(1, encoder.config.vocab_size - 5)
     real = torch.arange(longest) < torch.tensor(lengths)[:, None]
     try:

@@ -1,43 +1,69 @@
-"""A split ready for the model: texts as subwords, labels as ids, in memory or in a file."""
+"""A split ready for the model: texts as subwords, labels as ids and, with a frozen encoder, its hidden states, which are computed once per
+text because they are equal in every epoch. All of it is in memory or, where it is much, in files."""
 
+from __future__ import annotations
+
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from mtl.data.rows import Row
 from mtl.data.store import keep, take
-from mtl.model.batching import Example, by_length, example_shape, make_examples
-from mtl.model.frozen_features import States, keep_states
+from mtl.errors import MtlError, is_disk_full
+from mtl.model.batching import Example, by_length, collate, example_shape, make_examples
 from mtl.model.machine import Machine
 from mtl.model.multitask import MultiTaskModel
 from mtl.tasks.base import Task
 
+KEPT_IN_MEMORY = 2**28  # bytes; more go into a memory-mapped file
+BATCH = 64
+ADVICE = "Free some space, use fewer rows or a smaller Max length, or set Fine-tuning to 'lora', which keeps nothing."
+
+
+@dataclass(frozen=True)
+class FrozenFeatures:
+    """The last hidden states of N texts, one after the other in `vectors` (subwords, H), with each text's start and length (N)."""
+
+    vectors: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+
+    def batch(self, indices: Sequence[int]) -> Tensor:
+        """The hidden states (B, T, H) of the texts at `indices`, padded with zeros on the right as `collate` pads their ids."""
+        out = np.zeros((len(indices), self.lengths[indices].max(), self.vectors.shape[1]), np.float32)
+        for place, index in enumerate(indices):
+            start, length = self.starts[index], self.lengths[index]
+            out[place, :length] = self.vectors[start:start + length]
+        return torch.from_numpy(out)
+
 
 @dataclass(frozen=True)
 class Split:
-    """Rows ready for the model: their texts tokenised and their labels as ids, perhaps in a file; and what is asked of all of them at
-    once: `lengths` in subwords (N), for each task how many label ids each row has (N), and how many texts were `cut`. With `states`, what
-    a frozen encoder says about them is known already."""
+    """N rows and their `examples`: tokenised texts with label ids. `lengths`: subwords of each row (N); `targets`: for each task the number
+    of targets of each row (N); `cut`: how many texts were truncated; `features`: those of a frozen encoder, if they were computed."""
 
     rows: Sequence[Row]
     examples: Sequence[Example]
     lengths: np.ndarray
     targets: dict[str, np.ndarray]
     cut: int
-    states: States | None = None
+    features: FrozenFeatures | None = None
 
 
 def make_split(tokenizer: PreTrainedTokenizerBase, tasks: Sequence[Task], rows: Sequence[Row], max_length: int, file: Path,
                progress: Callable[[str, float], None] = lambda what, share: None) -> Split:
-    """Tokenise and label `rows`; many are laid out in `file`."""
+    """Tokenise and label `rows`; many rows go into `file`."""
     lengths = np.empty(len(rows), np.int32)
     targets = {task.name: np.empty(len(rows), np.int32) for task in tasks}
     cut = 0
 
-    def look_at(examples: Iterator[Example]) -> Iterator[Example]:
+    def count(examples: Iterator[Example]) -> Iterator[Example]:
         nonlocal cut
         for index, (encoding, labels) in enumerate(examples):
             lengths[index] = len(encoding.ids)
@@ -48,23 +74,18 @@ def make_split(tokenizer: PreTrainedTokenizerBase, tasks: Sequence[Task], rows: 
                 progress("Tokenising", index / len(rows))
             yield encoding, labels
 
-    examples = keep(look_at(make_examples(tokenizer, tasks, rows, max_length)), example_shape(tasks), file)
+    examples = keep(count(make_examples(tokenizer, tasks, rows, max_length)), example_shape(tasks), file)
     return Split(rows, examples, lengths, targets, cut)
 
 
-def with_states(split: Split, model: MultiTaskModel, machine: Machine, file: Path, progress: Callable[[str, float], None]) -> Split:
-    """`split` with what the encoder of `model`, which is frozen, says about it; if it is much, in `file`."""
-    return replace(split, states=keep_states(model, split.examples, split.lengths, machine, file, progress))
-
-
 def sample_places(rows: int, count: int, seed: int) -> np.ndarray:
-    """Which of so many rows `sample` draws, in their order."""
+    """The sorted indices of the rows that `sample` draws from so many `rows`."""
     return np.sort(np.random.default_rng(seed).permutation(rows)[:count])
 
 
 def sample(split: Split, count: int, seed: int) -> Split:
-    """At most `count` rows of `split`, drawn by `seed`; all of them where a frozen encoder has answered already."""
-    if len(split.rows) <= count or split.states is not None:
+    """At most `count` rows of `split`, drawn by `seed`; all rows if their hidden states are computed already."""
+    if len(split.rows) <= count or split.features is not None:
         return split
     places = sample_places(len(split.rows), count, seed)
     return replace(split, rows=take(split.rows, places), examples=take(split.examples, places), lengths=split.lengths[places],
@@ -72,5 +93,49 @@ def sample(split: Split, count: int, seed: int) -> Split:
 
 
 def batches_for(split: Split, batch_size: int = 64) -> list[list[int]]:
-    """All texts of `split` in batches for `answer`."""
+    """The indices of all texts of `split` in batches for `answer`."""
     return by_length(split.lengths.tolist(), batch_size)
+
+
+def compute_features(model: MultiTaskModel, examples: Sequence[Example], lengths: np.ndarray, machine: Machine, file: Path,
+                     progress: Callable[[str, float], None] = lambda what, share: None) -> FrozenFeatures:
+    """The hidden states of `examples` (subwords: `lengths`), in order of length; many go into `file`. Raises MtlError if the disk has no
+    room."""
+    batches = by_length(lengths.tolist(), BATCH)
+    order = np.concatenate(batches)
+    starts = np.empty(len(lengths), np.int64)
+    starts[order] = np.cumsum(lengths[order], dtype=np.int64) - lengths[order]
+    shape = int(lengths.sum(dtype=np.int64)), model.config.encoder.hidden_size
+    size = 4 * shape[0] * shape[1]
+    passes = _passes(model, examples, batches, machine, progress)
+    if size <= KEPT_IN_MEMORY:
+        return FrozenFeatures(np.concatenate(list(passes)), starts, lengths)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(file.parent).free
+    if size > free:  # rather than after an hour
+        raise MtlError(f"The hidden states of {len(lengths):,} rows take {size / 1e9:,.1f} GB, but the disk has {free / 1e9:,.1f} GB free. "
+                       f"{ADVICE}")
+    try:
+        with open(file, "wb") as sink:  # not through a memory map, because a full disk would then kill the process
+            for made in passes:
+                sink.write(made)
+    except OSError as error:
+        if is_disk_full(error):
+            raise MtlError(f"The disk is full: the hidden states of the rows could not be kept. {ADVICE}") from error
+        raise
+    return FrozenFeatures(np.memmap(file, np.float32, "r", shape=shape), starts, lengths)
+
+
+@torch.inference_mode()
+def _passes(model: MultiTaskModel, examples: Sequence[Example], batches: list[list[int]], machine: Machine,
+            progress: Callable[[str, float], None]) -> Iterator[np.ndarray]:
+    """For each batch, the hidden states (subwords, H) of its texts, one after the other, without padding."""
+    model.eval()
+    pad_id = model.config.encoder.pad_token_id or 0
+    for number, indices in enumerate(batches):
+        batch = collate([encoding for encoding, _ in take(examples, indices)], pad_id)
+        ids, mask = batch["input_ids"].to(machine.device), batch["attention_mask"].to(machine.device)
+        with machine.autocast():
+            states = model.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+        progress("Encoding", number / len(batches))
+        yield states[mask.bool()].float().cpu().numpy()

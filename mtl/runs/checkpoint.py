@@ -96,7 +96,7 @@ def read_facts(checkpoint: Path) -> dict[str, Any]:
 
 
 def write_tallies(file: Path, tallies: dict[str, np.ndarray]) -> None:
-    """Keep in `file` what a model scored on every validation row: for each task hits and items (N, 2), see Task.tally. Whole or not at
+    """Keep in `file` what a model scored on every validation row: for each task hits and items (N, 2), see Task.hit_counts. Whole or not at
     all."""
     names = np.array(list(tallies), dtype=np.str_)
     with replacing(file) as building:

@@ -1,1 +1,1 @@
-"""How good the answers are, and how sure that is."""
+"""Scores, their intervals, and the analysis of errors."""

@@ -1,29 +1,30 @@
-"""What a model got right and wrong on rows whose labels are known: scores with their intervals, tables per label, errors sorted apart, the
-worst mistakes. Takes predictions that were made, and knows neither models nor runs."""
+"""Error analysis on labelled rows: scores with intervals, tables per label, counts of errors, the worst mistakes. Knows no model or run."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AliasChoices, Field
 
 from mtl.data.rows import Row
 from mtl.data.values import Value
 from mtl.scoring.intervals import Interval, all_right, interval
 from mtl.text import cut
 
-if TYPE_CHECKING:  # they import torch, and a report that was made before is shown without it
+if TYPE_CHECKING:  # they import torch, which showing a stored report does not need
     from mtl.scoring.scores import Scores
     from mtl.tasks.base import Prediction, Task
 
-WORST = 50  # mistakes that a report tells
-TEXT = 600  # characters of a mistake's text that it tells
+WORST = 50  # mistakes in a report
+TEXT = 600  # characters of a mistake's text
 
 
 @dataclass(frozen=True)
 class LabelScores:
-    """How well one class or entity type is found, of which there are `support` in gold and `predicted` by the model."""
+    """The scores of one class or entity type, which occurs `support` times in gold and `predicted` times in the predictions."""
 
     label: str
     precision: float
@@ -35,21 +36,21 @@ class LabelScores:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A row that the model got wrong: `row` counts from 0; `text` is cut to what lies around the mistake; `gold` and `predicted` are values
-    as plain data; `sure` is the probability of what is predicted wrongly, of several items the largest, 0 if some are only missed."""
+    """A row that the model got wrong. `row` counts from 0; `text` is cut to the surroundings of the mistake; `gold` and `predicted` are
+    values as plain data; `confidence` is the largest probability of a wrongly predicted item, 0 if items are only missed."""
 
     row: int
     text: str
     gold: Any
     predicted: Any
-    sure: float
+    confidence: Annotated[float, Field(validation_alias=AliasChoices("confidence", "sure"))]  # `sure` in older files
 
 
 @dataclass(frozen=True)
 class TaskReport:
-    """One task on the `rows` that are labelled for it, of which `wrong` are not wholly right. `main` is the task's main score with its
-    95 % interval, None where there is nothing to score; `confusion` counts rows: gold label -> predicted label; `errors` counts
-    items by their sorts: a kind of task has one of the two."""
+    """One task on the `rows` that are labelled for it, of which `wrong` have an error. `main` is the main score with its 95 % interval,
+    None if there is nothing to score. A kind of task has either `confusion` (gold label -> predicted label -> rows) or `errors` (sort of
+    error -> items)."""
 
     name: str
     kind: str
@@ -66,69 +67,55 @@ class TaskReport:
 
 @dataclass(frozen=True)
 class Report:
-    """All tasks on the same rows, and the share of rows with everything right."""
+    """All tasks on the same rows, and the share of rows that are right for every task."""
 
     rows: int
     everything_right: Interval
     tasks: tuple[TaskReport, ...]
 
 
-def examine(rows: Sequence[Row], tasks: Sequence[Task], predictions: Sequence[dict[str, Prediction]], scores: Scores) -> Report:
-    """Look closely at the `predictions` for `rows`, which were scored already."""
-    reports = tuple(_examine_task(rows, task, [made[task.name] for made in predictions], scores) for task in tasks)
-    return Report(len(rows), interval(all_right(scores.tallies[task.name] for task in tasks)), reports)
+def analyse(rows: Sequence[Row], tasks: Sequence[Task], predictions: Sequence[dict[str, Prediction]], scores: Scores) -> Report:
+    """The report on the `predictions` for `rows`, whose `scores` are known."""
+    reports = tuple(_analyse_task(rows, task, [made[task.name] for made in predictions], scores) for task in tasks)
+    return Report(len(rows), interval(all_right(scores.hit_counts[task.name] for task in tasks)), reports)
 
 
-def _examine_task(rows: Sequence[Row], task: Task, made: list[Prediction], scores: Scores) -> TaskReport:
+def _analyse_task(rows: Sequence[Row], task: Task, made: list[Prediction], scores: Scores) -> TaskReport:
     labelled = [(index, row.values[task.name], guess) for index, (row, guess) in enumerate(zip(rows, made, strict=True))
                 if row.values.get(task.name) is not None]
     wrong = [found for found in labelled if not task.is_right(found[1], found[2])]
-    tally = scores.tallies[task.name]
-    main = interval(tally) if tally[:, 1].any() else None
-    pairs = [(gold, guess) for _, gold, guess in labelled]
+    counts, pairs = scores.hit_counts[task.name], [(gold, guess) for _, gold, guess in labelled]
+    main = interval(counts) if counts[:, 1].any() else None
     return TaskReport(task.name, task.spec.kind, len(labelled), len(wrong), task.main_score, main, scores.scores[task.name],
                       _label_table(pairs), _worst(rows, wrong), **task.errors(pairs))
 
 
 def _label_table(pairs: list[tuple[Value, Prediction]]) -> tuple[LabelScores, ...]:
-    """The table per label."""
-    right: Counter[str] = Counter()
-    of_gold: Counter[str] = Counter()
-    of_made: Counter[str] = Counter()
+    """The scores of each label that occurs, those with the most gold rows or entities first."""
+    hits, support, predicted = Counter(), Counter(), Counter()  # by label
     for gold, guess in pairs:
-        value = guess.value
-        of_gold.update(gold.labels())
-        of_made.update(value.labels())
-        made = set(value.items())
-        right.update(label for item, label in zip(gold.items(), gold.labels(), strict=True) if item in made)
-    return _label_scores(right, of_gold, of_made)
-
-
-def _label_scores(right: Counter[str], of_gold: Counter[str], of_made: Counter[str]) -> tuple[LabelScores, ...]:
-    """A line for each label that occurs, those with the most rows or entities first."""
-    lines = []
-    for label in sorted(of_gold.keys() | of_made.keys(), key=lambda label: (-of_gold[label], label)):
-        hits, support, predicted = right[label], of_gold[label], of_made[label]
-        lines.append(LabelScores(label, hits / predicted if predicted else 0.0, hits / support if support else 0.0,
-                                 2 * hits / (support + predicted), support, predicted))
-    return tuple(lines)
+        support.update(gold.labels())
+        predicted.update(guess.value.labels())
+        made = set(guess.value.items())
+        hits.update(label for item, label in zip(gold.items(), gold.labels(), strict=True) if item in made)
+    return tuple(LabelScores(label, hits[label] / max(1, predicted[label]), hits[label] / max(1, support[label]),
+                             2 * hits[label] / (support[label] + predicted[label]), support[label], predicted[label])
+                 for label in sorted(support | predicted, key=lambda label: (-support[label], label)))
 
 
 def _worst(rows: Sequence[Row], wrong: list[tuple[int, Value, Prediction]]) -> tuple[Mistake, ...]:
-    """The mistakes of which the model was surest; after them those that only miss entities, the most missed first."""
-    ranked = sorted(((made.confidence_beyond(gold), _missed(gold, made), -index, gold, made) for index, gold, made in wrong),
-                    key=lambda entry: entry[:3], reverse=True)
-    return tuple(_mistake(rows[-place].text, -place, gold, made, sure) for sure, _, place, gold, made in ranked[:WORST])
+    """The mistakes with the highest confidence, then those that only miss items, the most items first."""
+    def rank(mistake: tuple[int, Value, Prediction]) -> tuple[float, int, int]:
+        row, gold, made = mistake
+        return -made.confidence_beyond(gold), -len(set(gold.items()) - set(made.value.items())), row
+
+    return tuple(_mistake(rows[row].text, row, gold, made) for row, gold, made in sorted(wrong, key=rank)[:WORST])
 
 
-def _missed(gold: Value, made: Prediction) -> int:
-    return len(set(gold.items()) - set(made.value.items()))
-
-
-def _mistake(text: str, row: int, gold: Value, made: Prediction, confidence: float) -> Mistake:
-    """With a long text cut to TEXT characters, a little before the first wrong entity on, and the entities that lie in them."""
-    value = made.value
-    first = min((span.start for span in set(gold.spans) ^ set(value.spans)), default=0)
+def _mistake(text: str, row: int, gold: Value, made: Prediction) -> Mistake:
+    """Of a long text, TEXT characters from a little before the first wrong entity on, with the entities that lie in them."""
+    first = min((span.start for span in set(gold.spans) ^ set(made.value.spans)), default=0)
     begin = len(cut(text, max(0, min(first - TEXT // 4, len(text) - TEXT))))
     shown = cut(text[begin:], TEXT)
-    return Mistake(row, shown, *(each.within(begin, begin + len(shown)).plain() for each in (gold, value)), confidence)
+    plain = [value.within(begin, begin + len(shown)).plain() for value in (gold, made.value)]
+    return Mistake(row, shown, *plain, made.confidence_beyond(gold))

@@ -1,5 +1,5 @@
-"""How sure a score is: an interval for one model's score, for the difference of two models, and a bound on what a cheaper computation
-costs. Knows only tallies: the hits and items of every row; Task.tally says what they are."""
+"""Uncertainty of scores: an interval for one model's score, an interval for the difference of two models, and a bound on what a cheaper
+computation costs. The input is hit counts: hits and items of every row, see Task.hit_counts."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -9,8 +9,8 @@ from statistics import NormalDist
 import numpy as np
 
 LEVEL = 0.95
-DRAWS = 20_000  # of `cost_bound`
-HALVINGS = 50  # steps of the bisection for a p-value
+DRAWS = 20_000  # bootstrap samples of `cost_bound`
+HALVINGS = 50  # bisection steps for a p-value
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Interval:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much better our mean score is than theirs, and the variances of that number: `rows` by the choice of the rows, `luck` by the
-    luck of training, which was estimated with `freedom` degrees of freedom. With one seed `luck` and `freedom` are 0: it is not known."""
+    """Our mean score minus theirs, and its variances: `rows` from the choice of rows, `luck` from the randomness of training, estimated
+    with `freedom` degrees of freedom. With one seed `luck` is unknown, and both are 0."""
 
     value: float
     rows: float
@@ -33,7 +33,7 @@ class Difference:
     freedom: float = 0.0
 
     def margin(self, level: float = LEVEL) -> float:
-        """Half the width of the interval at `level`: the margins of the two sources, added as squares."""
+        """Half the width of the interval at `level`: the root of the sum of the two sources' squared margins."""
         return math.sqrt(_z(level) ** 2 * self.rows + (_t(level, self.freedom) ** 2 * self.luck if self.freedom else 0.0))
 
     @property
@@ -44,7 +44,7 @@ class Difference:
 
     @property
     def p_value(self) -> float:
-        """1 minus the level at which the interval just touches 0."""
+        """1 minus the level at which the interval just reaches 0."""
         low, high = 0.0, 1.0
         for _ in range(HALVINGS):
             middle = (low + high) / 2
@@ -52,30 +52,29 @@ class Difference:
         return high
 
 
-def main_score(tally: np.ndarray) -> np.ndarray:
-    """2 hits / items, summed over the rows of `tally` (..., rows, 2) -> (...); NaN where nothing is labelled."""
-    counts = tally.sum(-2)
-    hits, items = counts[..., 0], counts[..., 1]
+def main_score(counts: np.ndarray) -> np.ndarray:
+    """2 hits / items, summed over rows: `counts` (..., rows, 2) -> (...); NaN where nothing is labelled."""
+    hits, items = counts[..., 0].sum(-1), counts[..., 1].sum(-1)
     return np.divide(2.0 * hits, items, out=np.full(np.shape(items), np.nan), where=np.asarray(items) > 0)
 
 
-def all_right(tallies: Iterable[np.ndarray]) -> np.ndarray:
-    """From the tallies (..., rows, 2) of several tasks the one of rows with everything right, of which `main_score` is the share."""
-    right = np.logical_and.reduce([2 * tally[..., 0] == tally[..., 1] for tally in tallies])
+def all_right(of_tasks: Iterable[np.ndarray]) -> np.ndarray:
+    """From the hit counts (..., rows, 2) of several tasks, hit counts whose `main_score` is the share of rows that are right for all."""
+    right = np.logical_and.reduce([2 * counts[..., 0] == counts[..., 1] for counts in of_tasks])
     return np.stack([right, np.full_like(right, 2, int)], -1)
 
 
-def interval(tally: np.ndarray) -> Interval:
-    """The main score of `tally` (rows, 2) and its Wilson interval (Wilson, 1927), with an effective sample size: as many independent items
-    as would give the variance that the score has over whole rows (Korn and Graubard, 1998; Kott and Carr, 1997).
+def interval(counts: np.ndarray) -> Interval:
+    """The main score of `counts` (rows, 2) and its Wilson interval (Wilson, 1927), with an effective sample size: the number of independent
+    items that would give the variance of the score over whole rows (Korn and Graubard, 1998; Kott and Carr, 1997).
 
     For accuracy that is the number of rows. Unlike a bootstrap, it holds near 0 and 1 and with few rows.
     """
-    score, most = float(main_score(tally)), float(tally[:, 1].sum() / 2)
+    score, most = float(main_score(counts)), float(counts[:, 1].sum() / 2)
     if math.isnan(score):
         return Interval(score, score, score)
-    variance = float((_pulls(tally, main_score(tally)) ** 2).sum())
-    size = min(most, score * (1 - score) / variance if variance else np.count_nonzero(tally[:, 1]))
+    variance = float((_influences(counts, main_score(counts)) ** 2).sum())
+    size = min(most, score * (1 - score) / variance if variance else np.count_nonzero(counts[:, 1]))
     square = _z(LEVEL) ** 2
     centre, shrink = score + square / (2 * size), 1 + square / size
     half = math.sqrt(square * (score * (1 - score) / size + square / (4 * size**2)))
@@ -83,11 +82,11 @@ def interval(tally: np.ndarray) -> Interval:
 
 
 def difference(ours: np.ndarray, theirs: np.ndarray) -> Difference:
-    """The mean over seeds of our main score minus theirs, both tallies (seeds, rows, 2) of the same rows in the same order.
+    """The mean over seeds of our main score minus theirs, both hit counts (seeds, rows, 2) of the same rows in the same order.
 
-    Rows: paired, linearised (Woodruff, 1971), and as if two more rows differed, one each way (Bonett and Price, 2012): a few rows that
-    all differ one way prove little. For accuracy it decides nearly as McNemar's exact test does. Luck of training: the spread of either
-    side over its seeds, with the degrees of freedom of Welch (1947).
+    Rows: paired, linearised (Woodruff, 1971), and with two added rows that differ, one each way (Bonett and Price, 2012), because a few
+    rows that all differ one way prove little. For accuracy the verdict is nearly that of McNemar's exact test. Luck of training: the
+    variance of either side over its seeds, with the degrees of freedom of Welch (1947).
     """
     if ours.shape[:2] != theirs.shape[:2]:
         raise ValueError(f"{ours.shape} and {theirs.shape} are not the same seeds and rows")
@@ -95,10 +94,10 @@ def difference(ours: np.ndarray, theirs: np.ndarray) -> Difference:
     value, between = float(np.mean(scores[0] - scores[1])), scores.mean(0)
     if math.isnan(value):
         return Difference(value, value)
-    pulls = (_pulls(ours, between) - _pulls(theirs, between)).mean(0)  # (rows,); their sum is `value`
+    influences = (_influences(ours, between) - _influences(theirs, between)).mean(0)  # (rows,); their sum is `value`
     differ, labelled = (ours != theirs).any((0, 2)), (ours + theirs)[..., 1].any(0)
-    typical = (pulls[differ] ** 2).mean() if differ.any() else 1 / np.count_nonzero(labelled) ** 2  # of a row that differs
-    rows = float((pulls**2).sum() + 2 * typical)
+    typical = (influences[differ] ** 2).mean() if differ.any() else 1 / np.count_nonzero(labelled) ** 2  # of a row that differs
+    rows = float((influences**2).sum() + 2 * typical)
     if seeds == 1:
         return Difference(value, rows)
     spreads = scores.var(axis=1, ddof=1)
@@ -107,7 +106,7 @@ def difference(ours: np.ndarray, theirs: np.ndarray) -> Difference:
 
 
 def holm(p_values: Sequence[float]) -> list[bool]:
-    """Which of several differences are shown, so that the chance of a single false one among them is at most 5 % (Holm, 1979)."""
+    """Which of several differences are significant, with at most a 5 % chance of any false one among them (Holm, 1979)."""
     shown, left = [False] * len(p_values), len(p_values)
     for index in sorted(range(len(p_values)), key=p_values.__getitem__):
         if p_values[index] > (1 - LEVEL) / left:
@@ -117,27 +116,27 @@ def holm(p_values: Sequence[float]) -> list[bool]:
 
 
 def cost_bound(before: np.ndarray, after: np.ndarray) -> float:
-    """What the main score falls at most, with 95 % confidence, from tally `before` to `after` (rows, 2) of the same rows; infinite where
-    nothing is labelled.
+    """An upper bound (95 % confidence) on the fall of the main score from hit counts `before` to `after` (rows, 2) of the same rows;
+    infinite if nothing is labelled.
 
-    It is the Bayesian bootstrap (Rubin, 1981) over the rows and one more row, in which all is lost: Gaffke's bound for a mean (2005;
-    Learned-Miller and Thomas, 2019), and for accuracy without a gain exactly Clopper and Pearson's. So it holds with few rows too:
-    if nothing was lost in n rows, it is about 3 / n.
+    It is the Bayesian bootstrap (Rubin, 1981) over the rows and one added row in which everything is lost: Gaffke's bound for a mean (2005;
+    Learned-Miller and Thomas, 2019), and for accuracy without a gain exactly that of Clopper and Pearson. So it holds with few rows too: if
+    nothing was lost in n rows, it is about 3 / n.
     """
     both = np.concatenate([before, after], axis=1)
     both = both[both.any(axis=1)]
     if not before[:, 1].any() or not after[:, 1].any():
         return math.inf
-    size = (before[:, 1] ** 2.0).sum() / before[:, 1].sum()  # of the row in which the average item stands
+    size = (before[:, 1] ** 2.0).sum() / before[:, 1].sum()  # items in the row of the average item
     kinds, counts = np.unique(both, axis=0, return_counts=True)
     kinds, counts = np.vstack([kinds, [size / 2, size, 0, size]]), np.append(counts, 1)
     sums = np.random.default_rng(0).standard_gamma(counts, (DRAWS, len(counts))) @ kinds
     return float(np.quantile(2 * sums[:, 0] / sums[:, 1] - 2 * sums[:, 2] / sums[:, 3], LEVEL))
 
 
-def _pulls(tally: np.ndarray, score: np.ndarray) -> np.ndarray:
-    """How far every row of `tally` (..., rows, 2) pulls the main score away from `score` (...), to first order -> (..., rows)."""
-    return (2 * tally[..., 0] - score[..., None] * tally[..., 1]) / tally[..., 1].sum(-1)[..., None]
+def _influences(counts: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """The first-order influence of each row of `counts` (..., rows, 2) on the main score around `score` (...) -> (..., rows)."""
+    return (2 * counts[..., 0] - score[..., None] * counts[..., 1]) / counts[..., 1].sum(-1)[..., None]
 
 
 def _z(level: float) -> float:
@@ -147,6 +146,6 @@ def _z(level: float) -> float:
 
 def _t(level: float, freedom: float) -> float:
     """The same of Student's t."""
-    from scipy.special import stdtrit  # here, as nobody who only looks at a page needs it
+    from scipy.special import stdtrit  # imported here, because showing a page does not need it
 
     return float(stdtrit(freedom, (1 + level) / 2))

@@ -1,4 +1,4 @@
-"""Answers against gold labels: losses, scores, and the hits of every row."""
+"""Scores of predictions against gold labels: losses, scores, and the hits of every row."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,57 +6,58 @@ from dataclasses import dataclass
 import numpy as np
 
 from mtl.data.rows import Row
-from mtl.inference.answer import Answers
+from mtl.inference.predictor import Answers
 from mtl.model.multitask import MultiTaskModel
 from mtl.model.split import Split
+from mtl.scoring.intervals import all_right, main_score
 from mtl.tasks.base import Prediction, Task
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Mean loss and scores per task, the share of rows with everything right, and as `score` the mean of the trained tasks' main scores;
-    `tallies`: for each task, hits and items of every row (N, 2)."""
+    """Mean loss and scores per task, the share of rows with everything right, and in `score` the mean of the trained tasks' main scores;
+    `hit_counts`: for each task, hits and items of every row (N, 2)."""
 
     losses: dict[str, float]
     scores: dict[str, dict[str, float]]
     everything_right: float
     score: float
-    tallies: dict[str, np.ndarray]
+    hit_counts: dict[str, np.ndarray]
 
 
 def score(tasks: Sequence[Task], split: Split, answers: Answers, weights: Mapping[str, float] | None = None) -> Scores:
-    """Compare `answers` for every row of `split` with its gold values. Tasks whose loss has the weight 0 are not trained, so that they do
-    not count in the one score by which the best checkpoint is chosen."""
-    losses: dict[str, float] = {}
-    scores: dict[str, dict[str, float]] = {}
-    made = [answers.predictions[index] for index in range(len(split.rows))]
+    """Compare `answers` with the gold values of `split`. A task of weight 0 is not trained and does not count in the mean score."""
+    losses, scores, made = {}, {}, answers.in_order()
+    encodings = [encoding for encoding, _ in split.examples]
     for task in tasks:
-        golds = [row.values.get(task.name) for row in split.rows]
-        scores[task.name] = task.score(golds, [row[task.name] for row in made], [encoding for encoding, _ in split.examples])
+        scores[task.name] = task.score(golds_of(task, split.rows), [row[task.name] for row in made], encodings)
         if targets := int(split.targets[task.name].sum()):
             losses[task.name] = answers.losses[task.name] / targets
-    right = [all(task.is_right(row.values[task.name], guess[task.name]) for task in tasks if row.values.get(task.name) is not None)
-             for row, guess in zip(split.rows, made, strict=True)]
     main = [scores[task.name][task.main_score] for task in tasks if scores[task.name] and (weights is None or weights[task.name])]
-    tallies = {task.name: tally_rows(task, split.rows, [row[task.name] for row in made]) for task in tasks}
-    return Scores(losses, scores, sum(right) / len(right), sum(main) / len(main) if main else 0.0, tallies)
+    hit_counts = count_hits(tasks, split.rows, made)
+    everything_right = float(main_score(all_right(hit_counts.values())))
+    return Scores(losses, scores, everything_right, sum(main) / len(main) if main else 0.0, hit_counts)
 
 
 def tune(model: MultiTaskModel, split: Split, answers: Answers) -> Answers:
-    """`answers` for the validation rows `split`, as thresholds make them that are best on these rows; `model` keeps the thresholds. So a
-    validation score is a little better than one on new text, as that of any setting chosen by it; test rows choose nothing."""
-    made, tuned = [answers.predictions[index] for index in range(len(split.rows))], {}
+    """Set the thresholds of `model` to the best on the validation rows `split`; returns `answers` under these thresholds. So validation
+    scores are a little better than scores on new text, as with any setting chosen on them. Test rows choose nothing."""
+    made, tuned = answers.in_order(), {}
     for task in (task for task in model.tasks.values() if task.thresholds):
-        golds = [row.values.get(task.name) for row in split.rows]
-        redone = task.tune(golds, [row[task.name] for row in made])
+        redone = task.tune(golds_of(task, split.rows), [row[task.name] for row in made])
         made = [row | {task.name: guess} for row, guess in zip(made, redone, strict=True)]
         tuned[task.name] = task.thresholds
     model.set_thresholds(tuned)
     return Answers(dict(enumerate(made)), answers.losses)
 
 
-def tally_rows(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -> np.ndarray:
-    """Hits and items (see Task.tally) of every row (N, 2); zeros where it has no label."""
-    golds = [row.values.get(task.name) for row in rows]
-    return np.array([(0, 0) if gold is None else task.tally(gold, made) for gold, made in zip(golds, predictions, strict=True)],
-                    np.int32).reshape(-1, 2)
+def golds_of(task: Task, rows: Sequence[Row]) -> list:
+    """The gold value of each row for `task`, None where it has none."""
+    return [row.values.get(task.name) for row in rows]
+
+
+def count_hits(tasks: Sequence[Task], rows: Sequence[Row], made: Sequence[dict[str, Prediction]]) -> dict[str, np.ndarray]:
+    """For each task, hits and items (see Task.hit_counts) of every row (N, 2); zeros where a row has no label."""
+    return {task.name: np.array([(0, 0) if gold is None else task.hit_counts(gold, guess[task.name])
+                                 for gold, guess in zip(golds_of(task, rows), made, strict=True)], np.int32).reshape(-1, 2)
+            for task in tasks}

@@ -1,5 +1,4 @@
-"""The kinds of task. To add one: a file that answers the questions of base.py, a line here, its name in
-config.Kind, and its value in data/values.py."""
+"""The kinds of task. To add one: a file as base.py says, a line here, its name in config.Kind, its value in data/values.py."""
 
 from mtl.settings.config import TaskSpec
 from mtl.tasks.base import Task

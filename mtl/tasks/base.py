@@ -1,4 +1,4 @@
-"""Task: the questions that a kind of task answers. The loop, the batches, the scores and the page know tasks only through them."""
+"""Task: the questions that a kind of task answers. The loop, the batches, the scores and the page use tasks only through them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from mtl.data.values import Value
 from mtl.data.words import Range
 from mtl.settings.config import TaskSpec
 
-IGNORED = -100  # the label id of what has no label: torch's cross entropy passes over it
+IGNORED = -100  # the label id where there is no label: torch's cross entropy skips it
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """A text as the encoder reads it: subword `ids`, the `words`' character ranges, and for each word the position of its first
-    subword in `ids` (-1: the tokenizer dropped the word, or it was cut off)."""
+    """A tokenised text: subword `ids`, the character ranges of its `words`, and in `firsts` the position of each word's first subword in
+    `ids` (-1 if the tokenizer dropped the word, or truncation cut it off)."""
 
     ids: list[int]
     words: Sequence[Range]
@@ -27,8 +27,8 @@ class Encoding:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A prediction as the page draws it: the text in `pieces`, each with its label or None; or the `probabilities` of labels. `answer` is
-    what is predicted, where the most probable label does not tell."""
+    """A prediction for the page: either the text in `pieces`, each with a label or None, or the `probabilities` of the labels. `answer` is
+    the prediction in words where it is not simply the most probable label."""
 
     pieces: list[tuple[str, str | None]] | None = None
     probabilities: dict[str, float] = field(default_factory=dict)
@@ -36,18 +36,18 @@ class Drawing:
 
 
 class Prediction(ABC):
-    """What a model answers about one text for one task; a kind of task has a kind of prediction."""
+    """A model's prediction for one text and one task. Each kind of task has its own subclass."""
 
     __slots__ = ()
 
     @property
     @abstractmethod
     def value(self) -> Value:
-        """What is predicted, as it would stand in a row."""
+        """The predicted value, of the same type as the gold value of a row."""
 
     @abstractmethod
     def plain(self, text: str) -> Any:
-        """The prediction in JSON, with probabilities."""
+        """The prediction as JSON, with probabilities."""
 
     @abstractmethod
     def drawing(self, text: str) -> Drawing:
@@ -55,33 +55,28 @@ class Prediction(ABC):
 
     @abstractmethod
     def confidence_beyond(self, gold: Value) -> float:
-        """The probability of what is predicted and not in `gold`, of several items the largest; 0 if there is nothing."""
+        """The largest probability of a predicted item that is not in `gold`; 0 if there is none."""
 
 
 class Task(ABC):
-    """One task with its labels known. A subclass is final and stands whole in one file."""
+    """One task with its labels. A subclass is final and stands whole in one file."""
 
-    reads: Literal["sentence", "tokens"]  # what its head is put on: one vector a text (B, H), or one a token (B, T, H)
-    main_score: str  # the score that stands for the task when best is chosen
-    has_one_id: bool = False  # whether `label_ids` gives a number, and not a list
+    reads: Literal["sentence", "tokens"]  # the head's input: one vector per text (B, H), or one per token (B, T, H)
+    main_score: str  # the score by which the best checkpoint is chosen
+    has_one_id: bool = False  # whether `label_ids` returns a number rather than a list
 
     def __init__(self, spec: TaskSpec) -> None:
-        self.name = spec.name
-        self.spec = spec
-        self.thresholds: tuple[float, ...] = ()  # what turns probabilities into answers and is not trained, in kinds that have it
-
-    @property
-    @abstractmethod
-    def outputs(self) -> int:
-        """1. Which labels? The size of the head's last dimension."""
+        self.name, self.spec = spec.name, spec
+        self.outputs = len(spec.labels)  # the size of the head's last dimension
+        self.thresholds: tuple[float, ...] = ()  # decision thresholds, which are tuned and not trained; most kinds have none
 
     @abstractmethod
     def label_ids(self, value: Value | None, encoding: Encoding) -> int | list[int]:
-        """2. Value -> label ids: one for the text, or a list; IGNORED where there is no label."""
+        """1. Value -> label ids: one for the text, or a list; IGNORED where there is no label."""
 
     @abstractmethod
     def count_targets(self, ids: int | list[int]) -> int:
-        """By how many targets the loss of a row with these label ids is divided."""
+        """How many targets a row with these label ids has. The mean loss is the sum of losses divided by the number of targets."""
 
     @abstractmethod
     def stack(self, ids: Sequence[int | list[int]], longest: int) -> Tensor:
@@ -89,38 +84,50 @@ class Task(ABC):
 
     @abstractmethod
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """3. Which loss? The SUM of the losses of all labels that are not IGNORED; 0 if there are none."""
+        """2. Which loss? The SUM of the losses of all labels that are not IGNORED; 0 if there are none."""
 
     @abstractmethod
     def decode(self, logits: Tensor, encodings: Sequence[Encoding]) -> list[Prediction]:
-        """4. Logits -> prediction, for each of the texts."""
+        """3. Logits -> one prediction per text."""
 
     def tune(self, golds: Sequence[Value | None], predictions: Sequence[Prediction]) -> list[Prediction]:
-        """Choose `thresholds` by validation rows; the predictions as these thresholds make them. Most kinds have none."""
+        """Choose `thresholds` on validation rows; returns the predictions under the new thresholds."""
         return list(predictions)
 
     @abstractmethod
     def score(self, golds: Sequence[Value | None], predictions: Sequence[Prediction], encodings: Sequence[Encoding]) -> dict[str, float]:
-        """5. How good? Scores between 0 and 1; rows whose gold is None are passed over; {} if all are."""
+        """4. How good? Scores between 0 and 1. Rows whose gold is None are skipped; {} if all are None."""
 
     @abstractmethod
     def errors(self, pairs: Sequence[tuple[Value, Prediction]]) -> dict[str, Any]:
-        """6. Which sorts of errors? For the pairs of gold and prediction, the fields of TaskReport that only this kind of task has."""
+        """5. Which errors? From pairs of gold and prediction, the fields of TaskReport that only this kind of task has."""
 
     def is_right(self, gold: Value, prediction: Prediction) -> bool:
-        """Whether nothing in `prediction` differs from `gold`."""
+        """Whether `prediction` equals `gold` in every item."""
         return set(gold.items()) == set(prediction.value.items())
 
-    def tally(self, gold: Value, prediction: Prediction) -> tuple[int, int]:
-        """What one labelled row adds to the two counts that the main score follows from: hits, and items in gold plus items predicted.
+    def hit_counts(self, gold: Value, prediction: Prediction) -> tuple[int, int]:
+        """(hits, items) of one labelled row: the items in both gold and prediction, and the items of gold plus those of the prediction.
 
-        The main score is 2 hits / items: F1, which is accuracy where gold and prediction have one item each. A row is right if its
-        hits are half of its items.
+        Summed over rows, the main score is 2 hits / items: F1, which is accuracy where every row has one item on each side. A row is right
+        if its hits are half of its items.
         """
         wanted, made = gold.items(), prediction.value.items()
         return len(set(wanted) & set(made)), len(wanted) + len(made)
 
 
+def ranked(labels: Sequence[str], probabilities: Tensor) -> list[dict[str, float]]:
+    """probabilities (B, labels) -> for each text the probability of each label, most probable first."""
+    values, indices = probabilities.sort(descending=True)
+    return [{labels[index]: value for value, index in zip(*row, strict=True)}
+            for row in zip(values.tolist(), indices.tolist(), strict=True)]
+
+
+def rounded(probabilities: dict[str, float]) -> dict[str, float]:
+    """`probabilities` with four decimals, for JSON."""
+    return {label: round(probability, 4) for label, probability in probabilities.items()}
+
+
 def stack_lists(rows: Sequence[list[int]], length: int, filler: int) -> Tensor:
-    """(B, length): the lists one below the other, filled up on the right."""
+    """The lists as a tensor (B, length), padded with `filler` on the right."""
     return torch.tensor([row + [filler] * (length - len(row)) for row in rows], dtype=torch.long)

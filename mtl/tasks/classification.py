@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtl.data.values import Label
-from mtl.tasks.base import IGNORED, Drawing, Encoding, Prediction, Task
+from mtl.tasks.base import IGNORED, Drawing, Encoding, Prediction, Task, ranked, rounded
 
 
 @dataclass(frozen=True, slots=True)
 class Classified(Prediction):
-    """The probability of each label, most probable first; `label` is the first."""
+    """The probability of each label, most probable first."""
 
     probabilities: dict[str, float]
 
@@ -26,19 +26,16 @@ class Classified(Prediction):
 
     @property
     def value(self) -> Label:
-        """The label."""
         return Label(self.label)
 
     def plain(self, text: str) -> dict[str, Any]:
         """The label, and the probability of each."""
-        return {"label": self.label, "probabilities": {label: round(of_label, 4) for label, of_label in self.probabilities.items()}}
+        return {"label": self.label, "probabilities": rounded(self.probabilities)}
 
     def drawing(self, text: str) -> Drawing:
-        """The probabilities."""
         return Drawing(probabilities=self.probabilities)
 
     def confidence_beyond(self, gold: Label) -> float:
-        """The probability of the label, if it is wrong."""
         return self.probabilities[self.label] if self.label != gold else 0.0
 
 
@@ -48,10 +45,6 @@ class Classification(Task):
     reads = "sentence"
     main_score = "accuracy"
     has_one_id = True
-
-    @property
-    def outputs(self) -> int:
-        return len(self.spec.labels)
 
     def label_ids(self, value: Label | None, encoding: Encoding) -> int:
         return self.spec.labels.index(value) if value in self.spec.labels else IGNORED
@@ -67,20 +60,15 @@ class Classification(Task):
         return F.cross_entropy(logits.float(), labels, reduction="sum", ignore_index=IGNORED)
 
     def decode(self, logits: Tensor, encodings: Sequence[Encoding]) -> list[Classified]:
-        values, indices = logits.float().softmax(-1).sort(descending=True)
-        labels = self.spec.labels
-        return [Classified({labels[index]: value for value, index in zip(*row, strict=True)})
-                for row in zip(values.tolist(), indices.tolist(), strict=True)]
+        return [Classified(probabilities) for probabilities in ranked(self.spec.labels, logits.float().softmax(-1))]
 
     def score(self, golds: Sequence[Label | None], predictions: Sequence[Classified], encodings: Sequence[Encoding]) -> dict[str, float]:
         pairs = [(gold, made.label) for gold, made in zip(golds, predictions, strict=True) if gold is not None]
         if not pairs:
             return {}
         right = Counter(gold for gold, made in pairs if gold == made)
-        of_gold, of_made = Counter(gold for gold, _ in pairs), Counter(made for _, made in pairs)
-        seen = of_gold.keys() | of_made.keys()
-        # F1 = 2 TP / (2 TP + FP + FN), whose denominator is the label's count in gold plus in predictions
-        f1 = [2 * right[label] / (of_gold[label] + of_made[label]) for label in seen]
+        # F1 = 2 TP / (2 TP + FP + FN), whose denominator is the label's count in gold plus its count in the predictions
+        f1 = [2 * right[label] / count for label, count in Counter(label for pair in pairs for label in pair).items()]
         return {"accuracy": right.total() / len(pairs), "macro_f1": sum(f1) / len(f1)}
 
     def errors(self, pairs: Sequence[tuple[Label, Classified]]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Multi-label classification: any number of labels on a text, each decided by itself, with a threshold of its own."""
+"""Multi-label classification: any number of labels per text, each decided independently with its own threshold."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,11 @@ from torch import Tensor
 
 from mtl.data.values import Labels
 from mtl.settings.config import TaskSpec
-from mtl.tasks.base import IGNORED, Drawing, Encoding, Prediction, Task, stack_lists
+from mtl.tasks.base import IGNORED, Drawing, Encoding, Prediction, Task, ranked, rounded, stack_lists
 
 DEFAULT_THRESHOLD = 0.5
-FEW_ROWS = 5  # validation rows with a label, below which its threshold stays at the default
-ROUNDS = 50  # at most, until the thresholds do not change any more; a few are usual
+FEW_ROWS = 5  # a label on fewer validation rows keeps the default threshold
+ROUNDS = 50  # limit on the iterations of `best_thresholds`; a few are usual
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,24 +27,21 @@ class Chosen(Prediction):
 
     @property
     def value(self) -> Labels:
-        """The labels."""
         return Labels(self.labels)
 
     def plain(self, text: str) -> dict[str, Any]:
-        """The labels, and the probability of each that there is."""
-        return {"labels": self.value.plain(), "probabilities": {label: round(value, 4) for label, value in self.probabilities.items()}}
+        """The predicted labels, and the probability of every label."""
+        return {"labels": self.value.plain(), "probabilities": rounded(self.probabilities)}
 
     def drawing(self, text: str) -> Drawing:
-        """The probabilities, and the labels in words."""
         return Drawing(probabilities=self.probabilities, answer=", ".join(self.labels) or "no label")
 
     def confidence_beyond(self, gold: Labels) -> float:
-        """The largest probability of a wrong label."""
         return max((self.probabilities[label] for label in self.labels if label not in gold), default=0.0)
 
 
 class MultiLabel(Task):
-    """A sigmoid for each label, on the sentence vector."""
+    """A sigmoid per label, on the sentence vector."""
 
     reads = "sentence"
     main_score = "micro_f1"
@@ -53,17 +50,12 @@ class MultiLabel(Task):
         super().__init__(spec)
         self.thresholds = (DEFAULT_THRESHOLD,) * len(spec.labels)
 
-    @property
-    def outputs(self) -> int:
-        return len(self.spec.labels)
-
     def label_ids(self, value: Labels | None, encoding: Encoding) -> list[int]:
-        """For each label 1 or 0, whether the text has it."""
+        """1 for each label of the text, 0 for the others."""
         return [IGNORED] * self.outputs if value is None else [int(label in value) for label in self.spec.labels]
 
     def count_targets(self, ids: list[int]) -> int:
-        """One for the whole row: the loss is a mean over rows, as a cross-entropy is, and not over rows and labels, which would make it
-        small where there are many labels."""
+        """1 for a labelled row: the loss is a mean over rows, as a cross-entropy is, and does not shrink with the number of labels."""
         return int(ids[0] != IGNORED)
 
     def stack(self, ids: Sequence[list[int]], longest: int) -> Tensor:
@@ -75,14 +67,11 @@ class MultiLabel(Task):
         return F.binary_cross_entropy_with_logits(logits.float(), labels.clamp(min=0).float(), weight=counts, reduction="sum")
 
     def decode(self, logits: Tensor, encodings: Sequence[Encoding]) -> list[Chosen]:
-        values, indices = logits.float().sigmoid().sort(descending=True)
-        labels = self.spec.labels
-        return [self._choose({labels[index]: value for value, index in zip(*row, strict=True)})
-                for row in zip(values.tolist(), indices.tolist(), strict=True)]
+        return [self._choose(probabilities) for probabilities in ranked(self.spec.labels, logits.float().sigmoid())]
 
-    def _choose(self, probabilities: Mapping[str, float]) -> Chosen:
+    def _choose(self, probabilities: dict[str, float]) -> Chosen:
         needed = dict(zip(self.spec.labels, self.thresholds, strict=True))
-        return Chosen(dict(probabilities), tuple(label for label, value in probabilities.items() if value >= needed[label]))
+        return Chosen(probabilities, tuple(label for label, value in probabilities.items() if value >= needed[label]))
 
     def tune(self, golds: Sequence[Labels | None], predictions: Sequence[Chosen]) -> list[Chosen]:
         """Choose the thresholds with the best micro-F1 on these rows."""
@@ -95,8 +84,7 @@ class MultiLabel(Task):
         return [self._choose(made.probabilities) for made in predictions]
 
     def score(self, golds: Sequence[Labels | None], predictions: Sequence[Chosen], encodings: Sequence[Encoding]) -> dict[str, float]:
-        """Micro-F1 counts every label of every text alike, macro-F1 is the mean over labels, exact match the share of texts of which all
-        labels are right."""
+        """Micro-F1 over all labels of all texts, macro-F1 (the mean over labels), and the share of texts whose labels are all right."""
         pairs = [(set(gold), set(made.labels)) for gold, made in zip(golds, predictions, strict=True) if gold is not None]
         if not pairs:
             return {}
@@ -107,18 +95,18 @@ class MultiLabel(Task):
                 "exact_match": sum(gold == made for gold, made in pairs) / len(pairs)}
 
     def errors(self, pairs: Sequence[tuple[Labels, Chosen]]) -> dict[str, Any]:
-        """Labels that are right, that are missed, and that no gold has."""
+        """The number of labels in both gold and prediction (right), only in gold (missed), and only in the prediction (invented)."""
         sets = [(set(gold), set(made.labels)) for gold, made in pairs]
         return {"errors": {"right": sum(len(gold & made) for gold, made in sets), "missed": sum(len(gold - made) for gold, made in sets),
                            "invented": sum(len(made - gold) for gold, made in sets)}}
 
 
 def best_thresholds(probabilities: np.ndarray, has_label: np.ndarray, unknown: int = 0) -> tuple[float, ...]:
-    """For each label the threshold at which micro-F1 is best, from `probabilities` and gold `has_label` (rows, labels). Gold has `unknown`
-    labels more, which cannot be found. A label of fewer than FEW_ROWS rows keeps DEFAULT_THRESHOLD.
+    """The threshold of each label that maximises micro-F1, from `probabilities` and gold `has_label` (rows, labels). Gold has `unknown`
+    further labels that no threshold can find. A label of fewer than FEW_ROWS rows keeps DEFAULT_THRESHOLD.
 
-    Micro-F1 F = 2 hits / (gold + predicted) is best where every label by itself has the largest 2 hits - F predicted. F depends on the
-    thresholds, so both are found in turn (Dinkelbach, 1967); F only rises. Among equals the threshold nearest to the default is taken.
+    Micro-F1 F = 2 hits / (gold + predicted) is largest where each label by itself maximises 2 hits - F predicted. As F depends on the
+    thresholds, the two are found in turn (Dinkelbach, 1967), and F only rises. Ties go to the threshold nearest to the default.
     """
     rows, labels = probabilities.shape
     order = np.argsort(-probabilities, axis=0, kind="stable")

@@ -1,1 +1,1 @@
-"""From rows to changed weights: which rows, which gradient, which step, and the loop around them."""
+"""From rows to changed weights: sampling, balancing, one optimizer step, and the training loop."""

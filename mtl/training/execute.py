@@ -1,5 +1,4 @@
-"""run_training(): one run from its first event to its last, with every event logged and every failure put into words. The page's worker and
-the terminal both call it; it knows neither."""
+"""run_training(): one run from its first event to its last, with every event logged and every failure turned into a message."""
 
 import secrets
 import shutil
@@ -19,19 +18,19 @@ from mtl.runs.folder import Run
 from mtl.settings.config import make_config
 from mtl.training.loop import BetweenSteps, train
 
-PROGRESS_EVERY = 2.0  # seconds between two events that say how far the data is prepared
+PROGRESS_EVERY = 2.0  # seconds between two Preparing events
 
 
 class _Stopped(Exception):
-    """A stop was asked for while the data were prepared."""
+    """The run was stopped while its data was prepared."""
 
 
 def run_training(run: Run, *, resume: bool, between_steps: BetweenSteps, is_stopped: Callable[[], bool] = lambda: False,
                  show: Callable[[Event], None] = lambda event: None, is_logging: bool = True) -> str:
-    """Train `run`, logging every event (unless another process of the run does) and showing it; returns the last status.
+    """Train `run`, pass every event to `show` and log it (unless another process of the run does); returns the last status.
 
-    `between_steps` can stop it from the first step on, `is_stopped` while the data are prepared, which may take minutes. Whatever goes
-    wrong in the training is not raised: it becomes the status 'failed', with a message for the user.
+    `between_steps` can stop it from the first step on, `is_stopped` while the data is prepared, which may take minutes. Errors are not
+    raised: they become the status 'failed', with a message for the user.
     """
     def record(event: Event) -> None:
         if is_logging:
@@ -58,25 +57,24 @@ def run_training(run: Run, *, resume: bool, between_steps: BetweenSteps, is_stop
         onward = "goes on from the last checkpoint" if (run.folder / LAST).is_dir() else "begins anew"
         record(StatusChanged(status, f"Stopped while the data were prepared. Resume {onward}."))
     except Exception as error:
-        status = "failed"
-        message = explain(error, run)
+        failed = StatusChanged(status := "failed", explain(error, run))
         try:
-            record(StatusChanged("failed", message))
-        except OSError:  # the log is on the full disk, say: then at least who watches is told
-            show(StatusChanged("failed", message))
+            record(failed)
+        except OSError:  # the log may be on the full disk
+            show(failed)
     finally:
         if is_logging:
-            shutil.rmtree(run.folder / LAID_OUT, ignore_errors=True)  # made again from the run's rows when it is resumed
+            shutil.rmtree(run.folder / LAID_OUT, ignore_errors=True)  # a resume makes it again from the run's rows
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
     return status
 
 
 def rehearse(is_called: Callable[[], bool]) -> None:
-    """Take the first step of a run that nobody sees, until something `is_called` for. Libraries load and compile for seconds at their first
-    use; after this the first run of a user starts at once."""
+    """Take the first step of a run in a temporary folder, or less if `is_called`. Libraries load and compile for seconds at their first
+    use; after this the user's first run starts at once."""
     config = make_config({"source": "newsroom", "max_steps": 2})
-    # whatever fails here fails again in the first real run, and is explained there
+    # an error here occurs again in the first real run and is reported there
     with suppress(Exception), tempfile.TemporaryDirectory() as folder, closing(train(config, Path(folder))) as events:
         for event in events:
             if isinstance(event, StepDone) or is_called():
@@ -84,7 +82,7 @@ def rehearse(is_called: Callable[[], bool]) -> None:
 
 
 def explain(error: Exception, run: Run) -> str:
-    """`error` as a message for the user. An error that we did not foresee leaves its traceback in the run's folder and in the terminal."""
+    """`error` as a message for the user. The traceback of an unforeseen error goes to the terminal and to the run's folder."""
     if isinstance(error, MtlError):
         return str(error)
     if is_disk_full(error):

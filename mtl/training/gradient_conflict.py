@@ -1,6 +1,6 @@
-"""Gradient conflict: how long each task's gradient is in the shared encoder, and how far the gradients of two tasks point the same way
-(their cosine). Measured every few steps and only on the encoder's last layer, where the gradients of all heads first meet: all the way
-down it would cost a backward pass for every task. Why lengths matter most: Elich et al. (2024, https://arxiv.org/abs/2311.04698)."""
+"""Gradient conflict: the norm of each task's gradient in the shared encoder, and the cosine between the gradients of two tasks. Measured
+every few steps and only on the encoder's last layer, where the gradients of all heads first meet; over the whole encoder it would cost a
+backward pass per task. Why norms matter most: Elich et al. (2024, https://arxiv.org/abs/2311.04698)."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain, combinations
@@ -12,23 +12,23 @@ from mtl.model.multitask import layer_lists
 from mtl.runs.events import GradientConflict
 from mtl.training.balancing import inner_products
 
-MOST = 500  # measurements in a run: in a long one they come less often than was asked for
+MOST = 500  # measurements in a run; in a long run they come less often than the setting says
 
 
 class ConflictMeter:
-    """Collects a gradient of every task, from one step or, where a step has one task, from several in a row; then compares them."""
+    """Collects a gradient of every task, from one step or, if a step has one task, from several in a row, and compares them."""
 
     def __init__(self, tasks: Sequence[str], watched: Sequence[nn.Parameter], every: int, total_steps: int) -> None:
-        """Measure the gradients of the parameters `watched` at every `every`-th of `total_steps` steps; 0: never."""
+        """Measure the gradients of the parameters `watched` at every `every`-th of `total_steps` steps (0: never)."""
         self.tasks, self.watched = list(tasks), list(watched)
         self.every = max(every, -(-total_steps // MOST)) if every and watched and len(self.tasks) > 1 else 0
-        self._is_measuring = False  # from a step that is due until every task was seen
-        self._of_step: dict[str, list[Tensor]] = {}  # each task's gradient, summed over the batches of the present step
-        self._found: dict[str, list[Tensor]] = {}  # those of whole steps
+        self._is_measuring = False  # from a step that is due until every task has a gradient
+        self._of_step: dict[str, list[Tensor]] = {}  # each task's gradient, summed over the batches of this step
+        self._found: dict[str, list[Tensor]] = {}  # gradients of whole steps
 
     def measure(self, step: int, losses: Mapping[str, Tensor]) -> None:
-        """At `step` (from 0), if a measurement is due: add the gradients of one batch's part of the step's mean losses. Their graph is
-        kept, since the step itself still needs it."""
+        """If a measurement is due at `step` (from 0), add the gradients of `losses`, one batch's part of the mean losses. Keeps the
+        graph."""
         self._is_measuring = self._is_measuring or (self.every > 0 and step % self.every == 0)
         for task, loss in losses.items() if self._is_measuring else ():
             found = torch.autograd.grad(loss, self.watched, retain_graph=True, allow_unused=True)
@@ -36,8 +36,7 @@ class ConflictMeter:
             self._of_step[task] = [total if gradient is None else total + gradient for total, gradient in zip(before, found, strict=True)]
 
     def finish(self, steps: int, processes: int = 1) -> GradientConflict | None:
-        """After a step, the number `steps` of the run: what was measured, once every task was seen. Each of the `processes` has measured
-        its own rows of the step, so that their gradients are added up."""
+        """The measurement after step number `steps`, once every task has a gradient; gradients are summed over the `processes`."""
         if processes > 1:
             for gradient in chain.from_iterable(self._of_step.values()):
                 torch.distributed.all_reduce(gradient)
@@ -48,13 +47,13 @@ class ConflictMeter:
         gramian = inner_products([self._found[task] for task in self.tasks])
         self._found, self._is_measuring = {}, False
         norms = gramian.diagonal().sqrt()
-        cosines = (gramian / (norms[:, None] * norms)).clamp(-1, 1)  # rounding may carry one a little past 1
+        cosines = (gramian / (norms[:, None] * norms)).clamp(-1, 1)  # rounding can exceed 1
         pairs = combinations(range(len(self.tasks)), 2)
         return GradientConflict(steps, dict(zip(self.tasks, norms.tolist(), strict=True)),
                                 [[self.tasks[one], self.tasks[other], cosines[one, other].item()] for one, other in pairs])
 
 
 def last_layer(encoder: nn.Module) -> list[nn.Parameter]:
-    """The trainable parameters of the encoder's last layer; of the whole encoder if its layers cannot be told apart."""
+    """The trainable parameters of the encoder's last layer, or of the whole encoder if its layers cannot be identified."""
     parts = [layers[-1] for layers in layer_lists(encoder)] or [encoder]
     return [weight for part in parts for weight in part.parameters() if weight.requires_grad]

@@ -1,5 +1,5 @@
-"""The processes that train one model together. Each reads the same plan and works on its share of every step's rows; what has to be
-known by all of them goes through here. Knows no model's inside and no data."""
+"""The processes that train one model together. Each makes the same plan and works on its share of every step's rows; this file exchanges
+what all of them need. Knows no data and nothing of the model's structure."""
 
 import os
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Processes:
-    """All processes of a run as one of them sees them: its own number `rank`, their `count`, and its own GPU if it has one."""
+    """One of the processes of a run: its `rank`, the `count` of all, and its own GPU if it has one."""
 
     rank: int = 0
     count: int = 1
@@ -23,31 +23,30 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process is the one that writes files."""
+        """Whether this is the process that writes files."""
         return self.rank == 0
 
     def gather(self, value: Any) -> list[Any]:
-        """The `value` of every process, in the order of their ranks."""
+        """The `value` of every process, by rank."""
         return gather_object([value]) if self.count > 1 else [value]
 
-    def any(self, *wishes: bool) -> list[bool]:
-        """For each wish, whether at least one process has it. Processes must agree before one of them leaves the loop, or the others
-        would wait for it forever."""
-        return [any(wish) for wish in zip(*self.gather(wishes), strict=True)]
+    def any(self, *flags: bool) -> list[bool]:
+        """For each flag, whether any process has it. One process must not leave the loop alone: the others would wait for it forever."""
+        return [any(flag) for flag in zip(*self.gather(flags), strict=True)]
 
     def from_first(self, make: Callable[[], str]) -> str:
-        """What `make` returns in the first process, in all of them."""
+        """The text that `make` returns in the first process, in every process."""
         return broadcast_object_list([make() if self.is_first else ""])[0]
 
     def share_gradients(self, model: nn.Module, *, some_unused: bool) -> nn.Module:
-        """`model`, wrapped so that a backward pass averages the gradients of all processes. `some_unused`: some weights may get none."""
+        """`model`, wrapped so that backward passes average gradients over processes; `some_unused`: weights may lack a gradient."""
         if not torch.distributed.is_initialized():
             return model
         return nn.parallel.DistributedDataParallel(model, find_unused_parameters=some_unused)
 
     def sync(self, model: nn.Module, now: bool) -> AbstractContextManager:
-        """Around a batch's forward and backward pass through the wrapped `model`: average gradients `now`, or with a later batch.
-        Gradients add up over a step's batches, so that one exchange at the last batch is enough."""
+        """A context for a batch's forward and backward pass: average gradients `now`, or with a later batch. Gradients add up over the
+        batches of a step, so one exchange at the last batch is enough."""
         return nullcontext() if now or self.count == 1 else model.no_sync()
 
 
@@ -55,7 +54,7 @@ ALONE = Processes()
 
 
 def join_processes(device: str) -> Processes:
-    """Meet the other processes if a launcher (accelerate, torchrun) started several; `device` is the setting: auto, cpu, cuda, mps."""
+    """Connect to the other processes if a launcher (accelerate, torchrun) started several. `device` is the setting: auto, cpu, cuda."""
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         return ALONE
     state = PartialState(cpu=device == "cpu" or not torch.cuda.is_available())

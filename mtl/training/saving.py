@@ -1,10 +1,10 @@
-"""What a trainer writes into its run's folder, and how it comes back: `last` to resume from, `best` and `epoch-NNN` to predict with, and
-how each evaluation scored every validation row. When to save is decided in loop.py."""
+"""Writes a trainer's checkpoints into its run's folder and restores them: `last` to resume from, `best` and `epoch-NNN` to predict with;
+and keeps what each evaluation scored on every validation row. When to save is decided in loop.py."""
 
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,56 +13,42 @@ import numpy as np
 import torch
 
 from mtl.errors import MtlError
-from mtl.inference.answer import answer
 from mtl.inference.fused_bert import HAS_INT8, accelerate, is_known
+from mtl.inference.predictor import answer
 from mtl.model.loading import put_weights
 from mtl.model.machine import Machine
-from mtl.model.multitask import at_rest, learned_weights
+from mtl.model.multitask import for_inference, learned_weights
 from mtl.model.split import batches_for, sample, sample_places
 from mtl.runs.checkpoint import LAST, LOOKS, TALLIES, read_facts, save_checkpoint, write_tallies
 from mtl.runs.events import CheckpointSaved, Event, Notice
 from mtl.scoring.intervals import cost_bound
-from mtl.scoring.scores import tally_rows
+from mtl.scoring.scores import count_hits
 from mtl.training.trainer import Trainer, TrainingProgress
 
 OPTIMIZER, BALANCER = "optimizer.pt", "balancer.pt"
-KEPT_LOOKS = 2000  # evaluations of a run that keep their tallies, which take 1 KB for 700 rows
+KEPT_EVALUATIONS = 2000  # evaluations of a run that keep their hit counts, which take 1 KB for 700 rows
 INT8_ROWS = 2000  # validation rows at most, on which the cost of 8 bits is measured
 
-Tallies = Mapping[str, np.ndarray]  # for each task, hits and items of every validation row (N, 2)
+HitCounts = Mapping[str, np.ndarray]  # for each task, hits and items of every validation row (N, 2)
 
 
-def save_resumable(trainer: Trainer) -> Iterator[Event]:
-    """Save everything that an exact resume needs, as `last`."""
+def save(trainer: Trainer, name: str = LAST, hit_counts: HitCounts | None = None, int8_cost_bound: float | None = None) -> Iterator[Event]:
+    """Save a checkpoint: as `last` with all that an exact resume needs, under another name with the `hit_counts` of its validation rows and
+    the cost of 8 bits, if that was measured. A full disk becomes a warning and training goes on: the next save may find room."""
     def write(folder: Path) -> None:
-        _write_model(trainer, folder)
-        torch.save(trainer.optimizer.state_dict(), folder / OPTIMIZER)
-        if state := trainer.balancer.state():
-            torch.save(state, folder / BALANCER)
+        trainer.model.save_pretrained(folder, state_dict=learned_weights(trainer.model))
+        if int8_cost_bound is not None:  # a property of these weights, not of the model that goes on learning
+            config = copy.deepcopy(trainer.model.config)
+            config.int8_cost_bound = int8_cost_bound
+            config.save_pretrained(folder)
+        trainer.tokenizer.save_pretrained(folder)
+        if name == LAST:
+            torch.save(trainer.optimizer.state_dict(), folder / OPTIMIZER)
+            if state := trainer.balancer.state():
+                torch.save(state, folder / BALANCER)
+        if hit_counts:
+            write_tallies(folder / TALLIES, dict(hit_counts))
 
-    return _save(trainer, LAST, write)
-
-
-def save_weights(trainer: Trainer, name: str, tallies: Tallies, int8_cost_bound: float | None = None) -> Iterator[Event]:
-    """Save weights to predict with as `name`, with what they scored on the validation rows and, if it was measured, what 8 bits cost."""
-    def write(folder: Path) -> None:
-        _write_model(trainer, folder, int8_cost_bound)
-        write_tallies(folder / TALLIES, dict(tallies))
-
-    return _save(trainer, name, write)
-
-
-def _write_model(trainer: Trainer, folder: Path, int8_cost_bound: float | None = None) -> None:
-    trainer.model.save_pretrained(folder, state_dict=learned_weights(trainer.model))
-    if int8_cost_bound is not None:  # a property of the weights as they are now, not of the model that goes on learning
-        config = copy.deepcopy(trainer.model.config)
-        config.int8_cost_bound = int8_cost_bound
-        config.save_pretrained(folder)
-    trainer.tokenizer.save_pretrained(folder)
-
-
-def _save(trainer: Trainer, name: str, write: Callable[[Path], None]) -> Iterator[Event]:
-    """Write a checkpoint. A full disk becomes a warning and training goes on: there may be room again at the next one."""
     start = time.perf_counter()
     try:
         if trainer.processes.is_first:
@@ -80,8 +66,8 @@ def _surroundings(trainer: Trainer) -> dict[str, Any]:
 
 
 def restore(trainer: Trainer, checkpoint: Path, facts: Mapping[str, Any]) -> list[Notice]:
-    """Bring `trainer` to where `checkpoint`, with the `facts` of its manifest, was saved; returns a warning if what follows will not be
-    bit for bit that of an unbroken run. Raises MtlError if the checkpoint belongs to other data or settings."""
+    """Restore `trainer` from `checkpoint` and the `facts` of its manifest; returns a warning if the rest of the run will not be bit for bit
+    that of an unbroken run. Raises MtlError if the checkpoint belongs to other data or settings."""
     if facts["data"] != trainer.dataset.fingerprint:
         raise MtlError("The data is not the same as when this run began, so it cannot be resumed. Either a file was changed, or this "
                        "version of the program reads or splits the rows in another way than the one that began the run. Start a new "
@@ -113,30 +99,30 @@ def kept_step(run: Path) -> int:
         return 0
 
 
-def keep_tallies(trainer: Trainer, tallies: Tallies) -> None:
-    """Keep the tallies of an evaluation, if the run's folder has a place for them (a comparison makes one, to choose a step by them
-    later). Of more than KEPT_LOOKS evaluations only every second one (third, ...) is kept, and the last."""
+def keep_hit_counts(trainer: Trainer, hit_counts: HitCounts) -> None:
+    """Keep an evaluation's hit counts if the run has a folder for them (a comparison makes one, to choose a step later). Of more than
+    KEPT_EVALUATIONS evaluations only every second (third, ...) and the last are kept."""
     step, every = trainer.progress.step, trainer.config.eval_every or trainer.steps_per_epoch
-    stride = every * -(-trainer.total_steps // (every * KEPT_LOOKS))
+    stride = every * -(-trainer.total_steps // (every * KEPT_EVALUATIONS))
     is_wanted = trainer.processes.is_first and (trainer.run / LOOKS).is_dir()
     if is_wanted and (step % stride == 0 or step == trainer.total_steps):
-        write_tallies(trainer.run / LOOKS / f"{step}.npz", dict(tallies))
+        write_tallies(trainer.run / LOOKS / f"{step}.npz", dict(hit_counts))
 
 
-def measure_int8_cost(trainer: Trainer, tallies: Tallies) -> float | None:
-    """The most, with 95 % confidence, that any task's main score falls from `tallies` when the encoder is computed in 8 bits; prediction
-    decides by it. None where 8 bits cannot be had, measuring would take longer than the training, or a task has no validation label.
+def measure_int8_cost(trainer: Trainer, hit_counts: HitCounts) -> float | None:
+    """An upper bound (95 % confidence) on how far any task's main score falls from `hit_counts` when the encoder runs in 8 bits; prediction
+    uses it to choose an engine. None without 8 bits, with a frozen encoder, or if a task has no validation label.
 
-    The largest of the tasks' 95 % bounds needs no correction for their number: it can be too low only if the bound of the task that
-    loses most is (Berger, 1982).
+    The largest of the tasks' bounds needs no correction for their number (Berger, 1982): it is too low only if the bound of the task that
+    loses most is.
     """
     split, seed, model = trainer.validation_split, trainer.config.seed, trainer.model
-    if not HAS_INT8 or not trainer.processes.is_first or split.states is not None or not is_known(model):
+    # with a frozen encoder, reading the validation rows again would take longer than the training of the heads
+    if not HAS_INT8 or not trainer.processes.is_first or split.features is not None or not is_known(model):
         return None
     places = sample_places(len(split.rows), INT8_ROWS, seed)
     part, cpu = sample(split, INT8_ROWS, seed), Machine("cpu", "fp32", trainer.machine.threads)
-    fast = accelerate(at_rest(copy.deepcopy(model).cpu()), "int8")[0]
-    made = answer(fast, part.examples, batches_for(part), cpu, list(fast.tasks)).predictions
-    after = {task.name: tally_rows(task, part.rows, [made[index][task.name] for index in range(len(places))]) for task in trainer.tasks}
-    worst = max(cost_bound(tallies[name][places], tally) for name, tally in after.items())
+    fast = accelerate(for_inference(copy.deepcopy(model).cpu()), "int8")[0]
+    made = answer(fast, part.examples, batches_for(part), cpu, list(fast.tasks)).in_order()
+    worst = max(cost_bound(hit_counts[name][places], counts) for name, counts in count_hits(trainer.tasks, part.rows, made).items())
     return worst if math.isfinite(worst) else None

@@ -1,7 +1,7 @@
-"""One optimizer step as data: which batches it is cut into, what its losses are divided by, its random seeds, its learning rate; and the
-sums that become a StepDone event. Pure values: the model and the optimizer are not known here."""
+"""One optimizer step as data: its batches, label counts, seeds and learning rate; and the sums that become a StepDone event."""
 
 import math
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,28 +13,27 @@ from torch.optim import Optimizer
 from mtl.runs.events import StepDone
 from mtl.training.sampling import Step, share
 
-LOGGED_STEPS = 1000  # a run logs at most about so many StepDone events, each the mean since the last one
-LOGGED_AFTER = 5.0  # seconds of training after which a step is logged all the same, so that a slow run is seen to move
-LOGGED_SHARE = 0.005  # ... or this share of the training so far, so that a week of it adds about 1,500 events and not 120,000
+LOGGED_STEPS = 1000  # a run logs about this many StepDone events at most, each the mean since the last one
+LOGGED_AFTER = 5.0  # seconds of training after which a step is logged anyway, so that a slow run is seen to progress ...
+LOGGED_SHARE = 0.005  # ... or this share of the training time so far, so that a week adds about 1,500 events and not 120,000
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows (B) that go through the encoder together, and the tasks that have a loss there. `ignored`: for a task, which of the rows (B,
-    bool) must not teach it anything, though they may be labelled for it."""
+    """Rows (B) for one encoder pass, and the tasks with a loss on them. `ignored`: for a task, rows (B, bool) whose labels it skips."""
 
     rows: np.ndarray
     tasks: list[str]
     ignored: dict[str, np.ndarray]
-    is_last: bool  # of its step, on this process
+    is_last: bool  # in its step, on this process
 
 
 @dataclass
 class TrainingStep:
-    """A step of the plan as this process takes it, and its losses so far.
+    """A step of the plan on this process, and its losses so far.
 
-    `labels`: how many labels each task has in the whole step, on all processes; `shares`: what each task's mean loss counts for.
-    `seed` is the same on all processes, `dropout_seed` is this one's own.
+    `labels`: the number of labels of each task in the whole step, on all processes; `shares`: the factor on each task's mean loss. `seed`
+    is equal on all processes, `dropout_seed` is this process's own.
     """
 
     plan: Step
@@ -43,35 +42,34 @@ class TrainingStep:
     shares: dict[str, float]
     seed: int
     dropout_seed: int
-    losses: dict[str, Tensor] = field(default_factory=dict)  # summed over the labels of the batches done; on the device
+    losses: dict[str, Tensor] = field(default_factory=dict)  # summed over the labels of the batches so far; on the device
 
     def means(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """One batch's summed losses as its part of the step's mean losses. Divided by the labels of the whole step, the gradients of all
-        batches and processes add up to that of one large batch, however the rows are cut."""
+        """One batch's part of the step's mean losses, from its summed `losses`. As they are divided by the labels of the whole step, the
+        gradients of all batches and processes add up to that of one large batch."""
         return {task: loss / self.labels[task] for task, loss in losses.items()}
 
     def count(self, losses: Mapping[str, Tensor]) -> None:
         """Add one batch's summed losses to those of the step."""
         for task, loss in losses.items():
-            self.losses[task] = self.losses[task] + loss.detach() if task in self.losses else loss.detach()
+            self.losses[task] = self.losses.get(task, 0) + loss.detach()
 
 
 def cut_into_batches(plan: Step, rank: int, processes: int, batch_size: int, labels: Mapping[str, np.ndarray], tasks: list[str],
                      by_task: bool) -> list[Batch]:
-    """The share of process `rank` in the step, in batches; `labels`: for each task the number of labels of every training row (N).
+    """The share of process `rank` in the step, in batches. `labels`: for each task the number of labels of every training row (N).
 
-    With `by_task`, for balancers that need each task's gradient by itself, a batch in which no row serves two tasks is cut into one
-    batch a task: then each task costs the encoder only its own rows. Rows that serve several tasks go through the encoder once.
+    With `by_task`, for balancers that need each task's gradient alone, a batch in which no row serves two tasks is cut into one batch per
+    task, so that the encoder reads only a task's own rows for it. Rows that serve several tasks go through the encoder once.
     """
     parts: list[tuple[np.ndarray, list[str]]] = []
     for places in share(plan, rank, processes, batch_size):
-        parts += _one_batch_a_task(plan, places, labels, tasks) if by_task and len(tasks) > 1 else [(places, tasks)]
+        parts += _cut_by_task(plan, places, labels, tasks) if by_task and len(tasks) > 1 else [(places, tasks)]
     return [_batch(plan, places, chosen, is_last=index == len(parts) - 1) for index, (places, chosen) in enumerate(parts)]
 
 
-def _one_batch_a_task(plan: Step, places: np.ndarray, labels: Mapping[str, np.ndarray], tasks: list[str]
-                      ) -> list[tuple[np.ndarray, list[str]]]:
-    """The batch at `places` cut into one a task; whole, with all its tasks, if one of its rows serves several."""
+def _cut_by_task(plan: Step, places: np.ndarray, labels: Mapping[str, np.ndarray], tasks: list[str]) -> list[tuple[np.ndarray, list[str]]]:
+    """The batch at `places` cut into one per task, or left whole if one of its rows serves several tasks."""
     is_used = np.array([(labels[task][plan.rows[places]] > 0) & ~_ignored(plan, places, task) for task in tasks])  # (T, B)
     if is_used.sum(0).max() > 1:
         return [(places, tasks)]
@@ -79,25 +77,25 @@ def _one_batch_a_task(plan: Step, places: np.ndarray, labels: Mapping[str, np.nd
 
 
 def _batch(plan: Step, places: np.ndarray, tasks: list[str], is_last: bool) -> Batch:
-    if not len(places):  # a short step left this process without rows, but gradients are exchanged with it: any row will do, unlabelled
+    if not len(places):  # a short step left no rows for this process, but it must exchange gradients: it takes any row, without labels
         return Batch(np.zeros(1, int), tasks, {task: np.ones(1, bool) for task in tasks}, is_last)
     ignored = {} if plan.owners is None else {task: _ignored(plan, places, task) for task in tasks}
     return Batch(plan.rows[places], tasks, ignored, is_last)
 
 
 def _ignored(plan: Step, places: np.ndarray, task: str) -> np.ndarray:
-    """Which rows at `places` of the step were drawn for another task."""
+    """The rows at `places` of the step (bool) that were drawn for another task."""
     return np.zeros(len(places), bool) if plan.owners is None else plan.owners[places] != plan.tasks.index(task)
 
 
 def seed_of(run_seed: int, step: int, *rank: int) -> int:
-    """The seed of a step, or of one process's part of it. As it follows from the run's seed and the step's number alone, exact resume
-    needs no saved random state, and nothing that happens between two steps can disturb it."""
+    """The seed of a step, or of one process's part of it. It depends only on the run's seed and the step's number, so an exact resume needs
+    no saved random state, and nothing that happens between two steps can disturb it."""
     return int(np.random.SeedSequence([run_seed, step, *rank]).generate_state(1, np.uint64)[0] >> 1)
 
 
 def set_learning_rate(optimizer: Optimizer, factor: float) -> float:
-    """Set each parameter group's rate to `factor` times its base rate; returns that of the first group: the encoder's, if it is trained."""
+    """Set each parameter group's rate to `factor` times its base rate; returns the rate of the first group (the encoder, if trained)."""
     for group in optimizer.param_groups:
         group["lr"] = group["base_lr"] * factor
     return optimizer.param_groups[0]["lr"]
@@ -113,39 +111,34 @@ def rate_factor(step: int, total: int, warmup: float, schedule: str) -> float:
 
 
 class StepLog:
-    """Sums over the steps since the last StepDone event. Losses stay tensors until then: reading one makes a GPU wait."""
+    """Sums over the steps since the last StepDone event. Losses stay tensors until then, because reading one makes a GPU wait."""
 
     def __init__(self, total_steps: int) -> None:
         self.total_steps, self._every = total_steps, -(-total_steps // LOGGED_STEPS)
-        self._logged_at: float | None = None  # seconds of training at the last event; None: this process has made none
+        self._logged_at: float | None = None  # seconds of training at the last event of this process
         self._clear()
 
     def _clear(self) -> None:
-        self._losses: dict[str, Tensor] = {}
-        self._labels: dict[str, int] = {}
-        self._weights: dict[str, list[float]] = {}
+        self._losses, self._labels, self._weights = Counter(), Counter(), defaultdict(list)  # by task
         self._rows, self._seconds, self._rate, self._norm = 0, 0.0, 0.0, 0.0
 
     def is_due_after(self, steps: int, seconds: float) -> bool:
-        """Whether the step that follows `steps` steps, which took `seconds`, is to be logged. The first one of a process always is, since
-        somebody waits for it."""
+        """Whether to log the step after `steps` steps and `seconds`. A process's first step is always logged, for the user who waits."""
         by_count = (steps + 1) % self._every == 0 or steps + 1 == self.total_steps
         return by_count or self._logged_at is None or seconds - self._logged_at > max(LOGGED_AFTER, LOGGED_SHARE * seconds)
 
     def add(self, step: TrainingStep, weights: Mapping[str, float], rate: float, norm: float, seconds: float) -> None:
-        """Count a step: the `weights` of its tasks' losses, its learning `rate`, its gradient's `norm`, and the time it took."""
-        for task, loss in step.losses.items():
-            self._losses[task] = self._losses.get(task, 0) + loss
-        for task, labels in step.labels.items():
-            self._labels[task] = self._labels.get(task, 0) + labels
+        """Add a step: the `weights` of its tasks' losses, its learning `rate`, its gradient's `norm`, and its `seconds`."""
+        self._losses.update(step.losses)
+        self._labels.update(step.labels)
         for task, weight in weights.items():
-            self._weights.setdefault(task, []).append(weight)
+            self._weights[task].append(weight)
         self._rows += len(step.plan.rows)
         self._seconds += seconds
         self._rate, self._norm = rate, norm
 
     def take(self, step: int, epoch: float, seconds: float, gather: Callable[[Any], list[Any]]) -> StepDone | None:
-        """The event for the steps since the last one, None if there were none; `gather` collects from all processes, which all call it."""
+        """The event for the steps since the last event, or None. `gather` collects from all processes, so all of them must call it."""
         if not self._rows:
             return None
         parts = gather({task: loss.item() for task, loss in self._losses.items()})

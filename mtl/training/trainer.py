@@ -1,11 +1,11 @@
-"""Trainer: what one run holds in memory (model, optimizer, balancer, rows ready for the model, its place in the plan) and the parts of a
-step that loop.py puts in order. Knows no checkpoint and decides nothing about when something is done."""
+"""Trainer: what one run holds in memory (model, optimizer, balancer, encoded rows, its place in the plan) and the parts of a step. loop.py
+puts these in order and decides when; checkpoints are in saving.py."""
 
 import math
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -17,13 +17,13 @@ from mtl.data.readers import Progress, no_progress
 from mtl.data.rows import Dataset, Row
 from mtl.data.store import take
 from mtl.errors import MtlError
-from mtl.inference.answer import answer, merge
+from mtl.inference.predictor import answer, merge
 from mtl.model.batching import collate
 from mtl.model.encoder import load_encoder, longest_input
 from mtl.model.machine import Machine
 from mtl.model.multitask import MultiTaskModel, build_model, count_parameters, freeze_lowest, parameter_groups
 from mtl.model.packing import can_pack, pack
-from mtl.model.split import Split, batches_for, make_split, with_states
+from mtl.model.split import Split, batches_for, compute_features, make_split
 from mtl.runs.events import RunStarted, StepDone
 from mtl.scoring.scores import Scores, score, tune
 from mtl.settings.config import RunConfig
@@ -33,37 +33,36 @@ from mtl.training.balancing import UNCERTAINTY_RATE, make_balancer
 from mtl.training.dropout import seeded_dropout
 from mtl.training.gradient_conflict import ConflictMeter, last_layer
 from mtl.training.processes import ALONE, Processes
-from mtl.training.sampling import Draw, Pool, Step, plan_epoch
-from mtl.training.step import Batch, StepLog, TrainingStep, cut_into_batches, rate_factor, seed_of
+from mtl.training.sampling import Pool, Step, plan_epoch
+from mtl.training.step import Batch, StepLog, TrainingStep, cut_into_batches, seed_of
 
 
 @dataclass
 class TrainingProgress:
-    """Where a run stands. With the weights and the optimizer it is all that exact resume needs: the plan of the rows, the learning rate
-    and the randomness of each step follow from the seed and the step's number."""
+    """How far a run is. With the weights and the optimizer's state it is all that an exact resume needs: the plan of the rows, the learning
+    rate and the randomness of each step follow from the seed and the step's number."""
 
     step: int = 0  # steps done
     best_score: float = -1.0
     best_step: int = 0
     stale: int = 0  # evaluations since the best one
-    seconds: float = 0.0  # spent training; evaluations and pauses are left out
+    seconds: float = 0.0  # spent training, without evaluations and pauses
 
     def note_score(self, score: float) -> bool:
-        """Note the score of the weights as they are now; returns whether it is the best so far."""
-        is_best = score > self.best_score
-        if is_best:
+        """Record the score of the present weights; returns whether it is the best so far."""
+        if score > self.best_score:
             self.best_score, self.best_step, self.stale = score, self.step, 0
-        else:
-            self.stale += 1
-        return is_best
+            return True
+        self.stale += 1
+        return False
 
 
 class Trainer:
-    """Everything that one run holds in memory, in one of its processes."""
+    """Everything that one process of a run holds in memory."""
 
     def __init__(self, config: RunConfig, run: Path, dataset: Dataset, machine: Machine, laid_out: Path,
                  processes: Processes = ALONE, progress: Progress = no_progress) -> None:
-        """Load the encoder, make the rows of `dataset` ready for it (many of them in the folder `laid_out`), and build the rest."""
+        """Load the encoder, encode the rows of `dataset` (in files in the folder `laid_out` if they are many), and build the rest."""
         if problem := refusal_of_processes(config.balancing, processes.count):
             raise MtlError(problem)
         self.config, self.run, self.dataset, self.machine, self.processes = config, run, dataset, machine, processes
@@ -74,13 +73,12 @@ class Trainer:
         self.model = _make_model(config, dataset, encoder, longest).to(machine.device)
         self.tasks = list(self.model.tasks.values())
         self.train_split = self._make_split("train", dataset.train, laid_out, progress)
-        self.validation_split = self._make_split("validation", dataset.validation, laid_out,
-                                                 progress)  # training never looks at the test rows
+        self.validation_split = self._make_split("validation", dataset.validation, laid_out, progress)  # training never uses test rows
         labelled = {task: counts > 0 for task, counts in self.train_split.targets.items() if self.weights[task] > 0}
-        # padding costs nothing where texts are packed, or where a frozen encoder has read them already: then rows need no order by length
+        # padding costs nothing if texts are packed, or if a frozen encoder has encoded them already: then rows need no order by length
         self.pool = Pool(labelled, config.batch_size * config.accumulation * processes.count,
-                         None if self._packs or self.train_split.states else self.train_split.lengths)
-        self.wrapped = processes.share_gradients(self.model, some_unused=self._leaves_heads_out())  # what training calls
+                         None if self._packs or self.train_split.features else self.train_split.lengths)
+        self.wrapped = processes.share_gradients(self.model, some_unused=self._leaves_heads_out())  # for forward passes in training
         trained = [weight for weight in self.model.encoder.parameters() if weight.requires_grad]
         self.balancer = make_balancer(config.balancing, {task: self.weights[task] for task in labelled}, trained,
                                       list(self.model.heads.parameters()), machine.device)
@@ -88,7 +86,7 @@ class Trainer:
         if own := self.balancer.parameters():
             groups.append({"params": own, "lr": UNCERTAINTY_RATE, "base_lr": UNCERTAINTY_RATE, "weight_decay": 0.0})
         self.optimizer = torch.optim.AdamW(groups, fused=True)
-        self.steps_per_epoch = len(plan_epoch(config.sampling, self.pool, config.seed, Draw(0, 1, config.temperature)))
+        self.steps_per_epoch = len(plan_epoch(config.sampling, self.pool, config.seed, temperature=config.temperature))
         self.total_steps = min(config.epochs * self.steps_per_epoch, config.max_steps or math.inf)
         self.conflicts = ConflictMeter(list(labelled), last_layer(self.model.encoder), config.diagnose_every, self.total_steps)
         self.progress = TrainingProgress()
@@ -96,89 +94,79 @@ class Trainer:
 
     def _make_split(self, name: str, rows: Sequence[Row], laid_out: Path, progress: Progress) -> Split:
         split = make_split(self.tokenizer, self.tasks, rows, self.model.config.max_length, laid_out / f"{name}-examples.arrow", progress)
-        if self.config.fine_tuning == "heads":  # the encoder never changes, so it reads every text once, now
-            split = with_states(split, self.model, self.machine, laid_out / f"{name}-states", progress)
+        if self.config.fine_tuning == "heads":  # the encoder never changes, so it encodes every text once, now
+            file = laid_out / f"{name}-features"
+            split = replace(split, features=compute_features(self.model, split.examples, split.lengths, self.machine, file, progress))
         return split
 
     def _leaves_heads_out(self) -> bool:
-        """Whether there can be steps in which some head gets no gradient, or a pooler that no task reads."""
+        """Whether a step can leave a head, or a pooler that no task reads, without a gradient."""
         masks = self.pool.labelled.values()
         if self.config.pooling == "pooler" and all(task.reads != "sentence" for task in self.tasks):
             return True
         return self.config.sampling != "joint" or len(masks) < len(self.tasks) or not all(mask.all() for mask in masks)
 
-    # the plan
-
     @property
     def epoch(self) -> float:
-        """How often the training rows have been seen."""
+        """How often the training rows were used so far."""
         return self.progress.step / self.steps_per_epoch
 
     @property
     def is_finished(self) -> bool:
-        """Whether all steps are done, or the score has not got better for as long as `patience` allows."""
+        """Whether all steps are done, or `patience` evaluations have passed without a better score."""
         return self.progress.step >= self.total_steps or 0 < self.config.patience <= self.progress.stale
 
     def plan(self, epoch: int) -> list[Step]:
         """The steps of `epoch` (from 0)."""
         epochs = -(-self.total_steps // self.steps_per_epoch)
-        return plan_epoch(self.config.sampling, self.pool, self.config.seed, Draw(epoch, epochs, self.config.temperature))
-
-    # the parts of a step
-
-    def rate_factor(self) -> float:
-        """What the next step's base learning rates are multiplied with."""
-        return rate_factor(self.progress.step, self.total_steps, self.config.warmup, self.config.schedule)
+        return plan_epoch(self.config.sampling, self.pool, self.config.seed, epoch, epochs, self.config.temperature)
 
     def begin(self, plan: Step) -> TrainingStep:
-        """Cut a step of the plan into batches and give it its seeds; model and balancer are ready for it."""
+        """Cut a step of the plan into batches, give it its seeds, and prepare model and balancer for it."""
         labels = {task: count for task in plan.tasks if (count := int(self.train_split.targets[task][plan.rows_of(task)].sum()))}
         rank, count, step = self.processes.rank, self.processes.count, self.progress.step
         batches = cut_into_batches(plan, rank, count, self.config.batch_size, self.train_split.targets, list(labels), self.balancer.by_task)
         begun = TrainingStep(plan, batches, labels, {task: plan.share_of(task) for task in labels}, seed_of(self.config.seed, step),
                              seed_of(self.config.seed, step, rank))
-        self.model.train()  # whoever looked at the model between two steps may have left it in eval mode
+        self.model.train()  # code that ran between two steps may have left the model in eval mode
         self.balancer.begin(begun.seed, len(batches), count, begun.shares)
         return begun
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """One encoder pass over a batch, and the loss of each of its tasks, summed over its labels."""
+        """One encoder pass over a batch; returns the loss of each of its tasks, summed over its labels."""
         encodings, ids = zip(*take(self.train_split.examples, batch.rows), strict=True)
         tasks, device = [self.model.tasks[task] for task in batch.tasks], self.machine.device
         inputs = collate(encodings, self.tokenizer.pad_token_id, ids, tasks)
         for task, rows in batch.ignored.items():
             inputs["labels"][task][torch.from_numpy(rows)] = IGNORED
-        states = None if self.train_split.states is None else self.train_split.states.batch(batch.rows).to(device)
+        features = self.train_split.features and self.train_split.features.batch(batch.rows).to(device)
         packing = pack([len(encoding.ids) for encoding in encodings]).to(device) if self._packs else None
+        labels = {task: of_task.to(device) for task, of_task in inputs["labels"].items()}
         with self.machine.autocast():
-            return self.wrapped(inputs["input_ids"].to(device), inputs["attention_mask"].to(device), packing=packing, states=states,
-                                labels={task: of_task.to(device) for task, of_task in inputs["labels"].items()}).losses
+            return self.wrapped(inputs["input_ids"].to(device), inputs["attention_mask"].to(device), labels, hidden_states=features,
+                                packing=packing).losses
 
-    def look_back(self, step: TrainingStep) -> None:
-        """Tell the balancer the losses of the step's own rows after the step, with the same features dropped (FAMO learns from how far
-        each fell). Such a balancer has its whole step in one batch."""
+    def second_pass(self, step: TrainingStep) -> None:
+        """Give the balancer the losses of the step's rows after the optimizer's step, with the same dropout (FAMO learns from how far each
+        fell). With such a balancer a step is one batch."""
         with torch.no_grad(), seeded_dropout(step.dropout_seed, self.machine.device):
             self.balancer.update(step.means(self.forward(step.batches[0])))
 
-    # what is told
-
     def report(self) -> StepDone | None:
-        """The event for the steps since the last one, None if there were none. All processes must call it."""
+        """The event for the steps since the last event, or None. All processes must call it."""
         return self.log.take(self.progress.step, self.epoch, self.progress.seconds, self.processes.gather)
 
     def evaluate(self, split: Split, model: MultiTaskModel) -> Scores:
-        """Losses and scores of `model`, from now on in eval mode, on `split`; each process answers its share of the batches."""
+        """Losses and scores of `model` on `split`; each process computes a share of the batches. Leaves the model in eval mode."""
         model.eval()
         mine = batches_for(split)[self.processes.rank::self.processes.count]
-        answers = answer(model, split.examples, mine, self.machine, [task.name for task in self.tasks], split.states)
+        answers = answer(model, split.examples, mine, self.machine, [task.name for task in self.tasks], split.features)
         return score(self.tasks, split, tune(model, split, merge(self.processes.gather(answers))), self.weights)
 
     def started(self) -> RunStarted:
-        """The event that opens the log of a training, new or resumed."""
-        def labelled(split: Split) -> Counter[str]:
-            return Counter(name for row in split.rows for name, value in row.values.items() if value is not None)
-
-        train, validation = labelled(self.train_split), labelled(self.validation_split)
+        """The first event of a training, new or resumed."""
+        train, validation = (Counter(name for row in split.rows for name, value in row.values.items() if value is not None)
+                             for split in (self.train_split, self.validation_split))
         tasks = {task.name: {"kind": task.spec.kind, "labels": list(task.spec.labels), "train_rows": train[task.name],
                              "validation_rows": validation[task.name], "weight": self.weights[task.name], "main_score": task.main_score}
                  for task in self.tasks}
@@ -187,14 +175,13 @@ class Trainer:
                           self.machine.threads, self.processes.count, os.getpid(), count_parameters(self.model, only_trainable=True))
 
 
-
 def _make_model(config: RunConfig, dataset: Dataset, encoder: PreTrainedModel, max_length: int) -> MultiTaskModel:
-    """The model that `config` asks for around `encoder`, on the CPU, with what is frozen frozen."""
+    """The model for `config` around `encoder`, on the CPU, with the parts that stay frozen marked so."""
     model = build_model(encoder, dataset.tasks, pooling=config.pooling, normalize=config.normalize, dropout=config.dropout,
                         encoder_dropout=config.encoder_dropout, max_length=max_length, base=config.encoder,
                         lora_rank=config.lora_rank if config.fine_tuning == "lora" else 0,
                         only_heads=config.fine_tuning == "heads", seed=config.seed)
-    # word embeddings that came with the encoder know more words than the training rows have; those of 'tiny' know nothing yet
+    # pretrained word embeddings know more words than the training rows have; those of 'tiny' have learned nothing yet
     freeze_lowest(model, config.frozen_layers, config.freeze_embeddings and config.encoder != "tiny")
     model.config.hints = [asdict(hint) for hint in find_hints(dataset.train, dataset.tasks)]
     return model

@@ -9,7 +9,7 @@ from mtl.errors import MtlError
 from mtl.jobs.queue import Jobs
 from mtl.runs.checkpoint import BEST
 from mtl.runs.folder import Run, open_run
-from mtl.scoring.measure import TEST, VALIDATION, Measured, measure_test, measure_validation, read_measured
+from mtl.scoring.measure import TEST, VALIDATION, SplitScores, measure_test, measure_validation, read_measured
 from mtl.ui.data_view import problem_html
 from mtl.ui.page import Page, Values, hidden_text
 from mtl.ui.scores_view import NOT_YOURS, measured_html, why_not_test, why_not_validation
@@ -41,7 +41,7 @@ def scores_state(jobs: Jobs, run_id: str, key: str) -> tuple[str, str, str, str]
     return *why, shown_run_html(run) + "".join(measured_html(run, look, labels) for look in looks), now
 
 
-def _read(run: Run, split: str) -> Measured | None:
+def _read(run: Run, split: str) -> SplitScores | None:
     """What was measured; a file that cannot be read is told about by whoever measures."""
     try:
         return read_measured(run, split)

@@ -9,7 +9,7 @@ from mtl.runs.folder import Run
 from mtl.runs.history import ACTIVE, History
 from mtl.scoring.error_analysis import Mistake, TaskReport
 from mtl.scoring.intervals import Interval
-from mtl.scoring.measure import TEST, VALIDATION, Measured, has_test_rows
+from mtl.scoring.measure import TEST, VALIDATION, SplitScores, has_test_rows
 from mtl.text import isolate, many, shorten
 from mtl.ui.charts import apart, colours
 from mtl.ui.data_view import marked_html, show_value, table_html
@@ -32,7 +32,7 @@ def why_not_validation(history: History | None) -> str:
             "This run saved no checkpoint, so there is nothing to measure.")
 
 
-def why_not_test(run: Run | None, history: History | None, is_owner: bool, measured: Measured | None) -> str:
+def why_not_test(run: Run | None, history: History | None, is_owner: bool, measured: SplitScores | None) -> str:
     """Why the test rows cannot be measured now; empty if they can."""
     if run is None or history is None:
         return why_not_validation(history)
@@ -47,7 +47,7 @@ def why_not_test(run: Run | None, history: History | None, is_owner: bool, measu
     return why_not_validation(history) or ("" if is_owner else NOT_YOURS)
 
 
-def measured_html(run: Run, measured: Measured, labels: Labels) -> str:
+def measured_html(run: Run, measured: SplitScores, labels: Labels) -> str:
     """One look at a split, as a block that can be folded."""
     report, name = measured.report, {VALIDATION: "Validation rows", TEST: "Test rows"}[measured.split]
     took = f"{measured.seconds:.1f} s" + (f" ({measured.how})" if measured.how else "")
@@ -61,7 +61,7 @@ def measured_html(run: Run, measured: Measured, labels: Labels) -> str:
             + _overview(measured) + "".join(_task(task, labels.get(task.name, ())) for task in report.tasks) + "</details>")
 
 
-def _overview(measured: Measured) -> str:
+def _overview(measured: SplitScores) -> str:
     rows = [_score_row(task.name, task.main_score, task.main, task.scores) for task in measured.report.tasks]
     rows.append(_score_row("all tasks", "everything right", measured.report.everything_right, {}))
     return ('<div class="mtl-scroll"><table><thead><tr><th>task</th><th>score</th><th></th><th>95 % interval</th><th></th><th>others</th>'
@@ -158,7 +158,7 @@ def _mistakes(task: TaskReport, value: type[Value], colour: dict[str, str]) -> s
 
 
 def _mistake(mistake: Mistake, value: type[Value], colour: dict[str, str]) -> str:
-    sure = f" ({mistake.sure:.0%} sure)" if mistake.sure else ""
+    sure = f" ({mistake.confidence:.0%} sure)" if mistake.confidence else ""
     gold, predicted = value.of_plain(mistake.gold), value.of_plain(mistake.predicted)
     if value.marks_text:
         return (f'<div class="mtl-row"><div>gold</div>{marked_html(mistake.text, gold, colour)}'

@@ -63,7 +63,7 @@ def measure(file: Path, folder: Path) -> dict[str, float]:
     from mtl.model.split import make_split
     from mtl.settings.config import make_config
     from mtl.tasks import make_task
-    from mtl.training.sampling import Draw, Pool, plan_epoch
+    from mtl.training.sampling import Pool, plan_epoch
 
     _, tokenizer = load_encoder("bundled")
     watch, seconds, start = Watch(), {}, time.perf_counter()
@@ -74,7 +74,7 @@ def measure(file: Path, folder: Path) -> dict[str, float]:
     seconds["tokenise"] = time.perf_counter() - start - seconds["read"]
     pool = Pool({name: counts > 0 for name, counts in split.targets.items()}, 32)
     tokens = 0
-    for step in plan_epoch("joint", pool, 1, Draw(0, 1, 1.0)):
+    for step in plan_epoch("joint", pool, 1):
         encodings, labels = zip(*take(split.examples, step.rows), strict=True)
         tokens += collate(encodings, 0, labels, tasks)["input_ids"].numel()
     seconds["iterate"] = time.perf_counter() - start - seconds["read"] - seconds["tokenise"]

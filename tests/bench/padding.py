@@ -31,7 +31,7 @@ from mtl.settings.config import RunConfig, make_config
 from mtl.tasks import make_task
 from mtl.training import sampling, trainer
 from mtl.training.loop import train
-from mtl.training.sampling import Draw, Pool, plan_epoch
+from mtl.training.sampling import Pool, plan_epoch
 
 SNIPS = Path(__file__).resolve().parents[3] / "shared" / "data" / "snips"
 WAYS = ("packed", "by length", "shuffled")
@@ -50,7 +50,7 @@ def share(options: argparse.Namespace) -> None:
         for way in WAYS:
             pool = Pool({task: counts > 0 for task, counts in split.targets.items()}, options.batch_size,
                         split.lengths if way == "by length" else None)
-            lengths = [split.lengths[step.rows] for step in plan_epoch("joint", pool, 1, Draw(0, 1, 1.0))]
+            lengths = [split.lengths[step.rows] for step in plan_epoch("joint", pool, 1)]
             computed = sum(pack(of_step.tolist()).texts.numel() if way == "packed" else len(of_step) * of_step.max() for of_step in lengths)
             facts[f"{name}, {way}"] = float(split.lengths.sum() / computed)
             print(f"{name}, {way}: {facts[f'{name}, {way}']:.1%} of the computed subwords are real")

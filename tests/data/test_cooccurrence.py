@@ -19,7 +19,7 @@ from mtl.inference.predictor import Predicted, Predictor
 from mtl.model.encoder import load_encoder
 from mtl.model.loading import load_weights
 from mtl.model.machine import find_machine
-from mtl.model.multitask import at_rest, build_model, learned_weights
+from mtl.model.multitask import build_model, for_inference, learned_weights
 from mtl.runs.checkpoint import MANIFEST, save_checkpoint
 from mtl.settings.config import TaskSpec
 from mtl.tasks.classification import Classified
@@ -139,7 +139,7 @@ def test_a_sentence_is_of_bounded_length_and_there_are_not_too_many():
 
 def test_a_predictor_tells_contradictions_between_the_tasks_that_it_was_asked_for(tiny, make_model):
     model, text = make_model(), "Book a table in Rome for two."
-    predictor = Predictor(at_rest(model), tiny[1], find_machine("cpu", "fp32", 1))
+    predictor = Predictor(for_inference(model), tiny[1], find_machine("cpu", "fp32", 1))
     plain = predictor.predict([text])[0]
     assert plain.contradictions == ()
     one, other = plain.predictions["intent"].label, plain.predictions["mood"].label
@@ -187,7 +187,7 @@ def planted_run(finish, tiny_config, write_rows, tmp_path_factory):
     rows = [{"text": row.text, **row.values} for row in planted()]
     config = tiny_config(source="files", train_files=(write_rows(folder / "train.jsonl", rows),),
                          validation_files=(write_rows(folder / "validation.jsonl", rows[:8]),), epochs=1, batch_size=64)
-    finish(config, folder, between_steps=lambda learner: live.append(at_rest(copy.deepcopy(learner.model))))
+    finish(config, folder, between_steps=lambda learner: live.append(for_inference(copy.deepcopy(learner.model))))
     return folder, live
 
 

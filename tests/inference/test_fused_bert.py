@@ -14,7 +14,7 @@ from mtl.model.batching import by_tokens, collate, encode
 from mtl.model.encoder import load_encoder
 from mtl.model.loading import load_weights
 from mtl.model.machine import Machine
-from mtl.model.multitask import at_rest
+from mtl.model.multitask import for_inference
 from mtl.runs.checkpoint import save_checkpoint
 from tests.conftest import TEXTS
 
@@ -25,7 +25,7 @@ SAME_LENGTH = ["book a table", "fly to rome", "play some jazz"]  # all words are
 def loaded(request, tiny, make_model):
     """A model at rest on the tiny and on the bundled encoder, and its tokenizer."""
     encoder, tokenizer = (copy.deepcopy(tiny[0]), tiny[1]) if request.param == "tiny" else load_encoder("bundled")
-    return at_rest(make_model(encoder)), tokenizer
+    return for_inference(make_model(encoder)), tokenizer
 
 
 def batch_of(tokenizer, texts):
@@ -49,7 +49,7 @@ def test_fused_gives_the_same_logits(loaded, texts):
 @pytest.mark.parametrize("pooling", ["pooler", "cls"])
 @torch.inference_mode()
 def test_fused_pools_as_the_model_does(tiny, make_model, pooling):
-    model = at_rest(make_model(copy.deepcopy(load_encoder("tiny", TEXTS, seed=5)[0]), pooling=pooling))
+    model = for_inference(make_model(copy.deepcopy(load_encoder("tiny", TEXTS, seed=5)[0]), pooling=pooling))
     batch = batch_of(tiny[1], TEXTS)
     assert torch.allclose(accelerate(model, "fused")[0](*batch).logits["intent"], model(*batch).logits["intent"], atol=1e-5)
 
@@ -66,7 +66,7 @@ def test_int8_is_close_and_leaves_the_model_as_it_was(loaded):
 
 @torch.inference_mode()
 def test_int8_does_not_round_the_features_that_are_outliers(make_model, monkeypatch):
-    model = at_rest(make_model(load_encoder("bundled")[0]))
+    model = for_inference(make_model(load_encoder("bundled")[0]))
     ids = torch.randint(1000, 30_000, (8, 16))
 
     def error() -> float:
@@ -81,18 +81,15 @@ def test_int8_does_not_round_the_features_that_are_outliers(make_model, monkeypa
 
 @pytest.mark.parametrize(("cost", "how"), [(None, "fused"), (0.01, "fused"), (0.0099, "int8"), (0.0, "int8")])
 def test_int8_is_chosen_only_if_it_is_fastest_and_surely_costs_less_than_a_point(loaded, monkeypatch, cost, how):
-    speeds = {2: [3.0, 2.0], 3: [3.0, 2.0, 1.0]}
-    monkeypatch.setattr("mtl.inference.fused_bert._fastest", {})
-    monkeypatch.setattr("mtl.inference.fused_bert._seconds", lambda *models: speeds[len(models)])
+    def chosen(of_int8: float) -> str:
+        monkeypatch.setattr("mtl.inference.fused_bert._fastest", {})
+        monkeypatch.setattr("mtl.inference.fused_bert._seconds", lambda *models: [3.0, 2.0, of_int8][:len(models)])
+        return accelerate(loaded[0])[1]
+
     loaded[0].config.int8_cost_bound = cost
-    assert accelerate(loaded[0])[1] == how
-    speeds[3] = [3.0, 2.0, 2.5]
-    monkeypatch.setattr("mtl.inference.fused_bert._fastest", {})
-    assert accelerate(loaded[0])[1] == "fused"
-    speeds[3] = [3.0, 2.0, 1.0]
-    monkeypatch.setattr("mtl.inference.fused_bert._fastest", {})
+    assert chosen(of_int8=1.0) == how and chosen(of_int8=2.5) == "fused"
     monkeypatch.setattr("mtl.inference.fused_bert.HAS_INT8", False)
-    assert accelerate(loaded[0])[1] == "fused"
+    assert chosen(of_int8=1.0) == "fused"
 
 
 def test_a_checkpoint_from_before_whose_cost_is_no_bound_is_not_allowed_8_bits(make_model, monkeypatch, tmp_path):
@@ -121,7 +118,7 @@ def test_plain_and_fused_predict_the_same_labels_and_spans(loaded):
 
 
 def test_what_is_fast_draws_no_random_numbers_and_needs_no_gradients(tiny, make_model):
-    model, state = at_rest(make_model(copy.deepcopy(tiny[0]))), torch.get_rng_state()
+    model, state = for_inference(make_model(copy.deepcopy(tiny[0]))), torch.get_rng_state()
     fused = accelerate(model, "fused")[0]
     assert torch.equal(torch.get_rng_state(), state)
     assert not any(weight.requires_grad for weight in fused.parameters()) and not fused.training
@@ -129,7 +126,7 @@ def test_what_is_fast_draws_no_random_numbers_and_needs_no_gradients(tiny, make_
 
 def test_other_encoders_answer_plainly_and_cannot_be_asked_for_more(make_model):
     config = DistilBertConfig(vocab_size=50, dim=16, n_layers=1, n_heads=2, hidden_dim=16)
-    model = at_rest(make_model(DistilBertModel(config)))
+    model = for_inference(make_model(DistilBertModel(config)))
     assert accelerate(model)[0] is model and accelerate(model)[1] == "plain"
     with pytest.raises(MtlError, match="for BERT only"):
         accelerate(model, "fused")
@@ -138,18 +135,15 @@ def test_other_encoders_answer_plainly_and_cannot_be_asked_for_more(make_model):
 
 
 @pytest.mark.parametrize("lengths", [[], [3], [900], [5, 5, 5, 5], [9, 2, 7, 7, 7, 1, 30, 30, 4]], ids=str)
-def test_batches_by_tokens_hold_every_text_once_and_not_too_much(lengths):
+def test_batches_by_tokens_hold_every_text_once_and_not_too_much_and_if_half_full_no_shorter_text(lengths):
     batches = by_tokens(lengths, 32)
     assert sorted(sum(batches, [])) == list(range(len(lengths)))
     assert all(len(batch) == 1 or len(batch) * max(lengths[index] for index in batch) <= 32 for batch in batches)
-
-
-def test_batches_that_are_half_full_take_no_shorter_text():
     assert by_tokens([4] * 4 + [3] * 4, 32) == [[0, 1, 2, 3], [4, 5, 6, 7]]
 
 
 def test_many_texts_are_shared_among_threads_and_come_back_in_order(tiny, make_model):
-    model, texts = at_rest(make_model()), [f"Fly from {place} to Rome" for place in "ABCDEFGHIJ"] * 30
+    model, texts = for_inference(make_model()), [f"Fly from {place} to Rome" for place in "ABCDEFGHIJ"] * 30
     alone, shared = (Predictor(model, tiny[1], Machine("cpu", "fp32", threads), "plain").predict(texts) for threads in (1, 3))
     for one, other, text in zip(alone, shared, texts, strict=True):
         assert one.text == other.text == text and one.predictions["slots"].spans == other.predictions["slots"].spans
@@ -160,7 +154,7 @@ def test_asking_leaves_the_threads_of_the_asker_as_they_were(tiny, make_model):
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        Predictor(at_rest(make_model()), tiny[1], Machine("cpu", "fp32", 2)).predict(TEXTS * 40)
+        Predictor(for_inference(make_model()), tiny[1], Machine("cpu", "fp32", 2)).predict(TEXTS * 40)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)

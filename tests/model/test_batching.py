@@ -3,10 +3,10 @@
 import torch
 
 from mtl.data.words import Span
-from mtl.model.batching import by_length, collate, encode, label_rows
+from mtl.model.batching import by_length, collate, encode, make_examples
 from mtl.settings.config import TaskSpec
 from mtl.tasks import make_task
-from mtl.tasks.base import IGNORED, Encoding
+from mtl.tasks.base import IGNORED
 from tests.plain import Row
 
 INTENT = make_task(TaskSpec(name="intent", kind="classification", labels=("book", "fly")))
@@ -17,8 +17,8 @@ ROWS = [Row("Fly to Rome", {"intent": "fly", "slots": (Span(7, 11, "LOC"),)}),
 
 
 def ready(tiny, rows=ROWS, max_length=64):
-    encodings = encode(tiny[1], [row.text for row in rows], max_length)
-    return encodings, label_rows([INTENT, SLOTS], rows, encodings)
+    encodings, labels = zip(*make_examples(tiny[1], [INTENT, SLOTS], rows, max_length), strict=True)
+    return encodings, list(labels)
 
 
 def test_a_batch_is_padded_to_its_longest_text_and_the_mask_says_where(tiny):
@@ -39,11 +39,8 @@ def test_a_row_without_a_label_for_a_task_is_ignored_there(tiny):
     assert batch["slots"][0].tolist()[:5] == [IGNORED, 0, 0, 1, IGNORED] and set(batch["slots"][0].tolist()[5:]) == {IGNORED}
     assert (batch["slots"][1] == 0).sum() == 8
     assert set(batch["slots"][2].tolist()) == {IGNORED}
-
-
-def test_a_row_without_a_value_for_a_task_counts_as_not_labelled(tiny):
-    labels = ready(tiny, [Row("Fly", {})])[1]
-    assert labels == [{"intent": IGNORED, "slots": [IGNORED] * 3}]
+    assert [[task.count_targets(ids[task.name]) for ids in labels] for task in (INTENT, SLOTS)] == [[1, 0, 1], [3, 8, 0]]
+    assert ready(tiny, [Row("Fly", {})])[1] == [{"intent": IGNORED, "slots": [IGNORED] * 3}]
 
 
 def test_only_the_labels_of_the_tasks_asked_for_are_in_the_batch(tiny):
@@ -52,24 +49,14 @@ def test_only_the_labels_of_the_tasks_asked_for_are_in_the_batch(tiny):
     assert collate(encodings, 0)["labels"] == {}
 
 
-def test_targets_are_counted_per_label_not_per_row(tiny):
-    labels = ready(tiny)[1]
-    assert [[task.count_targets(ids[task.name]) for ids in labels] for task in (INTENT, SLOTS)] == [[1, 0, 1], [3, 8, 0]]
-
-
 def test_a_long_text_is_cut_and_keeps_its_last_special_token(tiny):
     [encoding] = encode(tiny[1], ["Rome " * 50], 10)
     assert len(encoding.ids) == 10 and encoding.ids[-1] == tiny[1].sep_token_id
     assert encoding.firsts == [*range(1, 9), *[-1] * 42]
-
-
-def test_no_texts_are_no_encodings(tiny):
     assert encode(tiny[1], [], 10) == []
 
 
 def test_batches_by_length_hold_every_text_once_longest_first():
-    encodings = [Encoding([0] * length, [], []) for length in (3, 9, 1, 4, 4, 8, 2)]
-    batches = by_length([len(encoding.ids) for encoding in encodings], 3)
-    assert sorted(index for batch in batches for index in batch) == list(range(7)) and [len(batch) for batch in batches] == [3, 3, 1]
-    lengths = [len(encodings[index].ids) for batch in batches for index in batch]
-    assert lengths == sorted(lengths, reverse=True)
+    batches = by_length(lengths := [3, 9, 1, 4, 4, 8, 2], 3)
+    assert sorted(sum(batches, [])) == list(range(7)) and [len(batch) for batch in batches] == [3, 3, 1]
+    assert [lengths[index] for batch in batches for index in batch] == sorted(lengths, reverse=True)

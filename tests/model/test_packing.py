@@ -13,9 +13,10 @@ from mtl.data.dataset import load
 from mtl.data.words import Span
 from mtl.model.batching import collate, encode
 from mtl.model.encoder import load_encoder
+from mtl.model.machine import Machine
 from mtl.model.packing import MAX_WIDTH, can_pack, encode_packed, pack
 from mtl.settings.config import make_config
-from mtl.training.sampling import plan_epoch
+from mtl.training.trainer import Trainer
 from tests.plain import Row
 
 SMALL = {"vocab_size": 99, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48,
@@ -51,7 +52,10 @@ def test_every_subword_has_one_place_and_is_found_again(lengths):
 @torch.no_grad()
 def test_a_packed_text_is_read_as_if_it_stood_alone(kind, settings):
     encoder = make_encoder(kind, **settings)
-    assert can_pack(encoder, max(LENGTHS))
+    weights, state = copy.deepcopy(encoder.state_dict()), torch.get_rng_state()
+    assert can_pack(encoder, max(LENGTHS)) and not encoder.training  # it draws nothing and changes nothing
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(weight, weights[name]) for name, weight in encoder.state_dict().items())
     ids = torch.randint(5, 99, (len(LENGTHS), max(LENGTHS)))
     packed = encode_packed(encoder, ids, pack(LENGTHS))  # rows wider than the encoder has positions
     for text, length in enumerate(LENGTHS):
@@ -63,14 +67,6 @@ def test_a_packed_text_is_read_as_if_it_stood_alone(kind, settings):
 def test_an_encoder_that_would_read_packed_texts_otherwise_is_found_out(kind):
     ends = {"bos_token_id": 2, "cls_token_id": 2, "eos_token_id": 3, "sep_token_id": 3, "local_attention": 8}
     assert not can_pack(make_encoder(kind, **(ends if kind == "modernbert" else {})), 12)
-
-
-def test_to_try_an_encoder_draws_nothing_and_changes_nothing():
-    encoder, before = make_encoder("bert"), torch.get_rng_state()
-    weights = copy.deepcopy(encoder.state_dict())
-    can_pack(encoder, 12)
-    assert (torch.get_rng_state() == before).all() and not encoder.training
-    assert all((weights[name] == weight).all() for name, weight in encoder.state_dict().items())
 
 
 def test_losses_and_gradients_are_those_of_the_padded_batch(tiny, make_model):
@@ -100,15 +96,8 @@ def test_of_the_bundled_corpus_at_least_95_percent_of_the_subwords_are_real(tmp_
     assert lengths.sum() / sum(pack(batch.tolist()).texts.numel() for batch in batches) >= 0.95
 
 
-def test_only_an_encoder_that_cannot_pack_has_rows_of_about_one_length_in_a_step(tmp_path, monkeypatch, tiny_config, finish):
-    pools = {}
-    for packs in (True, False):
-        def plan(sampling, pool, seed, draw, packs=packs):
-            pools[packs] = pool
-            return plan_epoch(sampling, pool, seed, draw)
-
-        monkeypatch.setattr("mtl.training.trainer.plan_epoch", plan)
-        if not packs:
-            monkeypatch.setattr("mtl.training.trainer.can_pack", lambda encoder, longest: False)
-        finish(tiny_config(), tmp_path / str(packs))
-    assert pools[True].lengths is None and pools[False].lengths is not None
+@pytest.mark.parametrize("pooling", ["mean", "pooler"])
+def test_only_a_run_that_cannot_pack_has_rows_of_about_one_length_in_a_step(pooling, tmp_path, tiny_config):
+    config = tiny_config(pooling=pooling)  # a pooler reads the first subword of a row
+    trainer = Trainer(config, tmp_path, load(config, tmp_path), Machine("cpu", "fp32", 1), tmp_path)
+    assert (trainer.pool.lengths is None) == (pooling == "mean")

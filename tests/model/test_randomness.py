@@ -3,7 +3,8 @@
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from mtl.model.loading import load_weights
 from mtl.model.randomness import OwnRandomness
 from mtl.runs.events import StepDone
 from mtl.runs.folder import starter_folder
+from mtl.training.loop import train
 
 
 @contextmanager
@@ -38,25 +40,18 @@ def others_draw() -> Iterator[None]:
         thread.join()
 
 
-RUNS = {"pcgrad": {"balancing": "pcgrad"}, "random weights": {"balancing": "random"}, "a new encoder": {"epochs": 1},
-        "adapters": {"encoder": "bundled", "fine_tuning": "lora", "max_steps": 2}}
+RUNS = {"pcgrad": {"balancing": "pcgrad"}, "random weights": {"balancing": "random"}, "a new encoder": {},
+        "adapters": {"encoder": "bundled", "fine_tuning": "lora"}}
 
 
 @pytest.mark.parametrize("settings", RUNS.values(), ids=RUNS)
-def test_a_run_draws_the_same_whatever_other_threads_draw(tmp_path, tiny_config, finish, settings):
-    def losses(name: str) -> list:
-        return [event.losses for event in finish(tiny_config(**settings), tmp_path / name) if isinstance(event, StepDone)]
-
-    alone = losses("alone")
-    with others_draw():
-        assert losses("disturbed") == alone
-
-
-@pytest.mark.parametrize("settings", RUNS.values(), ids=RUNS)
-def test_a_run_draws_nothing_from_the_global_generator(tmp_path, tiny_config, finish, settings):
-    before = torch.get_rng_state()
-    finish(tiny_config(**settings), tmp_path)
+def test_a_run_draws_nothing_from_the_global_generator_and_the_same_whatever_other_threads_draw(tmp_path, tiny_config, finish, settings):
+    config, before = tiny_config(max_steps=3, hypothetical_rows=30, **settings), torch.get_rng_state()
+    alone = [event.losses for event in finish(config, tmp_path / "alone") if isinstance(event, StepDone)]
     assert torch.equal(torch.get_rng_state(), before)
+    with others_draw(), closing(train(config, tmp_path / "disturbed")) as events:
+        steps = (event for event in events if isinstance(event, StepDone))
+        assert [event.losses for event in islice(steps, 3)] == alone
 
 
 def test_loading_a_checkpoint_leaves_the_global_generator_alone():

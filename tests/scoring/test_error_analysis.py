@@ -21,9 +21,9 @@ from sklearn.metrics import confusion_matrix
 from mtl.data.formats.schemes import to_spans
 from mtl.data.values import Spans
 from mtl.data.words import Span, find_words, spans_to_tags, tags_to_spans
-from mtl.inference.answer import Answers
+from mtl.inference.predictor import Answers
 from mtl.model.split import Split
-from mtl.scoring.error_analysis import TEXT, WORST, Report, TaskReport, examine
+from mtl.scoring.error_analysis import TEXT, WORST, Report, TaskReport, analyse
 from mtl.scoring.scores import score
 from mtl.settings.config import TaskSpec
 from mtl.tasks import make_task
@@ -66,13 +66,13 @@ def sequences(count: int) -> list[tuple[list[str], list[str]]]:
     return [(gold, disturbed(gold, draw)) for gold in golds]
 
 
-def examine_rows(rows: list[Row], made: list[dict], tasks: list) -> Report:
+def analyse_rows(rows: list[Row], made: list[dict], tasks: list) -> Report:
     examples = [(Encoding([], row.word_ranges(), []), {}) for row in rows]
     split = Split(rows, examples, np.zeros(len(rows)), {task.name: np.zeros(len(rows)) for task in tasks}, 0)
-    return examine(rows, tasks, made, score(tasks, split, Answers(dict(enumerate(made)), {})))
+    return analyse(rows, tasks, made, score(tasks, split, Answers(dict(enumerate(made)), {})))
 
 
-def look_at_tags(pairs: list[tuple[list[str], list[str]]]) -> TaskReport:
+def report_of_tags(pairs: list[tuple[list[str], list[str]]]) -> TaskReport:
     """The report of a tagging task with these gold and predicted tags."""
     rows, made = [], []
     for gold, guess in pairs:
@@ -80,13 +80,20 @@ def look_at_tags(pairs: list[tuple[list[str], list[str]]]) -> TaskReport:
         rows.append(Row("xx " * len(gold), {"slots": tuple(tags_to_spans(words, gold))}, tuple(words)))
         spans = tuple(tags_to_spans(words, guess))
         made.append({"slots": Tagged(spans, tuple(0.5 + 0.01 * (span.start % 40) for span in spans))})
-    return examine_rows(rows, made, [SLOTS]).tasks[0]
+    return analyse_rows(rows, made, [SLOTS]).tasks[0]
 
 
-def look_at_classes(pairs: list[tuple[str | None, str]], sure: float = 0.7) -> TaskReport:
+def report_of_classes(pairs: list[tuple[str | None, str]], confidence: float = 0.7) -> TaskReport:
     """The report of a classification with these gold and predicted labels."""
     rows = [Row(f"text {index}", {"mood": gold}) for index, (gold, _) in enumerate(pairs)]
-    return examine_rows(rows, [{"mood": Classified({label: sure})} for _, label in pairs], [MOOD]).tasks[0]
+    return analyse_rows(rows, [{"mood": Classified({label: confidence})} for _, label in pairs], [MOOD]).tasks[0]
+
+
+@pytest.fixture(scope="module")
+def tagged() -> tuple[list[tuple[list[str], list[str]]], TaskReport]:
+    """A thousand sentences, as gold and predicted tags, and their report."""
+    pairs = sequences(1000)
+    return pairs, report_of_tags(pairs)
 
 
 def random_classes(count: int) -> list[tuple[str, str]]:
@@ -98,21 +105,18 @@ def random_classes(count: int) -> list[tuple[str, str]]:
 # Entity scores
 
 
-def test_entity_scores_equal_those_of_seqeval_and_conlleval_on_random_sequences():
-    pairs = sequences(1000)
-    report, counts = look_at_tags(pairs), conlleval(pairs)
+def test_entity_scores_equal_those_of_seqeval_and_conlleval_on_random_sequences(tagged):
+    pairs, report = tagged
     golds, guesses = [gold for gold, _ in pairs], [guess for _, guess in pairs]
     ours = report.scores["precision"], report.scores["recall"], report.scores["f1"]
     assert 0.5 < ours[2] < 0.9 and report.main.value == pytest.approx(ours[2])
-    assert ours == pytest.approx(counts.scores)
+    assert ours == pytest.approx(conlleval(pairs).scores)
     for how in ({}, {"mode": "strict", "scheme": IOB2}):
         theirs = [measure(golds, guesses, zero_division=0, **how) for measure in (precision_score, recall_score, f1_score)]
         assert ours == pytest.approx(theirs)
     assert report.scores["accuracy"] == pytest.approx(accuracy_score(golds, guesses))
-
-
-def test_entity_counts_equal_those_of_conlleval_in_every_single_sequence():
-    for gold, guess in sequences(1000):
+    assert report.wrong == sum(gold != guess for gold, guess in pairs)
+    for gold, guess in pairs:  # and in every single sequence
         words = words_of(len(gold))
         true, made = tags_to_spans(words, gold), tags_to_spans(words, guess)
         assert conlleval([(gold, guess)]) == Counts(len(true), len(made), len(set(true) & set(made))), (gold, guess)
@@ -127,33 +131,17 @@ def test_illegal_tags_of_a_file_are_read_as_conlleval_and_seqeval_s_default_read
         counts = conlleval([(gold, guess)])
         assert counts == Counts(len(true), len(made), len(set(true) & set(made))), (gold, guess)
         assert f1_score([gold], [guess], zero_division=0) == pytest.approx(counts.scores[2]), (gold, guess)
-
-
-def test_an_i_that_continues_nothing_is_no_entity_only_for_seqeval_s_strict_mode():
-    gold, guess = ["B-PER", "I-PER", "O"], ["I-PER", "I-PER", "O"]
+    gold, guess = ["B-PER", "I-PER", "O"], ["I-PER", "I-PER", "O"]  # an I- that continues nothing is no entity only in strict mode
     assert tags_to_spans(words_of(3), guess) == tags_to_spans(words_of(3), gold)
     assert conlleval([(gold, guess)]) == Counts(1, 1, 1) and f1_score([gold], [guess]) == 1
     assert f1_score([gold], [guess], mode="strict", scheme=IOB2, zero_division=0) == 0
-
-
-@pytest.mark.parametrize(("gold", "guess", "right"), [
-    (["B-PER", "I-PER"], ["B-PER", "O"], 0),  # cut short at the end of the sentence
-    (["B-PER", "O"], ["B-PER", "I-PER"], 0),
-    (["B-PER", "I-PER"], ["B-PER", "B-LOC"], 0),  # another type within
-    (["O", "B-PER"], ["O", "B-PER"], 1),
-    (["B-PER", "B-PER"], ["B-PER", "I-PER"], 0),  # two entities side by side are not one
-], ids=["cut short", "too long", "another type within", "right", "run together"])
-def test_an_entity_is_right_only_if_it_is_whole(gold, guess, right):
-    report = look_at_tags([(gold, guess)])
-    assert report.errors["right"] == right == conlleval([(gold, guess)]).right
-    assert report.wrong == 1 - right and report.scores["f1"] == pytest.approx(f1_score([gold], [guess], zero_division=0))
 
 
 def test_a_type_that_changes_within_an_entity_makes_two_entities_neither_of_them_right():
     gold, guess = ["B-PER", "I-PER"], ["B-PER", "I-LOC"]  # no prediction of ours is so, but a file may be
     made = to_spans(words_of(2), guess, "IOB2")
     assert made == [Span(0, 2, "PER"), Span(3, 5, "LOC")] and conlleval([(gold, guess)]) == Counts(1, 2, 0)
-    report = look_at_tags([(gold, guess)])
+    report = report_of_tags([(gold, guess)])
     assert report.scores["f1"] == 0 and report.errors == dict.fromkeys(SORTS, 0) | {"wrong_boundary": 1, "invented": 1}
 
 
@@ -171,28 +159,30 @@ def test_a_word_of_three_subwords_is_one_entity_whatever_the_later_subwords_say(
 # Tables
 
 
-def test_the_table_per_type_is_seqeval_s_and_its_sums_are_the_scores():
-    pairs = sequences(1000)
-    report = look_at_tags(pairs)
-    theirs = classification_report(*zip(*pairs, strict=True), output_dict=True, zero_division=0)
-    assert {line.label for line in report.labels} == set(TYPES) == set(theirs) - {"micro avg", "macro avg", "weighted avg"}
+def compare_table(report: TaskReport, theirs: dict) -> None:
+    """The table per label is `theirs`, of seqeval or scikit-learn, which has averages besides."""
+    averages = {"accuracy", "micro avg", "macro avg", "weighted avg"}
+    assert {line.label for line in report.labels} == set(theirs) - averages
     for line in report.labels:
         wanted = theirs[line.label]
         assert (line.precision, line.recall, line.f1, line.support) == pytest.approx(
             (wanted["precision"], wanted["recall"], wanted["f1-score"], wanted["support"]))
+
+
+def test_the_table_per_type_is_seqeval_s_and_its_sums_are_the_scores(tagged):
+    pairs, report = tagged
+    compare_table(report, classification_report(*zip(*pairs, strict=True), output_dict=True, zero_division=0))
+    assert {line.label for line in report.labels} == set(TYPES)
     assert [line.support for line in report.labels] == sorted((line.support for line in report.labels), reverse=True)
 
 
 def test_the_table_per_class_and_the_confusion_matrix_are_scikit_learn_s():
     pairs = random_classes(500)
-    report = look_at_classes(pairs)
+    report = report_of_classes(pairs)
     golds, guesses = zip(*pairs, strict=True)
     theirs = sklearn_report(golds, guesses, output_dict=True, zero_division=0)
-    for line in report.labels:
-        wanted = theirs.pop(line.label)
-        assert (line.precision, line.recall, line.f1, line.support) == pytest.approx(
-            (wanted["precision"], wanted["recall"], wanted["f1-score"], wanted["support"]))
-    assert set(theirs) == {"accuracy", "macro avg", "weighted avg"} and report.scores["accuracy"] == pytest.approx(theirs["accuracy"])
+    compare_table(report, theirs)
+    assert report.scores["accuracy"] == pytest.approx(theirs["accuracy"])
     assert report.scores["macro_f1"] == pytest.approx(theirs["macro avg"]["f1-score"])
     labels = sorted({*golds, *guesses})
     matrix = [[report.confusion.get(gold, {}).get(guess, 0) for guess in labels] for gold in labels]
@@ -217,10 +207,9 @@ def test_every_error_has_its_sort(gold, made, found):
     assert Counter(sort_errors(gold, made)) == Counter(found)
 
 
-def test_the_sorts_of_errors_add_up_to_the_entities():
-    pairs = sequences(1000)
-    report, counts = look_at_tags(pairs), conlleval(pairs)
-    errors = report.errors
+def test_the_sorts_of_errors_add_up_to_the_entities(tagged):
+    pairs, report = tagged
+    errors, counts = report.errors, conlleval(pairs)
     paired = errors["right"] + errors["wrong_type"] + errors["wrong_boundary"] + errors["wrong_both"]
     assert errors["right"] == counts.right
     assert paired + errors["missed"] == counts.gold == sum(line.support for line in report.labels)
@@ -237,7 +226,7 @@ def test_intervals_contain_their_scores_and_share_of_rows_right_is_over_all_task
     guess = Tagged((Span(0, 2, "LOC"),), (0.8,))
     made = [{"mood": Classified({"good" if index % 4 else "bad": 0.9}), "slots": guess if index % 5 else Tagged((), ())}
             for index in range(60)]
-    report = examine_rows(rows, made, [MOOD, SLOTS])
+    report = analyse_rows(rows, made, [MOOD, SLOTS])
     for task in report.tasks:
         assert task.main.low <= task.main.value <= task.main.high and task.main.low < task.main.high
         assert task.main.value == pytest.approx(task.scores[task.main_score])
@@ -248,34 +237,35 @@ def test_intervals_contain_their_scores_and_share_of_rows_right_is_over_all_task
 
 
 def test_a_task_without_labelled_rows_has_no_score():
-    report = look_at_classes([(None, "good")] * 5)
+    report = report_of_classes([(None, "good")] * 5)
     assert (report.main, report.scores, report.labels, report.mistakes, report.rows) == (None, {}, (), (), 0)
 
 
-def test_the_worst_mistakes_are_those_the_model_was_surest_of_and_missed_entities_come_last():
+def test_the_worst_mistakes_are_those_of_the_highest_confidence_and_missed_entities_come_last():
     rows = [Row("Oslo and Rome", {"slots": gold}, tuple(find_words("Oslo and Rome"))) for gold in (
         (Span(0, 4, "LOC"),), (Span(0, 4, "LOC"), Span(9, 13, "LOC")), (Span(0, 4, "LOC"),), (), ())]
     nothing = Tagged((), ())
     made = [nothing, nothing, Tagged((Span(0, 4, "PER"), Span(9, 13, "LOC")), (0.6, 0.7)), Tagged((Span(9, 13, "LOC"),), (0.9,)), nothing]
-    report = examine_rows(rows, [{"slots": tagged} for tagged in made], [SLOTS]).tasks[0]
-    assert [(mistake.row, mistake.sure) for mistake in report.mistakes] == [(3, 0.9), (2, 0.7), (1, 0.0), (0, 0.0)]
+    report = analyse_rows(rows, [{"slots": tagged} for tagged in made], [SLOTS]).tasks[0]
+    assert [(mistake.row, mistake.confidence) for mistake in report.mistakes] == [(3, 0.9), (2, 0.7), (1, 0.0), (0, 0.0)]
     assert report.mistakes[1].gold == Spans([Span(0, 4, "LOC")]).plain() and report.wrong == 4
     assert report.mistakes[1].predicted == made[2].value.plain()
 
 
 def test_a_report_stays_small_and_shows_a_long_text_around_its_mistake():
-    assert len(look_at_classes([("good", "bad")] * 200).mistakes) == WORST
+    assert len(report_of_classes([("good", "bad")] * 200).mistakes) == WORST
     text = "ab " * 2000
     gold, guess = Span(3000, 3002, "LOC"), Span(3003, 3005, "PER")
     row = Row(text, {"slots": (Span(0, 2, "ORG"), gold)}, tuple(words_of(2000)))
-    mistake = examine_rows([row], [{"slots": Tagged((Span(0, 2, "ORG"), guess), (1.0, 0.5))}], [SLOTS]).tasks[0].mistakes[0]
+    mistake = analyse_rows([row], [{"slots": Tagged((Span(0, 2, "ORG"), guess), (1.0, 0.5))}], [SLOTS]).tasks[0].mistakes[0]
     assert len(mistake.text) == TEXT and len(mistake.gold) == len(mistake.predicted) == 1
     (shown,), (made,) = Spans.of_plain(mistake.gold), Spans.of_plain(mistake.predicted)
     assert (mistake.text[shown.start:shown.end], shown.label, mistake.text[made.start:made.end], made.label) == ("ab", "LOC", "ab", "PER")
 
 
-def test_a_report_goes_to_json_and_back():
+def test_a_report_goes_to_json_and_back_and_one_of_an_earlier_version_is_read():
     rows = [Row("Oslo is bad", {"mood": gold, "slots": (Span(0, 4, "LOC"),)}, tuple(find_words("Oslo is bad"))) for gold in ("bad", None)]
-    report = examine_rows(rows, [{"mood": Classified({"good": 0.6}), "slots": Tagged((), ())}] * 2, [MOOD, SLOTS])
+    report = analyse_rows(rows, [{"mood": Classified({"good": 0.6}), "slots": Tagged((), ())}] * 2, [MOOD, SLOTS])
     reports = TypeAdapter(Report)
     assert reports.validate_json(reports.dump_json(report)) == report
+    assert reports.validate_json(reports.dump_json(report).replace(b'"confidence"', b'"sure"')) == report

@@ -1,4 +1,4 @@
-"""mtl/scoring/intervals.py: scores from tallies, and how sure they are. What holds on average is in test_simulations.py."""
+"""mtl/scoring/intervals.py: scores from hit counts, and their intervals. What holds on average is in test_simulations.py."""
 
 import math
 from itertools import product
@@ -12,12 +12,12 @@ from mtl.scoring.intervals import Difference, all_right, cost_bound, difference,
 
 
 def accuracy(right: list[int]) -> np.ndarray:
-    """The tally (rows, 2) of a classifier that is right where there is a 1."""
+    """The hit counts (rows, 2) of a classifier that is right where there is a 1."""
     return np.array([[hit, 2] for hit in right], np.int32).reshape(-1, 2)
 
 
-def accuracy_tally(share: float, rows: int, seed: int) -> np.ndarray:
-    """A tally of a classifier that is right on `share` of the rows."""
+def random_counts(share: float, rows: int, seed: int) -> np.ndarray:
+    """Hit counts of a classifier that is right on `share` of the rows."""
     return accuracy(np.random.default_rng(seed).random(rows) < share)
 
 
@@ -44,16 +44,10 @@ def test_everything_is_right_where_every_task_that_is_labelled_is():
 # One score
 
 
-def test_the_interval_of_an_accuracy_is_wilsons():
-    got = interval(accuracy([1] * 90 + [0] * 10))  # the textbook's numbers for 90 of 100
-    assert (got.value, got.low, got.high) == (0.9, pytest.approx(0.8256, abs=1e-4), pytest.approx(0.9448, abs=1e-4))
-
-
-def test_thirty_of_thirty_right_is_not_surely_all_right():
-    got = interval(accuracy([1] * 30))
-    assert got.high == 1 and got.low == pytest.approx(0.8865, abs=1e-4)
-    none = interval(accuracy([0] * 30))
-    assert none.low == 0 and none.high == pytest.approx(1 - 0.8865, abs=1e-4)
+@pytest.mark.parametrize(("right", "rows", "low", "high"), [(90, 100, 0.8256, 0.9448), (30, 30, 0.8865, 1), (0, 30, 0, 1 - 0.8865)])
+def test_the_interval_of_an_accuracy_is_wilsons(right, rows, low, high):
+    got = interval(accuracy([1] * right + [0] * (rows - right)))
+    assert (got.value, got.low, got.high) == (right / rows, pytest.approx(low, abs=1e-4), pytest.approx(high, abs=1e-4))
 
 
 def test_rows_whose_entities_are_right_or_wrong_together_count_as_few():
@@ -76,7 +70,7 @@ def test_an_interval_never_counts_more_items_than_there_are_nor_leaves_its_range
 
 
 def test_a_paired_difference_is_surer_than_two_scores_apart():
-    ours = accuracy_tally(0.9, 500, 1)
+    ours = random_counts(0.9, 500, 1)
     theirs = ours.copy()
     theirs[:10, 0] = 0  # the same model but for ten rows
     paired = difference(ours[None], theirs[None]).interval
@@ -101,7 +95,7 @@ def test_the_rows_decide_nearly_as_mcnemars_exact_test_does(rows):
 
 
 def test_models_that_answer_alike_may_still_differ_on_other_rows():
-    tally = accuracy_tally(0.7, 100, 2)
+    tally = random_counts(0.7, 100, 2)
     same = difference(tally[None], tally[None])
     assert same.value == 0 and same.p_value == 1
     assert same.interval.high == -same.interval.low == pytest.approx(0.028, abs=0.001)  # about 3 / rows
@@ -110,7 +104,7 @@ def test_models_that_answer_alike_may_still_differ_on_other_rows():
 
 
 def test_rows_without_a_label_change_nothing():
-    ours, theirs = accuracy_tally(0.8, 60, 3)[None], accuracy_tally(0.6, 60, 4)[None]
+    ours, theirs = random_counts(0.8, 60, 3)[None], random_counts(0.6, 60, 4)[None]
     longer = [np.concatenate([tally, np.zeros((1, 40, 2), tally.dtype)], axis=1) for tally in (ours, theirs)]
     assert vars(difference(*longer)) == pytest.approx(vars(difference(ours, theirs)))
     nothing = difference(np.zeros((1, 3, 2), int), np.zeros((1, 3, 2), int))
@@ -118,7 +112,7 @@ def test_rows_without_a_label_change_nothing():
 
 
 def test_with_several_seeds_the_luck_of_a_training_counts_too():
-    rows = np.stack([accuracy_tally(0.8, 2000, 3)] * 3)
+    rows = np.stack([random_counts(0.8, 2000, 3)] * 3)
     lucky = rows.copy()
     lucky[0, :, 0] = 1  # one of three trainings was perfect
     got = difference(lucky, rows)
@@ -131,7 +125,7 @@ def test_with_several_seeds_the_luck_of_a_training_counts_too():
 
 def test_the_p_value_is_where_the_interval_touches_0():
     for seeds in (1, 3):
-        ours, theirs = (np.stack([accuracy_tally(share, 300, seed + base) for seed in range(seeds)])
+        ours, theirs = (np.stack([random_counts(share, 300, seed + base) for seed in range(seeds)])
                         for share, base in ((0.85, 10), (0.8, 20)))
         got = difference(ours, theirs)
         assert got.margin(1 - got.p_value) == pytest.approx(abs(got.value))
@@ -140,7 +134,7 @@ def test_the_p_value_is_where_the_interval_touches_0():
 
 def test_models_on_other_rows_cannot_be_compared():
     with pytest.raises(ValueError, match="not the same seeds and rows"):
-        difference(accuracy_tally(0.6, 90, 4)[None], accuracy_tally(0.6, 91, 4)[None])
+        difference(random_counts(0.6, 90, 4)[None], random_counts(0.6, 91, 4)[None])
 
 
 @pytest.mark.parametrize(("p_values", "shown"), [
@@ -155,7 +149,7 @@ def test_of_several_differences_the_smallest_p_value_must_be_the_smaller_the_mor
 
 def test_if_nothing_was_lost_in_n_rows_the_cost_is_at_most_about_3_in_n():
     for rows in (20, 100, 1000):
-        tally = accuracy_tally(0.9, rows, 1)
+        tally = random_counts(0.9, rows, 1)
         assert cost_bound(tally, tally) == pytest.approx(1 - 0.05 ** (1 / rows), rel=0.05)  # Clopper and Pearson
 
 
@@ -174,7 +168,7 @@ def test_where_nothing_is_labelled_the_cost_may_be_anything():
 # In and out
 
 
-def test_tallies_come_back_from_a_file_under_any_task_name(tmp_path):
+def test_hit_counts_come_back_from_a_file_under_any_task_name(tmp_path):
     tallies = {"file": np.array([[1, 2]], np.int32), "a/b ü": np.array([[3, 7]], np.int32)}
     write_tallies(tmp_path / "12.npz", tallies)
     back = read_tallies(tmp_path / "12.npz")
@@ -182,6 +176,6 @@ def test_tallies_come_back_from_a_file_under_any_task_name(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["12.npz"]
 
 
-def test_a_checkpoint_without_tallies_says_so(tmp_path):
+def test_a_checkpoint_without_hit_counts_says_so(tmp_path):
     with pytest.raises(MtlError, match="how the model did"):
         read_tallies(tmp_path / "tallies.npz")

@@ -12,7 +12,6 @@ from mtl.inference.predictor import Predictor
 from mtl.runs.events import Evaluated, StatusChanged
 from mtl.runs.folder import Run, create_run, list_runs, open_run
 from mtl.runs.history import read_history
-from mtl.scoring import measure
 from mtl.scoring.measure import digest, measure_test, measure_validation, read_measured
 from mtl.training.execute import run_training
 
@@ -24,7 +23,7 @@ def trained(tiny_config, write_rows, easy_rows, tmp_path_factory) -> Run:
     config = tiny_config(source="files", train_files=(write_rows(place / "train.jsonl", rows[:60]),), epochs=6, batch_size=8,
                          test_files=(write_rows(place / "test.jsonl", rows[60:]),))
     run = create_run(place / "runs", config)
-    assert run_training(run, resume=False, between_steps=lambda learner: False) == "finished"
+    assert run_training(run, resume=False, between_steps=lambda trainer: False) == "finished"
     return run
 
 
@@ -50,36 +49,33 @@ def mtl(monkeypatch, capsys, tmp_path):
         signal.signal(number, handler)
 
 
-def looks(run: Run, split: str) -> list[Evaluated]:
+def evaluations(run: Run, split: str) -> list[Evaluated]:
     return [seen for seen in read_history(run).evaluations if seen.split == split]
-
-
-def test_a_training_does_not_look_at_the_test_rows(trained):
-    assert not looks(trained, "test") and read_measured(trained, "test") is None
 
 
 def test_validation_is_measured_as_the_training_measured_it_and_kept(run):
     measured = measure_validation(run, device="cpu")
-    then = next(seen for seen in looks(run, "validation") if seen.step == measured.step)
+    then = next(seen for seen in evaluations(run, "validation") if seen.step == measured.step)
     assert {task.name: task.scores for task in measured.report.tasks} == then.scores
     assert (measured.score, measured.report.everything_right.value) == (then.score, then.everything_right)
     assert measured.losses == pytest.approx(then.losses)
     assert read_measured(run, "validation") == measured and measured.is_of(run)
-    assert len(looks(run, "validation")) == len({seen.step for seen in looks(run, "validation")}), "an evaluation is no point of the curve"
+    steps = [seen.step for seen in evaluations(run, "validation")]
+    assert len(steps) == len(set(steps))  # a measurement is no point of the curve
     assert measure_validation(run, "last", "cpu").checkpoint == "last"
 
 
-def test_test_rows_are_measured_once_logged_and_then_only_told(run, monkeypatch):
+def test_test_rows_are_measured_once_logged_and_then_only_shown(run):
+    assert not evaluations(run, "test") and read_measured(run, "test") is None  # the training left them alone
     measured, is_new = measure_test(run, device="cpu")
-    seen, = looks(run, "test")
+    seen, = evaluations(run, "test")
     assert is_new and not seen.is_best and seen.score == measured.score and measured.times == 1
     assert read_history(run).status == "finished"
     predictor = Predictor.load(run.checkpoint("best"), "cpu")
     rows = [json.loads(line) for line in (run.folder / "data/test/test.jsonl").read_text().splitlines()]
     made = [predicted.predictions["answer"].label for predicted in predictor.predict([row["text"] for row in rows])]
     assert seen.scores["answer"]["accuracy"] == sum(label == row["answer"] for label, row in zip(made, rows, strict=True)) / len(rows)
-    monkeypatch.setattr(measure, "_measure", None)  # whoever answers the rows again fails
-    assert measure_test(run, device="cpu") == (measured, False) and len(looks(run, "test")) == 1
+    assert measure_test(run, device="cpu") == (measured, False) and len(evaluations(run, "test")) == 1  # with the time of the first
 
 
 def test_a_checkpoint_that_changed_after_the_measurement_is_measured_only_if_that_is_said(run):
@@ -93,7 +89,7 @@ def test_a_checkpoint_that_changed_after_the_measurement_is_measured_only_if_tha
         measure_test(run, device="cpu")
     assert read_measured(run, "test") == first
     second, is_new = measure_test(run, device="cpu", again=True)
-    assert is_new and second.times == 2 and second.is_of(run) and len(looks(run, "test")) == 2
+    assert is_new and second.times == 2 and second.is_of(run) and len(evaluations(run, "test")) == 2
 
 
 def test_test_rows_wait_until_the_run_is_over(run):
@@ -108,7 +104,7 @@ def test_scores_on_other_data_than_the_run_learned_from_are_refused(run):
         file.write('{"text": "no never stay now Oslo", "answer": "no", "place": []}\n')
     with pytest.raises(MtlError, match="The data is not the same as when this run was trained.* this version of the program reads"):
         measure_test(run, device="cpu")
-    assert not looks(run, "test") and not list(run.folder.glob(".scores*"))
+    assert not evaluations(run, "test") and not list(run.folder.glob(".scores*"))
 
 
 def test_what_was_measured_and_cannot_be_read_says_so(run):
@@ -117,18 +113,18 @@ def test_what_was_measured_and_cannot_be_read_says_so(run):
         measure_test(run, device="cpu")
 
 
-def test_the_terminal_tells_scores_tables_and_errors_and_test_only_once(run, mtl):
-    status, told = mtl("evaluate", "last", "--device", "cpu")
+def test_the_terminal_shows_scores_tables_and_errors_and_test_only_once(run, mtl):
+    status, shown = mtl("evaluate", "last", "--device", "cpu")
     assert status == 0
     for wanted in (f"Run {run.id}, validation: 5 rows, checkpoint 'best'", "everything right ", "% (95 % interval ",
                    "answer (classification, 5 rows)", "place (tagging, 5 rows): f1 ", "precision  recall", " right, 0 wrong type"):
-        assert wanted in told
+        assert wanted in shown
     assert mtl("evaluate", "last", "--split", "test", "--device", "cpu")[0] == 0
-    status, told = mtl("evaluate", "last", "--split", "test", "--device", "cpu")
-    assert status == 0 and "That was the one measurement of the test rows; they were not answered again." in told
-    status, told = mtl("evaluate", run.id, "--split", "test", "--json")
-    facts = json.loads(told)
-    assert facts["split"] == "test" and facts["report"]["rows"] == 12 and len(looks(run, "test")) == 1
+    status, shown = mtl("evaluate", "last", "--split", "test", "--device", "cpu")
+    assert status == 0 and "That was the one measurement of the test rows; they were not answered again." in shown
+    status, shown = mtl("evaluate", run.id, "--split", "test", "--json")
+    facts = json.loads(shown)
+    assert facts["split"] == "test" and facts["report"]["rows"] == 12 and len(evaluations(run, "test")) == 1
     status, _ = mtl("evaluate", run.id, "--split", "test", "--checkpoint", "last")
     assert status.startswith("mtl: The test rows were measured on")
 
@@ -138,15 +134,15 @@ def test_train_with_test_takes_the_step_at_the_end_and_wants_test_rows_first(run
     settings = ["--train-files", str(data / "train/train.jsonl"), "--encoder", "tiny", "--epochs", "1", "--threads", "1", "--device", "cpu"]
     status, _ = mtl("train", *settings, "--test")
     assert status.startswith("mtl: --test wants test rows") and len(list_runs(tmp_path / "runs")) == 1
-    status, told = mtl("train", *settings, "--test-files", str(data / "test/test.jsonl"), "--test")
-    made = open_run(tmp_path / "runs", told.split()[1])  # Run ID
-    assert status == 0 and f"Run {made.id}, test: 12 rows, checkpoint 'best'" in told and len(looks(made, "test")) == 1
-    status, told = mtl("train", *settings, "--test-files", str(data / "test/test.jsonl"))
-    made = open_run(tmp_path / "runs", told.split()[1])
-    assert f"python -m mtl evaluate {made.id} --split test" in told and not looks(made, "test")
+    status, shown = mtl("train", *settings, "--test-files", str(data / "test/test.jsonl"), "--test")
+    made = open_run(tmp_path / "runs", shown.split()[1])  # Run ID
+    assert status == 0 and f"Run {made.id}, test: 12 rows, checkpoint 'best'" in shown and len(evaluations(made, "test")) == 1
+    status, shown = mtl("train", *settings, "--test-files", str(data / "test/test.jsonl"))
+    made = open_run(tmp_path / "runs", shown.split()[1])
+    assert f"python -m mtl evaluate {made.id} --split test" in shown and not evaluations(made, "test")
 
 
 def test_a_run_without_test_rows_says_so(tiny_config, tmp_path, mtl):
     run = create_run(tmp_path / "runs", tiny_config(epochs=1))
-    run_training(run, resume=False, between_steps=lambda learner: False)
+    run_training(run, resume=False, between_steps=lambda trainer: False)
     assert mtl("evaluate", "last", "--split", "test")[0] == "mtl: This run has no test rows with labels. Give it a test file to have some."

@@ -28,15 +28,18 @@ def test_a_dropped_feature_has_no_gradient_and_a_kept_one_is_scaled():
     assert torch.allclose(features.grad[out != 0] * features[out != 0], out[out != 0])
 
 
-@pytest.mark.parametrize("mask", [None, "which", "added"])
-def test_attention_is_torchs_own_but_for_what_is_dropped(mask):
+@pytest.mark.parametrize("case", ["scaled", "boolean mask", "added mask", "shared heads"])
+def test_attention_is_torchs_own_but_for_what_is_dropped(case):
     query, key, value = torch.randn(3, 2, 4, 5, 8)
-    may_look = torch.rand(2, 1, 5, 5) > 0.3
-    may_look[..., 0] = True
-    given = {None: None, "which": may_look, "added": torch.zeros(2, 1, 5, 5).masked_fill(~may_look, -1e30)}[mask]
+    mask = torch.rand(2, 1, 5, 5) > 0.3
+    mask[..., 0] = True
+    how = {"scaled": {"scale": 0.3}, "boolean mask": {"attn_mask": mask}, "shared heads": {"enable_gqa": True},
+           "added mask": {"attn_mask": torch.zeros(2, 1, 5, 5).masked_fill(~mask, -1e30), "scale": 0.3}}[case]
+    if case == "shared heads":
+        key, value = key[:, :2], value[:, :2]
     with FastDropout(1):
-        out = F.scaled_dot_product_attention(query, key, value, attn_mask=given, dropout_p=2**-16, scale=0.3)
-    assert torch.allclose(out, F.scaled_dot_product_attention(query, key, value, attn_mask=given, scale=0.3), atol=1e-3)
+        out = F.scaled_dot_product_attention(query, key, value, dropout_p=2**-16, **how)
+    assert torch.allclose(out, F.scaled_dot_product_attention(query, key, value, **how), atol=1e-3)
 
 
 def test_attention_drops_weights_and_not_features():
@@ -68,8 +71,3 @@ def test_nothing_is_dropped_where_nothing_should_be(p, training):
         assert torch.equal(F.dropout(features, p, training), features)
 
 
-def test_heads_that_share_keys_and_values_attend_as_in_torch():
-    query, key, value = torch.randn(2, 4, 5, 8), torch.randn(2, 2, 5, 8), torch.randn(2, 2, 5, 8)
-    with FastDropout(1):
-        out = F.scaled_dot_product_attention(query, key, value, dropout_p=2**-16, enable_gqa=True)
-    assert torch.allclose(out, F.scaled_dot_product_attention(query, key, value, enable_gqa=True), atol=1e-3)

@@ -1,6 +1,8 @@
-"""Every sampling with every balancing, through the whole loop: they run, are exact when resumed, and tell what they do."""
+"""Every sampling with every balancing, through the whole loop, on the three kinds of task; and the measurement of gradient conflicts."""
 
+import json
 import math
+import shutil
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -15,7 +17,7 @@ from safetensors.torch import load_file
 
 from mtl.errors import MtlError
 from mtl.runs.checkpoint import LAST
-from mtl.runs.events import GradientConflict, StepDone
+from mtl.runs.events import Evaluated, GradientConflict, StepDone
 from mtl.settings.config import RunConfig, make_config
 from mtl.settings.methods import METHODS
 from mtl.training.gradient_conflict import MOST, ConflictMeter, last_layer
@@ -23,6 +25,7 @@ from mtl.training.loop import train
 from mtl.training.sampling import SAMPLINGS, Step
 from mtl.training.step import cut_into_batches
 from mtl.training.trainer import Trainer
+from tests.tasks.test_multilabel import topic_rows
 
 # of one length, so that every step has some of both
 SEPARATE = [{"text": f"word{index} is {'good' if index % 2 else 'bad'} now", "mood": "up" if index % 2 else "down"} for index in range(40)]
@@ -37,7 +40,7 @@ def separate(tiny_config, write_rows, tmp_path):
 
 
 def settings_of(sampling: str, balancing: str) -> dict:
-    return {"sampling": sampling, "balancing": balancing} | ({"weights": {"class": 2.0}} if balancing == "fixed" else {})
+    return {"sampling": sampling, "balancing": balancing} | ({"weights": {"topics": 2.0}} if balancing == "fixed" else {})
 
 
 def goes(sampling: str, balancing: str) -> bool:
@@ -47,26 +50,29 @@ def goes(sampling: str, balancing: str) -> bool:
         return False
 
 
-def told(events: list) -> list:
+def steps_of(events: list) -> list[StepDone]:
     return [replace(event, seconds=0.0, sentences_per_second=0.0) for event in events if isinstance(event, StepDone)]
 
 
 @pytest.mark.parametrize(("sampling", "balancing"), [pair for pair in product(SAMPLINGS, METHODS) if goes(*pair)])
-def test_a_run_killed_in_the_middle_ends_bit_for_bit_like_the_unbroken_one(sampling, balancing, tiny_config, finish, tmp_path):
-    config = tiny_config(hypothetical_rows=30, batch_size=8, max_steps=5, epochs=9, eval_every=100, checkpoint_every=2,
-                         **settings_of(sampling, balancing))
-    whole = finish(config, tmp_path / "whole")
-    (tmp_path / "killed").mkdir()
-    events = train(config, tmp_path / "killed")
-    for event in events:
-        if isinstance(event, StepDone) and event.step == 3:
-            break
-    events.close()
+def test_a_run_killed_in_the_middle_ends_bit_for_bit_like_the_unbroken_one(sampling, balancing, tiny_config, finish, write_rows, tmp_path):
+    rows = [row | {"mood": "good" if len(row["topics"]) > 1 else "bad"} for row in topic_rows(30)]  # the three kinds of task
+    config = tiny_config(source="files", train_files=(write_rows(tmp_path / "rows.jsonl", rows),), batch_size=8, max_steps=4, epochs=9,
+                         eval_every=100, checkpoint_every=2, **settings_of(sampling, balancing))
+    whole = []
+    for event in train(config, tmp_path / "whole"):
+        whole.append(event)
+        if isinstance(event, StepDone) and event.step == 3:  # what a kill would leave: the checkpoint of step 2
+            shutil.copytree(tmp_path / "whole", tmp_path / "killed")
     rest = finish(config, tmp_path / "killed", resume=True)
-    assert told(rest) == [event for event in told(whole) if event.step > 2]
+    assert steps_of(rest) == [event for event in steps_of(whole) if event.step > 2]
     one, two = (load_file(tmp_path / run / LAST / "model.safetensors") for run in ("whole", "killed"))
     assert all(torch.equal(weight, two[name]) for name, weight in one.items())
-    assert all(math.isfinite(loss) for event in told(whole) for loss in event.losses.values())
+    configs = [json.loads((tmp_path / run / LAST / "config.json").read_text()) for run in ("whole", "killed")]
+    assert configs[0]["thresholds"] == configs[1]["thresholds"] != {}
+    assert all(math.isfinite(loss) for event in steps_of(whole) for loss in event.losses.values())
+    assert {task for event in steps_of(whole) for task in event.losses} == {"topics", "place", "mood"}
+    assert next(event for event in whole[::-1] if isinstance(event, Evaluated)).losses.keys() == {"topics", "place", "mood"}
 
 
 def test_only_what_makes_no_sense_is_refused():
@@ -105,7 +111,7 @@ def first_pass(config: RunConfig, folder: Path, change: Callable[[Trainer], obje
 def test_gradient_methods_take_rows_of_each_task_apart_and_get_the_gradient_of_one_batch(sampling, separate, tmp_path):
     """Without its weighting, which is set to ones here, the cheap way has to give the plain sum: to that it is compared."""
     def weigh_equally(trainer: Trainer) -> None:
-        trainer.balancer.weighting = lambda: lambda gramian: torch.ones(len(gramian))
+        trainer.balancer.weighting = lambda tasks: lambda gramian: torch.ones(tasks)
 
     passes, plain = first_pass(separate(sampling=sampling, max_grad_norm=0.0), tmp_path)
     assert passes == [16]
@@ -149,34 +155,36 @@ def test_a_process_without_rows_in_a_short_step_takes_part_with_a_row_that_teach
     assert len(others[0].rows) == 1 and all(rows.all() for rows in others[0].ignored.values()) and set(others[0].ignored) == {"a", "b"}
 
 
-# The looks at how the tasks get along
+# Gradient conflicts
+
+
+def conflicts(events: list) -> list[GradientConflict]:
+    return [event for event in events if isinstance(event, GradientConflict)]
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 def test_every_few_steps_the_tasks_gradients_are_compared(sampling, tiny_config, finish, tmp_path):
-    events = finish(tiny_config(sampling=sampling, diagnose_every=3, epochs=3, hypothetical_rows=120), tmp_path)
-    looks = [event for event in events if isinstance(event, GradientConflict)]
-    total = max(event.step for event in events if isinstance(event, StepDone))
-    assert len(looks) >= total // 6
-    for look in looks:
-        assert set(look.norms) == {"class", "sentiment", "entities"} and all(norm > 0 for norm in look.norms.values())
-        assert [pair[:2] for pair in look.cosines] == [["class", "sentiment"], ["class", "entities"], ["sentiment", "entities"]]
-        assert all(-1 <= pair[2] <= 1 for pair in look.cosines)
+    found = conflicts(finish(tiny_config(sampling=sampling, diagnose_every=3, max_steps=12, epochs=9, eval_every=99), tmp_path))
+    assert len(found) >= 2
+    for each in found:
+        assert set(each.norms) == {"class", "sentiment", "entities"} and all(norm > 0 for norm in each.norms.values())
+        assert [pair[:2] for pair in each.cosines] == [["class", "sentiment"], ["class", "entities"], ["sentiment", "entities"]]
+        assert all(-1 <= pair[2] <= 1 for pair in each.cosines)
 
 
-def test_looking_changes_nothing(tiny_config, finish, tmp_path):
-    runs = [finish(tiny_config(diagnose_every=every), tmp_path / str(every)) for every in (0, 1)]
-    assert told(runs[0]) == told(runs[1])
-    assert not any(isinstance(event, GradientConflict) for event in runs[0])
+def test_measuring_conflicts_changes_nothing_and_the_weights_in_effect_are_logged(tiny_config, finish, tmp_path):
+    runs = [finish(tiny_config(diagnose_every=every, epochs=1), tmp_path / str(every)) for every in (0, 1)]
+    assert steps_of(runs[0]) == steps_of(runs[1]) and not conflicts(runs[0]) and len(conflicts(runs[1])) == 4
+    assert all(event.weights == {"class": 1.0, "sentiment": 1.0, "entities": 1.0} for event in steps_of(runs[0]))
+    random = steps_of(finish(tiny_config(balancing="random", epochs=1), tmp_path / "random"))
+    assert all(set(event.weights) == {"class", "sentiment", "entities"} for event in random)
+    assert len({event.weights["class"] for event in random}) == len(random)
 
 
 @pytest.mark.parametrize("sampling", ["joint", "proportional"])
-def test_a_look_sees_all_batches_of_a_step_as_if_they_were_one(sampling, separate, finish, tmp_path):
-    def looks(batch_size: int, accumulation: int) -> list[GradientConflict]:
-        config = separate(batch_size=batch_size, accumulation=accumulation, sampling=sampling, diagnose_every=1, epochs=1)
-        return [event for event in finish(config, tmp_path / str(batch_size)) if isinstance(event, GradientConflict)]
-
-    whole, parts = looks(16, 1), looks(2, 8)  # two rows: many batches have none of the rare task
+def test_all_batches_of_a_step_are_measured_as_if_they_were_one(sampling, separate, finish, tmp_path):
+    whole, parts = (conflicts(finish(separate(batch_size=size, accumulation=16 // size, sampling=sampling, diagnose_every=1, epochs=1),
+                                     tmp_path / str(size))) for size in (16, 2))  # of two rows, many batches have none of the rare task
     assert len(whole) == len(parts) > 2
     for one, other in zip(whole, parts, strict=True):
         assert min(one.norms.values()) > 0 and other.norms == pytest.approx(one.norms, rel=1e-3)
@@ -216,13 +224,3 @@ def test_what_is_watched_is_the_last_layer(make_model):
     model = make_model()
     watched = {id(weight) for weight in last_layer(model.encoder)}
     assert {name.split(".")[2] for name, weight in model.encoder.named_parameters() if id(weight) in watched} == {"1"}
-
-
-def test_the_weights_in_effect_are_told(tiny_config, finish, tmp_path):
-    for balancing, wanted in (("equal", {"class": 1.0, "sentiment": 1.0, "entities": 1.0}), ("random", None)):
-        events = told(finish(tiny_config(balancing=balancing, epochs=1), tmp_path / balancing))
-        assert all(set(event.weights) == {"class", "sentiment", "entities"} for event in events)
-        if wanted:
-            assert all(event.weights == wanted for event in events)
-        else:
-            assert len({event.weights["class"] for event in events}) == len(events)

@@ -8,7 +8,7 @@ from mtl.runs.folder import Run, create_run
 from mtl.runs.history import History, read_history
 from mtl.scoring.error_analysis import LabelScores, Mistake, Report, TaskReport
 from mtl.scoring.intervals import Interval
-from mtl.scoring.measure import Measured, digest, measure_test, measure_validation, read_measured
+from mtl.scoring.measure import SplitScores, digest, measure_test, measure_validation, read_measured
 from mtl.training.execute import run_training
 from mtl.ui.scores_view import SORTS, measured_html, why_not_test, why_not_validation
 from tests import browser as web
@@ -35,8 +35,8 @@ def line(label: str, support: int) -> LabelScores:
     return LabelScores(label, 0.5, 0.25, 1 / 3, support, 2)
 
 
-def measured(*tasks: TaskReport) -> Measured:
-    return Measured("validation", "best", 4, "", 1e9, 1.0, {}, 0.5, 1, Report(10, Interval(0.5, 0.4, 0.6), tasks))
+def measured(*tasks: TaskReport) -> SplitScores:
+    return SplitScores("validation", "best", 4, "", 1e9, 1.0, {}, 0.5, 1, Report(10, Interval(0.5, 0.4, 0.6), tasks))
 
 
 def classes(count: int, name: str = "mood") -> TaskReport:
