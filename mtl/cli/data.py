@@ -28,7 +28,8 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     convert.set_defaults(act=write)
     convert.add_argument("files", nargs="+", type=Path, metavar="FILE", help="what to read")
     convert.add_argument("--to", required=True, type=Path, metavar="FILE",
-                         help="what to write: .jsonl, .json, .csv, .tsv, .conll, .txt (marked text) or .parquet")
+                         help="what to write: .jsonl, .json, .csv, .tsv, .conll, .txt (marked text) or .parquet; a name "
+                              "without a suffix is a folder for datasets.load_from_disk")
     for parser in (data, convert):
         parser.add_argument("--columns", default="", metavar="COLUMN=ROLE,...", help="what the columns are for, as for train")
 

@@ -1,6 +1,7 @@
 """From a run's settings to its rows: train, validation and test, and the tasks with their labels. The readers know the file formats."""
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -9,6 +10,7 @@ from uuid import uuid4
 
 import numpy as np
 
+from mtl.data.formats.files import SAVED_SPLITS, file_name, find_split, own_name
 from mtl.data.hypothetical import make_rows
 from mtl.data.parsed import read_parsed
 from mtl.data.readers import Progress, label_twins, no_progress, read_files
@@ -26,11 +28,35 @@ SPLIT = "split.json"  # in the folder of a run that is compared with others: the
 
 
 def split_paths(config: RunConfig, folder: Path) -> dict[str, list[Path]]:
-    """The files of each split; names are looked up in `folder` (absolute ones stay)."""
+    """The files of each split; names are looked up in `folder` (absolute ones stay).
+
+    The folder of a saved `DatasetDict` stands for one of its splits. As training data it gives validation and test rows too, unless other
+    files are named for them. Raises MtlError if it lacks the split that is wanted.
+    """
     if config.source == "newsroom":
         return {split: [NEWSROOM / f"{split}.jsonl"] for split in ("train", "validation", "test")}
     named = {"train": config.train_files, "validation": config.validation_files, "test": config.test_files}
-    return {split: [folder / name for name in names] for split, names in named.items()}
+    paths = {split: [folder / name for name in names] for split, names in named.items()}
+    saved = [path for path in paths["train"] if (path / SAVED_SPLITS).is_file()]
+    for split in ("validation", "test"):
+        paths[split] = paths[split] or [path for path in saved if _find_saved(path, split)]
+    return {split: [_saved_split(path, split) for path in of_split] for split, of_split in paths.items()}
+
+
+def _saved_split(path: Path, split: str) -> Path:
+    """The folder of that split in the folder of a saved `DatasetDict`; any other file or folder as it is."""
+    if not (path / SAVED_SPLITS).is_file():
+        return path
+    if not (name := _find_saved(path, split)):
+        raise MtlError(f"{file_name(path)}: has no split that is called {split}. Name the folder of one of its splits.")
+    return path / name
+
+
+def _find_saved(folder: Path, split: str) -> str:
+    try:
+        return find_split(json.loads((folder / SAVED_SPLITS).read_text(encoding="utf-8"))["splits"], split)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise MtlError(f"{file_name(folder)}: its {SAVED_SPLITS} cannot be read ({type(error).__name__}). Is the folder whole?") from error
 
 
 def describe_source(config: RunConfig) -> str:
@@ -157,7 +183,7 @@ def _read_more(split: str, paths: list[Path], train: Table, specs: list[TaskSpec
     if not paths:
         return []
     table = _read(split, paths, told_of(train.columns), specs, into, progress, parsed)
-    where = isolate(paths[0].name) if len(paths) == 1 else f"{split} files"
+    where = isolate(own_name(paths[0])) if len(paths) == 1 else f"{split} files"
     if not {spec.name for spec in specs} & {spec.name for spec in table.tasks}:
         raise MtlError(f"{where}: has none of the training file's tasks ({_names(spec.name for spec in specs)}). "
                        "Give it the same columns.")

@@ -88,10 +88,11 @@ def _digest(paths: Sequence[Path], told: Sequence[ColumnSpec]) -> str | None:
     found = hashlib.sha256(json.dumps([VERSION, [spec.model_dump() for spec in told]]).encode())
     try:
         for path in paths:
-            found.update(f"\n{path.name} {path.stat().st_size}\n".encode("utf-8", "surrogatepass"))
-            with path.open("rb") as file:
-                while part := file.read(1 << 20):
-                    found.update(part)
+            for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+                found.update(f"\n{file.name} {file.stat().st_size}\n".encode("utf-8", "surrogatepass"))
+                with file.open("rb") as opened:
+                    while part := opened.read(1 << 20):
+                        found.update(part)
     except OSError:
         return None
     return found.hexdigest()[:32]

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mtl.data.dataset import pick_tasks, split_paths
-from mtl.data.formats.files import SPLIT_WORDS, group_of
+from mtl.data.formats.files import find_split, group_of
 from mtl.data.hub.datasets import PRESETS, HubDataset, download, look_up
 from mtl.data.hypothetical import TASKS
 from mtl.data.parsed import PARSED, read_unmerged
@@ -62,7 +62,7 @@ def _split(dataset: HubDataset, role: str, asked: str) -> str:
     if asked:
         dataset.bytes_of([asked])  # complains if it is not there
         return asked
-    return next((split for split in dataset.splits if split.casefold() in SPLIT_WORDS[role]), NONE)
+    return find_split(dataset.splits, role) or NONE
 
 
 def _used(spec: HubSpec) -> dict[str, str]:

@@ -108,8 +108,13 @@ def save(items: Sequence[T], shape: Shape[T], folder: Path) -> None:
 
 def open_saved(folder: Path, shape: Shape[T]) -> Sequence[T]:
     """What `save` put into `folder`: few as a list. The dataset may have other fields besides those of `shape`."""
-    found = Stored(_library().Dataset.load_from_disk(str(folder), keep_in_memory=False), shape.unpack).view(shape)
+    found = Stored(open_dataset(folder), shape.unpack).view(shape)
     return list(found) if len(found) <= KEPT_IN_MEMORY else found
+
+
+def open_dataset(folder: Path) -> Dataset:
+    """The dataset that `Dataset.save_to_disk` put into `folder`; its rows stay on the disk."""
+    return _library().Dataset.load_from_disk(str(folder), keep_in_memory=False)
 
 
 def pick(items: Sequence[T], indices: np.ndarray) -> Sequence[T]:
@@ -124,7 +129,6 @@ def take(items: Sequence[T], indices: Iterable[int]) -> list[T]:
 
 def link(source: Path, target: Path) -> Path:
     """`source` under the name `target` too; a copy where the system has no hard links. Only for files that nobody changes in place."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target)
     except OSError:
@@ -136,7 +140,7 @@ def link_folder(source: Path, target: Path) -> None:
     """The files of `source` in `target` too, whole or not at all; what was there is gone."""
     building = target.with_name(f".{target.name}-{os.getpid()}")
     shutil.rmtree(building, ignore_errors=True)
-    shutil.copytree(source, building, copy_function=lambda file, to: link(Path(file), Path(to)))
+    shutil.copytree(source, building, copy_function=link)
     replace_folder(building, target)
 
 
@@ -171,5 +175,5 @@ def _room_on_disk() -> Iterator[None]:
         yield
     except OSError as error:
         if is_disk_full(error):
-            raise MtlError("The disk is full: the data could not be laid out for training. Free some space.") from error
+            raise MtlError("The disk is full: the rows could not be stored on it. Free some space.") from error
         raise

@@ -1,5 +1,5 @@
-"""Rows into files that `readers` reads back: JSONL, JSON, CSV, TSV, CoNLL columns, marked text and Parquet. What a format cannot hold is
-refused; what gets lost without a word is told by `write_rows`."""
+"""Rows into files that `readers` reads back: JSONL, JSON, CSV, TSV, CoNLL columns, marked text, Parquet and folders of `datasets`. What a
+format cannot hold is refused; what gets lost without a message is listed at `write_rows`."""
 
 import csv
 import json
@@ -7,27 +7,33 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from mtl.data.columns import TOKEN_NAMES
 from mtl.data.formats.conll import COMMENT, NAMES, NO_LABELS, NOT_LABELLED
-from mtl.data.formats.files import MAX_WORD, MAX_WORDS, check_names, file_name, show, show_names
+from mtl.data.formats.files import MAX_WORD, MAX_WORDS, SAVED, check_names, file_name, show, show_names
 from mtl.data.formats.json_files import MAX_ARRAY, flatten
 from mtl.data.formats.marked import LOOKED_AT, find_syntax, parse_marked, split_label, write_marked
 from mtl.data.formats.tables import as_list
-from mtl.data.rows import Row
+from mtl.data.rows import Row, count_all
+from mtl.data.store import BATCH, Shape, keep, replace_folder, save
 from mtl.data.values import VALUES
 from mtl.data.words import spans_to_tags
 from mtl.errors import MtlError, is_disk_full
 from mtl.files import replacing
 from mtl.settings.config import TaskSpec
 
+if TYPE_CHECKING:  # it takes a moment to import
+    import pyarrow
+
 Fields = dict[str, object]
-BATCH = 1_000
 _BREAK = re.compile(r"[\t\r\n]")
 
 
 def write_rows(path: Path, rows: Iterable[Row], tasks: Sequence[TaskSpec]) -> None:
-    """Write the values of `tasks` on `rows` to the file at `path`, whole or not at all, in the format that its name says.
+    """Write the values of `tasks` on `rows` to the file at `path`, whole or not at all, in the format that its name says. A name without a
+    suffix is that of a folder, which `datasets.load_from_disk` opens.
 
     The words of the rows are kept only if all rows have them, with one blank between any two; else spans are written as characters of
     the text. CoNLL columns hold nothing but words: a text without is cut into `find_words`, and what stood between them is lost.
@@ -35,12 +41,16 @@ def write_rows(path: Path, rows: Iterable[Row], tasks: Sequence[TaskSpec]) -> No
     the rows.
     """
     suffix, rows = path.suffix.lower(), rows if isinstance(rows, Sequence) else list(rows)
-    if suffix not in WRITERS:
-        raise MtlError(f"{file_name(path)}: rows cannot be written in this format. Name the file {', '.join(WRITERS)}.")
+    if suffix not in {"", *WRITERS}:
+        raise MtlError(f"{file_name(path)}: rows cannot be written in this format. Name the file {', '.join(WRITERS)}, "
+                       "or give a name without a suffix: that becomes a folder of `datasets`.")
     try:
         _check(rows, tasks)
-        with replacing(path) as building:
-            WRITERS[suffix](building, rows, tasks)
+        if suffix:
+            with replacing(path) as building:
+                WRITERS[suffix](building, rows, tasks)
+        else:
+            _write_dataset(path, rows, tasks)
     except MtlError as error:
         raise MtlError(f"{file_name(path)}: {error}") from error
     except OSError as error:
@@ -115,19 +125,42 @@ def _write_csv(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> No
 
 
 def _write_parquet(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> None:
-    import pyarrow
-    import pyarrow.parquet
+    from pyarrow import RecordBatch
+    from pyarrow.parquet import ParquetWriter
 
     tokens = _has_words(rows)
-    text = pyarrow.string()
-    schema = pyarrow.schema({"tokens": pyarrow.list_(text)} if tokens else {"text": text})
-    for task in tasks:
-        value = VALUES[task.kind]
-        schema = schema.append(pyarrow.field(task.name, pyarrow.list_(text) if value.marks_text and tokens else value.arrow()))
-    records = _records(rows, tasks, tokens)
-    with pyarrow.parquet.ParquetWriter(path, schema) as writer:
+    schema, records = _schema(tasks, tokens), _records(rows, tasks, tokens)
+    with ParquetWriter(path, schema) as writer:
         while batch := list(islice(records, BATCH)):
-            writer.write_batch(pyarrow.RecordBatch.from_pylist(batch, schema=schema))
+            writer.write_batch(RecordBatch.from_pylist(batch, schema=schema))
+
+
+def _schema(tasks: Sequence[TaskSpec], tokens: bool) -> "pyarrow.Schema":
+    """The Arrow types of what `_records` gives."""
+    import pyarrow
+
+    text, texts = pyarrow.string(), pyarrow.list_(pyarrow.string())
+    types = {task.name: texts if tokens and VALUES[task.kind].marks_text else VALUES[task.kind].arrow() for task in tasks}
+    return pyarrow.schema(({"tokens": texts} if tokens else {"text": text}) | types)
+
+
+def _write_dataset(folder: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> None:
+    """As `Dataset.save_to_disk` does, with numbers for classes and their names in the features."""
+    from datasets import ClassLabel, Features
+
+    if folder.exists() and not (folder / SAVED).is_file():
+        raise MtlError("this name is taken, and not by a folder of `datasets`, which would be replaced. Choose another name.")
+    tokens = _has_words(rows)
+    features = Features.from_arrow_schema(_schema(tasks, tokens))
+    classes = [task.name for task in tasks if VALUES[task.kind].has_one_label]
+    for name, counts in count_all(rows, classes).items():
+        features[name] = ClassLabel(names=sorted(counts))
+    records = (fields | {name: None if fields[name] is None else features[name].str2int(fields[name]) for name in classes}
+               for fields in _records(rows, tasks, tokens))
+    shape = Shape(lambda: features.arrow_schema, dict, dict)
+    with TemporaryDirectory(prefix=".", dir=folder.parent) as building:
+        save(keep(records, shape, Path(building) / "rows.arrow"), shape, Path(building) / "saved")
+        replace_folder(Path(building) / "saved", folder)
 
 
 def _write_conll(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> None:

@@ -3,12 +3,14 @@
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
+from mtl.data import store
 from mtl.data.formats.schemes import TagSurvey, from_bio, to_spans
 from mtl.data.readers import read_files
 from mtl.data.words import Span, are_edges, find_words, spans_to_tags, tags_to_spans
@@ -71,7 +73,7 @@ def there_and_back(folder: Path, name: str, rows: list[Row], tasks) -> list[Row]
     write_rows(path, rows, tasks)
     assert os.listdir(folder) == [name]  # nothing temporary stays
     table = read_files([path], wanted=[task.name for task in tasks])
-    path.unlink()
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
     return list(table.rows)
 
 
@@ -85,6 +87,12 @@ def there_and_back(folder: Path, name: str, rows: list[Row], tasks) -> list[Row]
 @pytest.mark.parametrize("suffix", [".jsonl", ".json", ".parquet"])
 def test_rows_survive_json_and_parquet(tmp_path, suffix, rows):
     assert there_and_back(tmp_path, "x" + suffix, rows, [MOOD, SLOTS, KIND]) == rows
+
+
+@settings(EXAMPLES, max_examples=20)
+@given(st.lists(raw_row(), min_size=1, max_size=4) | st.lists(cut_row(), min_size=1, max_size=4))
+def test_rows_survive_a_saved_dataset(tmp_path, rows):
+    assert there_and_back(tmp_path, "saved", rows, [MOOD, SLOTS, KIND]) == rows
 
 
 @EXAMPLES
@@ -238,10 +246,11 @@ def test_a_file_is_replaced_whole_or_stays_as_it_was(tmp_path):
     assert (tmp_path / "x.csv").read_bytes() == before.replace(b"one", b"two")
 
 
-def test_many_rows_are_written_in_batches(tmp_path):
+def test_many_rows_are_written_in_batches(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "KEPT_IN_MEMORY", 100)
     rows = [row(f"text {index}", a="xy"[index % 2], b=(Span(0, 4, "A"),) if index % 3 else None) for index in range(2500)]
-    for suffix in (".jsonl", ".csv", ".parquet"):
-        assert there_and_back(tmp_path, "x" + suffix, rows, [CLASS, TAGS]) == rows
+    for name in ("x.jsonl", "x.csv", "x.parquet", "saved"):
+        assert there_and_back(tmp_path, name, rows, [CLASS, TAGS]) == rows
 
 
 # Tagging schemes

@@ -1,21 +1,38 @@
-"""CSV, TSV and Parquet into records. Guesses the delimiter and whether there is a header, and no types; but lists that were written into
-cells as text can be had as lists."""
+"""CSV, TSV, Parquet and saved datasets into records. In text tables the delimiter and the header are guessed, types are not; lists that
+were written into cells as text can be had as lists."""
 
 import ast
 import csv
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from mtl.data.formats.files import KINDS, MAX_LINE, MAX_TEXT, Record, Source, at_line, check_file, check_names, read_lines, show, show_names
+from mtl.data.formats.files import (
+    KINDS,
+    MAX_LINE,
+    MAX_TEXT,
+    SAVED,
+    SAVED_SPLITS,
+    Record,
+    Source,
+    at_line,
+    check_file,
+    check_names,
+    check_size,
+    read_lines,
+    show,
+    show_names,
+)
+from mtl.data.store import BATCH, Stored, open_dataset
 from mtl.errors import MtlError
 from mtl.text import many
 
 KNOWN = {"text", "sentence", "utterance", "query", "content", "tokens", "words", "label", "labels", "tags", "ner_tags", "class", "category",
          "id", "intent", "slots", "topic", "sentiment", "entities"}
 DELIMITERS = ",;\t|"
+Fields = dict[str, Any]
 LOOKED_AT = 200  # lines, when the form of a file is found out
 
 
@@ -117,70 +134,88 @@ def _delimiter_name(delimiter: str) -> str:
     return {",": "commas", "\t": "TABs"}.get(delimiter, f"'{delimiter}'")
 
 
-def read_parquet(source: Source) -> Iterator[Record]:
-    """The rows of a Parquet file. Numbers that a Hugging Face schema gives names to become these names."""
-    import pyarrow
-    import pyarrow.parquet
+# Parquet files and folders that `datasets` saved. Parquet is not read by `datasets`: that writes all of it to the disk once more first.
 
+
+def read_parquet(source: Source) -> Iterator[Record]:
+    """The rows of a Parquet file."""
     check_file(source.path, "Parquet")
+    return _arrow_records(source, "Parquet", _open_parquet)
+
+
+def read_dataset(source: Source) -> Iterator[Record]:
+    """The rows of a folder that `Dataset.save_to_disk` wrote."""
+    check_size(source.path)
+    if (source.path / SAVED_SPLITS).is_file():
+        raise MtlError(f"{source.name}: holds several splits, and one is wanted. Name the folder of that split, which is in it.")
+    if not (source.path / SAVED).is_file():
+        raise MtlError(f"{source.name}: is a folder, but not one that `datasets` saved: it has no {SAVED}. Name a file instead.")
+    return _arrow_records(source, "a saved dataset", _open_dataset)
+
+
+def _open_parquet(source: Source) -> tuple[list[str], Mapping[str, Any], Iterator[Fields]]:
+    """The names of the columns, their features, and the rows."""
+    from pyarrow.parquet import ParquetFile
+
+    file = ParquetFile(source.path)
+    schema, features = file.schema_arrow, {}
+    if b"huggingface" in (schema.metadata or {}):
+        from datasets import Features
+
+        try:
+            features = Features.from_arrow_schema(schema)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            source.notice("what it says of its columns cannot be understood; numbers of classes stay numbers.")
+    return schema.names, features, (row for batch in file.iter_batches(BATCH) for row in batch.to_pylist())
+
+
+def _open_dataset(source: Source) -> tuple[list[str], Mapping[str, Any], Iterator[Fields]]:
+    try:
+        dataset = open_dataset(source.path)
+    except IndexError:  # `datasets` fails so where no row was saved
+        return [], {}, iter(())
+    return dataset.column_names, dataset.features, iter(Stored(dataset, dict))
+
+
+def _arrow_records(source: Source, format: str, open_rows: Callable[[Source], tuple[list[str], Mapping[str, Any], Iterator[Fields]]]
+                   ) -> Iterator[Record]:
+    from pyarrow import ArrowException
+
     number = 0
     try:
-        file = pyarrow.parquet.ParquetFile(source.path)
+        columns, features, rows = open_rows(source)
         with at_line(source.name, 1, "row"):
-            check_names(file.schema_arrow.names)
-        names = _class_names(file.schema_arrow.metadata or {})
-        for batch in file.iter_batches(1000):
-            for row in batch.to_pylist():
-                number += 1
-                with at_line(source.name, number, "row"):
-                    fields = {column: _plain(_named(value, names.get(column))) for column, value in row.items()}
-                yield number, fields
+            check_names(columns)
+        for number, row in enumerate(rows, 1):
+            with at_line(source.name, number, "row"):
+                fields = {column: _plain(value, features.get(column)) for column, value in row.items()}
+            yield number, fields
     except UnicodeDecodeError as error:
         raise MtlError(f"{source.name}: has text that is not UTF-8 after row {number}. Write the file anew, in UTF-8.") from error
-    except (OSError, pyarrow.ArrowException) as error:
+    except (OSError, ValueError, TypeError, KeyError, ArrowException) as error:
         reason = show(" ".join(str(error).replace(str(source.path), source.name).split()).split(". ")[0], 80)
-        raise MtlError(f"{source.name}: cannot be read as Parquet ({reason}). Is the file whole?") from error
+        raise MtlError(f"{source.name}: cannot be read as {format} ({reason}). Is it whole?") from error
     if not number:
         raise MtlError(f"{source.name}: has columns but no rows. Write one row per text.")
 
 
-def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
-    """For each column of numbered classes, or of lists of them, the names of the classes."""
-    try:
-        features = json.loads(metadata[b"huggingface"])["info"]["features"]
-        return {column: found for column, feature in features.items() if (found := _find_names(feature))}
-    except (KeyError, ValueError, TypeError, AttributeError):
-        return {}
-
-
-def _find_names(feature: Any) -> list[str] | None:
-    if isinstance(feature, dict):
-        return feature.get("names") if feature.get("_type") == "ClassLabel" else _find_names(feature.get("feature"))
-    return _find_names(feature[0]) if isinstance(feature, list) and feature else None
-
-
-def _named(value: Any, names: list[str] | None) -> Any:
-    """A class number as its name; -1 is how the Hub writes that there is none."""
-    if names is None or value is None:
+def _plain(value: Any, feature: Any) -> object:
+    """A value of a kind that readers know. The number of a class becomes its name, or None if it is -1, which means "not labelled"; dates,
+    bytes and decimals become text."""
+    if value is None or type(value) is str:
         return value
     if isinstance(value, list):
-        return [_named(part, names) for part in value]
-    if type(value) is not int:
-        return value
+        return [_plain(part, getattr(feature, "feature", None)) for part in value]
+    if isinstance(value, dict):
+        return {key: _plain(part, feature.get(key) if isinstance(feature, dict) else None) for key, part in value.items()}
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace") if len(value) < MAX_LINE else f"{len(value):,} bytes"
+    names = getattr(feature, "names", None)
+    if names is None or type(value) is not int:
+        return value if type(value) in KINDS else str(value)
     if not -1 <= value < len(names):
         raise MtlError(f"class number {value} has no name; the file names {many(len(names), 'class')}. Mend the file.")
     return names[value] if value >= 0 else None
-
-
-def _plain(value: Any) -> object:
-    """A value of a kind that readers know; dates, bytes and decimals become text."""
-    if isinstance(value, list):
-        return [_plain(part) for part in value]
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace") if len(value) < MAX_LINE else f"{len(value):,} bytes"
-    return value if type(value) in KINDS else str(value)
 
 
 # Lists in cells

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
+from mtl.data.formats.files import SPLIT_OF_WORD, SPLIT_WORDS
 from mtl.errors import MtlError
 from mtl.text import cut, isolate, visible
 
 FORMATS = {".parquet": "parquet", ".csv": "csv", ".tsv": "tsv", ".jsonl": "json", ".json": "json", ".ndjson": "json"}
 NO_ROWS = {"config.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"}  # they only describe a dataset
-SPLIT_WORDS = {"train": "train", "training": "train", "validation": "validation", "valid": "validation", "val": "validation",
-               "dev": "validation", "test": "test", "testing": "test", "eval": "test", "evaluation": "test"}
-_SPLIT_WORD = re.compile(rf"(?:^|[-._ 0-9])({'|'.join(SPLIT_WORDS)})(?=[-._ 0-9]|$)")
+_SPLIT_WORD = re.compile(rf"(?:^|[-._ 0-9])({'|'.join(SPLIT_OF_WORD)})(?=[-._ 0-9]|$)")
 _SHARD = re.compile(r"(?:.*-)?(\w+(?:\.\w+)*)-\d{5}-of-\d{5}(?:-[0-9a-f]+)?")
 
 
@@ -107,7 +106,7 @@ def _by_name(files: Sequence[HubFile], strict: bool = False, one_config: bool = 
     placed = [(*_place(file.path), file) for file in files]
     if strict or any(split for _, split, _ in placed):
         placed = [place for place in placed if place[1]]
-    order = list(dict.fromkeys(SPLIT_WORDS.values()))
+    order = list(SPLIT_WORDS)
     placed.sort(key=lambda place: order.index(place[1]) if place[1] in order else len(order))
     configs: dict[str, dict[str, list[HubFile]]] = {}
     for config, split, file in placed:
@@ -124,13 +123,13 @@ def _place(path: str) -> tuple[str, str]:
     folders, stem = list(PurePosixPath(path).parent.parts), PurePosixPath(path).stem
     shard = _SHARD.fullmatch(stem)
     split = shard[1] if shard else ""
-    named = next((index for index, folder in enumerate(folders) if folder.lower() in SPLIT_WORDS), None)
+    named = next((index for index, folder in enumerate(folders) if folder.lower() in SPLIT_OF_WORD), None)
     if stem.isdigit() and len(folders) == 2 and folders[0] != "data" and named != 0:
         split = folders.pop().removeprefix("partial-")
-    elif named is not None and split not in SPLIT_WORDS:
-        split, folders = SPLIT_WORDS[folders[named].lower()], folders[:named]
+    elif named is not None and split not in SPLIT_OF_WORD:
+        split, folders = SPLIT_OF_WORD[folders[named].lower()], folders[:named]
     elif not split and (word := _SPLIT_WORD.search(stem.lower())):
-        split = SPLIT_WORDS[word[1]]
+        split = SPLIT_OF_WORD[word[1]]
     return "/".join(folders[folders[:1] == ["data"]:]) or "default", split
 
 

@@ -107,7 +107,7 @@ def test_an_ordinary_dataset_name_passes(name, tmp_path, monkeypatch):
     (["train.csv", "test.csv"], {"train": ["train.csv"], "test": ["test.csv"]}),
     (["atis_train.csv", "atis_test.csv"], {"train": ["atis_train.csv"], "test": ["atis_test.csv"]}),
     (["data/train.jsonl", "data/validation.jsonl"], {"train": ["data/train.jsonl"], "validation": ["data/validation.jsonl"]}),
-    (["train.tsv", "valid.tsv", "eval.tsv"], {"train": ["train.tsv"], "validation": ["valid.tsv"], "test": ["eval.tsv"]}),
+    (["train.tsv", "eval.tsv", "testing.tsv"], {"train": ["train.tsv"], "validation": ["eval.tsv"], "test": ["testing.tsv"]}),
     (["Training-v1.1.json", "val_2.json", "testing.json"],
      {"train": ["Training-v1.1.json"], "validation": ["val_2.json"], "test": ["testing.json"]}),
     (["data/train-00000-of-00002.parquet", "data/train-00001-of-00002-0a1b.parquet", "data/unsupervised-00000-of-00001.parquet"],
