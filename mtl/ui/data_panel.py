@@ -11,7 +11,7 @@ import gradio as gr
 
 from mtl.data import resolve
 from mtl.data.dataset import choose_tasks, describe_source, load, read_table, split_paths
-from mtl.data.hub.datasets import PRESETS
+from mtl.data.hub.presets import PRESETS, preset_config
 from mtl.data.report import bundled_subwords, make_report
 from mtl.data.rows import Table
 from mtl.errors import MtlError
@@ -148,7 +148,7 @@ class DataPanel:
     def look_up(self, preset: str, ids: str) -> Values:
         """Ask the Hub what there is, and how large."""
         try:
-            wanted = resolve.preset_config(preset) if preset else {"hub": parse_hub(ids), "columns": ()}
+            wanted = preset_config(preset) if preset else {"hub": parse_hub(ids), "columns": ()}
             if not wanted["hub"]:
                 raise MtlError("Write the id of a dataset, such as fancyzhx/ag_news.")
             pinned = [resolve.pin(spec) for spec in wanted["hub"]]

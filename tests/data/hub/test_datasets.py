@@ -15,11 +15,12 @@ import pytest
 from huggingface_hub import close_session, constants, file_download
 
 from mtl.data.dataset import load
-from mtl.data.hub.datasets import PRESETS, HubDataset, HubFile, check_dataset_name, download, look_up
-from mtl.data.resolve import _folder, hub_group, local_files, preset_config, settle
+from mtl.data.hub.datasets import HubDataset, HubFile, check_dataset_name, download, look_up
+from mtl.data.hub.presets import PRESETS, preset_config
+from mtl.data.resolve import _folder, hub_group, local_files, settle
 from mtl.errors import MtlError
 from mtl.runs.folder import create_run
-from mtl.settings.config import ROLES, HubSpec, make_config
+from mtl.settings.config import HubSpec, make_config
 from mtl.settings.shorthand import parse_columns, parse_hub
 from tests.fake_hub import FakeHub
 from tests.legible import is_legible
@@ -244,7 +245,7 @@ def test_sizes_are_known_before_any_file_is_fetched(hub, put):
     put("o/x", {"train-1.csv": bytes(1000), "train-2.csv": bytes(500), "test.csv": bytes(30)})
     found = look_up("o/x")
     assert found.splits == {"train": (HubFile("train-1.csv", 1000), HubFile("train-2.csv", 500)), "test": (HubFile("test.csv", 30),)}
-    assert (found.total_bytes, found.bytes_of(["train"]), found.bytes_of(["test", "test"]), found.bytes_of([])) == (1530, 1500, 30, 0)
+    assert [found.bytes_of(splits) for splits in (["train", "test"], ["train"], ["test", "test"], [])] == [1530, 1500, 30, 0]
     assert hub.asked == ["/api/datasets/o/x"]
 
 
@@ -315,7 +316,7 @@ def test_an_answer_that_is_not_the_hub_s_is_told(hub, put, monkeypatch):
     with pytest.raises(MtlError, match="The Hub's answer about 'o/x' cannot be read. Check the connection."):
         look_up("o/x")
     monkeypatch.setattr(hub, "answer", lambda path: (200, {}, json.dumps({"id": "o/x", "sha": "../../x", "siblings": []}).encode()))
-    with pytest.raises(MtlError, match="tells no commit"):
+    with pytest.raises(MtlError, match="names no commit"):
         look_up("o/x")
 
 
@@ -444,7 +445,7 @@ def test_a_file_that_was_renamed_since_the_look_up_is_named(hub, put):
 def test_a_file_of_another_size_than_told_is_not_taken(hub, put):
     put("o/x", {"train.csv": "1"})
     hub.sizes["o/x/train.csv"] = 5000
-    with pytest.raises(MtlError, match="'train.csv' of 'o/x' has 1 bytes, but 5,000 were told. Look the dataset up again."):
+    with pytest.raises(MtlError, match="'train.csv' of 'o/x' has 1 bytes, not the 5,000 that were looked up. Look the dataset up again."):
         fetch(look_up("o/x"), "train")
 
 
@@ -521,26 +522,20 @@ def test_nothing_is_written_to_the_terminal_and_no_big_library_is_loaded(hub, pu
 # Presets
 
 
-@pytest.mark.parametrize("key", PRESETS)
-def test_a_preset_has_valid_names_roles_and_splits(key, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_becomes_settings_with_valid_names_roles_and_splits_and_two_tasks(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    preset = PRESETS[key]
-    assert preset.title and preset.about.endswith(".") and preset.datasets
-    for dataset in preset.datasets:
-        check_dataset_name(dataset.id)
-        roles = [role.partition(":")[0] for role in dataset.columns.values()]
-        assert set(roles) <= set(ROLES) and set(roles) & {"class", "tags", "spans", "marked"}
-        assert sum(role in ("text", "tokens", "marked") for role in roles) == 1
-        assert list(dataset.splits) == ["train", "validation", "test"] and dataset.splits["train"] == "train"
-        assert set(dataset.splits.values()) <= {"train", "validation", "test", ""}
-
-
-@pytest.mark.parametrize("key", PRESETS)
-def test_the_tasks_of_a_preset_are_two_and_have_names_of_their_own(key):
-    tasks = [role.partition(":")[2] or column for dataset in PRESETS[key].datasets for column, role in dataset.columns.items()
-             if role.partition(":")[0] in ("class", "tags", "spans", "marked")]
-    assert len(tasks) == len(set(tasks)) == 2
-    assert all(re.fullmatch(r"[a-z_]+", task) for task in tasks)
+    config = make_config(preset_config(name))
+    assert PRESETS[name].title and PRESETS[name].about.endswith(".") and config.source == "hub"
+    for spec in config.hub:
+        check_dataset_name(spec.id)
+        assert spec.train == "train" and {spec.validation, spec.test} <= {"validation", "test", "none"}
+    groups = {spec.group for spec in config.columns}
+    assert groups == ({""} if len(config.hub) == 1 else {hub_group(spec) for spec in config.hub})
+    for group in groups:
+        assert sum(spec.role in ("text", "tokens", "marked") for spec in config.columns if spec.group == group) == 1
+    tasks = [spec.task or spec.column for spec in config.columns if spec.role in ("class", "tags", "spans", "marked")]
+    assert len(tasks) == len(set(tasks)) == 2 and all(re.fullmatch(r"[a-z_]+", task) for task in tasks)
 
 
 def test_the_file_lists_of_known_datasets_give_the_splits_that_the_presets_name(put):
@@ -557,9 +552,9 @@ def test_the_file_lists_of_known_datasets_give_the_splits_that_the_presets_name(
     put("AmazonScience/massive@parquet", {"de-DE/train/0000.parquet": "1"})
     for name, paths in lists.items():
         put(name, dict.fromkeys(paths, "1"))
-    for preset in PRESETS.values():
-        for dataset in preset.datasets:
-            assert set(filter(None, dataset.splits.values())) <= set(look_up(dataset.id, dataset.config).splits), dataset.id
+    for preset in PRESETS:
+        for spec in preset_config(preset)["hub"]:
+            assert {spec.train, spec.validation, spec.test} - {"none"} <= set(look_up(spec.id, spec.config).splits), spec.id
 
 
 # From a name to settings that leave nothing open
@@ -624,14 +619,6 @@ def test_the_name_of_a_dataset_leads_to_no_other_folder(tmp_path):
     with pytest.raises(MtlError, match="is not"):
         local_files(make_config({"source": "hub", "hub": (spec,)}), tmp_path / "store" / "hub")
     assert _folder(spec, tmp_path).parent == tmp_path
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_becomes_settings(name):
-    config = make_config(preset_config(name))
-    assert config.source == "hub" and config.hub and config.columns
-    groups = {spec.group for spec in config.columns}
-    assert groups == ({""} if len(config.hub) == 1 else {hub_group(spec) for spec in config.hub})
 
 
 def test_an_unknown_preset_is_answered_with_those_that_there_are():
