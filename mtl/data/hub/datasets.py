@@ -1,6 +1,6 @@
 """Datasets of the Hub: a name -> its data files and their sizes, at a pinned commit; the wanted ones -> on this disk. Reads no rows.
 
-A name comes from a stranger: it is checked before anybody is asked, and only files of rows are downloaded. No code of a dataset ever runs."""
+A name comes from a stranger: it is checked before anybody is asked. Only files of rows are downloaded; no code of a dataset ever runs."""
 
 import errno
 import os
