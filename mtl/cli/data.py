@@ -5,11 +5,11 @@ from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from mtl.cli.common import Terminal
 from mtl.data.dataset import describe_source, load, read_table
-from mtl.data.readers import Progress, read_files
+from mtl.data.readers import read_files
 from mtl.data.report import bundled_subwords, make_report, report_lines
 from mtl.data.writers import write_rows
-from mtl.runs.events import Every
 from mtl.settings.config import make_config
 from mtl.settings.shorthand import parse_columns
 
@@ -40,7 +40,7 @@ def look(options: argparse.Namespace) -> int:
     files = {name: tuple(map(str, paths)) for name, paths in named.items() if paths}
     config = make_config({"source": "files" if options.files else "newsroom", "columns": parse_columns(options.columns), **files})
     with TemporaryDirectory() as folder:
-        progress = telling()
+        progress = Terminal().progress
         table = read_table(config, Path(), Path(folder), progress)
         print(f"{describe_source(config)}: {len(table.rows):,} rows.")
         for column in table.columns:
@@ -54,20 +54,9 @@ def look(options: argparse.Namespace) -> int:
 def write(options: argparse.Namespace) -> int:
     """Write the rows of the files as one file."""
     with TemporaryDirectory() as folder:
-        table = read_files(options.files, parse_columns(options.columns), file=Path(folder) / "rows.arrow", progress=telling())
+        table = read_files(options.files, parse_columns(options.columns), file=Path(folder) / "rows.arrow", progress=Terminal().progress)
         write_rows(options.to, table.rows, table.tasks)
     print(f"{options.to.name}: {len(table.rows):,} rows, {', '.join(f'{task.name} ({task.kind})' for task in table.tasks) or 'no task'}.")
     for notice in table.notices:
         print(notice)
     return 0
-
-
-def telling() -> Progress:
-    """Progress as lines, every few seconds."""
-    is_due = Every(3)
-
-    def tell(what: str, share: float) -> None:
-        if is_due():
-            print(f"{what}: {share:.0%}", flush=True)
-
-    return tell

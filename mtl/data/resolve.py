@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from mtl.data.dataset import pick_tasks, split_paths
@@ -120,11 +119,11 @@ def hub_group(spec: HubSpec) -> str:
 
 def _link(path: Path, name: Path) -> Path:
     """`path` under another name; a copy where the system has no links."""
-    name.parent.mkdir(parents=True, exist_ok=True)
-    if name.exists():
-        return name
-    with suppress(OSError):
-        name.unlink(missing_ok=True)
-        name.symlink_to(path.resolve())
-        return name
-    return Path(shutil.copyfile(path, name))
+    if not name.exists():
+        name.parent.mkdir(parents=True, exist_ok=True)
+        name.unlink(missing_ok=True)  # a link to a file that was deleted
+        try:
+            name.symlink_to(path.resolve())
+        except OSError:
+            shutil.copyfile(path, name)
+    return name

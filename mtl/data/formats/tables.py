@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -229,14 +230,12 @@ def as_list(value: object) -> object:
     """A list that was written into a cell as text, as JSON or as Python or numpy print it; any other value as it is."""
     if not isinstance(value, str) or value.lstrip()[:1] != "[":
         return value
-    text = value.strip()
     for read in (json.loads, _read_python):
-        try:
-            found = _as_json(read(text))
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-        if isinstance(found, list):
-            return found
+        with suppress(ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+            found = json.dumps(read(value.strip()), ensure_ascii=False)  # fails if it has types that JSON has not
+            found.encode()  # fails on broken Unicode
+            if found[0] == "[":
+                return json.loads(found)
     return value
 
 
@@ -244,18 +243,3 @@ def _read_python(text: str) -> Any:
     if _NUMPY.fullmatch(text):
         return [ast.literal_eval(part) for part in re.findall(_STRING, text, re.DOTALL)]
     return ast.literal_eval(text)
-
-
-def _as_json(value: Any) -> object:
-    """The value in the types of JSON; ValueError if it has others, or broken Unicode."""
-    if isinstance(value, list | tuple):
-        return [_as_json(part) for part in value]
-    if isinstance(value, dict):
-        if not all(isinstance(key, str) for key in value):
-            raise ValueError
-        return {key: _as_json(part) for key, part in value.items()}
-    if type(value) not in KINDS:
-        raise ValueError
-    if isinstance(value, str):
-        value.encode()
-    return value

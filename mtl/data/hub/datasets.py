@@ -11,16 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
-from huggingface_hub import (
-    DatasetCardData,
-    DatasetInfo,
-    HfApi,
-    get_hf_file_metadata,
-    get_token,
-    hf_hub_download,
-    hf_hub_url,
-    try_to_load_from_cache,
-)
+import huggingface_hub as hub
+from huggingface_hub import DatasetCardData, DatasetInfo
 from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError, HFValidationError, RevisionNotFoundError
 from huggingface_hub.utils import silent_tqdm, validate_repo_id
 
@@ -37,12 +29,11 @@ GATED = "is gated: its owner must let you in first. Pick an open dataset, or log
 
 @dataclass(frozen=True)
 class HubDataset:
-    """One config of a dataset at one commit: its splits with their files in order, and the names of all its configs."""
+    """One config of a dataset at one commit: its splits with their files in order."""
 
     id: str
     revision: str
     config: str
-    configs: tuple[str, ...]
     splits: Splits
 
     def bytes_of(self, splits: Iterable[str]) -> int:
@@ -105,8 +96,8 @@ def _ask(name: str, revision: str) -> DatasetInfo | None:
     """What the Hub has of a dataset; None if there is no such revision."""
     try:
         with quiet() as token:
-            info = HfApi(token=token).dataset_info(name, revision=revision or None, files_metadata=True, timeout=HUB_TIMEOUT)
-            let_in = not info.gated or (token is None and get_token())
+            info = hub.HfApi(token=token).dataset_info(name, revision=revision or None, files_metadata=True, timeout=HUB_TIMEOUT)
+            let_in = not info.gated or (token is None and hub.get_token())
     except RevisionNotFoundError:
         return None
     except (httpx2.HTTPError, OSError) as error:
@@ -120,7 +111,7 @@ def _ask(name: str, revision: str) -> DatasetInfo | None:
     return info
 
 
-def _find(info: DatasetInfo, config: str) -> tuple[str, tuple[str, ...], Splits] | None:
+def _find(info: DatasetInfo, config: str) -> tuple[str, Splits] | None:
     card = info.card_data.get("configs") if isinstance(info.card_data, DatasetCardData) else None
     return find(info.id, [HubFile(file.rfilename, file.size or 0) for file in info.siblings], card, config)
 
@@ -128,17 +119,17 @@ def _find(info: DatasetInfo, config: str) -> tuple[str, tuple[str, ...], Splits]
 def _fetch(dataset: HubDataset, file: HubFile, report: Callable[[int], None]) -> Path:
     """The file on this disk: from the cache if it is whole there, else from the Hub."""
     place = {"repo_id": dataset.id, "filename": file.path, "repo_type": "dataset", "revision": dataset.revision}
-    cached = try_to_load_from_cache(**place)
+    cached = hub.try_to_load_from_cache(**place)
     if isinstance(cached, str) and os.path.getsize(cached) == file.bytes:
         return Path(cached)
     bar, begun = _bar(report), False
     try:
         with quiet() as token:
             # Asked first, because hf_hub_download goes on asking for half a minute when nobody answers.
-            size = get_hf_file_metadata(hf_hub_url(**place), token=token, timeout=HUB_TIMEOUT).size
+            size = hub.get_hf_file_metadata(hub.hf_hub_url(**place), token=token, timeout=HUB_TIMEOUT).size
             if begun := size in (None, file.bytes):
                 # Forced where the cache has the file, since it is not whole there.
-                cached = hf_hub_download(**place, token=token, force_download=isinstance(cached, str), tqdm_class=bar)
+                cached = hub.hf_hub_download(**place, token=token, force_download=isinstance(cached, str), tqdm_class=bar)
                 size = os.path.getsize(cached)
     except (httpx2.HTTPError, OSError, RuntimeError) as error:
         raise _explain(error, dataset.id, file, bar.most if begun else None) from error

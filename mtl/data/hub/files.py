@@ -35,8 +35,8 @@ class HubFile:
 Splits = dict[str, tuple[HubFile, ...]]
 
 
-def find(name: str, everything: Sequence[HubFile], card: object, wanted: str) -> tuple[str, tuple[str, ...], Splits] | None:
-    """The config that is meant, the names of all configs, and the splits of that one; None if no file holds rows.
+def find(name: str, everything: Sequence[HubFile], card: object, wanted: str) -> tuple[str, Splits] | None:
+    """The config that is meant, and its splits; None if no file holds rows.
 
     `everything` is all files of the repository, `card` what its card has under `configs`, `wanted` the config asked for or ''. Raises
     MtlError if there is no such config, or no choice among several.
@@ -47,13 +47,13 @@ def find(name: str, everything: Sequence[HubFile], card: object, wanted: str) ->
     if entries:
         chosen = _choose(name, wanted, entries, [config for config, entry in entries.items() if entry.get("default") is True])
         if splits := _splits_of_card(files, entries[chosen]):
-            return chosen, tuple(entries), splits
+            return chosen, splits
     # Beside a card or a script, a lone file that names no split may be anything: settings, a list of labels.
     named = _by_name(files, strict=bool(entries) or any(file.path.endswith(".py") for file in everything))
     if not named:
         return None
     chosen = _choose(name, wanted, named)
-    return chosen, tuple(named), named[chosen]
+    return chosen, named[chosen]
 
 
 def _holds_rows(path: str) -> bool:

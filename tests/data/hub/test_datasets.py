@@ -127,7 +127,7 @@ def test_splits_are_found_by_the_conventions_for_names(files, wanted, hub, put):
     put("o/x", {path: bytes_like(path, 10) for path in files})
     found = look_up("o/x")
     assert names(found) == wanted
-    assert (found.id, found.config, found.configs, found.revision) == ("o/x", "default", ("default",), hub.sha("o/x"))
+    assert (found.id, found.config, found.revision) == ("o/x", "default", hub.sha("o/x"))
 
 
 def test_folders_are_configs(put):
@@ -136,7 +136,6 @@ def test_folders_are_configs(put):
     assert names(look_up("o/x", "en")) == {"train": ["en/train-00000-of-00001.parquet"], "test": ["en/test-00000-of-00001.parquet"]}
     assert names(look_up("o/x", "de")) == {"validation": ["data/de/validation.jsonl"]}
     assert names(look_up("o/x", "fr")) == {"train": ["fr/train/0000.parquet"], "other": ["fr/other/0000.parquet"]}
-    assert look_up("o/x", "fr").configs == ("de", "en", "fr")
 
 
 @pytest.mark.parametrize(("entry", "wanted"), [
@@ -154,7 +153,7 @@ def test_folders_are_configs(put):
 def test_the_dataset_card_says_which_files_are_which_split(entry, wanted, hub, put):
     put("o/x", {path: bytes_like(path, 10) for path in PATHS} | {"README.md": CARD.format("- config_name: own\n" + entry)})
     found = look_up("o/x")
-    assert (found.config, found.configs) == ("own", ("own",))
+    assert found.config == "own"
     assert {split: sorted(paths) for split, paths in names(found).items()} == {split: sorted(paths) for split, paths in wanted.items()}
 
 
@@ -182,7 +181,7 @@ def test_of_several_configs_one_must_be_chosen(hub, put):
     put("o/x", {"small.csv": "1", "large.csv": "22", "README.md": CARD.format(entries)})
     with pytest.raises(MtlError, match=r"^'o/x' has several configs: small, large\. Choose one\.$"):
         look_up("o/x")
-    assert names(look_up("o/x", "large")) == {"train": ["large.csv"]} and look_up("o/x", "large").configs == ("small", "large")
+    assert names(look_up("o/x", "large")) == {"train": ["large.csv"]}
     with pytest.raises(MtlError, match=r"^'o/x' has no config 'huge'\. Its configs are: small, large\.$"):
         look_up("o/x", "huge")
 
