@@ -3,7 +3,8 @@ becomes of the files they come from."""
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from mtl.data.dataset import fingerprint, having, load
 from mtl.data.parsed import PARSED, read_facts
 from mtl.data.readers import Progress, no_progress
 from mtl.data.rows import Dataset, narrow, row_shape
-from mtl.data.store import link_folder, open_saved, replace_folder, save
+from mtl.data.store import link_folder, open_saved, save
 from mtl.errors import MtlError
 from mtl.files import replacing
 from mtl.settings.config import RunConfig, TaskSpec
@@ -32,8 +33,11 @@ def load_run(config: RunConfig, folder: Path, into: Path, progress: Progress = n
     as `load` does.
     """
     settings = config.model_dump_json(include=OF_ROWS)
-    if has_rows(folder) and read_facts(folder / ROWS / FACTS)["settings"].replace('"dev', '"validation') in ("", settings):
-        return open_rows(folder)
+    if has_rows(folder):
+        with _readable():
+            before = read_facts(folder / ROWS / FACTS)["settings"]
+        if before.replace('"dev', '"validation') in ("", settings):
+            return open_rows(folder)
     parsed = folder / PARSED
     dataset = load(config, folder, into, progress, parsed=parsed if parsed.is_dir() else None)
     dataset = replace(dataset, fingerprint=fingerprint(dataset))
@@ -47,14 +51,11 @@ def load_run(config: RunConfig, folder: Path, into: Path, progress: Progress = n
 def open_rows(folder: Path) -> Dataset:
     """The rows that are kept in a run's `folder`; raises MtlError if they cannot be read."""
     place = folder / ROWS
-    try:
+    with _readable():
         facts = read_facts(place / FACTS)
         splits = ("train", "dev", "test") if (place / "dev").is_dir() else SPLITS  # the older name of the validation rows
         shape = row_shape(facts["tasks"])
         rows = [open_saved(place / split, shape) if (place / split).is_dir() else [] for split in splits]
-    except (OSError, ValueError, KeyError) as error:
-        raise MtlError(f"The rows that this run keeps cannot be read ({type(error).__name__}). Delete the folder '{ROWS}' in the run's "
-                       "folder: they are made again from its data files.") from error
     if facts["shared"]:
         rows = [having(part, [task.name for task in facts["tasks"]]) for part in rows]
     dataset = Dataset(*rows, facts["tasks"], facts["notices"], facts["fingerprint"])
@@ -69,14 +70,13 @@ def share_rows(source: Path, target: Path, names: Sequence[str] = (), *, with_te
     Either run may be deleted afterwards."""
     facts = read_facts(source / ROWS / FACTS)
     target.mkdir(parents=True, exist_ok=True)
-    building = target / f".{ROWS}"
-    link_folder(source / ROWS, building)
-    if not with_test:
-        shutil.rmtree(building / "test", ignore_errors=True)
-    if names or not with_test:
-        tasks = [task for task in facts["tasks"] if task.name in names or not names]
-        _write_facts(building, facts | {"tasks": tasks, "shared": True, "fingerprint": "", "settings": ""})
-    replace_folder(building, target / ROWS)
+    with replacing(target / ROWS) as building:
+        link_folder(source / ROWS, building)
+        if not with_test:
+            shutil.rmtree(building / "test", ignore_errors=True)
+        if names or not with_test:
+            tasks = [task for task in facts["tasks"] if task.name in names or not names]
+            _write_facts(building, facts | {"tasks": tasks, "shared": True, "fingerprint": "", "settings": ""})
 
 
 def has_rows(folder: Path) -> bool:
@@ -86,17 +86,24 @@ def has_rows(folder: Path) -> bool:
 
 def _keep(dataset: Dataset, folder: Path, settings: str) -> None:
     """Put the rows of `dataset` into a run's `folder`, whole or not at all."""
-    building = folder / f".{ROWS}"
-    shutil.rmtree(building, ignore_errors=True)
-    for split in SPLITS:
-        if rows := getattr(dataset, split):
-            save(narrow(rows, dataset.tasks), row_shape(dataset.tasks), building / split)
-    _write_facts(building, {"tasks": dataset.tasks, "notices": dataset.notices, "fingerprint": dataset.fingerprint, "settings": settings,
-                            "shared": False})
-    replace_folder(building, folder / ROWS)
+    with replacing(folder / ROWS) as building:
+        for split in SPLITS:
+            if rows := getattr(dataset, split):
+                save(narrow(rows, dataset.tasks), row_shape(dataset.tasks), building / split)
+        _write_facts(building, {"tasks": dataset.tasks, "notices": dataset.notices, "fingerprint": dataset.fingerprint,
+                                "settings": settings, "shared": False})
 
 
 def _write_facts(place: Path, facts: dict[str, object]) -> None:
     """Replaces the file: other runs may have a link to the one before."""
     with replacing(place / FACTS) as building:
         building.write_text(json.dumps(facts, default=TaskSpec.model_dump), encoding="utf-8")
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, KeyError) as error:
+        raise MtlError(f"The rows that this run keeps cannot be read ({type(error).__name__}). Delete the folder '{ROWS}' in the run's "
+                       "folder: they are made again from its data files.") from error

@@ -17,7 +17,8 @@ from filelock import FileLock, Timeout
 
 from mtl.data.readers import Progress, find_sources, merge_rows, no_progress, read_files
 from mtl.data.rows import Table, narrow, row_shape, tasks_of_rows
-from mtl.data.store import keep, link_folder, open_saved, replace_folder, save
+from mtl.data.store import keep, link_folder, open_saved, save
+from mtl.files import replacing
 from mtl.settings.config import ColumnSpec, TaskSpec
 
 PARSED = "parsed"  # the name of such a folder, beside the runs or in the folder of a run that has not begun
@@ -101,12 +102,11 @@ def _parse(paths: Sequence[Path], told: Sequence[ColumnSpec], wanted: Sequence[s
     with TemporaryDirectory(prefix=".", dir=parsed) as folder:
         table = read_files(paths, told, wanted, Path(folder) / "rows.arrow", progress, merge=False)
         tasks = tasks_of_rows(table.tasks, wanted)
-        place = Path(folder) / "table"
-        save(table.rows, row_shape(tasks), place)
-        facts = {"tasks": [task.model_dump() for task in table.tasks], "names": [task.name for task in tasks],
-                 "notices": table.notices, "columns": [column.model_dump() for column in table.columns], "values": table.values}
-        (place / FACTS).write_text(json.dumps(facts), encoding="utf-8")
-        replace_folder(place, parsed / key)
+        with replacing(parsed / key) as place:
+            save(table.rows, row_shape(tasks), place)
+            facts = {"tasks": [task.model_dump() for task in table.tasks], "names": [task.name for task in tasks],
+                     "notices": table.notices, "columns": [column.model_dump() for column in table.columns], "values": table.values}
+            (place / FACTS).write_text(json.dumps(facts), encoding="utf-8")
     if (again := _digest(paths, table.columns)) not in (None, key):
         link_folder(parsed / key, parsed / again)
     kept = sorted((path for path in parsed.iterdir() if not path.name.startswith(".")), key=lambda path: path.stat().st_mtime)

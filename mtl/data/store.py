@@ -17,6 +17,7 @@ from uuid import uuid4
 import numpy as np
 
 from mtl.errors import MtlError, is_disk_full
+from mtl.files import replacing
 
 if TYPE_CHECKING:  # both take a moment to import
     import pyarrow
@@ -92,9 +93,9 @@ def keep(items: Iterable[T], shape: Shape[T], file: Path, limit: int | None = No
     return Stored(_dataset(_datasets().table.MemoryMappedTable.from_file(str(file)), shape), shape.unpack)
 
 
-def save(items: Sequence[T], shape: Shape[T], folder: Path) -> None:
-    """Put `items` into `folder`, as `Dataset.save_to_disk` does; stored ones must have the fields of `shape`. Raises MtlError if the disk
-    is full."""
+def save(items: Sequence[T], shape: Shape[T], target: Path) -> None:
+    """Write `items` to a Parquet file if `target` is named so, else to a folder, as `Dataset.save_to_disk` does; stored items must have the
+    fields of `shape`. Raises MtlError if the disk is full."""
     if isinstance(items, Stored):
         dataset = items.view(shape).dataset.with_format(None)
     else:
@@ -103,7 +104,10 @@ def save(items: Sequence[T], shape: Shape[T], folder: Path) -> None:
         table = pyarrow.Table.from_pylist([shape.pack(item) for item in items], schema=shape.fields())
         dataset = _dataset(_datasets().table.InMemoryTable(table), shape)
     with _room_on_disk():
-        dataset.save_to_disk(folder)
+        if target.suffix == ".parquet":
+            dataset.to_parquet(target)
+        else:
+            dataset.save_to_disk(target)
 
 
 def open_saved(folder: Path, shape: Shape[T]) -> Sequence[T]:
@@ -138,16 +142,8 @@ def link(source: Path, target: Path) -> Path:
 
 def link_folder(source: Path, target: Path) -> None:
     """Replace the folder `target` by links to the files of `source`, whole or not at all."""
-    building = target.with_name(f".{target.name}-{os.getpid()}")
-    shutil.rmtree(building, ignore_errors=True)
-    shutil.copytree(source, building, copy_function=link)
-    replace_folder(building, target)
-
-
-def replace_folder(building: Path, target: Path) -> None:
-    """Replace the folder `target` by `building`."""
-    shutil.rmtree(target, ignore_errors=True)
-    building.rename(target)
+    with replacing(target) as building:
+        shutil.copytree(source, building, copy_function=link)
 
 
 def _datasets() -> ModuleType:

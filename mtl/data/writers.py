@@ -5,10 +5,8 @@ import csv
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 from mtl.data.columns import TOKEN_NAMES
 from mtl.data.formats.conll import COMMENT, NAMES, NO_LABELS, NOT_LABELLED
@@ -17,15 +15,12 @@ from mtl.data.formats.json_files import MAX_ARRAY, flatten
 from mtl.data.formats.marked import LOOKED_AT, find_syntax, parse_marked, split_label, write_marked
 from mtl.data.formats.tables import as_list
 from mtl.data.rows import Row, count_all
-from mtl.data.store import BATCH, Shape, keep, replace_folder, save
+from mtl.data.store import Shape, keep, save
 from mtl.data.values import VALUES
 from mtl.data.words import spans_to_tags
 from mtl.errors import MtlError, is_disk_full
 from mtl.files import replacing
 from mtl.settings.config import TaskSpec
-
-if TYPE_CHECKING:  # it takes a moment to import
-    import pyarrow
 
 Fields = dict[str, object]
 _BREAK = re.compile(r"[\t\r\n]")
@@ -41,16 +36,15 @@ def write_rows(path: Path, rows: Iterable[Row], tasks: Sequence[TaskSpec]) -> No
     the rows.
     """
     suffix, rows = path.suffix.lower(), rows if isinstance(rows, Sequence) else list(rows)
-    if suffix not in {"", *WRITERS}:
-        raise MtlError(f"{file_name(path)}: rows cannot be written in this format. Name the file {', '.join(WRITERS)}, "
+    if suffix not in WRITERS:
+        raise MtlError(f"{file_name(path)}: rows cannot be written in this format. Name the file {', '.join(filter(None, WRITERS))}, "
                        "or give a name without a suffix: that becomes a folder of `datasets`.")
     try:
         _check(rows, tasks)
-        if suffix:
-            with replacing(path) as building:
-                WRITERS[suffix](building, rows, tasks)
-        else:
-            _write_dataset(path, rows, tasks)
+        if path.is_dir() and not (path / SAVED).is_file():
+            raise MtlError("this name is taken, and not by a folder of `datasets`, which would be replaced. Choose another name.")
+        with replacing(path) as building:
+            WRITERS[suffix](building, rows, tasks)
     except MtlError as error:
         raise MtlError(f"{file_name(path)}: {error}") from error
     except OSError as error:
@@ -124,43 +118,25 @@ def _write_csv(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> No
             writer.writerow(cells)
 
 
-def _write_parquet(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> None:
-    from pyarrow import RecordBatch
-    from pyarrow.parquet import ParquetWriter
-
-    tokens = _has_words(rows)
-    schema, records = _schema(tasks, tokens), _records(rows, tasks, tokens)
-    with ParquetWriter(path, schema) as writer:
-        while batch := list(islice(records, BATCH)):
-            writer.write_batch(RecordBatch.from_pylist(batch, schema=schema))
-
-
-def _schema(tasks: Sequence[TaskSpec], tokens: bool) -> "pyarrow.Schema":
-    """The Arrow types of what `_records` gives."""
+def _write_dataset(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> None:
+    """A Parquet file; or a folder as `Dataset.save_to_disk` writes it, where classes are numbers, and the features have their names."""
     import pyarrow
-
-    text, texts = pyarrow.string(), pyarrow.list_(pyarrow.string())
-    types = {task.name: texts if tokens and VALUES[task.kind].marks_text else VALUES[task.kind].arrow() for task in tasks}
-    return pyarrow.schema(({"tokens": texts} if tokens else {"text": text}) | types)
-
-
-def _write_dataset(folder: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> None:
-    """As `Dataset.save_to_disk` does, with numbers for classes and their names in the features."""
     from datasets import ClassLabel, Features
 
-    if folder.exists() and not (folder / SAVED).is_file():
-        raise MtlError("this name is taken, and not by a folder of `datasets`, which would be replaced. Choose another name.")
-    tokens = _has_words(rows)
-    features = Features.from_arrow_schema(_schema(tasks, tokens))
-    classes = [task.name for task in tasks if VALUES[task.kind].has_one_label]
+    tokens, text = _has_words(rows), pyarrow.string()
+    types = {"tokens": pyarrow.list_(text)} if tokens else {"text": text}
+    for task in tasks:
+        value = VALUES[task.kind]
+        types[task.name] = pyarrow.list_(text) if tokens and value.marks_text else value.arrow()
+    features = Features.from_arrow_schema(pyarrow.schema(types))
+    classes = [task.name for task in tasks if VALUES[task.kind].has_one_label and not path.suffix]
     for name, counts in count_all(rows, classes).items():
         features[name] = ClassLabel(names=sorted(counts))
     records = (fields | {name: None if fields[name] is None else features[name].str2int(fields[name]) for name in classes}
                for fields in _records(rows, tasks, tokens))
     shape = Shape(lambda: features.arrow_schema, dict, dict)
-    with TemporaryDirectory(prefix=".", dir=folder.parent) as building:
-        save(keep(records, shape, Path(building) / "rows.arrow"), shape, Path(building) / "saved")
-        replace_folder(Path(building) / "saved", folder)
+    with TemporaryDirectory(prefix=".tmp-", dir=path.parent) as folder:
+        save(keep(records, shape, Path(folder) / "rows.arrow"), shape, path)
 
 
 def _write_conll(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> None:
@@ -225,4 +201,4 @@ def _write_marked(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) ->
 
 WRITERS: dict[str, Callable[[Path, Sequence[Row], Sequence[TaskSpec]], None]] = {
     ".jsonl": _write_json, ".json": _write_json, ".csv": _write_csv, ".tsv": _write_csv, ".conll": _write_conll, ".txt": _write_marked,
-    ".parquet": _write_parquet}
+    ".parquet": _write_dataset, "": _write_dataset}

@@ -7,7 +7,6 @@ import resource
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -171,9 +170,7 @@ def test_a_card_of_another_shape_is_as_good_as_none(configs, put):
 def test_no_pattern_of_a_stranger_takes_long(put):
     pattern = "/".join(["**", "a*a*a*a*a*a*a*a*"] * 20)
     put("o/x", {"a" * 100 + "/" + "/".join(["a"] * 20) + "/train.csv": "1", "README.md": CARD.format(f"- data_files: '{pattern}'\n")})
-    start = time.monotonic()
-    look_up("o/x", "")
-    assert time.monotonic() - start < 1
+    assert names(look_up("o/x")) == {"train": ["a" * 100 + "/" + "/".join(["a"] * 20) + "/train.csv"]}
 
 
 def test_of_several_configs_one_must_be_chosen(hub, put):
@@ -329,10 +326,9 @@ def test_what_the_hub_answers_instead_is_told_in_one_sentence(status, headers, m
     found = look_up("o/x")
     monkeypatch.setattr(hub, "answer", lambda path: (status, headers, b"{}"))
     for ask in (lambda: look_up("o/x"), lambda: fetch(found, "train")):
-        start = time.monotonic()
         with pytest.raises(MtlError, match=f"^'o/x' .*{message}") as caught:
             ask()
-        assert "\n" not in str(caught.value) and time.monotonic() - start < 5
+        assert "\n" not in str(caught.value)
 
 
 # What is fetched
@@ -355,18 +351,10 @@ def test_empty_files_and_no_splits_are_no_trouble(put):
     assert fetch(look_up("o/x")) == ({}, [])
 
 
-def test_a_connection_that_breaks_once_is_taken_up_where_it_broke(hub, put):
+@pytest.mark.parametrize("whole", [False, True])  # whether the server sends the file from its beginning again
+def test_a_connection_that_breaks_once_is_taken_up_and_the_progress_never_falls(whole, hub, put):
     put("o/x", {"train.csv": bytes_like("train.csv")})
-    hub.hiccups["o/x/train.csv"] = 1024
-    found, told = fetch(look_up("o/x"), "train")
-    assert found == {"train": [bytes_like("train.csv")]} and hub.ranges == ["bytes=1024-"]
-    assert [share for _, share in told] == sorted(share for _, share in told) and told[-1][1] == 1
-
-
-def test_a_server_that_cannot_go_on_in_the_middle_begins_again_and_the_progress_waits(hub, put):
-    put("o/x", {"train.csv": bytes_like("train.csv")})
-    hub.hiccups["o/x/train.csv"] = 1024
-    hub.whole = True
+    hub.hiccups["o/x/train.csv"], hub.whole = 1024, whole
     found, told = fetch(look_up("o/x"), "train")
     assert found == {"train": [bytes_like("train.csv")]} and hub.ranges == ["bytes=1024-"]
     assert [share for _, share in told] == sorted(share for _, share in told) and told[-1][1] == 1
@@ -404,17 +392,15 @@ def test_with_everything_in_the_cache_nobody_is_asked(hub, put):
     assert hub.asked == []
 
 
-def test_without_network_what_is_not_in_the_cache_is_missed_soon(hub, put):
+def test_without_network_what_is_not_in_the_cache_is_missed(hub, put):
     put("o/x", {"train.csv": "1", "test.csv": "22"})
     found = look_up("o/x")
     fetch(found, "train")
     hub.close()
     asks = {"cannot be looked up": lambda: look_up("o/x"), "is not wholly on this machine": lambda: fetch(found, "train", "test")}
     for what, ask in asks.items():
-        start = time.monotonic()
         with pytest.raises(MtlError, match=f"^'o/x' {what}: the Hub cannot be reached. Check the connection.$"):
             ask()
-        assert time.monotonic() - start < 3
 
 
 def test_offline_by_choice_is_no_network_either(hub, put, monkeypatch):
@@ -448,20 +434,12 @@ def test_a_file_of_another_size_than_told_is_not_taken(hub, put):
         fetch(look_up("o/x"), "train")
 
 
-def test_a_file_that_was_damaged_in_the_cache_is_fetched_again(hub, put, tmp_path):
+@pytest.mark.parametrize("spoil", [lambda file, cache: file.write_bytes(b"who"), lambda file, cache: shutil.rmtree(cache)])
+def test_a_file_that_was_damaged_or_deleted_in_the_cache_is_fetched_again(spoil, put, tmp_path):
     put("o/x", {"train.csv": "whole"})
     found = look_up("o/x")
-    path = download(found, ["train"], lambda name, share: None)["train"][0]
-    path.write_bytes(b"who")
+    spoil(download(found, ["train"], lambda name, share: None)["train"][0], tmp_path / "cache")
     assert fetch(found, "train")[0] == {"train": [b"whole"]}
-
-
-def test_the_cache_can_be_thrown_away(hub, put, tmp_path):
-    put("o/x", {"train.csv": "1"})
-    found = look_up("o/x")
-    fetch(found, "train")
-    shutil.rmtree(tmp_path / "cache")
-    assert fetch(found, "train")[0] == {"train": [b"1"]}
 
 
 def test_a_full_disk_is_told(hub, put, tmp_path):
