@@ -1,7 +1,6 @@
 """From a run's settings to its rows: train, validation and test, and the tasks with their labels. The readers know the file formats."""
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -10,7 +9,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from mtl.data.formats.files import SAVED_SPLITS, file_name, find_split, own_name
+from mtl.data.formats.files import SAVED, SAVED_SPLITS, file_name, find_split, own_name
 from mtl.data.hypothetical import make_rows
 from mtl.data.parsed import read_parsed
 from mtl.data.readers import Progress, label_twins, no_progress, read_files
@@ -40,23 +39,18 @@ def split_paths(config: RunConfig, folder: Path) -> dict[str, list[Path]]:
     saved = [path for path in paths["train"] if (path / SAVED_SPLITS).is_file()]
     for split in ("validation", "test"):
         paths[split] = paths[split] or [path for path in saved if _find_saved(path, split)]
-    return {split: [_saved_split(path, split) for path in of_split] for split, of_split in paths.items()}
+    for split, of_split in paths.items():
+        if lacking := [path for path in of_split if not _find_saved(path, split)]:
+            raise MtlError(f"{file_name(lacking[0])}: has no split that is called {split}. Name the folder of one of its splits.")
+    return {split: [_find_saved(path, split) for path in of_split] for split, of_split in paths.items()}
 
 
-def _saved_split(path: Path, split: str) -> Path:
-    """The folder of that split in the folder of a saved `DatasetDict`; any other file or folder as it is."""
+def _find_saved(path: Path, split: str) -> Path | None:
+    """The folder of that split, if there is one, in the folder of a saved `DatasetDict`; any other file or folder as it is."""
     if not (path / SAVED_SPLITS).is_file():
         return path
-    if not (name := _find_saved(path, split)):
-        raise MtlError(f"{file_name(path)}: has no split that is called {split}. Name the folder of one of its splits.")
-    return path / name
-
-
-def _find_saved(folder: Path, split: str) -> str:
-    try:
-        return find_split(json.loads((folder / SAVED_SPLITS).read_text(encoding="utf-8"))["splits"], split)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise MtlError(f"{file_name(folder)}: its {SAVED_SPLITS} cannot be read ({type(error).__name__}). Is the folder whole?") from error
+    name = find_split(sorted(state.parent.name for state in path.glob(f"*/{SAVED}")), split)
+    return path / name if name else None
 
 
 def describe_source(config: RunConfig) -> str:
