@@ -1,4 +1,4 @@
-"""`python -m mtl data` and `python -m mtl convert`: look at data, and write it in another format, without training anything."""
+"""`python -m mtl data` and `python -m mtl convert`: show what is in data, and write it in another format, without training."""
 
 import argparse
 from itertools import chain
@@ -16,7 +16,7 @@ from mtl.settings.shorthand import parse_columns
 
 def add_parsers(commands: argparse._SubParsersAction) -> None:
     """The two commands, for cli.py."""
-    data = commands.add_parser("data", help="tell what was understood of data, and what is wrong with it")
+    data = commands.add_parser("data", help="show how data is understood, and what is wrong with it")
     data.set_defaults(act=look)
     data.add_argument("files", nargs="*", type=Path, metavar="FILE", help="the training files (default: the bundled corpus)")
     data.add_argument("--validation", nargs="+", default=[], metavar="FILE", help="validation files")

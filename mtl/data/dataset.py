@@ -138,7 +138,7 @@ class _Loader:
         """The rows of the validation or test files for the tasks of the training files, with the columns read as there."""
         if not paths:
             return []
-        table = self._read(split, paths, told_of(train.columns), self.specs)
+        table = self._read(split, paths, used_columns(train.columns), self.specs)
         where = isolate(own_name(paths[0])) if len(paths) == 1 else f"{split} files"
         names = [spec.name for spec in self.specs]
         if not set(names) & {spec.name for spec in table.tasks}:
@@ -232,8 +232,8 @@ def pick_tasks(found: Sequence[TaskSpec], names: Sequence[str]) -> tuple[TaskSpe
     return tuple(spec for spec in found if spec.name in names)
 
 
-def told_of(columns: Sequence[ColumnSpec]) -> list[ColumnSpec]:
-    """What is said of the columns of the validation and test files, if those of the training files are `columns`."""
+def used_columns(columns: Sequence[ColumnSpec]) -> list[ColumnSpec]:
+    """The roles given to the columns of validation and test files, if those of the training files are `columns`: others may be absent."""
     return [spec for spec in columns if spec.role != "ignore"]
 
 

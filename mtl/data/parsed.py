@@ -27,11 +27,11 @@ FACTS = "table.json"
 VERSION = 2  # of the readers; raised when they give other rows, so that what was parsed before is parsed again
 
 
-def read_parsed(paths: Sequence[Path], told: Sequence[ColumnSpec], wanted: Sequence[str], parsed: Path, into: Path,
+def read_parsed(paths: Sequence[Path], columns: Sequence[ColumnSpec], wanted: Sequence[str], parsed: Path, into: Path,
                 progress: Progress = no_progress) -> Table:
     """What `read_files` gives, from the folder `parsed` if those files were parsed before; else they are parsed and kept there. Many rows
     that have to be merged are stored in the folder `into`. Raises MtlError as `read_files` does."""
-    found = read_unmerged(paths, told, wanted, parsed, progress)
+    found = read_unmerged(paths, columns, wanted, parsed, progress)
     tasks = tasks_of_rows(found.tasks, wanted)
     rows, notices = narrow(found.rows, tasks), list(found.notices)
     if len(sources := find_sources(paths)) > 1:
@@ -40,17 +40,17 @@ def read_parsed(paths: Sequence[Path], told: Sequence[ColumnSpec], wanted: Seque
     return replace(found, rows=rows, notices=notices)
 
 
-def read_unmerged(paths: Sequence[Path], told: Sequence[ColumnSpec], wanted: Sequence[str], parsed: Path,
+def read_unmerged(paths: Sequence[Path], columns: Sequence[ColumnSpec], wanted: Sequence[str], parsed: Path,
                   progress: Progress = no_progress) -> Table:
     """As `read_parsed`, but rows of one text in several files stay apart, and may have values for other tasks too."""
-    key = _digest(paths, told)
+    key = _digest(paths, columns)
     if key is None:  # a file cannot be read: `read_files` raises the message
-        return read_files(paths, told, wanted, progress=progress)
+        return read_files(paths, columns, wanted, progress=progress)
     if found := _open(parsed / key, wanted):
         return found
     with _only_one(parsed, lambda: progress(f"Looking at {paths[0].name}", 0.0)):
         if _open(parsed / key, wanted) is None:
-            _parse(paths, told, wanted, parsed, key, progress)
+            _parse(paths, columns, wanted, parsed, key, progress)
         return _open(parsed / key, wanted)
 
 
@@ -72,9 +72,9 @@ def _only_one(parsed: Path, waits: Callable[[], None] = lambda: None) -> Iterato
         lock.release()
 
 
-def share_parsed(paths: Sequence[Path], told: Sequence[ColumnSpec], parsed: Path, to: Path) -> tuple[ColumnSpec, ...]:
+def share_parsed(paths: Sequence[Path], columns: Sequence[ColumnSpec], parsed: Path, to: Path) -> tuple[ColumnSpec, ...]:
     """Link what was parsed of those files into the folder `to`, if there is anything; the roles of their columns, as far as known."""
-    key = _digest(paths, told)
+    key = _digest(paths, columns)
     if not key or not (parsed / key / FACTS).is_file():
         return ()
     with _only_one(parsed):
@@ -82,9 +82,9 @@ def share_parsed(paths: Sequence[Path], told: Sequence[ColumnSpec], parsed: Path
     return _columns(read_facts(to / key / FACTS))
 
 
-def _digest(paths: Sequence[Path], told: Sequence[ColumnSpec]) -> str | None:
-    """A digest of these files and of what was said of their columns; None if one cannot be read."""
-    found = hashlib.sha256(json.dumps([VERSION, [spec.model_dump() for spec in told]]).encode())
+def _digest(paths: Sequence[Path], columns: Sequence[ColumnSpec]) -> str | None:
+    """A digest of these files and of the roles given to their columns; None if one cannot be read."""
+    found = hashlib.sha256(json.dumps([VERSION, [spec.model_dump() for spec in columns]]).encode())
     try:
         for path in paths:
             for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
@@ -97,10 +97,10 @@ def _digest(paths: Sequence[Path], told: Sequence[ColumnSpec]) -> str | None:
     return found.hexdigest()[:32]
 
 
-def _parse(paths: Sequence[Path], told: Sequence[ColumnSpec], wanted: Sequence[str], parsed: Path, key: str, progress: Progress) -> None:
+def _parse(paths: Sequence[Path], columns: Sequence[ColumnSpec], wanted: Sequence[str], parsed: Path, key: str, progress: Progress) -> None:
     """Parse the files and keep their rows under `key`, and under the key that they have once the roles of all columns are given."""
     with TemporaryDirectory(prefix=".", dir=parsed) as folder:
-        table = read_files(paths, told, wanted, Path(folder) / "rows.arrow", progress, merge=False)
+        table = read_files(paths, columns, wanted, Path(folder) / "rows.arrow", progress, merge=False)
         tasks = tasks_of_rows(table.tasks, wanted)
         with replacing(parsed / key) as place:
             save(table.rows, row_shape(tasks), place)

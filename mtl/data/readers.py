@@ -9,11 +9,12 @@ from pathlib import Path
 from unicodedata import normalize
 
 from mtl.data.columns import GENERIC, Column, Profile, find_columns, profile
+from mtl.data.formats.arrow import read_dataset, read_parquet
 from mtl.data.formats.conll import looks_like_columns, read_conll, read_parts
 from mtl.data.formats.files import MAX_NAME, Record, Source, at_line, find_format, group_of, part_of, read_lines, show, show_names
 from mtl.data.formats.json_files import read_json
 from mtl.data.formats.marked import looks_marked, read_marked
-from mtl.data.formats.tables import looks_like_table, read_csv, read_dataset, read_parquet
+from mtl.data.formats.tables import looks_like_table, read_csv
 from mtl.data.row_parser import Cell, Recipe, find_scheme, make_row
 from mtl.data.rows import Row, Table, fitting, row_shape, tasks_of_rows
 from mtl.data.store import keep

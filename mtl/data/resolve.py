@@ -83,7 +83,7 @@ def describe(pinned: tuple[HubSpec, HubDataset]) -> str:
 
 
 def fetch(config: RunConfig, pinned: Sequence[tuple[HubSpec, HubDataset]], store: Path, progress: Progress = no_progress) -> RunConfig:
-    """Download the datasets; `config` with their files, whose names tell datasets and splits apart."""
+    """Download the datasets; `config` with their files. Each file's name has the dataset and the split in it."""
     files: dict[str, tuple[str, ...]] = {f"{role}_files": () for role in SPLIT_WORDS}
     for spec, dataset in pinned:
         here = download(dataset, list(dict.fromkeys(_used(spec).values())), progress)

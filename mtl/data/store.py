@@ -104,7 +104,7 @@ def save(items: Sequence[T], shape: Shape[T], target: Path) -> None:
         table = pyarrow.Table.from_pylist([shape.pack(item) for item in items], schema=shape.fields())
         dataset = _dataset(_datasets().table.InMemoryTable(table), shape)
     with _room_on_disk():
-        if target.suffix == ".parquet":
+        if target.suffix.lower() == ".parquet":
             dataset.to_parquet(target)
         else:
             dataset.save_to_disk(target)

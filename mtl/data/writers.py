@@ -85,7 +85,7 @@ def _has_words(rows: Iterable[Row]) -> bool:
 
 
 def _write_json(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> None:
-    before, between, end = ("[\n", ",\n", "\n]\n") if path.suffix == ".json" else ("", "\n", "\n")
+    before, between, end = ("[\n", ",\n", "\n]\n") if path.suffix.lower() == ".json" else ("", "\n", "\n")
     with path.open("w", encoding="utf-8", newline="") as file:
         for fields in _records(rows, tasks, _has_words(rows)):
             if not _is_plain(fields):
@@ -94,7 +94,7 @@ def _write_json(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> N
             file.write(before + json.dumps({key: part for key, part in fields.items() if part is not None}, ensure_ascii=False))
             before = between
         file.write(end)
-    if path.suffix == ".json" and path.stat().st_size > MAX_ARRAY:
+    if path.suffix.lower() == ".json" and path.stat().st_size > MAX_ARRAY:
         raise MtlError(f"a JSON array of over {MAX_ARRAY / 1e6:,.0f} MB could not be read back. Write .jsonl.")
 
 
@@ -107,7 +107,7 @@ def _is_plain(fields: Fields) -> bool:
 
 def _write_csv(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter="\t" if path.suffix == ".tsv" else ",")
+        writer = csv.writer(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
         tokens = _has_words(rows)
         writer.writerow(["tokens" if tokens else "text", *(task.name for task in tasks)])
         for fields in _records(rows, tasks, tokens):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mtl.data.dataset import split_paths, told_of
+from mtl.data.dataset import split_paths, used_columns
 from mtl.data.formats.files import own_name
 from mtl.data.parsed import PARSED, share_parsed
 from mtl.data.store import link
@@ -192,7 +192,7 @@ def _share_parsed(config: RunConfig, parsed: Path, to: Path) -> None:
     columns = share_parsed(paths["train"], config.columns, parsed, to) if paths["train"] else ()
     for split in ("validation", "test"):
         if columns and paths[split]:
-            share_parsed(paths[split], told_of(columns), parsed, to)
+            share_parsed(paths[split], used_columns(columns), parsed, to)
 
 
 def open_run(root: Path, run_id: str) -> Run:

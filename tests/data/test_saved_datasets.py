@@ -1,9 +1,11 @@
 """Folders that `datasets` saved: as training data, one split or several, as what `convert` writes, and what can be wrong with them."""
 
+import json
 import shutil
 from pathlib import Path
 
 import datasets
+import pyarrow.parquet
 import pytest
 
 from mtl.cli.main import main
@@ -53,6 +55,16 @@ def test_class_numbers_of_a_saved_dataset_become_names_and_minus_one_is_no_label
     table = read_files([tmp_path / "own"])
     assert [row.values for row in table.rows] == [
         {"mood": "good", "ner_tags": (Span(0, 4, "LOC"),), "spans": (Span(0, 4, "PER"),)}, {"mood": None, "ner_tags": (), "spans": ()}]
+
+
+def test_parquet_whose_schema_datasets_cannot_read_keeps_its_numbers_and_says_so(tmp_path):
+    features = {"label": {"names": ["a", "b"], "_type": "ClassLabel"}, "film": {"_type": "Hologram"}}
+    table = pyarrow.table({"text": ["x", "y"], "label": [0, 1], "film": ["", ""]})
+    pyarrow.parquet.write_table(table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})}),
+                                tmp_path / "x.parquet")
+    found = read_files([tmp_path / "x.parquet"])
+    assert [row.values for row in found.rows] == [{"label": "0"}, {"label": "1"}]
+    assert "x.parquet: what it says of its columns cannot be understood; numbers of classes stay numbers." in found.notices
 
 
 def test_the_splits_of_a_saved_folder_are_training_validation_and_test_rows(split_folder, tmp_path):

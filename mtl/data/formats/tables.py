@@ -1,39 +1,21 @@
-"""CSV, TSV, Parquet and saved datasets into records. In text tables the delimiter and the header are guessed, types are not; lists that
-were written into cells as text can be had as lists."""
+"""CSV and TSV into records. The delimiter and the header are guessed, types are not. Cells with a list in them can be read as lists."""
 
 import ast
 import csv
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
 from typing import Any
 
-from mtl.data.formats.files import (
-    KINDS,
-    MAX_LINE,
-    MAX_TEXT,
-    SAVED,
-    SAVED_SPLITS,
-    Record,
-    Source,
-    at_line,
-    check_file,
-    check_names,
-    check_size,
-    read_lines,
-    show,
-    show_names,
-)
-from mtl.data.store import BATCH, Stored, open_dataset
+from mtl.data.formats.files import MAX_TEXT, Record, Source, at_line, check_names, read_lines, show_names
 from mtl.errors import MtlError
 from mtl.text import many
 
 KNOWN = {"text", "sentence", "utterance", "query", "content", "tokens", "words", "label", "labels", "tags", "ner_tags", "class", "category",
          "id", "intent", "slots", "topic", "sentiment", "entities"}
 DELIMITERS = ",;\t|"
-Fields = dict[str, Any]
 LOOKED_AT = 200  # lines, when the form of a file is found out
 
 
@@ -135,90 +117,6 @@ def _delimiter_name(delimiter: str) -> str:
     return {",": "commas", "\t": "TABs"}.get(delimiter, f"'{delimiter}'")
 
 
-# Parquet files and folders that `datasets` saved. Parquet is not read by `datasets`: that writes all of it to the disk once more first.
-
-
-def read_parquet(source: Source) -> Iterator[Record]:
-    """The rows of a Parquet file."""
-    check_file(source.path, "Parquet")
-    return _arrow_records(source, "Parquet", _open_parquet)
-
-
-def read_dataset(source: Source) -> Iterator[Record]:
-    """The rows of a folder that `Dataset.save_to_disk` wrote."""
-    check_size(source.path)
-    if (source.path / SAVED_SPLITS).is_file():
-        raise MtlError(f"{source.name}: holds several splits, and one is wanted. Name the folder of that split, which is in it.")
-    if not (source.path / SAVED).is_file():
-        raise MtlError(f"{source.name}: is a folder, but not one that `datasets` saved: it has no {SAVED}. Name a file instead.")
-    return _arrow_records(source, "a saved dataset", _open_dataset)
-
-
-def _open_parquet(source: Source) -> tuple[list[str], Mapping[str, Any], Iterator[Fields]]:
-    """The names of the columns, their features, and the rows."""
-    from pyarrow.parquet import ParquetFile
-
-    file = ParquetFile(source.path)
-    schema, features = file.schema_arrow, {}
-    if b"huggingface" in (schema.metadata or {}):
-        from datasets import Features
-
-        try:
-            features = Features.from_arrow_schema(schema)
-        except (ValueError, TypeError, KeyError, AttributeError):
-            source.notice("what it says of its columns cannot be understood; numbers of classes stay numbers.")
-    return schema.names, features, (row for batch in file.iter_batches(BATCH) for row in batch.to_pylist())
-
-
-def _open_dataset(source: Source) -> tuple[list[str], Mapping[str, Any], Iterator[Fields]]:
-    try:
-        dataset = open_dataset(source.path)
-    except IndexError:  # `datasets` fails so where no row was saved
-        return [], {}, iter(())
-    return dataset.column_names, dataset.features, iter(Stored(dataset, dict))
-
-
-def _arrow_records(source: Source, format: str, open_rows: Callable[[Source], tuple[list[str], Mapping[str, Any], Iterator[Fields]]]
-                   ) -> Iterator[Record]:
-    from pyarrow import ArrowException
-
-    number = 0
-    try:
-        columns, features, rows = open_rows(source)
-        with at_line(source.name, 1, "row"):
-            check_names(columns)
-        for number, row in enumerate(rows, 1):
-            with at_line(source.name, number, "row"):
-                fields = {column: _plain(value, features.get(column)) for column, value in row.items()}
-            yield number, fields
-    except UnicodeDecodeError as error:
-        raise MtlError(f"{source.name}: has text that is not UTF-8 after row {number}. Write the file anew, in UTF-8.") from error
-    except (OSError, ValueError, TypeError, KeyError, ArrowException) as error:
-        reason = show(" ".join(str(error).replace(str(source.path), source.name).split()).split(". ")[0], 80)
-        raise MtlError(f"{source.name}: cannot be read as {format} ({reason}). Is it whole?") from error
-    if not number:
-        raise MtlError(f"{source.name}: has columns but no rows. Write one row per text.")
-
-
-def _plain(value: Any, feature: Any) -> object:
-    """A value of a kind that readers know. The number of a class becomes its name, or None if it is -1, which means "not labelled"; dates,
-    bytes and decimals become text."""
-    if value is None or type(value) is str:
-        return value
-    if isinstance(value, list):
-        return [_plain(part, getattr(feature, "feature", None)) for part in value]
-    if isinstance(value, dict):
-        return {key: _plain(part, feature.get(key) if isinstance(feature, dict) else None) for key, part in value.items()}
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace") if len(value) < MAX_LINE else f"{len(value):,} bytes"
-    names = getattr(feature, "names", None)
-    if names is None or type(value) is not int:
-        return value if type(value) in KINDS else str(value)
-    if not -1 <= value < len(names):
-        raise MtlError(f"class number {value} has no name; the file names {many(len(names), 'class')}. Mend the file.")
-    return names[value] if value >= 0 else None
-
-
 # Lists in cells
 
 
@@ -227,7 +125,7 @@ _NUMPY = re.compile(rf"\[\s*(?:(?:{_STRING})\s+)+(?:{_STRING})\s*\]", re.DOTALL)
 
 
 def as_list(value: object) -> object:
-    """A list that was written into a cell as text, as JSON or as Python or numpy print it; any other value as it is."""
+    """The list that a cell holds as text, as JSON or as Python or numpy print it; any other value as it is."""
     if not isinstance(value, str) or value.lstrip()[:1] != "[":
         return value
     for read in (json.loads, _read_python):
