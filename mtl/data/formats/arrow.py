@@ -55,22 +55,23 @@ def _open_dataset(source: Source) -> Opened:
 def _records(source: Source, format: str, open_rows: Callable[[Source], Opened]) -> Iterator[Record]:
     from pyarrow import ArrowException
 
-    number = 0
+    name, number = source.name, 0
     try:
         columns, features, rows = open_rows(source)
-        with at_line(source.name, 1, "row"):
+        with at_line(name, 1, "row"):
             check_names(columns)
+        named = {column: feature for column, feature in features.items() if "ClassLabel(" in str(feature)}  # the others take no time
         for number, row in enumerate(rows, 1):
-            with at_line(source.name, number, "row"):
-                fields = {column: _plain(value, features.get(column)) for column, value in row.items()}
+            with at_line(name, number, "row"):
+                fields = {column: _plain(value, named.get(column)) for column, value in row.items()}
             yield number, fields
     except UnicodeDecodeError as error:
-        raise MtlError(f"{source.name}: has text that is not UTF-8 after row {number}. Write the file anew, in UTF-8.") from error
+        raise MtlError(f"{name}: has text that is not UTF-8 after row {number}. Write the file anew, in UTF-8.") from error
     except (OSError, ValueError, TypeError, KeyError, ArrowException) as error:
-        reason = show(" ".join(str(error).replace(str(source.path), source.name).split()).split(". ")[0], 80)
-        raise MtlError(f"{source.name}: cannot be read as {format} ({reason}). Is it whole?") from error
+        reason = show(" ".join(str(error).replace(str(source.path), name).split()).split(". ")[0], 80)
+        raise MtlError(f"{name}: cannot be read as {format} ({reason}). Is it whole?") from error
     if not number:
-        raise MtlError(f"{source.name}: has columns but no rows. Write one row per text.")
+        raise MtlError(f"{name}: has columns but no rows. Write one row per text.")
 
 
 def _plain(value: Any, feature: Any) -> object:
@@ -79,12 +80,14 @@ def _plain(value: Any, feature: Any) -> object:
     if value is None or type(value) is str:
         return value
     if isinstance(value, list):
-        return [_plain(part, getattr(feature, "feature", None)) for part in value]
+        of_part = getattr(feature, "feature", None)
+        return [_plain(part, of_part) for part in value]
     if isinstance(value, dict):
-        return {key: _plain(part, feature.get(key) if isinstance(feature, dict) else None) for key, part in value.items()}
+        of_keys = feature if isinstance(feature, dict) else {}
+        return {key: _plain(part, of_keys.get(key)) for key, part in value.items()}
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace") if len(value) < MAX_LINE else f"{len(value):,} bytes"
-    names = getattr(feature, "names", None)
+    names = feature and getattr(feature, "names", None)
     if names is None or type(value) is not int:
         return value if type(value) in KINDS else str(value)
     if not -1 <= value < len(names):

@@ -128,16 +128,19 @@ def as_list(value: object) -> object:
     """The list that a cell holds as text, as JSON or as Python or numpy print it; any other value as it is."""
     if not isinstance(value, str) or value.lstrip()[:1] != "[":
         return value
+    text = value.strip()
     for read in (json.loads, _read_python):
         with suppress(ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-            found = json.dumps(read(value.strip()), ensure_ascii=False)  # fails if it has types that JSON has not
-            found.encode()  # fails on broken Unicode
-            if found[0] == "[":
-                return json.loads(found)
+            found = read(text)
+            if "\\" in text:
+                json.dumps(found, ensure_ascii=False).encode()  # fails on half of a surrogate pair, which only an escape can make
+            if isinstance(found, list):
+                return found
     return value
 
 
 def _read_python(text: str) -> Any:
-    if _NUMPY.fullmatch(text):
-        return [ast.literal_eval(part) for part in re.findall(_STRING, text, re.DOTALL)]
-    return ast.literal_eval(text)
+    """The literal in `text`, its tuples as lists; raises ValueError or TypeError if it has types that JSON lacks."""
+    numpy = _NUMPY.fullmatch(text)
+    found = [ast.literal_eval(part) for part in re.findall(_STRING, text, re.DOTALL)] if numpy else ast.literal_eval(text)
+    return json.loads(json.dumps(found))
