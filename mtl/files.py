@@ -1,6 +1,7 @@
-"""Files that appear whole or not at all, whatever happens while they are written. Knows nothing of what is in them."""
+"""Files and folders that appear whole or not at all, whatever happens while they are written. Knows nothing of what is in them."""
 
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,13 +10,16 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A new file in the same folder, for writing: afterwards it takes the place of `path`; after an error nothing of it is left."""
-    building = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
+    """A path beside `path`, where a file or folder can be made: afterwards it takes the place of `path`; after an error nothing is left."""
+    building = path.with_name(f".tmp-{uuid.uuid4().hex}{path.suffix}")
     try:
         yield building
         sync(building)
+        if building.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
         building.replace(path)
     finally:
+        shutil.rmtree(building, ignore_errors=True)
         building.unlink(missing_ok=True)
 
 

@@ -48,7 +48,7 @@ def make_settings(given: dict[str, Any], base: RunConfig | None = None, preset: 
 
     Weights, columns, Hub datasets and names of tasks may be written on one line, as flags are; files may be Paths. Raises MtlError.
     """
-    from mtl.data.resolve import preset_config
+    from mtl.data.hub.presets import preset_config
 
     given = {name: _plain(value) for name, value in given.items()}
     names = given.get("tasks", ())

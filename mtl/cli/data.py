@@ -1,22 +1,22 @@
-"""`python -m mtl data` and `python -m mtl convert`: look at data, and write it in another format, without training anything."""
+"""`python -m mtl data` and `python -m mtl convert`: show what is in data, and write it in another format, without training."""
 
 import argparse
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from mtl.cli.common import Terminal
 from mtl.data.dataset import describe_source, load, read_table
-from mtl.data.readers import Progress, read_files
+from mtl.data.readers import read_files
 from mtl.data.report import bundled_subwords, make_report, report_lines
 from mtl.data.writers import write_rows
-from mtl.runs.events import Every
 from mtl.settings.config import make_config
 from mtl.settings.shorthand import parse_columns
 
 
 def add_parsers(commands: argparse._SubParsersAction) -> None:
     """The two commands, for cli.py."""
-    data = commands.add_parser("data", help="tell what was understood of data, and what is wrong with it")
+    data = commands.add_parser("data", help="show how data is understood, and what is wrong with it")
     data.set_defaults(act=look)
     data.add_argument("files", nargs="*", type=Path, metavar="FILE", help="the training files (default: the bundled corpus)")
     data.add_argument("--validation", nargs="+", default=[], metavar="FILE", help="validation files")
@@ -28,7 +28,8 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     convert.set_defaults(act=write)
     convert.add_argument("files", nargs="+", type=Path, metavar="FILE", help="what to read")
     convert.add_argument("--to", required=True, type=Path, metavar="FILE",
-                         help="what to write: .jsonl, .json, .csv, .tsv, .conll, .txt (marked text) or .parquet")
+                         help="what to write: .jsonl, .json, .csv, .tsv, .conll, .txt (marked text) or .parquet; a name "
+                              "without a suffix is a folder for datasets.load_from_disk")
     for parser in (data, convert):
         parser.add_argument("--columns", default="", metavar="COLUMN=ROLE,...", help="what the columns are for, as for train")
 
@@ -39,7 +40,7 @@ def look(options: argparse.Namespace) -> int:
     files = {name: tuple(map(str, paths)) for name, paths in named.items() if paths}
     config = make_config({"source": "files" if options.files else "newsroom", "columns": parse_columns(options.columns), **files})
     with TemporaryDirectory() as folder:
-        progress = telling()
+        progress = Terminal().progress
         table = read_table(config, Path(), Path(folder), progress)
         print(f"{describe_source(config)}: {len(table.rows):,} rows.")
         for column in table.columns:
@@ -53,20 +54,9 @@ def look(options: argparse.Namespace) -> int:
 def write(options: argparse.Namespace) -> int:
     """Write the rows of the files as one file."""
     with TemporaryDirectory() as folder:
-        table = read_files(options.files, parse_columns(options.columns), file=Path(folder) / "rows.arrow", progress=telling())
+        table = read_files(options.files, parse_columns(options.columns), file=Path(folder) / "rows.arrow", progress=Terminal().progress)
         write_rows(options.to, table.rows, table.tasks)
     print(f"{options.to.name}: {len(table.rows):,} rows, {', '.join(f'{task.name} ({task.kind})' for task in table.tasks) or 'no task'}.")
     for notice in table.notices:
         print(notice)
     return 0
-
-
-def telling() -> Progress:
-    """Progress as lines, every few seconds."""
-    is_due = Every(3)
-
-    def tell(what: str, share: float) -> None:
-        if is_due():
-            print(f"{what}: {share:.0%}", flush=True)
-
-    return tell

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import numpy as np
 
+from mtl.data.formats.files import SAVED, SAVED_SPLITS, file_name, find_split, own_name
 from mtl.data.hypothetical import make_rows
 from mtl.data.parsed import read_parsed
 from mtl.data.readers import Progress, label_twins, no_progress, read_files
@@ -26,11 +27,30 @@ SPLIT = "split.json"  # in the folder of a run that is compared with others: the
 
 
 def split_paths(config: RunConfig, folder: Path) -> dict[str, list[Path]]:
-    """The files of each split; names are looked up in `folder` (absolute ones stay)."""
+    """The files of each split; names are looked up in `folder` (absolute ones stay).
+
+    The folder of a saved `DatasetDict` stands for one of its splits. As training data it gives validation and test rows too, unless other
+    files are named for them. Raises MtlError if it lacks the split that is wanted.
+    """
     if config.source == "newsroom":
         return {split: [NEWSROOM / f"{split}.jsonl"] for split in ("train", "validation", "test")}
     named = {"train": config.train_files, "validation": config.validation_files, "test": config.test_files}
-    return {split: [folder / name for name in names] for split, names in named.items()}
+    paths = {split: [folder / name for name in names] for split, names in named.items()}
+    saved = [path for path in paths["train"] if (path / SAVED_SPLITS).is_file()]
+    for split in ("validation", "test"):
+        paths[split] = paths[split] or [path for path in saved if _find_saved(path, split)]
+    for split, of_split in paths.items():
+        if lacking := [path for path in of_split if not _find_saved(path, split)]:
+            raise MtlError(f"{file_name(lacking[0])}: has no split that is called {split}. Name the folder of one of its splits.")
+    return {split: [_find_saved(path, split) for path in of_split] for split, of_split in paths.items()}
+
+
+def _find_saved(path: Path, split: str) -> Path | None:
+    """The folder of that split, if there is one, in the folder of a saved `DatasetDict`; any other file or folder as it is."""
+    if not (path / SAVED_SPLITS).is_file():
+        return path
+    name = find_split(sorted(state.parent.name for state in path.glob(f"*/{SAVED}")), split)
+    return path / name if name else None
 
 
 def describe_source(config: RunConfig) -> str:
@@ -43,22 +63,9 @@ def describe_source(config: RunConfig) -> str:
 
 def read_table(config: RunConfig, folder: Path, into: Path | None = None, progress: Progress = no_progress,
                parsed: Path | None = None) -> Table:
-    """The training rows that `config` names, with the tasks found in them; files are looked up in `folder`, many rows are laid out in the
+    """The training rows that `config` names, with the tasks found in them. Files are looked up in `folder`, many rows are stored in the
     folder `into`, and what was parsed before is taken from the folder `parsed`: see `read_parsed`."""
-    if config.source == "hypothetical":
-        return make_rows(config.hypothetical_rows, config.seed, config.hypothetical_labels)
-    paths = split_paths(config, folder)["train"]
-    if not paths:
-        raise MtlError("No training file is given yet. Name one, or download the dataset first.")
-    return _read("train", paths, config.columns, config.tasks, into, progress, parsed)
-
-
-def _read(split: str, paths: Sequence[Path], told: Sequence[ColumnSpec], tasks: Sequence[TaskSpec], into: Path | None,
-          progress: Progress, parsed: Path | None) -> Table:
-    names = [spec.name for spec in tasks]
-    if parsed and into:
-        return read_parsed(paths, told, names, parsed, into, progress)
-    return read_files(paths, told, names, into and into / f"{split}.arrow", progress)
+    return _Loader(config, folder, into, progress, parsed).read_training()
 
 
 def load(config: RunConfig, folder: Path, into: Path | None = None, progress: Progress = no_progress, table: Table | None = None,
@@ -68,48 +75,123 @@ def load(config: RunConfig, folder: Path, into: Path | None = None, progress: Pr
 
     Raises MtlError, naming file and line, if there is anything in it that cannot be learned from.
     """
-    if (folder / SPLIT).is_file():
-        return _load_shared(read_config(folder / SPLIT), [spec.name for spec in config.tasks], folder, into, progress, parsed)
-    return _load(config, folder, into, progress, table, parsed)
+    if not (folder / SPLIT).is_file():
+        return _Loader(config, folder, into, progress, parsed).load(table)
+    whole = _Loader(read_config(folder / SPLIT), folder, into, progress, parsed).load(with_test=False)
+    names = [spec.name for spec in config.tasks or whole.tasks]
+    train, validation = (having(rows, names) for rows in (whole.train, whole.validation))
+    return Dataset(train, validation, [], [spec for spec in whole.tasks if spec.name in names], whole.notices)
 
 
-def _load(config: RunConfig, folder: Path, into: Path | None, progress: Progress, table: Table | None = None, parsed: Path | None = None,
-          with_test: bool = True) -> Dataset:
-    table, where = table or read_table(config, folder, into, progress, parsed), isolate(describe_source(config))
-    wanted = choose_tasks(table, config.tasks, where)
-    notices = list(table.notices)
-    counts = count_all(table.rows, [spec.name for spec in wanted])
-    notices += [f"{where}: {twins}" for spec in wanted for twins in label_twins(counts[spec.name], spec.name)]
-    specs = [learn_labels(counts[spec.name], spec, where) if not spec.labels else spec for spec in wanted]
-    given = [spec for spec in wanted if spec.labels]
-    for spec in given:
-        if not set(spec.labels) & set(counts[spec.name]):
-            raise MtlError(f"{where}: no row has any of the labels that task '{isolate(spec.name)}' was given ({_names(spec.labels[:5])}). "
-                           "Leave the labels out to take those of the data.")
-    train = _labelled(_with_given(table, given, specs, counts, where, notices, into), specs, where, notices)
-    paths = split_paths(config, folder)
-    test = _read_more("test", paths["test"] if with_test else [], table, specs, given, notices, into, progress, parsed)
-    if paths["validation"]:
-        validation = _read_more("validation", paths["validation"], table, specs, given, notices, into, progress, parsed)
-    else:
-        if len(train) < 2:
-            raise MtlError(f"{where}: has 1 labelled row; at least 2 are needed, one to learn from and one to measure on. Add rows.")
-        train, validation, said = split_rows(train, config.validation_share, specs, config.seed)
-        notices += [f"{where}: {sentence}" for sentence in said]
-    why = "" if paths["validation"] else " Train can spare none of its rows: label at least two texts for it, two with each label."
-    for spec in specs:
-        if not any(row.values[spec.name] is not None for row in validation):
-            notices.append(f"Validation has no row labelled for '{isolate(spec.name)}': its score cannot be shown.{why}")
-    return Dataset(train, validation, test, specs, notices)
+class _Loader:
+    """Reads the data of one run, and collects the notices that are made on the way."""
 
+    def __init__(self, config: RunConfig, folder: Path, into: Path | None, progress: Progress, parsed: Path | None) -> None:
+        self.config, self.folder, self.into, self.progress, self.parsed = config, folder, into, progress, parsed
+        self.notices: list[str] = []
+        self.specs: list[TaskSpec] = []  # the tasks, with their labels
+        self.given: list[TaskSpec] = []  # those of them whose labels the user gave
 
-def _load_shared(config: RunConfig, names: Sequence[str], folder: Path, into: Path | None, progress: Progress,
-                 parsed: Path | None) -> Dataset:
-    """The rows of a run of `config` but those of its test files, as far as they are labelled for the tasks `names` (none: all)."""
-    base = _load(config, folder, into, progress, parsed=parsed, with_test=False)
-    names = names or [spec.name for spec in base.tasks]
-    train, validation = (having(rows, names) for rows in (base.train, base.validation))
-    return Dataset(train, validation, [], [spec for spec in base.tasks if spec.name in names], base.notices)
+    def read_training(self) -> Table:
+        config = self.config
+        if config.source == "hypothetical":
+            return make_rows(config.hypothetical_rows, config.seed, config.hypothetical_labels)
+        paths = split_paths(config, self.folder)["train"]
+        if not paths:
+            raise MtlError("No training file is given yet. Name one, or download the dataset first.")
+        return self._read("train", paths, config.columns, config.tasks)
+
+    def load(self, table: Table | None = None, with_test: bool = True) -> Dataset:
+        table, where = table or self.read_training(), isolate(describe_source(self.config))
+        wanted = choose_tasks(table, self.config.tasks, where)
+        self.notices += table.notices
+        counts = count_all(table.rows, [spec.name for spec in wanted])
+        self.notices += [f"{where}: {twins}" for spec in wanted for twins in label_twins(counts[spec.name], spec.name)]
+        self.specs = [spec if spec.labels else learn_labels(counts[spec.name], spec, where) for spec in wanted]
+        self.given = [spec for spec in wanted if spec.labels]
+        for spec in self.given:
+            if not set(spec.labels) & set(counts[spec.name]):
+                raise MtlError(f"{where}: no row has any of the labels that task '{isolate(spec.name)}' was given "
+                               f"({_names(spec.labels[:5])}). Leave the labels out to take those of the data.")
+        train = self._usable(table, counts, where)
+        paths = split_paths(self.config, self.folder)
+        test = self._read_more("test", paths["test"] if with_test else [], table)
+        validation, why = self._read_more("validation", paths["validation"], table), ""
+        if not paths["validation"]:
+            if len(train) < 2:
+                raise MtlError(f"{where}: has 1 labelled row; at least 2 are needed, one to learn from and one to measure on. Add rows.")
+            train, validation, found = split_rows(train, self.config.validation_share, self.specs, self.config.seed)
+            self.notices += [f"{where}: {sentence}" for sentence in found]
+            why = " Train can spare none of its rows: label at least two different texts for it, and two with each label."
+        for spec in self.specs:
+            if not any(row.values[spec.name] is not None for row in validation):
+                self.notices.append(f"Validation has no row labelled for '{isolate(spec.name)}': its score cannot be shown.{why}")
+        return Dataset(train, validation, test, self.specs, self.notices)
+
+    def _read(self, split: str, paths: Sequence[Path], columns: Sequence[ColumnSpec], tasks: Sequence[TaskSpec]) -> Table:
+        names = [spec.name for spec in tasks]
+        if self.parsed and self.into:
+            return read_parsed(paths, columns, names, self.parsed, self.into, self.progress)
+        return read_files(paths, columns, names, self.into and self.into / f"{split}.arrow", self.progress)
+
+    def _read_more(self, split: str, paths: list[Path], train: Table) -> Sequence[Row]:
+        """The rows of the validation or test files for the tasks of the training files, with the columns read as there."""
+        if not paths:
+            return []
+        table = self._read(split, paths, used_columns(train.columns), self.specs)
+        where = isolate(own_name(paths[0])) if len(paths) == 1 else f"{split} files"
+        names = [spec.name for spec in self.specs]
+        if not set(names) & {spec.name for spec in table.tasks}:
+            raise MtlError(f"{where}: has none of the training file's tasks ({_names(names)}). Give it the same columns.")
+        self.notices += [notice for notice in table.notices if notice not in self.notices]
+        if split == "test" and not any(value is not None for row in table.rows for value in row.values.values()):
+            self.notices.append(f"{where}: no row is labelled, as is usual for the test rows of a competition; there will be no test "
+                                "scores.")
+            return []
+        counts = count_all(table.rows, names)
+        rows = self._usable(table, counts, where)
+        for spec in self.specs:
+            unseen = sorted(set(counts[spec.name]) - set(spec.labels))
+            if unseen and spec not in self.given:
+                never, so = ("occurs", "a mistake") if len(unseen) == 1 else ("occur", "mistakes")
+                self.notices.append(f"{where}: {many(len(unseen), 'label')} of '{isolate(spec.name)}' never {never} in training and will "
+                                    f"count as {so}: {_names(unseen[:5])}.")
+        return rows
+
+    def _usable(self, table: Table, counts: dict[str, Counter[str]], where: str) -> Sequence[Row]:
+        """The rows of `table` with a label for any of the tasks, and with only the labels that the user gave, where some were given.
+
+        An entity of another type is none, and a row of another class is not labelled, so that training, scores and prediction agree.
+        """
+        names = [spec.name for spec in self.specs]
+        rows = self._with_given(table, counts, where) if self.given else table.rows
+        labelled = having(rows, names)
+        if not labelled:
+            raise MtlError(f"{where}: no row is labelled for any of the tasks {_names(names)}. Label some rows.")
+        if gone := len(rows) - len(labelled):
+            has, is_left = ("has", "is") if gone == 1 else ("have", "are")
+            self.notices.append(f"{where}: {gone:,} of {many(len(rows), 'row')} {has} no label for any task and {is_left} left out.")
+        return labelled
+
+    def _with_given(self, table: Table, counts: dict[str, Counter[str]], where: str) -> Sequence[Row]:
+        for spec in self.given:
+            others = [(label, count) for label, count in counts[spec.name].most_common() if label not in spec.labels]
+            what, as_what = VALUES[spec.kind].left_out
+            if others:
+                named = ", ".join(f"{label} {count:,}" for label, count in others[:5])
+                self.notices.append(f"{where}: {sum(count for _, count in others):,} of {counts[spec.name].total():,} {what} of "
+                                    f"'{spec.name}' have another label than the given ones ({named}); they count as {as_what}.")
+        labels = {spec.name: frozenset(spec.labels) for spec in self.given}
+
+        def keep_given(row: Row) -> Row:
+            return replace(row, values=row.values | {name: value.among(known) for name, known in labels.items()
+                                                     if (value := row.values.get(name)) is not None})
+
+        if not isinstance(table.rows, Stored):
+            return list(map(keep_given, table.rows))
+        names = [spec.name for spec in self.specs]
+        shape = row_shape([task for task in table.tasks if task.name in names])
+        return keep(map(keep_given, table.rows), shape, self.into / f"{uuid4().hex}.arrow")
 
 
 def fingerprint(dataset: Dataset) -> str:
@@ -150,74 +232,9 @@ def pick_tasks(found: Sequence[TaskSpec], names: Sequence[str]) -> tuple[TaskSpe
     return tuple(spec for spec in found if spec.name in names)
 
 
-def _read_more(split: str, paths: list[Path], train: Table, specs: list[TaskSpec], given: list[TaskSpec], notices: list[str],
-               into: Path | None, progress: Progress, parsed: Path | None) -> Sequence[Row]:
-    """The rows of the validation or test files for the tasks of the training files, with the columns read as there; for `given`, see
-    `_with_given`."""
-    if not paths:
-        return []
-    table = _read(split, paths, told_of(train.columns), specs, into, progress, parsed)
-    where = isolate(paths[0].name) if len(paths) == 1 else f"{split} files"
-    if not {spec.name for spec in specs} & {spec.name for spec in table.tasks}:
-        raise MtlError(f"{where}: has none of the training file's tasks ({_names(spec.name for spec in specs)}). "
-                       "Give it the same columns.")
-    notices += [notice for notice in table.notices if notice not in notices]
-    if split == "test" and not any(value is not None for row in table.rows for value in row.values.values()):
-        notices.append(f"{where}: no row is labelled, as is usual for the test rows of a competition; there will be no test scores.")
-        return []
-    counts = count_all(table.rows, [spec.name for spec in specs])
-    rows = _labelled(_with_given(table, given, specs, counts, where, notices, into), specs, where, notices)
-    for spec in specs:
-        unseen = sorted(set(counts[spec.name]) - set(spec.labels))
-        if unseen and spec not in given:
-            never, so = ("occurs", "a mistake") if len(unseen) == 1 else ("occur", "mistakes")
-            notices.append(f"{where}: {many(len(unseen), 'label')} of '{isolate(spec.name)}' never {never} in training and will count as "
-                           f"{so}: {_names(unseen[:5])}.")
-    return rows
-
-
-def _with_given(table: Table, given: Sequence[TaskSpec], specs: Sequence[TaskSpec], counts: dict[str, Counter[str]], where: str,
-                notices: list[str], into: Path | None) -> Sequence[Row]:
-    """The rows of `table` with only the labels that the user gave for the tasks `given`, whatever else was counted in them: an entity of
-    another type is none, and a row of another class is not labelled. So training, scores and prediction mean the same by them."""
-    for spec in given:
-        of_task = counts[spec.name]
-        others = [(label, count) for label, count in of_task.most_common() if label not in spec.labels]
-        what, as_what = VALUES[spec.kind].left_out
-        if others:
-            named = ", ".join(f"{label} {count:,}" for label, count in others[:5])
-            notices.append(f"{where}: {sum(count for _, count in others):,} of {of_task.total():,} {what} of '{spec.name}' have another "
-                           f"label than the given ones ({named}); they count as {as_what}.")
-    labels = {spec.name: frozenset(spec.labels) for spec in given}
-
-    def keep_given(row: Row) -> Row:
-        return replace(row, values=row.values | {name: value.among(known) for name, known in labels.items()
-                                                 if (value := row.values.get(name)) is not None})
-
-    if not given:
-        return table.rows
-    if not isinstance(table.rows, Stored):
-        return list(map(keep_given, table.rows))
-    names = [spec.name for spec in specs]
-    return keep(map(keep_given, table.rows), row_shape([task for task in table.tasks if task.name in names]), into / f"{uuid4().hex}.arrow")
-
-
-def told_of(columns: Sequence[ColumnSpec]) -> list[ColumnSpec]:
-    """What is said of the columns of the validation and test files, if those of the training files are `columns`."""
+def used_columns(columns: Sequence[ColumnSpec]) -> list[ColumnSpec]:
+    """The roles given to the columns of validation and test files, if those of the training files are `columns`: others may be absent."""
     return [spec for spec in columns if spec.role != "ignore"]
-
-
-def _labelled(rows: Sequence[Row], specs: list[TaskSpec], where: str, notices: list[str]) -> Sequence[Row]:
-    """The rows with a label for any of the tasks."""
-    names = [spec.name for spec in specs]
-    labelled = having(rows, names)
-    if not labelled:
-        raise MtlError(f"{where}: no row is labelled for any of the tasks {_names(names)}. Label some rows.")
-    if len(labelled) < len(rows):
-        gone = len(rows) - len(labelled)
-        notices.append(f"{where}: {gone:,} of {many(len(rows), 'row')} {'has' if gone == 1 else 'have'} no label for any task and "
-                       f"{'is' if gone == 1 else 'are'} left out.")
-    return labelled
 
 
 def _names(names: Iterable[str]) -> str:

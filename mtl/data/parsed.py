@@ -1,5 +1,5 @@
-"""Files that were parsed already: their rows lie as a dataset in a folder, under a digest of the files' content and of what was said of
-their columns, so that a look at data, the start of a run and its training parse them once. Knows no runs and no splits."""
+"""Files that were parsed already: their rows are kept as a dataset in a folder, under a digest of the files' content and of the roles given
+to their columns, so that the data tab, the start of a run and its training parse them once. Knows no runs and no splits."""
 
 import hashlib
 import json
@@ -17,20 +17,21 @@ from filelock import FileLock, Timeout
 
 from mtl.data.readers import Progress, find_sources, merge_rows, no_progress, read_files
 from mtl.data.rows import Table, narrow, row_shape, tasks_of_rows
-from mtl.data.store import keep, link_folder, open_saved, replace_folder, save
+from mtl.data.store import keep, link_folder, open_saved, save
+from mtl.files import replacing
 from mtl.settings.config import ColumnSpec, TaskSpec
 
 PARSED = "parsed"  # the name of such a folder, beside the runs or in the folder of a run that has not begun
-KEPT = 12  # tables in it; the one that was not asked for longest goes first
+KEPT = 12  # tables in it; the one that was not used for longest goes first
 FACTS = "table.json"
-VERSION = 1  # of the readers: another one has other rows, so that what was parsed before is parsed again
+VERSION = 2  # of the readers; raised when they give other rows, so that what was parsed before is parsed again
 
 
-def read_parsed(paths: Sequence[Path], told: Sequence[ColumnSpec], wanted: Sequence[str], parsed: Path, into: Path,
+def read_parsed(paths: Sequence[Path], columns: Sequence[ColumnSpec], wanted: Sequence[str], parsed: Path, into: Path,
                 progress: Progress = no_progress) -> Table:
     """What `read_files` gives, from the folder `parsed` if those files were parsed before; else they are parsed and kept there. Many rows
-    that have to be laid out anew go into the folder `into`. Raises MtlError as `read_files` does."""
-    found = read_unmerged(paths, told, wanted, parsed, progress)
+    that have to be merged are stored in the folder `into`. Raises MtlError as `read_files` does."""
+    found = read_unmerged(paths, columns, wanted, parsed, progress)
     tasks = tasks_of_rows(found.tasks, wanted)
     rows, notices = narrow(found.rows, tasks), list(found.notices)
     if len(sources := find_sources(paths)) > 1:
@@ -39,26 +40,24 @@ def read_parsed(paths: Sequence[Path], told: Sequence[ColumnSpec], wanted: Seque
     return replace(found, rows=rows, notices=notices)
 
 
-def read_unmerged(paths: Sequence[Path], told: Sequence[ColumnSpec], wanted: Sequence[str], parsed: Path,
+def read_unmerged(paths: Sequence[Path], columns: Sequence[ColumnSpec], wanted: Sequence[str], parsed: Path,
                   progress: Progress = no_progress) -> Table:
     """As `read_parsed`, but rows of one text in several files stay apart, and may have values for other tasks too."""
-    key = _digest(paths, told)
-    if key is None:  # a file cannot be read, which is said there
-        return read_files(paths, told, wanted, progress=progress)
-    found = _open(parsed / key, wanted)
-    if found is None:
-        with _only_one(parsed, lambda: progress(f"Looking at {paths[0].name}", 0.0)):
-            found = _open(parsed / key, wanted)
-            if found is None:
-                _parse(paths, told, wanted, parsed, key, progress)
-                found = _open(parsed / key, wanted)
-    return found
+    key = _digest(paths, columns)
+    if key is None:  # a file cannot be read: `read_files` raises the message
+        return read_files(paths, columns, wanted, progress=progress)
+    if found := _open(parsed / key, wanted):
+        return found
+    with _only_one(parsed, lambda: progress(f"Looking at {paths[0].name}", 0.0)):
+        if _open(parsed / key, wanted) is None:
+            _parse(paths, columns, wanted, parsed, key, progress)
+        return _open(parsed / key, wanted)
 
 
 @contextmanager
 def _only_one(parsed: Path, waits: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Inside, nobody else changes the folder `parsed`: the look of a page and a start may want the same file at once. `waits` is called
-    at once and every half second until then."""
+    """Inside, nobody else changes the folder `parsed`: the data tab and a start may want the same file at once. `waits` is called at once
+    and every half second until then."""
     parsed.mkdir(parents=True, exist_ok=True)
     lock, patience = FileLock(parsed / ".lock"), 0.0
     while not lock.is_locked:
@@ -73,43 +72,42 @@ def _only_one(parsed: Path, waits: Callable[[], None] = lambda: None) -> Iterato
         lock.release()
 
 
-def share_parsed(paths: Sequence[Path], told: Sequence[ColumnSpec], parsed: Path, to: Path) -> tuple[ColumnSpec, ...]:
-    """Have what was parsed of those files in the folder `to` too, if it is there; the roles of their columns, as far as they are known."""
-    key = _digest(paths, told)
+def share_parsed(paths: Sequence[Path], columns: Sequence[ColumnSpec], parsed: Path, to: Path) -> tuple[ColumnSpec, ...]:
+    """Link what was parsed of those files into the folder `to`, if there is anything; the roles of their columns, as far as known."""
+    key = _digest(paths, columns)
     if not key or not (parsed / key / FACTS).is_file():
         return ()
     with _only_one(parsed):
         link_folder(parsed / key, to / key)
-    return _columns(_facts(to / key))
+    return _columns(read_facts(to / key / FACTS))
 
 
-def _digest(paths: Sequence[Path], told: Sequence[ColumnSpec]) -> str | None:
-    """The name of what comes of these files; None if one cannot be read."""
-    found = hashlib.sha256(json.dumps([VERSION, [spec.model_dump() for spec in told]]).encode())
+def _digest(paths: Sequence[Path], columns: Sequence[ColumnSpec]) -> str | None:
+    """A digest of these files and of the roles given to their columns; None if one cannot be read."""
+    found = hashlib.sha256(json.dumps([VERSION, [spec.model_dump() for spec in columns]]).encode())
     try:
         for path in paths:
-            found.update(f"\n{path.name} {path.stat().st_size}\n".encode("utf-8", "surrogatepass"))
-            with path.open("rb") as file:
-                while part := file.read(1 << 20):
-                    found.update(part)
+            for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+                found.update(f"\n{file.name} {file.stat().st_size}\n".encode("utf-8", "surrogatepass"))
+                with file.open("rb") as opened:
+                    while part := opened.read(1 << 20):
+                        found.update(part)
     except OSError:
         return None
     return found.hexdigest()[:32]
 
 
-def _parse(paths: Sequence[Path], told: Sequence[ColumnSpec], wanted: Sequence[str], parsed: Path, key: str, progress: Progress) -> None:
-    """Parse the files; their rows under `key`, and under the key that they have when all their columns are told as they were understood."""
+def _parse(paths: Sequence[Path], columns: Sequence[ColumnSpec], wanted: Sequence[str], parsed: Path, key: str, progress: Progress) -> None:
+    """Parse the files and keep their rows under `key`, and under the key that they have once the roles of all columns are given."""
     with TemporaryDirectory(prefix=".", dir=parsed) as folder:
-        table = read_files(paths, told, wanted, Path(folder) / "rows.arrow", progress, merge=False)
+        table = read_files(paths, columns, wanted, Path(folder) / "rows.arrow", progress, merge=False)
         tasks = tasks_of_rows(table.tasks, wanted)
-        place = Path(folder) / "table"
-        save(table.rows, row_shape(tasks), place)
-        facts = {"tasks": [task.model_dump() for task in table.tasks], "names": [task.name for task in tasks],
-                 "notices": table.notices, "columns": [column.model_dump() for column in table.columns], "values": table.values}
-        (place / FACTS).write_text(json.dumps(facts), encoding="utf-8")
-        replace_folder(place, parsed / key)
-    again = _digest(paths, table.columns)
-    if again and again != key:
+        with replacing(parsed / key) as place:
+            save(table.rows, row_shape(tasks), place)
+            facts = {"tasks": [task.model_dump() for task in table.tasks], "names": [task.name for task in tasks],
+                     "notices": table.notices, "columns": [column.model_dump() for column in table.columns], "values": table.values}
+            (place / FACTS).write_text(json.dumps(facts), encoding="utf-8")
+    if (again := _digest(paths, table.columns)) not in (None, key):
         link_folder(parsed / key, parsed / again)
     kept = sorted((path for path in parsed.iterdir() if not path.name.startswith(".")), key=lambda path: path.stat().st_mtime)
     for old in kept[:-KEPT]:
@@ -119,8 +117,8 @@ def _parse(paths: Sequence[Path], told: Sequence[ColumnSpec], wanted: Sequence[s
 def _open(place: Path, wanted: Sequence[str] = ()) -> Table | None:
     """The table in the folder `place`; None if it is not there, or lacks the rows' values for a task that is wanted and may be there."""
     with suppress(OSError, ValueError, KeyError):
-        facts = _facts(place)
-        tasks = [TaskSpec.model_validate_json(json.dumps(task)) for task in facts["tasks"]]
+        facts = read_facts(place / FACTS)
+        tasks = facts["tasks"]
         if set(wanted or [task.name for task in tasks]) <= set(facts["names"]):
             rows = open_saved(place, row_shape([task for task in tasks if task.name in facts["names"]]))
             os.utime(place)
@@ -128,8 +126,10 @@ def _open(place: Path, wanted: Sequence[str] = ()) -> Table | None:
     return None
 
 
-def _facts(place: Path) -> dict[str, Any]:
-    return json.loads((place / FACTS).read_text(encoding="utf-8"))
+def read_facts(file: Path) -> dict[str, Any]:
+    """The JSON object in `file`, its tasks as TaskSpecs."""
+    facts = json.loads(file.read_text(encoding="utf-8"))
+    return facts | {"tasks": [TaskSpec.model_validate_json(json.dumps(task)) for task in facts["tasks"]]}
 
 
 def _columns(facts: dict[str, Any]) -> tuple[ColumnSpec, ...]:

@@ -9,11 +9,12 @@ from pathlib import Path
 from unicodedata import normalize
 
 from mtl.data.columns import GENERIC, Column, Profile, find_columns, profile
+from mtl.data.formats.arrow import read_dataset, read_parquet
 from mtl.data.formats.conll import looks_like_columns, read_conll, read_parts
 from mtl.data.formats.files import MAX_NAME, Record, Source, at_line, find_format, group_of, part_of, read_lines, show, show_names
 from mtl.data.formats.json_files import read_json
 from mtl.data.formats.marked import looks_marked, read_marked
-from mtl.data.formats.tables import looks_like_table, read_csv, read_parquet
+from mtl.data.formats.tables import looks_like_table, read_csv
 from mtl.data.row_parser import Cell, Recipe, find_scheme, make_row
 from mtl.data.rows import Row, Table, fitting, row_shape, tasks_of_rows
 from mtl.data.store import keep
@@ -23,7 +24,8 @@ from mtl.settings.config import ColumnSpec, TaskSpec
 from mtl.text import many
 
 READERS: dict[str, Callable[[Source], Iterator[Record]]] = {
-    "csv": read_csv, "json": read_json, "conll": read_conll, "parts": read_parts, "text": read_marked, "parquet": read_parquet}
+    "csv": read_csv, "json": read_json, "conll": read_conll, "parts": read_parts, "text": read_marked, "parquet": read_parquet,
+    "dataset": read_dataset}
 MERGED_ROWS = 200_000  # of files for different tasks, up to so many rows are joined where they have the same text
 HEAD, UNKNOWN_BYTES = 1 << 16, 120  # bytes of a file by which its records are guessed, and of a record where they do not tell
 Progress = Callable[[str, float], None]  # what is being done, and the share of it that is done
@@ -150,7 +152,7 @@ class _Counter:
 def _guess_records(source: Source) -> int:
     """About how many records a file has, judged by its beginning."""
     if not source.path.is_file():
-        return 1
+        return max(1, source.bytes // UNKNOWN_BYTES)
     with source.path.open("rb") as file:
         head = file.read(HEAD)
     ends = head.count(b"\n\n" if source.format == "conll" else b"\n")

@@ -1,29 +1,27 @@
 """Before a run begins: everything that its settings leave open about the data is found out and written into them, so that the run can be
-repeated. Hub datasets are pinned and fetched, columns get their roles, tasks their kinds."""
+repeated. Hub datasets are pinned and downloaded, columns get their roles, tasks their kinds."""
 
 import os
 import re
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from mtl.data.dataset import pick_tasks, split_paths
-from mtl.data.formats.files import SPLIT_WORDS, group_of
-from mtl.data.hub.datasets import PRESETS, HubDataset, download, look_up
+from mtl.data.formats.files import SPLIT_WORDS, find_split, group_of
+from mtl.data.hub.datasets import HubDataset, download, look_up
 from mtl.data.hypothetical import TASKS
 from mtl.data.parsed import PARSED, read_unmerged
 from mtl.data.readers import Progress, no_progress
 from mtl.errors import MtlError
-from mtl.settings.config import ColumnSpec, HubSpec, RunConfig, TaskSpec, make_config
+from mtl.settings.config import HubSpec, RunConfig, TaskSpec, make_config
 
-HUB = "hub"  # the folder, beside the runs, of what the Hub gave
+HUB = "hub"  # the folder, beside the runs, of what came from the Hub
 NONE = "none"  # instead of a split's name: there is none, and it is not looked for
 
 
 def settle(config: RunConfig, root: Path, task_names: Sequence[str] = (), progress: Progress = no_progress) -> RunConfig:
-    """`config` with nothing left open about its data. What the Hub gives and the rows that were parsed are kept in `root`, the folder of
-    the runs.
+    """`config` with nothing left open about its data. Downloads and the rows that were parsed are kept in `root`, the folder of the runs.
 
     Raises MtlError if the data cannot be had or read, or if one of `task_names` is not in it.
     """
@@ -33,7 +31,7 @@ def settle(config: RunConfig, root: Path, task_names: Sequence[str] = (), progre
 
 def find_tasks(config: RunConfig, root: Path, wanted: Sequence[str] = (), progress: Progress = no_progress
                ) -> tuple[RunConfig, Sequence[TaskSpec]]:
-    """`config` with its data fetched and the roles of all columns, and the tasks that are in the data; what looks like free text is one
+    """`config` with its data downloaded and the roles of all columns, and the tasks that are in the data; what looks like free text is one
     only if it is among the `wanted`."""
     if config.source == "hub" and not (config.train_files and all(map(os.path.isfile, config.train_files))):
         config = fetch(config, [pin(spec) for spec in config.hub], root / HUB, progress)
@@ -49,31 +47,26 @@ def with_tasks(config: RunConfig, found: Sequence[TaskSpec], names: Sequence[str
 
 
 def pin(spec: HubSpec) -> tuple[HubSpec, HubDataset]:
-    """The commit of the dataset and its splits, as the Hub tells them now; nothing is downloaded."""
+    """The dataset at its commit, and which of its splits is for what, as the Hub has it now; nothing is downloaded.
+
+    Raises MtlError if there is no such dataset, or not the split that `spec` names.
+    """
     dataset = look_up(spec.id, spec.config, spec.revision)
-    splits = {role: _split(dataset, role, getattr(spec, role)) for role in ("train", "validation", "test")}
-    return spec.model_copy(update={"revision": dataset.revision, "config": dataset.config, **splits}), dataset
-
-
-def _split(dataset: HubDataset, role: str, asked: str) -> str:
-    """The dataset's split for `role`: the one asked for, else one that is called so; NONE if there is none."""
-    if asked == NONE:
-        return NONE
-    if asked:
-        dataset.bytes_of([asked])  # complains if it is not there
-        return asked
-    return next((split for split in dataset.splits if split.casefold() in SPLIT_WORDS[role]), NONE)
+    splits = {role: getattr(spec, role) or find_split(dataset.splits, role) or NONE for role in SPLIT_WORDS}
+    pinned = spec.model_copy(update={"revision": dataset.revision, "config": dataset.config, **splits})
+    dataset.bytes_of(_used(pinned).values())  # raises if one of them is not there
+    return pinned, dataset
 
 
 def _used(spec: HubSpec) -> dict[str, str]:
     """The splits of a pinned dataset that are for something: train, validation and test, as far as there are such."""
-    return {role: split for role in ("train", "validation", "test") if (split := getattr(spec, role)) not in ("", NONE)}
+    return {role: split for role in SPLIT_WORDS if (split := getattr(spec, role)) not in ("", NONE)}
 
 
 def size(pinned: tuple[HubSpec, HubDataset]) -> int:
     """How many bytes the splits in use have."""
     spec, dataset = pinned
-    return dataset.bytes_of(set(_used(spec).values()))
+    return dataset.bytes_of(_used(spec).values())
 
 
 def megabytes(count: int) -> str:
@@ -90,18 +83,15 @@ def describe(pinned: tuple[HubSpec, HubDataset]) -> str:
 
 
 def fetch(config: RunConfig, pinned: Sequence[tuple[HubSpec, HubDataset]], store: Path, progress: Progress = no_progress) -> RunConfig:
-    """Download the datasets; `config` with their files, which get names by which datasets and splits can be told apart."""
-    files: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
+    """Download the datasets; `config` with their files. Each file's name has the dataset and the split in it."""
+    files: dict[str, tuple[str, ...]] = {f"{role}_files": () for role in SPLIT_WORDS}
     for spec, dataset in pinned:
         here = download(dataset, list(dict.fromkeys(_used(spec).values())), progress)
-        folder = _folder(spec, store)
         for role, split in _used(spec).items():
-            paths = here[split]
-            for index, path in enumerate(paths):
-                name = f"{hub_group(spec)}.{role}-{index:05}-of-{len(paths):05}{path.suffix}"
-                files[role].append(str(_link(path, folder / name)))
-    return config.model_copy(update={"hub": tuple(spec for spec, _ in pinned), **{f"{role}_files": tuple(names)
-                                                                                 for role, names in files.items()}})
+            for index, path in enumerate(here[split]):
+                name = f"{hub_group(spec)}.{role}-{index:05}-of-{len(here[split]):05}{path.suffix}"
+                files[f"{role}_files"] += (str(_link(path, _folder(spec, store) / name)),)
+    return config.model_copy(update={"hub": tuple(spec for spec, _ in pinned), **files})
 
 
 def local_files(config: RunConfig, store: Path) -> dict[str, tuple[str, ...]]:
@@ -127,29 +117,13 @@ def hub_group(spec: HubSpec) -> str:
     return group_of(Path(spec.id.rpartition("/")[2] + ".parquet")) or "data"
 
 
-def preset_config(name: str) -> dict[str, object]:
-    """The settings that the preset `name` stands for; raises MtlError if there is none of that name."""
-    if name not in PRESETS:
-        raise MtlError(f"There is no preset '{name}'. The presets are: {', '.join(PRESETS)}.")
-    specs, columns = [], []
-    for dataset in PRESETS[name].datasets:
-        splits = {role: dataset.splits.get(role) or NONE for role in ("train", "validation", "test")}
-        spec = HubSpec(id=dataset.id, config=dataset.config, **splits)
-        group = hub_group(spec) if len(PRESETS[name].datasets) > 1 else ""
-        specs.append(spec)
-        for column, told in dataset.columns.items():
-            role, _, task = told.partition(":")
-            columns.append(ColumnSpec(column=column, role=role, task=task, group=group))
-    return {"source": "hub", "hub": tuple(specs), "columns": tuple(columns)}
-
-
 def _link(path: Path, name: Path) -> Path:
     """`path` under another name; a copy where the system has no links."""
-    name.parent.mkdir(parents=True, exist_ok=True)
-    if name.exists():
-        return name
-    with suppress(OSError):
-        name.unlink(missing_ok=True)
-        name.symlink_to(path.resolve())
-        return name
-    return Path(shutil.copyfile(path, name))
+    if not name.exists():
+        name.parent.mkdir(parents=True, exist_ok=True)
+        name.unlink(missing_ok=True)  # a link to a file that was deleted
+        try:
+            name.symlink_to(path.resolve())
+        except OSError:
+            shutil.copyfile(path, name)
+    return name

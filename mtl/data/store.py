@@ -1,5 +1,5 @@
-"""Sequences that may be longer than memory: few items stay in a list, many lie in a `datasets.Dataset`, which maps its Arrow file into
-memory, so that only what is looked at is read. Knows nothing of what the items are."""
+"""Sequences that may be larger than memory: few items stay in a list, many lie in a `datasets.Dataset`, which maps its Arrow file into
+memory, so that only what is used is read. Knows nothing of what the items are."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from uuid import uuid4
 import numpy as np
 
 from mtl.errors import MtlError, is_disk_full
+from mtl.files import replacing
 
 if TYPE_CHECKING:  # both take a moment to import
     import pyarrow
@@ -29,7 +30,7 @@ BATCH = 1_000
 
 @dataclass(frozen=True)
 class Shape(Generic[T]):
-    """How an item lies in a dataset: the Arrow types of its fields (named by their functions in pyarrow), and the way there and back."""
+    """How an item is stored in a dataset: the Arrow types of its fields, and the functions to and from a row."""
 
     fields: Callable[[], pyarrow.Schema]
     pack: Callable[[T], dict[str, Any]]
@@ -37,7 +38,7 @@ class Shape(Generic[T]):
 
 
 class Stored(Sequence[T]):
-    """The rows of a dataset as items. Rows are read many at a time, as one by one they take far longer."""
+    """The rows of a dataset as items. Rows are read many at a time, because one by one they take far longer."""
 
     def __init__(self, dataset: Dataset, unpack: Callable[[dict[str, Any]], T]) -> None:
         self.dataset, self.unpack = dataset.with_format("arrow"), unpack
@@ -85,31 +86,39 @@ def keep(items: Iterable[T], shape: Shape[T], file: Path, limit: int | None = No
     schema = shape.fields()
     with _room_on_disk():
         file.parent.mkdir(parents=True, exist_ok=True)
-        # not Dataset.from_generator, which takes three times as long, nor its writer, which looks for tensors in half-loaded modules
+        # Dataset.from_generator takes three times as long, and its writer asks modules for tensors that may be half-loaded
         with pyarrow.OSFile(str(file), "wb") as sink, pyarrow.ipc.new_stream(sink, schema) as writer:
             while batch := list(islice(everything, BATCH)):
                 writer.write_batch(pyarrow.RecordBatch.from_pylist([shape.pack(item) for item in batch], schema=schema))
-    return Stored(_dataset(_library().table.MemoryMappedTable.from_file(str(file)), shape), shape.unpack)
+    return Stored(_dataset(_datasets().table.MemoryMappedTable.from_file(str(file)), shape), shape.unpack)
 
 
-def save(items: Sequence[T], shape: Shape[T], folder: Path) -> None:
-    """Put `items` into `folder`, as `Dataset.save_to_disk` does; stored ones must have the fields of `shape`. Raises MtlError if the disk
-    is full."""
+def save(items: Sequence[T], shape: Shape[T], target: Path) -> None:
+    """Write `items` to a Parquet file if `target` is named so, else to a folder, as `Dataset.save_to_disk` does; stored items must have the
+    fields of `shape`. Raises MtlError if the disk is full."""
     if isinstance(items, Stored):
         dataset = items.view(shape).dataset.with_format(None)
     else:
         import pyarrow
 
         table = pyarrow.Table.from_pylist([shape.pack(item) for item in items], schema=shape.fields())
-        dataset = _dataset(_library().table.InMemoryTable(table), shape)
+        dataset = _dataset(_datasets().table.InMemoryTable(table), shape)
     with _room_on_disk():
-        dataset.save_to_disk(folder)
+        if target.suffix.lower() == ".parquet":
+            dataset.to_parquet(target)
+        else:
+            dataset.save_to_disk(target)
 
 
 def open_saved(folder: Path, shape: Shape[T]) -> Sequence[T]:
-    """What `save` put into `folder`: few as a list. The dataset may have other fields besides those of `shape`."""
-    found = Stored(_library().Dataset.load_from_disk(str(folder), keep_in_memory=False), shape.unpack).view(shape)
+    """What `save` put into `folder`; few items as a list. The dataset may have more fields than `shape`."""
+    found = Stored(open_dataset(folder), shape.unpack).view(shape)
     return list(found) if len(found) <= KEPT_IN_MEMORY else found
+
+
+def open_dataset(folder: Path) -> Dataset:
+    """The dataset that `Dataset.save_to_disk` put into `folder`; its rows stay on the disk."""
+    return _datasets().Dataset.load_from_disk(str(folder), keep_in_memory=False)
 
 
 def pick(items: Sequence[T], indices: np.ndarray) -> Sequence[T]:
@@ -118,13 +127,12 @@ def pick(items: Sequence[T], indices: np.ndarray) -> Sequence[T]:
 
 
 def take(items: Sequence[T], indices: Iterable[int]) -> list[T]:
-    """A handful of `items` as a list, read together."""
+    """The few `items` at `indices` as a list, read together."""
     return items.take(indices) if isinstance(items, Stored) else [items[index] for index in indices]
 
 
 def link(source: Path, target: Path) -> Path:
-    """`source` under the name `target` too; a copy where the system has no hard links. Only for files that nobody changes in place."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    """Give the file `source` a second name, `target`; a copy where the system has no hard links. Only for files that nobody changes."""
     try:
         os.link(source, target)
     except OSError:
@@ -133,20 +141,12 @@ def link(source: Path, target: Path) -> Path:
 
 
 def link_folder(source: Path, target: Path) -> None:
-    """The files of `source` in `target` too, whole or not at all; what was there is gone."""
-    building = target.with_name(f".{target.name}-{os.getpid()}")
-    shutil.rmtree(building, ignore_errors=True)
-    shutil.copytree(source, building, copy_function=lambda file, to: link(Path(file), Path(to)))
-    replace_folder(building, target)
+    """Replace the folder `target` by links to the files of `source`, whole or not at all."""
+    with replacing(target) as building:
+        shutil.copytree(source, building, copy_function=link)
 
 
-def replace_folder(building: Path, target: Path) -> None:
-    """`building` under the name of `target`; what was there is gone."""
-    shutil.rmtree(target, ignore_errors=True)
-    building.rename(target)
-
-
-def _library() -> ModuleType:
+def _datasets() -> ModuleType:
     import datasets
     import datasets.table
 
@@ -155,14 +155,10 @@ def _library() -> ModuleType:
 
 
 def _dataset(table: Any, shape: Shape[Any]) -> Dataset:
-    """The dataset of a table. Its fingerprint is given, as `datasets` (5.2) fails to find one while another thread imports transformers:
-    it asks that half-loaded module for its classes."""
-    datasets = _library()
-    return datasets.Dataset(table, info=datasets.DatasetInfo(features=_features(shape)), fingerprint=uuid4().hex)
-
-
-def _features(shape: Shape[Any]) -> Any:
-    return _library().Features.from_arrow_schema(shape.fields())
+    """The dataset of a table. `datasets` (5.2) cannot compute its fingerprint while another thread imports transformers, since it asks that
+    half-loaded module for its classes: a random one is given."""
+    features = _datasets().Features.from_arrow_schema(shape.fields())
+    return _datasets().Dataset(table, info=_datasets().DatasetInfo(features=features), fingerprint=uuid4().hex)
 
 
 @contextmanager
@@ -171,5 +167,5 @@ def _room_on_disk() -> Iterator[None]:
         yield
     except OSError as error:
         if is_disk_full(error):
-            raise MtlError("The disk is full: the data could not be laid out for training. Free some space.") from error
+            raise MtlError("The disk is full: the rows could not be stored on it. Free some space.") from error
         raise

@@ -1,20 +1,21 @@
-"""Rows into files that `readers` reads back: JSONL, JSON, CSV, TSV, CoNLL columns, marked text and Parquet. What a format cannot hold is
-refused; what gets lost without a word is told by `write_rows`."""
+"""Rows into files that `readers` reads back: JSONL, JSON, CSV, TSV, CoNLL columns, marked text, Parquet and folders of `datasets`. What a
+format cannot hold is refused; what gets lost without a message is listed at `write_rows`."""
 
 import csv
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mtl.data.columns import TOKEN_NAMES
 from mtl.data.formats.conll import COMMENT, NAMES, NO_LABELS, NOT_LABELLED
-from mtl.data.formats.files import MAX_WORD, MAX_WORDS, check_names, file_name, show, show_names
+from mtl.data.formats.files import MAX_WORD, MAX_WORDS, SAVED, check_names, file_name, show, show_names
 from mtl.data.formats.json_files import MAX_ARRAY, flatten
 from mtl.data.formats.marked import LOOKED_AT, find_syntax, parse_marked, split_label, write_marked
 from mtl.data.formats.tables import as_list
-from mtl.data.rows import Row
+from mtl.data.rows import Row, count_all
+from mtl.data.store import Shape, keep, save
 from mtl.data.values import VALUES
 from mtl.data.words import spans_to_tags
 from mtl.errors import MtlError, is_disk_full
@@ -22,12 +23,12 @@ from mtl.files import replacing
 from mtl.settings.config import TaskSpec
 
 Fields = dict[str, object]
-BATCH = 1_000
 _BREAK = re.compile(r"[\t\r\n]")
 
 
 def write_rows(path: Path, rows: Iterable[Row], tasks: Sequence[TaskSpec]) -> None:
-    """Write the values of `tasks` on `rows` to the file at `path`, whole or not at all, in the format that its name says.
+    """Write the values of `tasks` on `rows` to the file at `path`, whole or not at all, in the format that its name says. A name without a
+    suffix is that of a folder, which `datasets.load_from_disk` opens.
 
     The words of the rows are kept only if all rows have them, with one blank between any two; else spans are written as characters of
     the text. CoNLL columns hold nothing but words: a text without is cut into `find_words`, and what stood between them is lost.
@@ -36,9 +37,12 @@ def write_rows(path: Path, rows: Iterable[Row], tasks: Sequence[TaskSpec]) -> No
     """
     suffix, rows = path.suffix.lower(), rows if isinstance(rows, Sequence) else list(rows)
     if suffix not in WRITERS:
-        raise MtlError(f"{file_name(path)}: rows cannot be written in this format. Name the file {', '.join(WRITERS)}.")
+        raise MtlError(f"{file_name(path)}: rows cannot be written in this format. Name the file {', '.join(filter(None, WRITERS))}, "
+                       "or give a name without a suffix: that becomes a folder of `datasets`.")
     try:
         _check(rows, tasks)
+        if path.is_dir() and not (path / SAVED).is_file():
+            raise MtlError("this name is taken, and not by a folder of `datasets`, which would be replaced. Choose another name.")
         with replacing(path) as building:
             WRITERS[suffix](building, rows, tasks)
     except MtlError as error:
@@ -81,7 +85,7 @@ def _has_words(rows: Iterable[Row]) -> bool:
 
 
 def _write_json(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> None:
-    before, between, end = ("[\n", ",\n", "\n]\n") if path.suffix == ".json" else ("", "\n", "\n")
+    before, between, end = ("[\n", ",\n", "\n]\n") if path.suffix.lower() == ".json" else ("", "\n", "\n")
     with path.open("w", encoding="utf-8", newline="") as file:
         for fields in _records(rows, tasks, _has_words(rows)):
             if not _is_plain(fields):
@@ -90,7 +94,7 @@ def _write_json(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> N
             file.write(before + json.dumps({key: part for key, part in fields.items() if part is not None}, ensure_ascii=False))
             before = between
         file.write(end)
-    if path.suffix == ".json" and path.stat().st_size > MAX_ARRAY:
+    if path.suffix.lower() == ".json" and path.stat().st_size > MAX_ARRAY:
         raise MtlError(f"a JSON array of over {MAX_ARRAY / 1e6:,.0f} MB could not be read back. Write .jsonl.")
 
 
@@ -103,7 +107,7 @@ def _is_plain(fields: Fields) -> bool:
 
 def _write_csv(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter="\t" if path.suffix == ".tsv" else ",")
+        writer = csv.writer(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
         tokens = _has_words(rows)
         writer.writerow(["tokens" if tokens else "text", *(task.name for task in tasks)])
         for fields in _records(rows, tasks, tokens):
@@ -114,20 +118,25 @@ def _write_csv(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> No
             writer.writerow(cells)
 
 
-def _write_parquet(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> None:
+def _write_dataset(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> None:
+    """A Parquet file; or a folder as `Dataset.save_to_disk` writes it, where classes are numbers, and the features have their names."""
     import pyarrow
-    import pyarrow.parquet
+    from datasets import ClassLabel, Features
 
-    tokens = _has_words(rows)
-    text = pyarrow.string()
-    schema = pyarrow.schema({"tokens": pyarrow.list_(text)} if tokens else {"text": text})
+    tokens, text = _has_words(rows), pyarrow.string()
+    types = {"tokens": pyarrow.list_(text)} if tokens else {"text": text}
     for task in tasks:
         value = VALUES[task.kind]
-        schema = schema.append(pyarrow.field(task.name, pyarrow.list_(text) if value.marks_text and tokens else value.arrow()))
-    records = _records(rows, tasks, tokens)
-    with pyarrow.parquet.ParquetWriter(path, schema) as writer:
-        while batch := list(islice(records, BATCH)):
-            writer.write_batch(pyarrow.RecordBatch.from_pylist(batch, schema=schema))
+        types[task.name] = pyarrow.list_(text) if tokens and value.marks_text else value.arrow()
+    features = Features.from_arrow_schema(pyarrow.schema(types))
+    classes = [task.name for task in tasks if VALUES[task.kind].has_one_label and not path.suffix]
+    for name, counts in count_all(rows, classes).items():
+        features[name] = ClassLabel(names=sorted(counts))
+    records = (fields | {name: None if fields[name] is None else features[name].str2int(fields[name]) for name in classes}
+               for fields in _records(rows, tasks, tokens))
+    shape = Shape(lambda: features.arrow_schema, dict, dict)
+    with TemporaryDirectory(prefix=".tmp-", dir=path.parent) as folder:
+        save(keep(records, shape, Path(folder) / "rows.arrow"), shape, path)
 
 
 def _write_conll(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> None:
@@ -192,4 +201,4 @@ def _write_marked(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) ->
 
 WRITERS: dict[str, Callable[[Path, Sequence[Row], Sequence[TaskSpec]], None]] = {
     ".jsonl": _write_json, ".json": _write_json, ".csv": _write_csv, ".tsv": _write_csv, ".conll": _write_conll, ".txt": _write_marked,
-    ".parquet": _write_parquet}
+    ".parquet": _write_dataset, "": _write_dataset}

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mtl.data.dataset import split_paths, told_of
+from mtl.data.dataset import split_paths, used_columns
+from mtl.data.formats.files import own_name
 from mtl.data.parsed import PARSED, share_parsed
 from mtl.data.store import link
 from mtl.errors import MtlError
@@ -173,14 +174,16 @@ def _new_id() -> str:
 
 
 def _copy(file: Path, into: Path) -> Path:
-    if not file.is_file():
+    if not file.exists():
         raise MtlError(f"{file.name}: there is no such file. Check the name.")
-    if (into / file.name).exists():
+    target = into / own_name(file)
+    if target.exists():
         raise MtlError(f"{file.name}: two files of one split have this name. Rename one of them.")
-    if (file.parents[2] / "config.json").is_file():  # a run's own copy, which nobody changes
-        return link(file, into / file.name)
     into.mkdir(parents=True, exist_ok=True)
-    return Path(shutil.copyfile(file, into / file.name))
+    is_own = (file.parents[2] / "config.json").is_file()  # a run's own copy, which nobody changes
+    if file.is_dir():  # of a dataset that was saved
+        return Path(shutil.copytree(file, target, copy_function=link if is_own else shutil.copyfile))
+    return link(file, target) if is_own else Path(shutil.copyfile(file, target))
 
 
 def _share_parsed(config: RunConfig, parsed: Path, to: Path) -> None:
@@ -189,7 +192,7 @@ def _share_parsed(config: RunConfig, parsed: Path, to: Path) -> None:
     columns = share_parsed(paths["train"], config.columns, parsed, to) if paths["train"] else ()
     for split in ("validation", "test"):
         if columns and paths[split]:
-            share_parsed(paths[split], told_of(columns), parsed, to)
+            share_parsed(paths[split], used_columns(columns), parsed, to)
 
 
 def open_run(root: Path, run_id: str) -> Run:

@@ -79,8 +79,8 @@ class RunConfig(BaseModel):
         "newsroom", "Data", "'newsroom' is the bundled corpus; 'files' reads your own; 'hub' loads datasets of the Hub; 'hypothetical' "
         "makes sentences from the seed.")
     train_files: tuple[str, ...] = setting(
-        (), "Training files", "Sentences to learn from: CSV, TSV, JSONL, JSON, CoNLL columns, marked text or Parquet; one file, or one per "
-        "task.", max_length=MAX_FILES)
+        (), "Training files", "Sentences to learn from: CSV, TSV, JSONL, JSON, CoNLL columns, marked text, Parquet, or a folder "
+        "that `datasets` saved; one, or one per task.", max_length=MAX_FILES)
     validation_files: tuple[str, ...] = setting(
         (), "Validation files", "Sentences to measure on while training. Empty: a share of the training rows.", max_length=MAX_FILES,
         validation_alias=AliasChoices("validation_files", "dev_files"))

@@ -10,8 +10,8 @@ from typing import Any
 import gradio as gr
 
 from mtl.data import resolve
-from mtl.data.dataset import choose_tasks, describe_source, load, read_table
-from mtl.data.hub.datasets import PRESETS
+from mtl.data.dataset import choose_tasks, describe_source, load, read_table, split_paths
+from mtl.data.hub.presets import PRESETS, preset_config
 from mtl.data.report import bundled_subwords, make_report
 from mtl.data.rows import Table
 from mtl.errors import MtlError
@@ -148,7 +148,7 @@ class DataPanel:
     def look_up(self, preset: str, ids: str) -> Values:
         """Ask the Hub what there is, and how large."""
         try:
-            wanted = resolve.preset_config(preset) if preset else {"hub": parse_hub(ids), "columns": ()}
+            wanted = preset_config(preset) if preset else {"hub": parse_hub(ids), "columns": ()}
             if not wanted["hub"]:
                 raise MtlError("Write the id of a dataset, such as fancyzhx/ag_news.")
             pinned = [resolve.pin(spec) for spec in wanted["hub"]]
@@ -226,7 +226,7 @@ class DataPanel:
               ) -> tuple[Table, Values]:
         table, where = read_table(config, Path(), folder, tell, self.jobs.root / resolve.PARSED), describe_source(config)
         specs = choose_tasks(table, table.tasks, where)
-        has_validation = config.source == "newsroom" or bool(config.validation_files)
+        has_validation = bool(split_paths(config, Path())["validation"])
         parts = [f"{isolate(where)}: {many(len(table.rows), 'training row' if has_validation else 'row')}."]
         parts += [f"{split}: {', '.join(isolate(Path(file).name) for file in files)}." for split in ("validation", "test")
                   if (files := getattr(config, f"{split}_files"))]

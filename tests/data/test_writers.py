@@ -3,12 +3,14 @@
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
+from mtl.data import store
 from mtl.data.formats.schemes import TagSurvey, from_bio, to_spans
 from mtl.data.readers import read_files
 from mtl.data.words import Span, are_edges, find_words, spans_to_tags, tags_to_spans
@@ -17,7 +19,7 @@ from mtl.errors import MtlError
 from mtl.settings.config import TaskSpec
 from tests.plain import Row
 
-EXAMPLES = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 MOOD, SLOTS, KIND = (TaskSpec(name="mood", kind="classification"), TaskSpec(name="slots: two", kind="tagging"),
                      TaskSpec(name="Kind", kind="tagging"))
 LABELS = ["good", "not so good", "café", "cafe\u0301", "007", "None", "true", "1.0", "null", "-", "日本", "=1+1", "a,b", 'the "x"', "🙂"]
@@ -71,26 +73,37 @@ def there_and_back(folder: Path, name: str, rows: list[Row], tasks) -> list[Row]
     write_rows(path, rows, tasks)
     assert os.listdir(folder) == [name]  # nothing temporary stays
     table = read_files([path], wanted=[task.name for task in tasks])
-    path.unlink()
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
     return list(table.rows)
 
 
 # Formats
 
 
+ANY_ROWS = given(st.lists(raw_row(), min_size=1, max_size=4) | st.lists(cut_row(), min_size=1, max_size=4))
+
+
 @EXAMPLES
-@given(st.lists(raw_row(), min_size=1, max_size=4) | st.lists(cut_row(), min_size=1, max_size=4))
+@ANY_ROWS
 @example([Row("\0", {"mood": "a\0", "slots: two": (), "Kind": None})])
 @example([Row("[]", {"mood": "x", "slots: two": (), "Kind": None}), Row("[1]", {"mood": None, "slots: two": None, "Kind": None})])
-@pytest.mark.parametrize("suffix", [".jsonl", ".json", ".parquet"])
-def test_rows_survive_json_and_parquet(tmp_path, suffix, rows):
+@pytest.mark.parametrize("suffix", [".jsonl", ".JSON"])
+def test_rows_survive_json(tmp_path, suffix, rows):
     assert there_and_back(tmp_path, "x" + suffix, rows, [MOOD, SLOTS, KIND]) == rows
 
 
+@settings(EXAMPLES, max_examples=30)
+@ANY_ROWS
+@example([Row("\0", {"mood": "a\0", "slots: two": (), "Kind": None})])
+@pytest.mark.parametrize("name", ["x.PARQUET", "saved"])
+def test_rows_survive_parquet_and_a_saved_dataset(tmp_path, name, rows):
+    assert there_and_back(tmp_path, name, rows, [MOOD, SLOTS, KIND]) == rows
+
+
 @EXAMPLES
-@given(st.lists(raw_row(), min_size=1, max_size=4) | st.lists(cut_row(), min_size=1, max_size=4))
+@ANY_ROWS
 @example([Row("a\r\rb\n", {"mood": "x", "slots: two": (), "Kind": None})])
-@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+@pytest.mark.parametrize("suffix", [".csv", ".TSV"])
 def test_rows_survive_tables_of_text(tmp_path, suffix, rows):
     assert there_and_back(tmp_path, "x" + suffix, rows, [MOOD, SLOTS, KIND]) == rows
 
@@ -238,10 +251,11 @@ def test_a_file_is_replaced_whole_or_stays_as_it_was(tmp_path):
     assert (tmp_path / "x.csv").read_bytes() == before.replace(b"one", b"two")
 
 
-def test_many_rows_are_written_in_batches(tmp_path):
+def test_many_rows_are_written_in_batches(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "KEPT_IN_MEMORY", 100)
     rows = [row(f"text {index}", a="xy"[index % 2], b=(Span(0, 4, "A"),) if index % 3 else None) for index in range(2500)]
-    for suffix in (".jsonl", ".csv", ".parquet"):
-        assert there_and_back(tmp_path, "x" + suffix, rows, [CLASS, TAGS]) == rows
+    for name in ("x.jsonl", "x.csv", "x.parquet", "saved"):
+        assert there_and_back(tmp_path, name, rows, [CLASS, TAGS]) == rows
 
 
 # Tagging schemes

@@ -3,6 +3,7 @@ modules; this one knows their names only."""
 
 import codecs
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +26,8 @@ MAGIC = {
     b"\x28\xb5\x2f\xfd": "zstd-compressed", b"\xfd7zXZ\0": "xz-compressed", b"BZh91AY": "bzip2-compressed",
     b"ARROW1": "an Arrow file", b"\xff\xfe\0\0": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16",
 }
-READABLE = "CSV, TSV, JSONL, JSON, CoNLL columns (.conll), marked text (.txt) or Parquet"
+SAVED, SAVED_SPLITS = "state.json", "dataset_dict.json"  # which tell a folder of Dataset.save_to_disk, and of DatasetDict.save_to_disk
+READABLE = "CSV, TSV, JSONL, JSON, CoNLL columns (.conll), marked text (.txt), Parquet, or a folder that `datasets` saved"
 
 Record = tuple[int, dict[str, object]]  # the line where it begins (from 1), and its columns
 
@@ -48,9 +50,13 @@ class Source:
         return file_name(self.path)
 
     @property
+    def bytes(self) -> int:
+        return check_size(self.path)
+
+    @property
     def unit(self) -> str:
         """What the number in a Record counts."""
-        return "row" if self.format == "parquet" else "line"
+        return "row" if self.format in ("parquet", "dataset") else "line"
 
     def notice(self, sentence: str) -> None:
         """Tell once what was noticed; every file is read more than once."""
@@ -61,6 +67,8 @@ class Source:
 
 def find_format(path: Path) -> str:
     """The format of the file at `path`, by its name; raises MtlError if it is none that can be read."""
+    if os.path.isdir(path):
+        return "dataset"
     if part_of(path):
         return "parts"
     found = FORMATS.get(path.suffix.lower())
@@ -77,7 +85,12 @@ def part_of(path: Path) -> str:
 
 def file_name(path: Path) -> str:
     """The name of a file as messages give it; never its folder."""
-    return show(path.name, 36)
+    return show(own_name(path), 36)
+
+
+def own_name(path: Path) -> str:
+    """The name of a file or folder. Every `DatasetDict` that was saved has a folder 'train', so that the name of the whole goes before."""
+    return f"{path.parent.name}_{path.name}" if (path.parent / SAVED_SPLITS).is_file() else path.name
 
 
 def check_names(columns: Sequence[str]) -> None:
@@ -93,19 +106,25 @@ def check_names(columns: Sequence[str]) -> None:
             raise MtlError(f"column '{show(column)}' appears twice. Give every column its own name.")
 
 
+def check_size(path: Path) -> int:
+    """The size of a file or folder in bytes; raises MtlError if that is too much to read."""
+    size = path.stat().st_size if path.is_file() else sum(file.stat().st_size for file in path.rglob("*"))
+    if size > MAX_BYTES:
+        raise MtlError(f"{file_name(path)}: has {size / 1e6:,.1f} MB, the limit is {MAX_BYTES / 1e6:,.0f} MB. Split the file.")
+    return size
+
+
 def check_file(path: Path, wanted: str = "") -> None:
     """Raises MtlError unless there is a file at `path` that is not empty, not too large, and of the binary kind `wanted` ('': text)."""
     name = file_name(path)
     try:
         if not path.is_file():
             raise MtlError(f"{name}: there is no such file.")
-        size = path.stat().st_size
+        size = check_size(path)
         with path.open("rb") as file:
             head = file.read(1000)
     except OSError as error:
         raise MtlError(f"{name}: cannot be opened ({error.strerror}).") from error
-    if size > MAX_BYTES:
-        raise MtlError(f"{name}: has {size / 1e6:,.1f} MB, the limit is {MAX_BYTES / 1e6:,.0f} MB. Split the file.")
     found = next((what for magic, what in MAGIC.items() if head.startswith(magic)), "")
     if head.removeprefix(codecs.BOM_UTF8)[:200].lstrip().lower().startswith((b"<!doctype html", b"<html")):
         found = "a web page"
@@ -187,29 +206,31 @@ def show_names(columns: Iterable[str]) -> str:
     return ", ".join(map(isolate, shown.split(", "))) or "none"
 
 
-SPLIT_WORDS = {"train": {"train", "training"}, "validation": {"dev", "valid", "validation", "val", "eval", "testa"},
+SPLIT_WORDS = {"train": {"train", "training"},
+               "validation": {"dev", "valid", "validation", "val", "eval", "evaluation", "testa"},
                "test": {"test", "testing", "testb"}}
+SPLIT_OF_WORD = {word: split for split, words in SPLIT_WORDS.items() for word in words}
 
 
 def split_of(path: Path) -> str:
     """'train', 'validation' or 'test' if a word of the file's name says so, else ''."""
-    words = _name_words(path)
+    words = re.findall("[a-z]+", _stem(path).lower())
     return next((split for split, names in SPLIT_WORDS.items() if names & set(words)), "")
+
+
+def find_split(names: Iterable[str], role: str) -> str:
+    """Which of the splits called `names` is for `role` (train, validation or test), '' if none."""
+    return next((name for name in names if SPLIT_OF_WORD.get(name.casefold()) == role), "")
 
 
 def group_of(path: Path) -> str:
     """The file's name without what tells its split and its shard: sst2 for sst2-train-00000-of-00001.parquet."""
     stem = re.sub(r"[-_.]?\d+-of-\d+$", "", _stem(path))
-    known = set().union(*SPLIT_WORDS.values())
-    parts = [part for part in re.split(r"[-_. ]+", stem) if part and part.lower() not in known]
+    parts = [part for part in re.split(r"[-_. ]+", stem) if part and part.lower() not in SPLIT_OF_WORD]
     return cut("_".join(parts), MAX_NAME)
-
-
-def _name_words(path: Path) -> list[str]:
-    return re.findall("[a-z]+", _stem(path).lower())
 
 
 def _stem(path: Path) -> str:
     """The file's name without what tells its format."""
-    part = part_of(path)
-    return path.name[:-len(part)] if part else path.stem
+    part, name = part_of(path), own_name(path)
+    return name[:-len(part)] if part else Path(name).stem

@@ -1,15 +1,15 @@
-"""CSV, TSV and Parquet into records. Guesses the delimiter and whether there is a header, and no types; but lists that were written into
-cells as text can be had as lists."""
+"""CSV and TSV into records. The delimiter and the header are guessed, types are not. Cells with a list in them can be read as lists."""
 
 import ast
 import csv
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
-from mtl.data.formats.files import KINDS, MAX_LINE, MAX_TEXT, Record, Source, at_line, check_file, check_names, read_lines, show, show_names
+from mtl.data.formats.files import MAX_TEXT, Record, Source, at_line, check_names, read_lines, show_names
 from mtl.errors import MtlError
 from mtl.text import many
 
@@ -117,72 +117,6 @@ def _delimiter_name(delimiter: str) -> str:
     return {",": "commas", "\t": "TABs"}.get(delimiter, f"'{delimiter}'")
 
 
-def read_parquet(source: Source) -> Iterator[Record]:
-    """The rows of a Parquet file. Numbers that a Hugging Face schema gives names to become these names."""
-    import pyarrow
-    import pyarrow.parquet
-
-    check_file(source.path, "Parquet")
-    number = 0
-    try:
-        file = pyarrow.parquet.ParquetFile(source.path)
-        with at_line(source.name, 1, "row"):
-            check_names(file.schema_arrow.names)
-        names = _class_names(file.schema_arrow.metadata or {})
-        for batch in file.iter_batches(1000):
-            for row in batch.to_pylist():
-                number += 1
-                with at_line(source.name, number, "row"):
-                    fields = {column: _plain(_named(value, names.get(column))) for column, value in row.items()}
-                yield number, fields
-    except UnicodeDecodeError as error:
-        raise MtlError(f"{source.name}: has text that is not UTF-8 after row {number}. Write the file anew, in UTF-8.") from error
-    except (OSError, pyarrow.ArrowException) as error:
-        reason = show(" ".join(str(error).replace(str(source.path), source.name).split()).split(". ")[0], 80)
-        raise MtlError(f"{source.name}: cannot be read as Parquet ({reason}). Is the file whole?") from error
-    if not number:
-        raise MtlError(f"{source.name}: has columns but no rows. Write one row per text.")
-
-
-def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
-    """For each column of numbered classes, or of lists of them, the names of the classes."""
-    try:
-        features = json.loads(metadata[b"huggingface"])["info"]["features"]
-        return {column: found for column, feature in features.items() if (found := _find_names(feature))}
-    except (KeyError, ValueError, TypeError, AttributeError):
-        return {}
-
-
-def _find_names(feature: Any) -> list[str] | None:
-    if isinstance(feature, dict):
-        return feature.get("names") if feature.get("_type") == "ClassLabel" else _find_names(feature.get("feature"))
-    return _find_names(feature[0]) if isinstance(feature, list) and feature else None
-
-
-def _named(value: Any, names: list[str] | None) -> Any:
-    """A class number as its name; -1 is how the Hub writes that there is none."""
-    if names is None or value is None:
-        return value
-    if isinstance(value, list):
-        return [_named(part, names) for part in value]
-    if type(value) is not int:
-        return value
-    if not -1 <= value < len(names):
-        raise MtlError(f"class number {value} has no name; the file names {many(len(names), 'class')}. Mend the file.")
-    return names[value] if value >= 0 else None
-
-
-def _plain(value: Any) -> object:
-    """A value of a kind that readers know; dates, bytes and decimals become text."""
-    if isinstance(value, list):
-        return [_plain(part) for part in value]
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace") if len(value) < MAX_LINE else f"{len(value):,} bytes"
-    return value if type(value) in KINDS else str(value)
-
-
 # Lists in cells
 
 
@@ -191,36 +125,22 @@ _NUMPY = re.compile(rf"\[\s*(?:(?:{_STRING})\s+)+(?:{_STRING})\s*\]", re.DOTALL)
 
 
 def as_list(value: object) -> object:
-    """A list that was written into a cell as text, as JSON or as Python or numpy print it; any other value as it is."""
+    """The list that a cell holds as text, as JSON or as Python or numpy print it; any other value as it is."""
     if not isinstance(value, str) or value.lstrip()[:1] != "[":
         return value
     text = value.strip()
     for read in (json.loads, _read_python):
-        try:
-            found = _as_json(read(text))
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-        if isinstance(found, list):
-            return found
+        with suppress(ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+            found = read(text)
+            if "\\" in text:
+                json.dumps(found, ensure_ascii=False).encode()  # fails on half of a surrogate pair, which only an escape can make
+            if isinstance(found, list):
+                return found
     return value
 
 
 def _read_python(text: str) -> Any:
-    if _NUMPY.fullmatch(text):
-        return [ast.literal_eval(part) for part in re.findall(_STRING, text, re.DOTALL)]
-    return ast.literal_eval(text)
-
-
-def _as_json(value: Any) -> object:
-    """The value in the types of JSON; ValueError if it has others, or broken Unicode."""
-    if isinstance(value, list | tuple):
-        return [_as_json(part) for part in value]
-    if isinstance(value, dict):
-        if not all(isinstance(key, str) for key in value):
-            raise ValueError
-        return {key: _as_json(part) for key, part in value.items()}
-    if type(value) not in KINDS:
-        raise ValueError
-    if isinstance(value, str):
-        value.encode()
-    return value
+    """The literal in `text`, its tuples as lists; raises ValueError or TypeError if it has types that JSON lacks."""
+    numpy = _NUMPY.fullmatch(text)
+    found = [ast.literal_eval(part) for part in re.findall(_STRING, text, re.DOTALL)] if numpy else ast.literal_eval(text)
+    return json.loads(json.dumps(found))

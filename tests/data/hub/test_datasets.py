@@ -7,7 +7,6 @@ import resource
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,11 +14,12 @@ import pytest
 from huggingface_hub import close_session, constants, file_download
 
 from mtl.data.dataset import load
-from mtl.data.hub.datasets import PRESETS, HubDataset, HubFile, check_dataset_name, download, look_up
-from mtl.data.resolve import _folder, hub_group, local_files, preset_config, settle
+from mtl.data.hub.datasets import HubDataset, HubFile, check_dataset_name, download, look_up
+from mtl.data.hub.presets import PRESETS, preset_config
+from mtl.data.resolve import _folder, hub_group, local_files, settle
 from mtl.errors import MtlError
 from mtl.runs.folder import create_run
-from mtl.settings.config import ROLES, HubSpec, make_config
+from mtl.settings.config import HubSpec, make_config
 from mtl.settings.shorthand import parse_columns, parse_hub
 from tests.fake_hub import FakeHub
 from tests.legible import is_legible
@@ -107,7 +107,7 @@ def test_an_ordinary_dataset_name_passes(name, tmp_path, monkeypatch):
     (["train.csv", "test.csv"], {"train": ["train.csv"], "test": ["test.csv"]}),
     (["atis_train.csv", "atis_test.csv"], {"train": ["atis_train.csv"], "test": ["atis_test.csv"]}),
     (["data/train.jsonl", "data/validation.jsonl"], {"train": ["data/train.jsonl"], "validation": ["data/validation.jsonl"]}),
-    (["train.tsv", "valid.tsv", "eval.tsv"], {"train": ["train.tsv"], "validation": ["valid.tsv"], "test": ["eval.tsv"]}),
+    (["train.tsv", "eval.tsv", "testing.tsv"], {"train": ["train.tsv"], "validation": ["eval.tsv"], "test": ["testing.tsv"]}),
     (["Training-v1.1.json", "val_2.json", "testing.json"],
      {"train": ["Training-v1.1.json"], "validation": ["val_2.json"], "test": ["testing.json"]}),
     (["data/train-00000-of-00002.parquet", "data/train-00001-of-00002-0a1b.parquet", "data/unsupervised-00000-of-00001.parquet"],
@@ -126,7 +126,7 @@ def test_splits_are_found_by_the_conventions_for_names(files, wanted, hub, put):
     put("o/x", {path: bytes_like(path, 10) for path in files})
     found = look_up("o/x")
     assert names(found) == wanted
-    assert (found.id, found.config, found.configs, found.revision) == ("o/x", "default", ("default",), hub.sha("o/x"))
+    assert (found.id, found.config, found.revision) == ("o/x", "default", hub.sha("o/x"))
 
 
 def test_folders_are_configs(put):
@@ -135,7 +135,6 @@ def test_folders_are_configs(put):
     assert names(look_up("o/x", "en")) == {"train": ["en/train-00000-of-00001.parquet"], "test": ["en/test-00000-of-00001.parquet"]}
     assert names(look_up("o/x", "de")) == {"validation": ["data/de/validation.jsonl"]}
     assert names(look_up("o/x", "fr")) == {"train": ["fr/train/0000.parquet"], "other": ["fr/other/0000.parquet"]}
-    assert look_up("o/x", "fr").configs == ("de", "en", "fr")
 
 
 @pytest.mark.parametrize(("entry", "wanted"), [
@@ -153,7 +152,7 @@ def test_folders_are_configs(put):
 def test_the_dataset_card_says_which_files_are_which_split(entry, wanted, hub, put):
     put("o/x", {path: bytes_like(path, 10) for path in PATHS} | {"README.md": CARD.format("- config_name: own\n" + entry)})
     found = look_up("o/x")
-    assert (found.config, found.configs) == ("own", ("own",))
+    assert found.config == "own"
     assert {split: sorted(paths) for split, paths in names(found).items()} == {split: sorted(paths) for split, paths in wanted.items()}
 
 
@@ -171,9 +170,7 @@ def test_a_card_of_another_shape_is_as_good_as_none(configs, put):
 def test_no_pattern_of_a_stranger_takes_long(put):
     pattern = "/".join(["**", "a*a*a*a*a*a*a*a*"] * 20)
     put("o/x", {"a" * 100 + "/" + "/".join(["a"] * 20) + "/train.csv": "1", "README.md": CARD.format(f"- data_files: '{pattern}'\n")})
-    start = time.monotonic()
-    look_up("o/x", "")
-    assert time.monotonic() - start < 1
+    assert names(look_up("o/x")) == {"train": ["a" * 100 + "/" + "/".join(["a"] * 20) + "/train.csv"]}
 
 
 def test_of_several_configs_one_must_be_chosen(hub, put):
@@ -181,7 +178,7 @@ def test_of_several_configs_one_must_be_chosen(hub, put):
     put("o/x", {"small.csv": "1", "large.csv": "22", "README.md": CARD.format(entries)})
     with pytest.raises(MtlError, match=r"^'o/x' has several configs: small, large\. Choose one\.$"):
         look_up("o/x")
-    assert names(look_up("o/x", "large")) == {"train": ["large.csv"]} and look_up("o/x", "large").configs == ("small", "large")
+    assert names(look_up("o/x", "large")) == {"train": ["large.csv"]}
     with pytest.raises(MtlError, match=r"^'o/x' has no config 'huge'\. Its configs are: small, large\.$"):
         look_up("o/x", "huge")
 
@@ -244,7 +241,7 @@ def test_sizes_are_known_before_any_file_is_fetched(hub, put):
     put("o/x", {"train-1.csv": bytes(1000), "train-2.csv": bytes(500), "test.csv": bytes(30)})
     found = look_up("o/x")
     assert found.splits == {"train": (HubFile("train-1.csv", 1000), HubFile("train-2.csv", 500)), "test": (HubFile("test.csv", 30),)}
-    assert (found.total_bytes, found.bytes_of(["train"]), found.bytes_of(["test", "test"]), found.bytes_of([])) == (1530, 1500, 30, 0)
+    assert [found.bytes_of(splits) for splits in (["train", "test"], ["train"], ["test", "test"], [])] == [1530, 1500, 30, 0]
     assert hub.asked == ["/api/datasets/o/x"]
 
 
@@ -315,7 +312,7 @@ def test_an_answer_that_is_not_the_hub_s_is_told(hub, put, monkeypatch):
     with pytest.raises(MtlError, match="The Hub's answer about 'o/x' cannot be read. Check the connection."):
         look_up("o/x")
     monkeypatch.setattr(hub, "answer", lambda path: (200, {}, json.dumps({"id": "o/x", "sha": "../../x", "siblings": []}).encode()))
-    with pytest.raises(MtlError, match="tells no commit"):
+    with pytest.raises(MtlError, match="names no commit"):
         look_up("o/x")
 
 
@@ -329,10 +326,9 @@ def test_what_the_hub_answers_instead_is_told_in_one_sentence(status, headers, m
     found = look_up("o/x")
     monkeypatch.setattr(hub, "answer", lambda path: (status, headers, b"{}"))
     for ask in (lambda: look_up("o/x"), lambda: fetch(found, "train")):
-        start = time.monotonic()
         with pytest.raises(MtlError, match=f"^'o/x' .*{message}") as caught:
             ask()
-        assert "\n" not in str(caught.value) and time.monotonic() - start < 5
+        assert "\n" not in str(caught.value)
 
 
 # What is fetched
@@ -355,18 +351,10 @@ def test_empty_files_and_no_splits_are_no_trouble(put):
     assert fetch(look_up("o/x")) == ({}, [])
 
 
-def test_a_connection_that_breaks_once_is_taken_up_where_it_broke(hub, put):
+@pytest.mark.parametrize("whole", [False, True])  # whether the server sends the file from its beginning again
+def test_a_connection_that_breaks_once_is_taken_up_and_the_progress_never_falls(whole, hub, put):
     put("o/x", {"train.csv": bytes_like("train.csv")})
-    hub.hiccups["o/x/train.csv"] = 1024
-    found, told = fetch(look_up("o/x"), "train")
-    assert found == {"train": [bytes_like("train.csv")]} and hub.ranges == ["bytes=1024-"]
-    assert [share for _, share in told] == sorted(share for _, share in told) and told[-1][1] == 1
-
-
-def test_a_server_that_cannot_go_on_in_the_middle_begins_again_and_the_progress_waits(hub, put):
-    put("o/x", {"train.csv": bytes_like("train.csv")})
-    hub.hiccups["o/x/train.csv"] = 1024
-    hub.whole = True
+    hub.hiccups["o/x/train.csv"], hub.whole = 1024, whole
     found, told = fetch(look_up("o/x"), "train")
     assert found == {"train": [bytes_like("train.csv")]} and hub.ranges == ["bytes=1024-"]
     assert [share for _, share in told] == sorted(share for _, share in told) and told[-1][1] == 1
@@ -404,17 +392,15 @@ def test_with_everything_in_the_cache_nobody_is_asked(hub, put):
     assert hub.asked == []
 
 
-def test_without_network_what_is_not_in_the_cache_is_missed_soon(hub, put):
+def test_without_network_what_is_not_in_the_cache_is_missed(hub, put):
     put("o/x", {"train.csv": "1", "test.csv": "22"})
     found = look_up("o/x")
     fetch(found, "train")
     hub.close()
     asks = {"cannot be looked up": lambda: look_up("o/x"), "is not wholly on this machine": lambda: fetch(found, "train", "test")}
     for what, ask in asks.items():
-        start = time.monotonic()
         with pytest.raises(MtlError, match=f"^'o/x' {what}: the Hub cannot be reached. Check the connection.$"):
             ask()
-        assert time.monotonic() - start < 3
 
 
 def test_offline_by_choice_is_no_network_either(hub, put, monkeypatch):
@@ -444,24 +430,16 @@ def test_a_file_that_was_renamed_since_the_look_up_is_named(hub, put):
 def test_a_file_of_another_size_than_told_is_not_taken(hub, put):
     put("o/x", {"train.csv": "1"})
     hub.sizes["o/x/train.csv"] = 5000
-    with pytest.raises(MtlError, match="'train.csv' of 'o/x' has 1 bytes, but 5,000 were told. Look the dataset up again."):
+    with pytest.raises(MtlError, match="'train.csv' of 'o/x' has 1 bytes, not the 5,000 that were looked up. Look the dataset up again."):
         fetch(look_up("o/x"), "train")
 
 
-def test_a_file_that_was_damaged_in_the_cache_is_fetched_again(hub, put, tmp_path):
+@pytest.mark.parametrize("spoil", [lambda file, cache: file.write_bytes(b"who"), lambda file, cache: shutil.rmtree(cache)])
+def test_a_file_that_was_damaged_or_deleted_in_the_cache_is_fetched_again(spoil, put, tmp_path):
     put("o/x", {"train.csv": "whole"})
     found = look_up("o/x")
-    path = download(found, ["train"], lambda name, share: None)["train"][0]
-    path.write_bytes(b"who")
+    spoil(download(found, ["train"], lambda name, share: None)["train"][0], tmp_path / "cache")
     assert fetch(found, "train")[0] == {"train": [b"whole"]}
-
-
-def test_the_cache_can_be_thrown_away(hub, put, tmp_path):
-    put("o/x", {"train.csv": "1"})
-    found = look_up("o/x")
-    fetch(found, "train")
-    shutil.rmtree(tmp_path / "cache")
-    assert fetch(found, "train")[0] == {"train": [b"1"]}
 
 
 def test_a_full_disk_is_told(hub, put, tmp_path):
@@ -521,26 +499,20 @@ def test_nothing_is_written_to_the_terminal_and_no_big_library_is_loaded(hub, pu
 # Presets
 
 
-@pytest.mark.parametrize("key", PRESETS)
-def test_a_preset_has_valid_names_roles_and_splits(key, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_becomes_settings_with_valid_names_roles_and_splits_and_two_tasks(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    preset = PRESETS[key]
-    assert preset.title and preset.about.endswith(".") and preset.datasets
-    for dataset in preset.datasets:
-        check_dataset_name(dataset.id)
-        roles = [role.partition(":")[0] for role in dataset.columns.values()]
-        assert set(roles) <= set(ROLES) and set(roles) & {"class", "tags", "spans", "marked"}
-        assert sum(role in ("text", "tokens", "marked") for role in roles) == 1
-        assert list(dataset.splits) == ["train", "validation", "test"] and dataset.splits["train"] == "train"
-        assert set(dataset.splits.values()) <= {"train", "validation", "test", ""}
-
-
-@pytest.mark.parametrize("key", PRESETS)
-def test_the_tasks_of_a_preset_are_two_and_have_names_of_their_own(key):
-    tasks = [role.partition(":")[2] or column for dataset in PRESETS[key].datasets for column, role in dataset.columns.items()
-             if role.partition(":")[0] in ("class", "tags", "spans", "marked")]
-    assert len(tasks) == len(set(tasks)) == 2
-    assert all(re.fullmatch(r"[a-z_]+", task) for task in tasks)
+    config = make_config(preset_config(name))
+    assert PRESETS[name].title and PRESETS[name].about.endswith(".") and config.source == "hub"
+    for spec in config.hub:
+        check_dataset_name(spec.id)
+        assert spec.train == "train" and {spec.validation, spec.test} <= {"validation", "test", "none"}
+    groups = {spec.group for spec in config.columns}
+    assert groups == ({""} if len(config.hub) == 1 else {hub_group(spec) for spec in config.hub})
+    for group in groups:
+        assert sum(spec.role in ("text", "tokens", "marked") for spec in config.columns if spec.group == group) == 1
+    tasks = [spec.task or spec.column for spec in config.columns if spec.role in ("class", "tags", "spans", "marked")]
+    assert len(tasks) == len(set(tasks)) == 2 and all(re.fullmatch(r"[a-z_]+", task) for task in tasks)
 
 
 def test_the_file_lists_of_known_datasets_give_the_splits_that_the_presets_name(put):
@@ -557,9 +529,9 @@ def test_the_file_lists_of_known_datasets_give_the_splits_that_the_presets_name(
     put("AmazonScience/massive@parquet", {"de-DE/train/0000.parquet": "1"})
     for name, paths in lists.items():
         put(name, dict.fromkeys(paths, "1"))
-    for preset in PRESETS.values():
-        for dataset in preset.datasets:
-            assert set(filter(None, dataset.splits.values())) <= set(look_up(dataset.id, dataset.config).splits), dataset.id
+    for preset in PRESETS:
+        for spec in preset_config(preset)["hub"]:
+            assert {spec.train, spec.validation, spec.test} - {"none"} <= set(look_up(spec.id, spec.config).splits), spec.id
 
 
 # From a name to settings that leave nothing open
@@ -624,14 +596,6 @@ def test_the_name_of_a_dataset_leads_to_no_other_folder(tmp_path):
     with pytest.raises(MtlError, match="is not"):
         local_files(make_config({"source": "hub", "hub": (spec,)}), tmp_path / "store" / "hub")
     assert _folder(spec, tmp_path).parent == tmp_path
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_becomes_settings(name):
-    config = make_config(preset_config(name))
-    assert config.source == "hub" and config.hub and config.columns
-    groups = {spec.group for spec in config.columns}
-    assert groups == ({""} if len(config.hub) == 1 else {hub_group(spec) for spec in config.hub})
 
 
 def test_an_unknown_preset_is_answered_with_those_that_there_are():
