@@ -42,7 +42,7 @@ def wait_for(what: str, look: Callable[[], Any], seconds: float = PATIENCE) -> A
         if seen:
             return seen
         assert time.monotonic() < end, f"waited {seconds:.0f} s for {what}; last seen: {trouble!r}"
-        time.sleep(0.2)
+        time.sleep(0.1)
 
 
 class App:
@@ -159,12 +159,24 @@ def probabilities(page: Page, index: int = 0) -> dict[str, float]:
         "bars => bars.map(bar => [bar.getAttribute('aria-label'), Number(bar.getAttribute('value'))])"))
 
 
+def ticked(page: Page) -> list[str]:
+    """The tasks that are ticked."""
+    return [label.inner_text() for label in page.locator("#tasks label").all() if label.locator("input").is_checked()]
+
+
 def is_too_wide(page: Page) -> bool:
     """Whether a person has to scroll sideways."""
     return page.evaluate("document.documentElement.scrollWidth > window.innerWidth + 1")
 
 
 # What a person does
+
+
+def press(page: Page, button: str, until: str) -> None:
+    """Press a button of the run once it is enabled, and wait for the state that it leads to."""
+    wait_for(f"{button} to be enabled", lambda: can_press(page)[button])
+    page.locator(f"#{button}").click()
+    wait_for(f"the state '{until}'", lambda: status(page) == until)
 
 
 def open_tab(page: Page, name: str) -> None:
@@ -195,6 +207,13 @@ def upload(page: Page, *paths: Path) -> None:
         clear.first.click()
         clear.first.wait_for(state="detached")
     page.locator("#files input[type=file]").set_input_files([str(path) for path in paths])
+
+
+def bring(page: Page, summary: str, *files: Path) -> None:
+    """Choose one's own files in place of the data that are there, and wait until the page sums them up in words that begin so."""
+    page.get_by_label("My own files").check()
+    upload(page, *files)
+    wait_for(f"'{summary}'", lambda: text_of(page, "findings").startswith(summary))
 
 
 def set_field(page: Page, name: str, value: str) -> None:

@@ -20,6 +20,7 @@ from mtl.settings.config import RunConfig, TaskSpec, make_config
 from mtl.training.loop import train
 from tests import browser as web
 from tests.browser import App, text_of, wait_for
+from tests.fake_hub import FakeHub
 
 # the same examples every time, so that what fails is what was changed; MTL_FUZZ=1 draws others
 hypothesis.settings.register_profile("same", derandomize=not os.environ.get("MTL_FUZZ"))
@@ -54,8 +55,8 @@ def make_model(tiny):
     return make
 
 
-LONGEST = ("test_page.py", "test_page_form.py", "test_page_data.py", "test_page_compare.py", "test_main.py", "test_page_scores.py",
-           "test_checkpoint.py")
+LONGEST = ("test_page.py", "test_page_form.py", "test_page_messages.py", "test_page_compare.py", "test_page_data.py", "test_main.py",
+           "test_page_layout.py", "test_page_multilabel.py", "test_page_scores.py", "test_checkpoint.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -128,9 +129,19 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def app(chromium, tmp_path_factory) -> Iterator[App]:
+def hub(tmp_path_factory) -> Iterator[FakeHub]:
+    """The Hub of the app: a small one on this machine, still empty."""
+    hub = FakeHub(tmp_path_factory.mktemp("hub"))
+    yield hub
+    hub.close()
+
+
+@pytest.fixture(scope="session")
+def app(chromium, hub, tmp_path_factory) -> Iterator[App]:
     """The app, with runs of its own; one for all tests, as it takes long to start: what a test starts there it also ends."""
     app = App(tmp_path_factory.mktemp("app"))
+    app.environment |= {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(app.runs.with_name("cache")),
+                        "HF_HUB_DISABLE_XET": "1"}
     app.start()
     yield app
     app.kill()

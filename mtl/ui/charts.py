@@ -1,8 +1,10 @@
-"""From a run's history to the curves, tables and lines that the page shows. Knows pandas, not Gradio."""
+"""From a run's history to what the page shows of it: the data of plots, tables, the log. Knows pandas and NumPy, but not Gradio."""
 
 import html
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -13,100 +15,104 @@ from mtl.runs.events import Evaluated, Event, RunStarted, StepDone, describe
 from mtl.runs.history import History
 from mtl.text import isolate
 
-MAX_POINTS = 300  # per series: more cannot be told apart
-# what a poll may carry, however long the run is and however many tasks it has
+MAX_POINTS = 300  # per series: a plot cannot show more
+# upper limits of what one poll sends, for a run of any length with any number of tasks
 LOSS_BYTES, SCORE_BYTES, LOG_BYTES = 20_000, 11_000, 12_000
-DIGITS = 5  # of a value in a plot
-# for each task: its training loss, and lighter its validation loss; both can be told from white and from near black
+DIGITS = 5  # significant digits of a value in a plot
+# per task: the colours of its training loss and, lighter, of its validation loss; both are legible on white and on near black
 HUES = [("#2563eb", "#6fa8ff"), ("#c2410c", "#fb9a5a"), ("#15803d", "#4fce7e"), ("#7e22ce", "#bd83f5"),
         ("#be123c", "#fb7f96"), ("#0f766e", "#3ac7b5"), ("#a16207", "#dfae2b"), ("#475569", "#94a3b8")]
-# of entity types: the names that Gradio draws in pastels, readable on light and dark; hex colours are not
+# colours of entity types: names, because Gradio draws these as pastels that are legible in both themes, and hex colours it does not
 PALETTE = ("red", "green", "blue", "yellow", "purple", "teal", "orange", "cyan", "lime", "pink")
-RIGHT_COLOUR = "#8b8b8b"
-EVERYTHING = "everything right"
+EVERYTHING, EVERYTHING_COLOUR = "everything right", "#8b8b8b"
 LAST_COLUMNS = ["task", "kind", "train loss", "validation loss", "validation scores"]
 LOSS_COLUMNS, SCORE_COLUMNS = ["step", "loss", "series"], ["step", "score", "series"]
 Curve = tuple[np.ndarray, np.ndarray]  # steps, and the values at them
-PlotData = dict[str, Any]  # as gradio's plots send it to the page, which they would make from a frame in four times the time
+PlotData = dict[str, Any]  # the form in which Gradio sends plots to the browser; making it from a DataFrame takes four times as long
 
 
 def colours(labels: Sequence[str]) -> dict[str, str]:
-    """A colour for each label, the same whatever the sentence."""
+    """A colour for each label, which does not depend on the sentence."""
     return {label: PALETTE[index % len(PALETTE)] for index, label in enumerate(labels)}
 
 
 def loss_colours(started: RunStarted) -> dict[str, str]:
-    """A colour for every series of the loss plot."""
+    """The colour of every series of the loss plot."""
     return {f"{plain(task)} {split}": hue for task, hues in zip(started.tasks, HUES, strict=False)
             for split, hue in zip(("train", "validation"), hues, strict=True)}
 
 
 def score_colours(started: RunStarted) -> dict[str, str]:
-    """A colour for every series of the score plot: each task's main score, and everything right."""
-    colours = {_main_series(task, facts): hues[0] for (task, facts), hues in zip(started.tasks.items(), HUES, strict=False)}
-    return colours | {EVERYTHING: RIGHT_COLOUR}
+    """The colour of every series of the score plot: each task's main score, and the share of rows with everything right."""
+    names = [f"{plain(task)} {facts['main_score']}" for task, facts in started.tasks.items()]
+    return dict(zip(names, (hue for hue, _ in HUES), strict=False)) | {EVERYTHING: EVERYTHING_COLOUR}
 
 
 def loss_lines(history: History, smoothing: float) -> PlotData:
     """Training loss (smoothed) and validation loss (as measured) per task over steps."""
-    looks, tasks = _validation(history), list(history.started.tasks)
-    trained = curves(tasks, history.steps, [[*map(step.losses.get, tasks)] for step in history.steps], smoothing)
-    seen = curves(tasks, looks, [[*map(look.losses.get, tasks)] for look in looks])
-    series = {f"{plain(task)} {split}": of_split[task] for task in tasks for split, of_split in (("train", trained), ("validation", seen))}
-    return line_data(series, LOSS_COLUMNS, LOSS_BYTES)
+    tasks = list(history.started.tasks)
+    train, validation = task_curves(tasks, history.steps, "losses", smoothing), task_curves(tasks, validations(history), "losses")
+    pairs = [(train[task], validation[task]) for task in tasks]
+    return line_data(dict(zip(loss_colours(history.started), chain(*pairs), strict=True)), LOSS_COLUMNS, LOSS_BYTES)
 
 
 def score_lines(history: History) -> PlotData:
     """The main validation score of every task, and the share of rows with everything right, over steps."""
-    looks, tasks = _validation(history), history.started.tasks
-    names = [*(_main_series(task, facts) for task, facts in tasks.items()), EVERYTHING]
-    values = [[*(look.scores.get(task, {}).get(facts["main_score"]) for task, facts in tasks.items()), look.everything_right]
-              for look in looks]
-    return line_data(curves(names, looks, values), SCORE_COLUMNS, SCORE_BYTES)
+    evaluations, tasks = validations(history), history.started.tasks
+    values = [[*(main_score(event, task, facts) for task, facts in tasks.items()), event.everything_right] for event in evaluations]
+    return line_data(curves(list(score_colours(history.started)), evaluations, values), SCORE_COLUMNS, SCORE_BYTES)
 
 
-def _validation(history: History) -> list[Evaluated]:
-    """The evaluations, no more of them than can be drawn."""
-    return thin([seen for seen in history.evaluations if seen.split == "validation"])
+def validations(history: History) -> list[Evaluated]:
+    """The evaluations on the validation rows, thinned to what a plot can show."""
+    return thin([event for event in history.evaluations if event.split == "validation"])
+
+
+def main_score(evaluated: Evaluated, task: str, facts: dict) -> float | None:
+    """The score that counts for `task`, whose `facts` are those of RunStarted; None where it was not measured."""
+    return evaluated.scores.get(task, {}).get(facts["main_score"])
+
+
+def task_curves(tasks: Sequence[str], events: Sequence[Event], field: str, smoothing: float = 0.0) -> dict[str, Curve]:
+    """The curve of each task, whose values are in the dict called `field` of each event."""
+    return curves(tasks, events, [[*map(getattr(event, field).get, tasks)] for event in events], smoothing)
 
 
 def curves(names: Sequence[str], events: Sequence[Event], values: Sequence[Sequence[float | None]], smoothing: float = 0.0,
            ) -> dict[str, Curve]:
-    """The curve of each of `names`, from the values (event, name) that it has at the steps of `events`; None leaves a gap."""
+    """The curve of each of `names`. `values` (events, names) are its values at the steps of `events`; None leaves a gap. Smoothing is an
+    exponential moving average with Adam's bias correction, so that a curve does not start near 0."""
     steps = np.array([event.step for event in events], np.int64)
-    table = np.array(values, np.float64).reshape(len(events), len(names))
-    smoothed = smooth(table, smoothing) if smoothing else table
-    return {name: (steps[known], column[known]) for name, column, known in zip(names, smoothed.T, ~np.isnan(table).T, strict=True)}
-
-
-def smooth(table: np.ndarray, factor: float) -> np.ndarray:
-    """Exponential moving average down each column, debiased (as in Adam) so that its beginning is not drawn to 0. NaN is passed over."""
-    return pd.DataFrame(table).ewm(alpha=1 - factor, ignore_na=True).mean().to_numpy()
+    table = pd.DataFrame(np.array(values, np.float64).reshape(len(events), len(names)))
+    smoothed = table.ewm(alpha=1 - smoothing, ignore_na=True).mean() if smoothing else table
+    return {name: (steps[known], column[known]) for name, column, known in zip(
+        names, smoothed.to_numpy().T, table.notna().to_numpy().T, strict=True)}
 
 
 def thin(points: Sequence, most: int = MAX_POINTS) -> list:
-    """At most `most` of `points`, evenly spread, the last one always among them."""
-    return [points[place] for place in _places(len(points), most)]
+    """At most `most` of `points`, evenly spread; the first and the last are kept."""
+    return [points[place] for place in _evenly(len(points), most)]
 
 
-def _places(count: int, most: int) -> list[int]:
-    return list(range(count)) if count <= most else [round(index * (count - 1) / (most - 1)) for index in range(most)]
+def _evenly(count: int, most: int) -> np.ndarray:
+    return np.linspace(0, count - 1, min(count, most)).round().astype(int)
 
 
 def last_values(history: History) -> pd.DataFrame:
-    """One row a task: the last losses and all last validation scores."""
-    seen = next((seen for seen in reversed(history.evaluations) if seen.split == "validation"), None)
+    """One row per task: its last losses, and all its scores at the last evaluation."""
+    last = next((event for event in reversed(history.evaluations) if event.split == "validation"), None)
+    losses, scores = (last.losses, last.scores) if last else ({}, {})
     rows = []
     for task, facts in (history.started.tasks if history.started else {}).items():
         train = next((step.losses[task] for step in reversed(history.steps) if step.losses.get(task) is not None), None)
-        scores = seen.scores.get(task, {}) if seen else {}
-        rows.append([task, facts["kind"], _number(train), _number(seen.losses.get(task) if seen else None),
-                     ", ".join(f"{name.replace('_', ' ')} {value:.1%}" for name, value in scores.items()) or "-"])
+        shown = [f"{name.replace('_', ' ')} {value:.1%}" for name, value in scores.get(task, {}).items()]
+        rows.append([task, facts["kind"], *("-" if loss is None else f"{loss:.4f}" for loss in (train, losses.get(task))),
+                     ", ".join(shown) or "-"])
     return pd.DataFrame(rows, columns=LAST_COLUMNS)
 
 
 def log_lines(history: History, most: int = 200) -> str:
-    """What happened, a line each, the newest first; as many lines as a poll may carry."""
+    """The last events, one per line, newest first; not more than a poll may send."""
     lines, size = [], 0
     for at in reversed(history.told[-most:]):
         lines.append(f"{time.strftime('%H:%M:%S', time.localtime(at.time))}  {describe(at.event)}")
@@ -117,64 +123,51 @@ def log_lines(history: History, most: int = 200) -> str:
 
 
 def plain(text: str) -> str:
-    """User text as a label in a plot, whose renderer would read '<' as markup."""
+    """A user's text as a label in a plot, whose renderer takes '<' for markup."""
     return isolate(text.replace("<", "\u2039").replace(">", "\u203a"))
 
 
 def apart(text: str) -> str:
-    """User text as HTML: escaped, and kept from moving what stands beside it, as right-to-left names do."""
+    """A user's text as HTML: escaped, and isolated, because right-to-left text would reorder its neighbours."""
     return f"<bdi>{html.escape(text)}</bdi>"
 
 
 class Markup(str):
-    """A text that is HTML already, its user's part escaped."""
+    """A text that is HTML already, with what the user wrote escaped."""
 
 
 def table_html(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table that scrolls sideways where it is too wide. Cells are plain text, or Markup."""
-    top = "".join(f"<th>{apart(cell)}</th>" for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="mtl-scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+    """A table that scrolls sideways if it is too wide. Cells are plain text, or Markup."""
+    def line(cells: Sequence[str], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{cell if isinstance(cell, Markup) else apart(cell)}</{tag}>" for cell in cells) + "</tr>"
 
-
-def _cell(cell: str) -> str:
-    return cell if isinstance(cell, Markup) else apart(cell)
+    body = "".join(line(row, "td") for row in rows)
+    return f'<div class="mtl-scroll"><table><thead>{line(head, "th")}</thead><tbody>{body}</tbody></table></div>'
 
 
 def speed(steps: Sequence[StepDone]) -> float:
     """Sentences per second over the last ten events."""
-    recent = steps[-10:]
-    return sum(step.sentences_per_second for step in recent) / len(recent) if recent else 0.0
-
-
-def _main_series(task: str, facts: dict) -> str:
-    return f"{plain(task)} {facts['main_score']}"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+    return fmean(step.sentences_per_second for step in steps[-10:]) if steps else 0.0
 
 
 def line_data(series: Mapping[str, Curve], columns: list[str], size: int, most: int = MAX_POINTS) -> PlotData:
-    """A line plot's data: step, value, series; thinned so that it is about `size` bytes of JSON and no series has more than `most` points.
-    Every series has a first row, so that its colour and its place in the legend are there before its first point."""
+    """The data of a line plot, in `columns` step, value, series: about `size` bytes of JSON, at most `most` points per series.
+
+    Each series begins with an empty row, so that its colour and its place in the legend are fixed before its first point.
+    """
     room = size // (20 + max(len(name.encode()) for name in series)) - len(series)
     most = min(most, points_each((len(steps) for steps, _ in series.values()), room))
     rows = [[0, None, name] for name in series]
     for name, (steps, values) in series.items():
-        places = _places(len(steps), most)
+        places = _evenly(len(steps), most)
         rows += [[step, float(f"{value:.{DIGITS}g}"), name] for step, value in zip(steps[places].tolist(), values[places], strict=True)]
-    return {"columns": columns, "data": rows, "datatypes": dict(zip(columns, ("quantitative", "quantitative", "nominal"), strict=True)),
-            "mark": "line"}
-
-
-def sealed(data: PlotData) -> PlotData:
-    """`data` with its rows as JSON already. Gradio looks for a file in every cell, three times, which takes longer than all else."""
-    return data | {"data": orjson.Fragment(orjson.dumps(data["data"]))}
+    # the rows go as finished JSON: Gradio would search every cell for files, three times, which is slower than all the rest
+    return {"columns": columns, "data": orjson.Fragment(orjson.dumps(rows)), "mark": "line",
+            "datatypes": dict(zip(columns, ("quantitative", "quantitative", "nominal"), strict=True))}
 
 
 def points_each(lengths: Iterable[int], room: int) -> int:
-    """How many points each of several series may have, if short ones leave their share of the `room` to the others; at least 2."""
+    """How many points each series may have if all share `room` points, and short series leave theirs to the others; at least 2."""
     waiting, each = sorted(lengths), room
     while waiting and waiting[0] <= (each := room // len(waiting)):
         room -= waiting.pop(0)

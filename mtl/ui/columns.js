@@ -1,4 +1,4 @@
-// Whenever a choice or a name is changed, all rows are sent as JSON, and the table is drawn again: the focus, and what is being typed, stay.
+// After every change all rows are sent as JSON, and the server draws the table again. The focus and a half typed name are kept.
 let last = null;
 const send = () => {
   const tasks = element.querySelector('[data-tasks]').dataset.tasks.split(' ');
@@ -15,7 +15,7 @@ element.addEventListener('focusin', (event) => { if (last?.id !== event.target.i
 element.addEventListener('input', (event) => { last = {id: event.target.id, typed: event.target.value}; });
 element.addEventListener('focusout', (event) => {
   if (!event.target.isConnected) return;
-  if (last?.typed !== undefined) send();  // typed before the table was drawn again: the browser sees no change then
+  if (last?.typed !== undefined) send();  // typed before the table was drawn again: then the browser fires no change event
   last = null;
 });
 new MutationObserver(() => {

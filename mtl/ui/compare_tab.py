@@ -1,5 +1,4 @@
-"""The Compare tab: questions that take several runs. The layout, then the wiring, then the handlers; nothing here computes, and no page is
-needed for a comparison to go on."""
+"""The Compare tab: questions that take several runs. Layout, then wiring, then handlers; a comparison goes on without any page."""
 
 import html
 from contextlib import suppress
@@ -7,28 +6,27 @@ from typing import Any
 
 import gradio as gr
 
-from mtl.comparing.plan import DEFAULT_ALPHAS, MAX_SEEDS, Plan, alone_plan, open_comparison, plan_for_run, sweep_plan
+from mtl.comparing import plan as plans
+from mtl.comparing.plan import DEFAULT_ALPHAS, MAX_SEEDS, Plan
 from mtl.comparing.search import MAX_MINUTES, search_plan
 from mtl.comparing.sweep import parse_numbers
 from mtl.errors import MtlError
 from mtl.runs.folder import open_run
-from mtl.runs.history import ACTIVE
 from mtl.settings.config import RunConfig
 from mtl.settings.refusals import found
 from mtl.ui import compare_view as view
 from mtl.ui import form
 from mtl.ui.form_panel import FormPanel
-from mtl.ui.messages import Said
-from mtl.ui.page import Page, Values, hidden_text
-from mtl.ui.status import legend_html, shown_run_html
-from mtl.ui.train_tab import command
+from mtl.ui.messages import WithMessage
+from mtl.ui.page import Cursor, Menu, Page, Values, command, control_buttons, hidden_text
+from mtl.ui.status import Buttons, legend_html, plain_state, shown_run_html
 
-CONFIRM = "(id, browser) => confirm('Delete this comparison and its card? Its runs stay.') ? [id, browser] : ['', browser]"
-USED = ("learning_rate", "head_learning_rate", "balancing", "weights")  # what a search looks for, beside alpha
+SEARCHED = ("learning_rate", "head_learning_rate", "balancing", "weights")  # what a search varies, besides alpha
+HIDDEN = gr.update(visible=False)
 
 
 class CompareTab:
-    """The widgets of the tab, made once, and the handlers that they call."""
+    """The widgets of the tab, and their handlers."""
 
     def __init__(self, page: Page, form_panel: FormPanel, tab: gr.Tab) -> None:
         self.page, self.jobs, self.form = page, page.jobs, form_panel
@@ -40,20 +38,20 @@ class CompareTab:
         self._wire(tab)
 
     def _question_widgets(self) -> None:
-        gr.Markdown("**Did it help?** Every task is also trained alone, with the same steps, seed and settings, and measured on the same "
-                    "validation rows. Then a card says what training together gained and what it cost.")
+        gr.Markdown("**Did it help?** Is a model that learns all tasks together better than one model per task? Each task is trained alone "
+                    "too, with the same steps, seed and settings, and scored on the same validation rows.")
         self.seeds = gr.Textbox("1", label="Seeds", max_lines=1, elem_id="compare-seeds",
-                                info="How many times each run is repeated, each time with another seed. 1 shows the differences but gives "
-                                     "no verdict: chance alone can make them. 3 or more give one, and train so many times as much.")
+                                info="How many times to repeat every run, each time with other random numbers. With 1 you see differences, "
+                                     "but they may be luck. With 3 or more you also get a verdict, and it takes 3 or more times as long.")
         self.shown_run = gr.HTML(elem_id="compare-shown-run")
-        self.run_button = gr.Button("Train each task of the shown run alone", elem_id="compare-run")
+        self.run_button = gr.Button("Take the run shown, and train each of its tasks alone", elem_id="compare-run")
         self.form_button = gr.Button("Train together and alone, with the settings of the Train tab", elem_id="compare-form")
-        gr.Markdown("**What does one task cost the other?** Choose two tasks in the Train tab. Then there is one run for each alpha.")
+        gr.Markdown("**What does one task cost the other?** Tick two tasks in the Train tab. Then one run is trained for each alpha.")
         self.alphas = gr.Textbox(", ".join(map(str, DEFAULT_ALPHAS)), label="Alphas", elem_id="compare-alphas", max_length=200,
-                                 info="The weight of the first task; the second has 1 - alpha.")
-        self.sweep_button = gr.Button("Weight sweep", elem_id="compare-sweep")
+                                 info="Weights of the first task, from 0 to 1. The second task has 1 - alpha.")
+        self.sweep_button = gr.Button("Train one run for each alpha", elem_id="compare-sweep")
         gr.Markdown("**Which settings are good?** Learning rates and task weights near those of the Train tab are tried. Many candidates "
-                    "train for a short time, the best of them longer. It chooses by validation scores. Test rows stay untouched.")
+                    "are trained for a short time, the best of them longer. Validation scores decide; test rows stay untouched.")
         self.minutes = gr.Textbox("10", label="Minutes", max_lines=1, elem_id="compare-minutes",
                                   info="How long the search may take. Allow several times the length of one run.")
         self.search_button = gr.Button("Find good settings", elem_id="compare-search")
@@ -61,54 +59,45 @@ class CompareTab:
     def _answer_widgets(self) -> None:
         self.comparison_id = hidden_text("comparison-id")
         with gr.Row():
-            self.menu = gr.Dropdown([], label="Comparisons", info="Those started in this browser or in the terminal.",
-                                    elem_id="comparison-menu", scale=3)
-            self.resume_button = gr.Button("Resume", interactive=False, elem_id="compare-resume", min_width=90)
-            self.stop_button = gr.Button("Stop", variant="stop", interactive=False, elem_id="compare-stop", min_width=90)
-            self.delete_button = gr.Button("Delete", interactive=False, elem_id="compare-delete", min_width=90)
+            self.menu = Menu(self.page, self.comparison_id, "comparison", plans.open_comparison, plans.list_comparisons,
+                             view.comparison_name, label="Show a comparison", elem_id="comparison-menu", scale=3,
+                             info="Comparisons that were started in this browser or in the terminal.")
+            self.buttons = control_buttons("compare-", "resume", "stop", "delete")
         self.state = gr.HTML(view.state_html(None, 0), elem_id="compare-state")
         self.result = gr.HTML(elem_id="compare-result")
         self.use_button = gr.Button("Use these settings", visible=False, elem_id="compare-use")
         self.points = gr.ScatterPlot(x="first", y="second", color="alpha", title="The trade-off (validation scores)", height=300,
-                                     visible=False,
-                                     elem_id="compare-points")
+                                     visible=False, elem_id="compare-points")
         self.task = gr.Dropdown([], label="Task", elem_id="compare-task", visible=False, allow_custom_value=True)
         self.legend = gr.HTML(elem_id="compare-legend")
-        self.plot = gr.LinePlot(x="step", y="score", color="series", y_lim=[0, 1], title="Validation score", colors_in_legend=[],
-                                show_label=False, height=280, visible=False, elem_id="compare-plot")
+        self.plot = gr.LinePlot(x="step", y="score", color="series", y_lim=[0, 1], title="Score on the validation rows",
+                                colors_in_legend=[], show_label=False, height=280, visible=False, elem_id="compare-plot")
         self.members = gr.HTML(elem_id="compare-members")
         self.cursor, self.status = hidden_text(), hidden_text()
         self.timer = gr.Timer(2.0, active=False)
 
     def _wire(self, tab: gr.Tab) -> None:
-        page, quiet = self.page, self.page.quiet
-        begun = [self.comparison_id, page.browser, self.menu]
+        page, quiet, shown_id = self.page, self.page.quiet, self.comparison_id
         for button, act, inputs in ((self.run_button, self.compare_run, [page.run_id, page.browser, self.seeds]),
                                     (self.form_button, self.compare_form, {self.seeds, *self.form.inputs}),
                                     (self.sweep_button, self.sweep, {self.alphas, *self.form.inputs}),
                                     (self.search_button, self.search, {self.minutes, *self.form.inputs})):
-            button.click(act, inputs, begun, api_visibility="private", show_progress_on=self.state)
-        gr.on([tab.select, page.run_id.change, page.told.change], self.name_run, page.run_id, self.shown_run, **quiet)
-        shown = [self.state, self.resume_button, self.stop_button, self.delete_button, self.status, self.result, self.use_button,
-                 self.points, self.task, self.legend, self.plot, self.members, self.cursor]
-        look = [self.comparison_id, page.browser, self.cursor, self.task]
-        self.comparison_id.change(lambda shown: gr.Timer(active=bool(shown)), self.comparison_id, self.timer, **quiet)
-        gr.on([self.timer.tick, tab.select], self.poll, look, shown, **quiet)
-        gr.on([self.comparison_id.change, self.task.input], self.poll, look, shown, **quiet).then(self.poll, look, shown, **quiet)
-        for button, act in {self.resume_button: self.jobs.resume, self.stop_button: self.jobs.stop}.items():
-            button.click(command(act), [self.comparison_id, page.browser], None, **quiet).then(self.poll, look, shown, **quiet)
-        self.delete_button.click(self.delete, [self.comparison_id, page.browser], begun, js=CONFIRM, **quiet)
-        filled = [self.form.alpha, *(self.form.settings[name] for name in USED)]
-        self.use_button.click(self.use, self.comparison_id, filled, api_visibility="private")
-        gr.on([self.menu.focus, self.status.change], lambda browser: gr.update(choices=self.choices(browser)), page.browser, self.menu,
-              **quiet)
-        self.menu.input(lambda chosen, browser: (chosen, browser | {"comparison": chosen}), [self.menu, page.browser],
-                        [self.comparison_id, page.browser], **quiet)
-
-    # Handlers: gather, call, return
+            button.click(act, inputs, self.menu.outputs, api_visibility="private", show_progress_on=self.state)
+        gr.on([tab.select, page.run_id.change, page.news.change], self.name_run, page.run_id, self.shown_run, **quiet)
+        poll = {"fn": self.poll, "inputs": [shown_id, page.browser, self.cursor, self.task],
+                "outputs": [self.state, *self.buttons.values(), self.status, self.result, self.use_button, self.points, self.task,
+                            self.legend, self.plot, self.members, self.cursor], **quiet}
+        shown_id.change(lambda shown: gr.Timer(active=bool(shown)), shown_id, self.timer, **quiet)
+        gr.on([self.timer.tick, tab.select], **poll)
+        gr.on([shown_id.change, self.task.input], **poll).then(**poll)  # the first one empties the plots, the second one fills them
+        for name in ("resume", "stop"):
+            self.buttons[name].click(command(getattr(self.jobs, name)), [shown_id, page.browser], None, **quiet).then(**poll)
+        self.menu.wire(self.buttons["delete"], "Delete this comparison and its result? Its runs stay.", self.status)
+        filled = [self.form.alpha, *(self.form.settings[name] for name in SEARCHED)]
+        self.use_button.click(self.use, shown_id, filled, api_visibility="private")
 
     def name_run(self, run_id: str) -> str:
-        """Which run the first button is about."""
+        """The name of the run that the first button would compare."""
         with suppress(MtlError):
             return shown_run_html(open_run(self.jobs.root, run_id))
         return ""
@@ -120,125 +109,82 @@ class CompareTab:
         run = open_run(self.jobs.root, run_id)
         if not run.belongs_to(browser["key"]):
             raise MtlError("This run was not started in this browser. It can be compared only where it was started.")
-        return self._begin(*plan_for_run(run, _number("Seeds", seeds, int, 1, MAX_SEEDS)), browser)
+        return self._start(*plans.plan_for_run(run, _number("Seeds", seeds, int, 1, MAX_SEEDS)), browser)
 
     def compare_form(self, values: Values) -> Values:
         """Train what the form describes, and each of its tasks alone."""
-        seeds = _number("Seeds", values[self.seeds], int, 1, MAX_SEEDS)
-        config = self.form.config(values)
-        return self._begin(config, alone_plan(config, seeds), values[self.page.browser])
+        seeds, config = _number("Seeds", values[self.seeds], int, 1, MAX_SEEDS), self.form.config(values)
+        return self._start(config, plans.alone_plan(config, seeds), values[self.page.browser])
 
     def sweep(self, values: Values) -> Values:
         """Train what the form describes once for each alpha."""
-        alphas = parse_numbers(values[self.alphas])
-        config = self.form.config(values)
-        return self._begin(config, sweep_plan(config, alphas), values[self.page.browser])
+        alphas, config = parse_numbers(values[self.alphas]), self.form.config(values)
+        return self._start(config, plans.sweep_plan(config, alphas), values[self.page.browser])
 
     def search(self, values: Values) -> Values:
-        """Try settings around those of the form."""
-        minutes = _number("Minutes", values[self.minutes], float, 0, MAX_MINUTES)
-        config = self.form.config(values)
-        return self._begin(config, search_plan(config, minutes), values[self.page.browser])
+        """Search for settings near those of the form."""
+        minutes, config = _number("Minutes", values[self.minutes], float, 0, MAX_MINUTES), self.form.config(values)
+        return self._start(config, search_plan(config, minutes), values[self.page.browser])
 
-    def use(self, comparison_id: str) -> Said:
-        """The best settings of a search, in the form of the Train tab."""
-        config = view.best_settings(view.look(self.jobs, comparison_id))
+    def _start(self, config: RunConfig, plan: Plan, browser: dict) -> Values:
+        return self.menu.turn_to(self.jobs.start_comparison(config, plan, browser["key"]).id, browser)
+
+    def use(self, comparison_id: str) -> WithMessage:
+        """Put the best settings of a search into the form of the Train tab."""
+        config = view.best_settings(view.read(self.jobs, comparison_id))
         if config is None:
             raise MtlError("Nothing was found yet. Wait for the first candidates.")
-        return Said(self.form.shown(config, USED), "The learning rates and weights are in the form of the Train tab now.")
-
-    def _begin(self, config: RunConfig, plan: Plan, browser: dict) -> Values:
-        """Queue the comparison, and show it."""
-        return self.turn_to(self.jobs.start_comparison(config, plan, browser["key"]).id, browser)
-
-    def turn_to(self, comparison_id: str, browser: dict) -> Values:
-        """Show the comparison (empty: none), and have the browser remember it."""
-        browser = browser | {"comparison": comparison_id}
-        return {self.comparison_id: comparison_id, self.page.browser: browser,
-                self.menu: gr.update(choices=self.choices(browser), value=comparison_id or None)}
-
-    def delete(self, comparison_id: str, browser: dict) -> Values:
-        """Delete the comparison that is shown; its runs stay. An empty id is a change of mind."""
-        if not comparison_id:
-            return {}
-        self.jobs.delete(comparison_id, browser["key"])
-        return self.turn_to("", browser)
-
-    def choices(self, browser: dict) -> list[tuple[str, str]]:
-        """The comparisons that this browser may list, and the one it looks at."""
-        return view.comparison_choices(self.jobs.root, browser["key"], browser.get("comparison", ""))
-
-    def remembered(self, memory: dict) -> str:
-        """The comparison that the browser remembers, if it is still there."""
-        try:
-            return open_comparison(self.jobs.root, str(memory.get("comparison") or "")).id
-        except MtlError:
-            return ""
+        return WithMessage(self.form.shown(config, SEARCHED), "The Train tab has these learning rates and weights now.")
 
     def poll(self, comparison_id: str, browser: dict, cursor: str | None, task: str | None) -> Values:
-        """All that the page shows of the comparison; what has not changed since `cursor` is left alone."""
+        """All that the page shows of the comparison; what is the same since `cursor` is left as it is."""
         try:
-            seen = view.look(self.jobs, comparison_id) if comparison_id else None
+            seen = view.read(self.jobs, comparison_id) if comparison_id else None
         except MtlError as error:
-            return self._nothing(f'<div class="mtl-status">{html.escape(str(error))}</div>')
+            return self._nothing(plain_state(html.escape(str(error))))
         if seen is None:
             return self._nothing(view.state_html(None, 0))
-        is_owner, is_here = seen.comparison.belongs_to(browser["key"]), self.jobs.has(comparison_id)
-        head = {self.state: view.state_html(seen, self.jobs.ahead(comparison_id), self.jobs.yields_in()),
-                self.resume_button: gr.update(interactive=view.can_resume(seen, is_owner, is_here)),
-                self.stop_button: gr.update(interactive=view.can_stop(seen, is_owner, is_here)),
-                self.delete_button: gr.update(interactive=is_owner and seen.history.status not in ACTIVE),
-                self.status: f"{comparison_id}/{seen.status}"}
-        names = view.task_names(seen)
+        enabled = Buttons.of(seen.status, seen.comparison.belongs_to(browser["key"]), self.jobs.has(comparison_id))
+        shown = {button: gr.update(interactive=getattr(enabled, name)) for name, button in self.buttons.items()} | {
+            self.state: view.state_html(seen, self.jobs.ahead(comparison_id), self.jobs.yields_in()),
+            self.status: f"{comparison_id}/{seen.status}"}
+        names, points, before = view.task_names(seen), view.trade_off(seen), Cursor.read(cursor)
         task = task if task in names else names[0] if names else ""
-        points = view.trade_off(seen)
-        # what the plots have: if that changes they are taken away and, at the next poll, put there anew, for a plot that gets other colours
-        # together with other values goes on drawing the old ones (gradio 6.31)
-        about = f"{comparison_id}/{names.index(task) if task else ''}/{points is not None}/"
-        now, cursor = about + seen.cursor, cursor or ""
-        if now == cursor:
-            return head
-        shown = head | {self.result: view.result_html(seen), self.members: view.members_html(seen),
-                        self.use_button: gr.update(visible=view.best_settings(seen) is not None)}
-        if not cursor.startswith(about):
-            return shown | self._no_plots() | self._menu(seen, names, task) | {self.cursor: about}
-        is_new = cursor == about
-        return shown | {self.points: _scatter(points, is_new), self.plot: self._curves(seen, task, is_new), self.cursor: now}
+        due = Cursor(comparison_id, f"{task}/{points is not None}", steps=seen.progress)
+        if due == before:
+            return shown
+        shown |= {self.result: view.result_html(seen), self.members: view.members_html(seen),
+                  self.use_button: gr.update(visible=view.best_settings(seen) is not None)}
+        has_curves = bool(task) and seen.plan.kind != "search"
+        if before.must_empty(due):
+            menu = {self.task: gr.update(choices=names, value=task, visible=True),
+                    self.legend: legend_html(view.curve_colours(seen, task))} if has_curves else {}
+            return shown | self._no_plots() | menu | {self.cursor: str(Cursor(comparison_id))}
+        return shown | self._plots(seen, points, task if has_curves else "", is_new=not before.plots) | {self.cursor: str(due)}
 
     def _nothing(self, state: str) -> Values:
-        """`state`, and that there is no comparison."""
-        off, emptied = gr.update(interactive=False), (self.status, self.result, self.members, self.cursor)
-        return self._no_plots() | dict.fromkeys(emptied, "") | {
-            self.state: state, self.resume_button: off, self.stop_button: off, self.delete_button: off,
-            self.use_button: gr.update(visible=False)}
+        """`state`, and no comparison."""
+        emptied = (self.status, self.result, self.members, self.cursor)
+        return self._no_plots() | dict.fromkeys(emptied, "") | dict.fromkeys(self.buttons.values(), gr.update(interactive=False)) | {
+            self.state: state, self.use_button: HIDDEN}
 
     def _no_plots(self) -> Values:
-        return dict.fromkeys((self.points, self.task, self.plot), gr.update(visible=False)) | {self.legend: ""}
+        return dict.fromkeys((self.points, self.task, self.plot), HIDDEN) | {self.legend: ""}
 
-    def _menu(self, seen: view.Seen, names: list[str], task: str) -> Values:
-        """The tasks to choose from, and what the lines of the plot are."""
-        if not task or seen.plan.kind == "search":
-            return {}
-        return {self.task: gr.update(choices=names, value=task, visible=True), self.legend: legend_html(view.curve_colours(seen, task))}
-
-    def _curves(self, seen: view.Seen, task: str, is_new: bool) -> Any:
-        """A frame for a plot that is there already; a whole one, with its colours, for a new one."""
-        if not task or seen.plan.kind == "search":
-            return gr.update(visible=False)
-        frame = view.curve_frame(seen, task)
-        return gr.LinePlot(value=frame, color_map=view.curve_colours(seen, task), visible=True) if is_new else frame
-
-
-def _scatter(found: Any, is_new: bool) -> Any:
-    """The plot of a sweep, as `_curves`."""
-    if found is None:
-        return gr.update(visible=False)
-    frame, (x, y), colours = found
-    return gr.ScatterPlot(value=frame, x_title=x, y_title=y, color_map=colours, visible=True) if is_new else frame
+    def _plots(self, seen: view.Seen, points: Any, task: str, is_new: bool) -> Values:
+        """Only data for plots that are there already, whole ones with their colours for new ones."""
+        shown = dict.fromkeys((self.points, self.plot), HIDDEN)
+        if points:
+            frame, (x, y), colours = points
+            shown[self.points] = gr.ScatterPlot(value=frame, x_title=x, y_title=y, color_map=colours, visible=True) if is_new else frame
+        if task:
+            lines = view.curve_lines(seen, task)
+            shown[self.plot] = gr.LinePlot(value=lines, color_map=view.curve_colours(seen, task), visible=True) if is_new else lines
+        return shown
 
 
 def _number(label: str, text: str, kind: type, least: int, most: int) -> float:
-    """The number that stands in a field of this tab; raises MtlError if it is none of that `kind`, or out of bounds."""
+    """The number in the field with that label; raises MtlError if it is no number of that `kind`, or out of bounds."""
     value = form.read_number(text, kind)
     if not isinstance(value, int | kind) or not least <= value <= most:
         raise MtlError(f"{label}: found {found(value)}, wanted a {'whole ' * (kind is int)}number from {least} to {most:,}.")

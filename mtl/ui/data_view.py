@@ -1,14 +1,15 @@
-"""Data as the page shows it: which uploaded file is for what, what the columns are for, the report, rows with their entities. Pure
-functions; everything that a user wrote is escaped."""
+"""Data as the page shows them: which uploaded file is for what, which tasks are ticked, the report, example rows. Pure functions; what a
+user wrote is escaped."""
 
 import html
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
+from pydantic.dataclasses import dataclass
 
 from mtl.data.findings import Finding
 from mtl.data.formats.files import part_of, split_of
@@ -22,27 +23,28 @@ from mtl.text import isolate, many
 from mtl.ui.charts import apart, colours, table_html
 
 FILES = ("train_files", "validation_files", "test_files")
-SHOWN_LABELS = 40  # of a task, in the report
+SHOWN_LABELS = 40  # per task, in the report
 NO_FILE = "No file yet. Upload one with sentences and labels: CSV, TSV, JSONL, JSON, CoNLL columns, marked text or Parquet."
 
 
 def assign_files(paths: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Which uploaded files are for what, by their names; one that does not say so is for training. Raises MtlError if none is."""
+    """Which uploaded files are for training, validation and test, by their names: training, if a name does not say. Raises MtlError if no
+    file is for training."""
     if not paths:
         raise MtlError(NO_FILE)
     splits = [split_of(Path(path)) or "train" for path in paths]
     if len(paths) == 1 or (len(set(splits)) == 1 and all(part_of(Path(path)) for path in paths)):
         splits = ["train"] * len(paths)
     if "train" not in splits:
-        raise MtlError("None of the files is for training. Name it with 'train'.")
+        raise MtlError("None of the files is for training. Put 'train' into the name of one that is.")
     return {f"{split}_files": tuple(path for path, of in zip(paths, splits, strict=True) if of == split)
             for split in ("train", "validation", "test") if split in splits}
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which of the tasks `found` in the data are ticked. It belongs to those data: others get all of theirs ticked. `found` is None while
-    nobody has looked: in a run that was just put into the form."""
+    """Which of the tasks `found` in the `data` are ticked; other data get all their tasks ticked. `found` is None if the data were not read
+    yet: those of a run that was just put into the form."""
 
     data: str = ""
     found: tuple[str, ...] | None = None
@@ -51,15 +53,14 @@ class Choice:
     @classmethod
     def read(cls, text: str | None) -> "Choice":
         """The choice that is written in `text`."""
-        values = json.loads(text or "{}")
-        return cls(values.get("data", ""), None if values.get("found") is None else tuple(values["found"]), tuple(values.get("ticked", ())))
+        return cls(**json.loads(text or "{}"))
 
     def __str__(self) -> str:
         return json.dumps(asdict(self))
 
     def among(self, data: str, found: Sequence[str]) -> "Choice":
-        """The choice among the tasks `found` in `data`: what was ticked for these very data, and what is new in them; else all, as far as
-        they may be trained together."""
+        """The choice among the tasks `found` in `data`. If the data are the same: the ticked ones, and new ones. Else all, or as many
+        as can be trained together."""
         ticked = [name for name in found if name in self.ticked or (self.found is not None and name not in self.found)]
         if data != self.data or self.found == () or not (self.found or ticked):
             ticked = list(found)[:MAX_TASKS]
@@ -67,30 +68,39 @@ class Choice:
 
 
 def name_apart(paths: Sequence[str]) -> list[str]:
-    """The same files, none twice. One that has the name of another before it gets a name of its own, on disk too: topic-2.csv."""
-    apart: list[Path] = []
+    """The same files, each once. A file with the name of an earlier one is renamed, on disk too: topic-2.csv."""
+    named: dict[str, Path] = {}
     for path in map(Path, dict.fromkeys(paths)):
-        taken, new, number = {other.name.casefold() for other in apart}, path, 1
-        while new.name.casefold() in taken:
+        new, number = path, 1
+        while new.name.casefold() in named:
             number += 1
-            # of seq.in and its kind the end says what it is, of other files the beginning
+            # the format is in the end of a name such as seq.in, and a number must not hide it
             new = path.with_name(f"{number}-{path.name}" if part_of(path) else f"{path.stem}-{number}{path.suffix}")
         if new != path and not new.exists():
-            shutil.copyfile(path, new)  # the old one may be another visitor's too: gradio keeps equal files once
-        apart.append(new)
-    return list(map(str, apart))
+            shutil.copyfile(path, new)  # a copy: Gradio stores equal files of several visitors once
+        named[new.name.casefold()] = new
+    return list(map(str, named.values()))
 
 
 def data_key(source: str, files: Sequence[str] | None, hub: str, data_run: str) -> str:
-    """A text by which two states of the data's widgets are known to mean the same data."""
+    """A text that is equal for two states of the widgets that mean the same data."""
     own = {"files": list(files or ()) or data_run, "hub": hub or data_run}
     return json.dumps([source, own.get(source, "")])
 
 
 def task_table(table: Table, specs: Sequence[TaskSpec], progress: Progress = no_progress) -> pd.DataFrame:
-    """One row a task: kind, labels with their counts, labelled rows."""
+    """One row per task: kind, number of labelled rows, labels with their counts."""
     labelled = dict.fromkeys([spec.name for spec in specs], 0)
-    counts = count_all(_counted(table.rows, labelled, progress), list(labelled))
+
+    def counted() -> Iterator[Row]:
+        for index, row in enumerate(table.rows):
+            if index % 2000 == 0:
+                progress("Counting the labels", index / len(table.rows))
+            for name in labelled:
+                labelled[name] += row.values.get(name) is not None
+            yield row
+
+    counts = count_all(counted(), list(labelled))
     rows = []
     for spec in specs:
         most = ", ".join(f"{isolate(label)} ({count:,})" for label, count in counts[spec.name].most_common(5))
@@ -98,61 +108,46 @@ def task_table(table: Table, specs: Sequence[TaskSpec], progress: Progress = no_
         rows.append([spec.name, spec.kind, f"{labelled[spec.name]:,} of {len(table.rows):,}", f"{len(counts[spec.name])}: {most}{more}"])
     return pd.DataFrame(rows, columns=["task", "kind", "labelled rows", "labels"])
 
-
-def _counted(rows: Sequence[Row], labelled: dict[str, int], progress: Progress) -> Iterator[Row]:
-    """The same rows, while `labelled` counts for each task those that have a value for it."""
-    for index, row in enumerate(rows):
-        if index % 2000 == 0:
-            progress("Counting the labels", index / len(rows))
-        for name in labelled:
-            labelled[name] += row.values.get(name) is not None
-        yield row
-
-
-# The report
-
-
 def report_html(report: Report, specs: Sequence[TaskSpec]) -> str:
-    """Findings, coverage, labels and lengths, one below the other."""
-    return ('<div class="mtl-report">' + findings_html(report) + _coverage(report, specs) + "".join(
-        _labels(spec, report) for spec in specs) + (_lengths(report.lengths) if report.lengths else "") + "</div>")
-
-
-def findings_html(report: Report) -> str:
-    """What was noticed, the gravest first."""
-    if not report.findings:
-        return '<p class="mtl-finding mtl-fine">Nothing odd was found.</p>'
-    return "".join(map(_finding, report.findings))
+    """Findings, coverage, labels and lengths."""
+    findings = "".join(map(_finding, report.findings)) or _finding_html("fine", "Nothing odd was found.")
+    return (f'<div class="mtl-report">{findings}{_coverage(report, specs)}{"".join(_labels(spec, report) for spec in specs)}'
+            f'{_lengths(report.lengths) if report.lengths else ""}</div>')
 
 
 def short_findings_html(report: Report) -> str:
-    """What should be seen before training, and where the rest is."""
+    """The findings that matter before training, and where the rest is."""
     grave = [finding for finding in report.findings if finding.severity != "note"]
     rest = len(report.findings) - len(grave)
-    notes = f"There {'is' if rest == 1 else 'are'} {many(rest, 'more note')} there." if rest else ""
-    fine = "" if grave else '<p class="mtl-finding mtl-fine">Nothing that would harm training was found.</p>'
-    return ('<div class="mtl-report">' + fine + "".join(map(_finding, grave))
-            + f"<p>The whole report, and some rows as they were understood, are in the Data tab. {notes}</p></div>")
+    notes = f", with {many(rest, 'more note')}," if rest else ""
+    shown = "".join(map(_finding, grave)) or _finding_html("fine", "Nothing that would harm training was found.")
+    return f'<div class="mtl-report">{shown}<p>The whole report{notes} and some example rows are in the Data tab.</p></div>'
 
 
 def _finding(finding: Finding) -> str:
-    told = " ".join(filter(None, (finding.what, finding.effect, finding.advice)))
-    return f'<p class="mtl-finding mtl-{finding.severity}"><b>{finding.severity}</b> {html.escape(told)}</p>'
+    return _finding_html(finding.severity, " ".join(filter(None, (finding.what, finding.effect, finding.advice))), finding.severity)
+
+
+def _finding_html(kind: str, text: str, heading: str = "") -> str:
+    return f'<p class="mtl-finding mtl-{kind}">{f"<b>{heading}</b> " if heading else ""}{html.escape(text)}</p>'
 
 
 def problem_html(message: str) -> str:
-    """What keeps the data from being learned from."""
-    return f'<div class="mtl-report"><p class="mtl-finding mtl-problem"><b>problem</b> {html.escape(message)}</p></div>'
+    """`message` as a problem in a report."""
+    return f'<div class="mtl-report">{_finding_html("problem", message, "problem")}</div>'
+
+
+def warnings_html(messages: Iterable[str]) -> str:
+    """`messages` as warnings without a heading."""
+    return "".join(_finding_html("warning", message) for message in messages)
 
 
 def _coverage(report: Report, specs: Sequence[TaskSpec]) -> str:
     names = [spec.name for spec in specs]
     grid = table_html(["split", "rows", *names], [[part.split, f"{part.rows:,}", *(f"{part.labelled.get(name, 0):,}" for name in names)]
                                               for part in report.coverage if part.rows])
-    train = report.coverage[0]
-    mixed = "" if len(train.combinations) < 2 else "<p>" + "; ".join(
-        f"{apart(names)}: {many(count, 'training row')}" for names, count in train.combinations.items()) + ".</p>"
-    return f"<h4>Rows, and how many are labelled for each task</h4>{grid}{mixed}"
+    mixed = [f"{apart(names)}: {many(count, 'training row')}" for names, count in report.coverage[0].combinations.items()]
+    return f"<h4>Rows, and how many are labelled for each task</h4>{grid}" + (f"<p>{'; '.join(mixed)}.</p>" if len(mixed) > 1 else "")
 
 
 def _labels(spec: TaskSpec, report: Report) -> str:
@@ -178,7 +173,7 @@ def _lengths(lengths: Lengths) -> str:
 
 
 def examples_html(rows: Iterable[Row], specs: Sequence[TaskSpec], labels: dict[str, Sequence[str]]) -> str:
-    """Rows with their entities highlighted and their classes beside them."""
+    """Rows with their entities marked and their other labels below them."""
     return '<div class="mtl-report">' + "".join(_example(row, specs, labels) for row in rows) + "</div>"
 
 
@@ -186,7 +181,7 @@ def _example(row: Row, specs: Sequence[TaskSpec], labels: dict[str, Sequence[str
     values = {spec.name: row.values.get(spec.name) for spec in specs}
     marked = {name: value for name, value in values.items() if value is not None and value.marks_text}
     texts = [marked_html(row.text, value, colours(labels.get(name, ()))) for name, value in marked.items()] or [apart(row.text)]
-    parts = [f"<span>{apart(name)}: <b>{apart(show_value(value))}</b></span>" for name, value in values.items() if name not in marked]
+    parts = [label_html(name, value) for name, value in values.items() if name not in marked]
     return f'<div class="mtl-row">{"<br>".join(texts)}<div>{" ".join(parts)}</div></div>'
 
 
@@ -198,6 +193,7 @@ def marked_html(text: str, spans: Spans, colour: dict[str, str]) -> str:
     return "<bdi>" + "".join(made) + "</bdi>"  # laid out in the text's own direction
 
 
-def show_value(value: Value | None) -> str:
-    """Labels that stand beside a text."""
-    return "(not labelled)" if value is None else ", ".join(value.labels()) or "(none)"
+def label_html(name: str, value: Value | None) -> str:
+    """The labels of one task, for a place beside the text."""
+    labels = "(not labelled)" if value is None else ", ".join(value.labels()) or "(none)"
+    return f"<span>{apart(name)}: <b>{apart(labels)}</b></span>"

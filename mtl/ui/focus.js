@@ -1,9 +1,9 @@
 () => {
-  // A pressed button that can no longer be pressed loses the focus: it goes to the button that now takes its place, else to what is said of
-  // the run, and nowhere if the person has moved on meanwhile.
+  // A button that is disabled by its own press loses the focus. Then the focus goes to the button that replaces it, else to the state of the
+  // run; if the user has moved on meanwhile, it stays where it is.
   const next = {pause: ['resume', 'status'], resume: ['pause', 'status'], stop: ['resume', 'status'], delete: ['status'],
     'compare-resume': ['compare-stop', 'compare-state'], 'compare-stop': ['compare-resume', 'compare-state'],
-    'compare-delete': ['compare-state'], 'measure-test': ['scores']};
+    'compare-delete': ['compare-state'], 'score-test': ['scores']};
   let last = null;
   document.addEventListener('focusin', (event) => { last = event.target; });
   document.addEventListener('focusout', (event) => { if (!event.target.disabled) last = null; });

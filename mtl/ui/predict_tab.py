@@ -1,9 +1,8 @@
-"""The Predict tab: a sentence in, its entities and classes out, from a live run's weights of this moment or from a checkpoint. What needs
-torch is imported when it is asked for, so that the page is there first."""
+"""The Predict tab: a sentence in, its labels and entities out, by the weights of a run in training or by a checkpoint. torch is imported
+only when it is needed, so that the page opens without waiting for it."""
 
 from __future__ import annotations
 
-import html
 import time
 from contextlib import suppress
 from functools import lru_cache
@@ -19,9 +18,10 @@ from mtl.runs.folder import STARTER_NAME, list_runs, open_run, open_starter, sta
 from mtl.settings.config import MAX_TASKS
 from mtl.text import is_right_to_left
 from mtl.ui.charts import colours
-from mtl.ui.messages import Said
-from mtl.ui.page import Page
-from mtl.ui.status import run_name, state_of
+from mtl.ui.data_view import warnings_html
+from mtl.ui.messages import WithMessage
+from mtl.ui.page import Page, Values
+from mtl.ui.status import computed_on, run_name, state_of
 
 if TYPE_CHECKING:
     from mtl.inference.predictor import Predicted, Predictor
@@ -32,159 +32,138 @@ EXAMPLES = ["Honestly, the concert in Lisbon with Priya Okafor was superb!", "La
             "The striker Ines Caldeira scored twice as Brazil beat Norway in the final in Sydney."]
 
 
-# Pure functions
-
-
 def model_choices(jobs: Jobs, key: str, shown: str) -> list[tuple[str, str]]:
-    """The models to predict with, as (label, 'run id/checkpoint'): those of the shown run first, then of the owner's other runs, and last
-    the starter model, which is for everyone."""
+    """The models to predict with, as (label, 'run id/checkpoint'): those of the run that is shown, then of the owner's other runs, and last
+    the starter model, which anyone can use."""
     runs = {run.id: run for run in list_runs(jobs.root, key, 20)}
     with suppress(MtlError):  # no run is shown, or it was deleted
         runs = {shown: open_run(jobs.root, shown)} | runs
     choices = []
     for run_id, run in runs.items():
-        name, saved = f"{run_name(run)}, {state_of(run)}", {checkpoint: saved_step(run.folder / checkpoint) for checkpoint in (BEST, LAST)}
+        name = f"{run_name(run)}, {state_of(run)}"
         if jobs.is_live(run_id):
             choices.append((f"{name}: live weights", f"{run_id}/{LIVE}"))
-        choices += [(f"{name}: {checkpoint} (step {step:,})", f"{run_id}/{checkpoint}") for checkpoint, step in saved.items()
-                    if step is not None]
+        choices += [(f"{name}: {checkpoint} (step {step:,})", f"{run_id}/{checkpoint}") for checkpoint in (BEST, LAST)
+                    if (step := saved_step(run.folder / checkpoint)) is not None]
     return choices + [("Starter model (newsroom)", STARTER_NAME)] * starter_folder().is_dir()
 
 
 @lru_cache(maxsize=3)
-def _load(checkpoint: Path, stamp: float, device: str) -> Predictor:
-    """A checkpoint's predictor, kept for the next question; `stamp` tells one saved later from it."""
+def _load(checkpoint: Path, saved_at: float, device: str) -> Predictor:
+    """The predictor of a checkpoint, kept for the next text; `saved_at` makes a checkpoint that was saved anew another one."""
     from mtl.inference.predictor import Predictor
 
     return Predictor.load(checkpoint, device)
 
 
 def find_predictor(jobs: Jobs, choice: str, device: str) -> tuple[Predictor, str]:
-    """The predictor that `choice` names and where it is from; raises MtlError if it is not there."""
+    """The predictor that `choice` names, and a description of it; raises MtlError if there is none."""
     run_id, _, name = (choice or STARTER_NAME).partition("/")
     if run_id == STARTER_NAME:
-        return _load(open_starter(), _stamp(open_starter()), device), "starter model"
-    run = open_run(jobs.root, run_id)
-    if name == LIVE:
-        snapshot = jobs.snapshot(run_id)
+        folder, about = open_starter(), "starter model"
+    elif name == LIVE:
+        snapshot = jobs.snapshot(open_run(jobs.root, run_id).id)
         return snapshot.predictor.on(device), f"live weights of step {snapshot.step:,}, {time.time() - snapshot.time:.0f} s old"
-    if name not in (BEST, LAST) or not (run.folder / name / MANIFEST).is_file():
-        raise MtlError("This run has no such checkpoint now. Choose another model.")
-    return _load(run.folder / name, _stamp(run.folder / name), device), f"checkpoint '{name}'"
-
-
-def _stamp(checkpoint: Path) -> float:
-    """When the checkpoint was saved; 0 if its manifest is missing, which loading it will tell."""
-    manifest = checkpoint / MANIFEST
-    return manifest.stat().st_mtime if manifest.is_file() else 0.0
+    else:
+        folder, about = open_run(jobs.root, run_id).folder / name, f"checkpoint '{name}'"
+        if name not in (BEST, LAST) or not (folder / MANIFEST).is_file():
+            raise MtlError("This run no longer has this checkpoint. Choose another model.")
+    manifest = folder / MANIFEST  # if it is missing, loading the checkpoint reports it
+    return _load(folder, manifest.stat().st_mtime if manifest.is_file() else 0.0, device), about
 
 
 def describe(predicted: Predicted, source: str, how: str, milliseconds: float) -> str:
-    """One line under the answer."""
-    cut = "" if predicted.cut_at is None else (f" The text is longer than the model can read: from character {predicted.cut_at:,} on it "
-                                               "was not read.")
-    return f"{source}; {how}; {milliseconds:.1f} ms for all tasks.{cut}"
+    """The line below the predictions: what made them, and how fast."""
+    cut = "" if predicted.cut_at is None else (f" The text is longer than the model can read: everything from character "
+                                               f"{predicted.cut_at:,} on was ignored.")
+    return f"{source}; {computed_on(how)}; {milliseconds:.1f} ms for all tasks.{cut}"
 
 
 def contradictions_html(predicted: Predicted) -> str:
-    """What stands under the answer if parts of it never stood together in training, else nothing."""
-    told = "".join(f'<p class="mtl-finding mtl-warning">{html.escape(sentence)}</p>' for sentence in predicted.contradictions)
-    return told and f'<div class="mtl-report">{told}</div>'
-
-
-# Layout and wiring
+    """Warnings about labels that never occurred together in training; empty if there are none."""
+    return predicted.contradictions and f'<div class="mtl-report">{warnings_html(predicted.contradictions)}</div>' or ""
 
 
 class PredictTab:
-    """The widgets of the tab, made once, and the handlers that they call."""
+    """The widgets of the tab, and their handlers."""
 
     def __init__(self, page: Page, tab: gr.Tab) -> None:
         self.page, self.jobs = page, page.jobs
         with gr.Row():
             self.model = gr.Dropdown([], label="Model", allow_custom_value=True, elem_id="model", scale=3, min_width=300,
-                                     info="Live weights are those of a run that still trains. Asking does not disturb it.")
-            self.device = gr.Radio(["auto", "cpu"], value="auto", label="Device", scale=1, info="Where the answer is computed.")
+                                     info="Live weights are those of a run in training. Predicting with them does not disturb it.")
+            self.device = gr.Radio(["auto", "cpu"], value="auto", label="Device", scale=1, info="Where predictions are computed.")
         self.text = gr.Textbox(label="Text", lines=1, max_lines=8, elem_id="text", placeholder="Type a sentence, then press Enter")
         with gr.Row():
             self.button = gr.Button("Predict", variant="primary", elem_id="predict")
-            self.follow = gr.Checkbox(label="Ask again every 2 seconds", elem_id="follow",
-                                      info="Watch the answer change while the model learns.")
+            self.follow = gr.Checkbox(label="Predict again every 2 seconds", elem_id="follow",
+                                      info="Watch the predictions change while the model learns.")
         gr.Examples(EXAMPLES, self.text, label="Examples")
-        self.about = gr.Textbox(label="Answered by", interactive=False, elem_id="about")
+        self.about = gr.Textbox(label="Predicted by", interactive=False, elem_id="about")
         self.tagged = [gr.HighlightedText(visible=False, show_legend=False, elem_id=f"tagged-{index}") for index in range(MAX_TASKS)]
         with gr.Row():
             self.classified = [gr.Label(visible=False, num_top_classes=5, min_width=260, elem_id=f"classified-{index}")
                                for index in range(MAX_TASKS)]
-        self.doubts = gr.HTML(visible=False, elem_id="contradictions")
+        self.contradictions = gr.HTML(visible=False, elem_id="contradictions")
         self.timer = gr.Timer(2.0, active=False)
-        self._wire(tab)
 
-    def _wire(self, tab: gr.Tab) -> None:
-        page, outputs = self.page, [self.about, *self.tagged, *self.classified, self.doubts]
-        ask = [self.model, self.device, self.text]
-        gr.on([tab.select, self.model.focus, page.run_id.change], self.list_models, [page.browser, page.run_id, self.model], self.model,
-              **page.quiet)
-        page.told.change(self.keep_model, [page.browser, page.run_id, self.model], self.model, **page.quiet)
+        self.answers, menu = [*self.tagged, *self.classified, self.contradictions], [page.browser, page.run_id, self.model]
+        gr.on([tab.select, self.model.focus, page.run_id.change], self.list_models, menu, self.model, **page.quiet)
+        page.news.change(self.keep_model, menu, self.model, **page.quiet)
         tab.select(self.list_devices, None, self.device, **page.quiet)
-        gr.on([self.button.click, self.text.submit], self.predict, ask, outputs, concurrency_id="predict", concurrency_limit=2,
-              trigger_mode="always_last", **page.unseen)
+        ask = {"inputs": [self.model, self.device, self.text], "outputs": [self.about, *self.answers], "concurrency_id": "predict",
+               "concurrency_limit": 2, **page.unseen}
+        gr.on([self.button.click, self.text.submit], self.predict, trigger_mode="always_last", **ask)
         self.follow.change(lambda on: gr.Timer(active=on), self.follow, self.timer, **page.quiet)
-        self.timer.tick(self.predict_again, ask, outputs, concurrency_id="predict", concurrency_limit=2, **page.unseen)
+        self.timer.tick(self.predict_again, **ask)
 
     def list_models(self, browser: dict, run_id: str, chosen: str) -> dict:
-        """The menu, brought up to date; a choice that is still there stays, unless another run is shown now."""
+        """The current choices. The chosen model stays if it is among them, unless another run is shown now."""
         choices = model_choices(self.jobs, browser["key"], run_id)
         values = [value for _, value in choices]
         keep = chosen in values and (not run_id or chosen.startswith(run_id))
         return gr.update(choices=choices, value=chosen if keep else values[0] if values else None)
 
     def keep_model(self, browser: dict, run_id: str, chosen: str) -> dict:
-        """The menu with the states of now; the choice stays."""
+        """The current choices, if the chosen model is among them."""
         choices = model_choices(self.jobs, browser["key"], run_id)
         return gr.update(choices=choices) if chosen in [value for _, value in choices] else gr.skip()
 
     def list_devices(self) -> dict:
-        """With the GPU, if there is one."""
+        """The devices of this machine."""
         self.jobs.loaded()
         from mtl.model.machine import has_gpu
 
         return gr.update(choices=["auto", "cpu"] + ["cuda"] * has_gpu())
 
-    def predict(self, choice: str, device: str, text: str) -> list | Said:
-        """Ask the chosen model about the text; what is wrong stands where the answer would, and pops up."""
-        try:
-            return self._ask(choice, device, text)
-        except MtlError as error:
-            return Said(self._say(str(error)), str(error))
-
-    def predict_again(self, choice: str, device: str, text: str) -> list:
-        """As `predict`, but nothing pops up every 2 seconds."""
-        try:
-            return self._ask(choice, device, text)
-        except MtlError as error:
-            return self._say(str(error))
-
-    def _ask(self, choice: str, device: str, text: str) -> list:
+    def predict(self, choice: str, device: str, text: str) -> Values | WithMessage:
+        """The predictions for the text. An error is shown in their place and as a message."""
         self.jobs.loaded()
         from mtl.inference.predictor import timed
 
-        predictor, source = find_predictor(self.jobs, choice, device)
-        predicted, milliseconds = timed(predictor, text)
-        return [describe(predicted, source, predictor.how, milliseconds), *self._answers(predictor, predicted)]
+        nothing = dict.fromkeys(self.answers, gr.update(visible=False, value=None))
+        try:
+            predictor, source = find_predictor(self.jobs, choice, device)
+            predicted, milliseconds = timed(predictor, text)
+        except MtlError as error:
+            return WithMessage(nothing | {self.about: str(error)}, str(error))
+        return nothing | {self.about: describe(predicted, source, predictor.how, milliseconds)} | self.drawn(predictor, predicted)
 
-    def _say(self, message: str) -> list:
-        return [message] + [gr.update(visible=False, value=None)] * (2 * MAX_TASKS + 1)
+    def predict_again(self, *asked: str) -> Values:
+        """As `predict`, but without a message every 2 seconds."""
+        made = self.predict(*asked)
+        return made.values if isinstance(made, WithMessage) else made
 
-    def _answers(self, predictor: Predictor, predicted: Predicted) -> list:
-        tagged, classified = [], []
+    def drawn(self, predictor: Predictor, predicted: Predicted) -> Values:
+        """The predictions of all tasks: entities in the text, or labels with their probabilities."""
+        shown: Values = {self.contradictions: gr.update(visible=bool(predicted.contradictions), value=contradictions_html(predicted))}
+        tagged, classified = iter(self.tagged), iter(self.classified)
         for name, answer in predicted.predictions.items():
             drawing, labels = answer.drawing(predicted.text), predictor.model.tasks[name].spec.labels
             if drawing.pieces is None:
-                classified.append(gr.Label(value=drawing.probabilities, label=f"{name}: {drawing.answer}" if drawing.answer else name,
-                                           show_heading=not drawing.answer, visible=True))
+                title = f"{name}: {drawing.answer}" if drawing.answer else name
+                shown[next(classified)] = gr.Label(value=drawing.probabilities, label=title, show_heading=not drawing.answer, visible=True)
             else:
-                tagged.append(gr.HighlightedText(value=drawing.pieces, color_map=colours(labels), label=name, visible=True,
-                                                 rtl=is_right_to_left(predicted.text)))
-        return [*tagged, *[gr.update(visible=False, value=None)] * (MAX_TASKS - len(tagged)),
-                *classified, *[gr.update(visible=False, value=None)] * (MAX_TASKS - len(classified)),
-                gr.update(visible=bool(predicted.contradictions), value=contradictions_html(predicted))]
+                shown[next(tagged)] = gr.HighlightedText(value=drawing.pieces, color_map=colours(labels), label=name, visible=True,
+                                                         rtl=is_right_to_left(predicted.text))
+        return shown

@@ -1,7 +1,8 @@
-"""Scores as the page shows them: intervals, tables per label, confusions, sorts of errors, the worst mistakes. Pure functions of what was
-measured; everything that a user wrote is escaped."""
+"""Scores as the page shows them: intervals, a table of every label, confusions, kinds of errors, the worst mistakes. Pure functions of what
+was measured; what a user wrote is escaped."""
 
 import html
+from collections import Counter
 from collections.abc import Sequence
 
 from mtl.data.values import VALUES, Value
@@ -11,73 +12,67 @@ from mtl.scoring.error_analysis import Mistake, TaskReport
 from mtl.scoring.intervals import Interval
 from mtl.scoring.measure import TEST, VALIDATION, SplitScores, has_test_rows
 from mtl.text import isolate, many, shorten
-from mtl.ui.charts import apart, colours
-from mtl.ui.data_view import marked_html, show_value, table_html
+from mtl.ui.charts import Markup, apart, colours, table_html
+from mtl.ui.data_view import label_html, marked_html, warnings_html
+from mtl.ui.status import computed_on, legend_html
 
-CLASSES = 20  # of a confusion matrix that is shown
-SHORT = 30  # characters of a label in it
-SORTS = {"right": ("right", "#15803d"), "wrong_type": ("wrong type", "#a16207"), "wrong_boundary": ("wrong boundary", "#2563eb"),
-         "wrong_both": ("wrong type and boundary", "#7e22ce"), "missed": ("missed", "#b91c1c"), "invented": ("invented", "#64748b")}
-NOT_YOURS = "This run was not started in this browser. Its test rows can be measured only where it was started."
-Labels = dict[str, Sequence[str]]  # of every task, in the order that gives them their colours
+CLASSES = 20  # shown in a confusion matrix, at most
+SHORT = 30  # characters of a label in it, at most
+ERRORS = {"right": ("right", "#15803d"), "wrong_type": ("wrong type", "#a16207"), "wrong_boundary": ("wrong boundary", "#2563eb"),
+          "wrong_both": ("wrong type and boundary", "#7e22ce"), "missed": ("missed", "#b91c1c"), "invented": ("invented", "#64748b")}
+NOT_YOURS = "This run was not started in this browser. Its test rows can be scored only where it was started."
+Labels = dict[str, Sequence[str]]  # of every task, in the order of their colours
 
 
 def why_not_validation(history: History | None) -> str:
-    """Why the validation rows cannot be looked at now; empty if they can."""
+    """Why the validation rows cannot be scored now; empty if they can."""
     if history is None:
         return "Start a run, or choose one in the Train tab."
     if "best" in history.checkpoints:
         return ""
-    return ("There is no checkpoint yet. The first evaluation makes one." if history.status in ACTIVE else
-            "This run saved no checkpoint, so there is nothing to measure.")
+    return ("There is no checkpoint yet. The first evaluation saves one." if history.status in ACTIVE else
+            "This run saved no checkpoint, so there is no model to score.")
 
 
 def why_not_test(run: Run | None, history: History | None, is_owner: bool, measured: SplitScores | None) -> str:
-    """Why the test rows cannot be measured now; empty if they can."""
+    """Why the test rows cannot be scored now; empty if they can."""
     if run is None or history is None:
         return why_not_validation(history)
     if measured:
-        went_on = ("" if measured.is_of(run) else " Since then the run went on and has another best checkpoint, of which these are not the "
-                   f"scores. To measure once more, in the terminal: python -m mtl evaluate {run.id} --split test --again")
-        return f"The test rows were measured on {measured.when}. They are measured only once.{went_on}"
+        went_on = ("" if measured.is_of(run) else " Since then the run went on and has another best checkpoint, which has other scores. To "
+                   f"score that one too, use the terminal: python -m mtl evaluate {run.id} --split test --again")
+        return f"The test rows were scored on {measured.when}. They are scored only once.{went_on}"
     if not has_test_rows(run.config):
         return "This run has no test rows."
     if history.status in ACTIVE:
-        return f"This run is {history.status}. Its test rows can be measured when it is over."
+        return f"This run is {history.status}. Its test rows can be scored when it has ended."
     return why_not_validation(history) or ("" if is_owner else NOT_YOURS)
 
 
 def measured_html(run: Run, measured: SplitScores, labels: Labels) -> str:
-    """One look at a split, as a block that can be folded."""
+    """The scores on one split, as a block that can be folded."""
     report, name = measured.report, {VALIDATION: "Validation rows", TEST: "Test rows"}[measured.split]
-    took = f"{measured.seconds:.1f} s" + (f" ({measured.how})" if measured.how else "")
-    facts = (f"{many(report.rows, 'row')}; checkpoint '{measured.checkpoint}' of step {measured.step:,}; measured on {measured.when} "
-             f"in {took}. The bars are 95 % intervals: on other rows of this kind the scores would differ by as much.")
-    warnings = [] if measured.is_of(run) else ["The run went on and has another best checkpoint now. Measure again to have its scores."]
+    took = f"{measured.seconds:.1f} s" + (f" ({computed_on(measured.how)})" if measured.how else "")
+    facts = (f"{many(report.rows, 'row')}; checkpoint '{measured.checkpoint}' of step {measured.step:,}; scored on {measured.when} in "
+             f"{took}. The bars are 95 % intervals: on other rows of the same kind, the scores may differ by as much.")
+    warnings = [] if measured.is_of(run) else ["The run went on and has another best checkpoint now. Score the rows again for its scores."]
     if measured.split == TEST and measured.times > 1:
-        warnings.append(f"These rows have been measured {measured.times} times: the scores are better than new text will give.")
-    noted = "".join(f'<p class="mtl-finding mtl-warning">{html.escape(warning)}</p>' for warning in warnings)
-    return (f'<details open class="mtl-report mtl-scores"><summary>{name}</summary><p>{html.escape(facts)}</p>{noted}'
-            + _overview(measured) + "".join(_task(task, labels.get(task.name, ())) for task in report.tasks) + "</details>")
+        warnings.append(f"These rows have been scored {measured.times} times: expect lower scores on new text.")
+    rows = [_score_row(task.name, task.main_score, task.main, task.scores) for task in report.tasks]
+    rows.append(_score_row("all tasks", "everything right", report.everything_right, {}))
+    return (f'<details open class="mtl-report mtl-scores"><summary>{name}</summary><p>{html.escape(facts)}</p>{warnings_html(warnings)}'
+            + table_html(["task", "score", "", "95 % interval", "", "other scores"], rows)
+            + "".join(_task(task, labels.get(task.name, ())) for task in report.tasks) + "</details>")
 
 
-def _overview(measured: SplitScores) -> str:
-    rows = [_score_row(task.name, task.main_score, task.main, task.scores) for task in measured.report.tasks]
-    rows.append(_score_row("all tasks", "everything right", measured.report.everything_right, {}))
-    return ('<div class="mtl-scroll"><table><thead><tr><th>task</th><th>score</th><th></th><th>95 % interval</th><th></th><th>others</th>'
-            f"</tr></thead><tbody>{''.join(rows)}</tbody></table></div>")
-
-
-def _score_row(name: str, measure: str, main: Interval | None, scores: dict[str, float]) -> str:
+def _score_row(name: str, measure: str, main: Interval | None, scores: dict[str, float]) -> list[str]:
     others = ", ".join(f"{other.replace('_', ' ')} {value:.1%}" for other, value in scores.items() if other != measure)
-    cells = [apart(name), measure.replace("_", " ")]
     if main is None:
-        cells += ["-", "not labelled in these rows" if not scores else "-", ""]
-    else:
-        bar = (f'<div class="mtl-interval"><i style="left:{main.low:.1%};width:{main.high - main.low:.1%}"></i>'
-               f'<b style="left:{main.value:.1%}"></b></div>')
-        cells += [f"<b>{main.value:.1%}</b>", f"{100 * main.low:.1f} to {100 * main.high:.1f}", bar]
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in [*cells, others]) + "</tr>"
+        return [name, measure.replace("_", " "), "-", "-" if scores else "not labelled in these rows", "", others]
+    bar = (f'<div class="mtl-interval"><i style="left:{main.low:.1%};width:{main.high - main.low:.1%}"></i>'
+           f'<b style="left:{main.value:.1%}"></b></div>')
+    return [name, measure.replace("_", " "), Markup(f"<b>{main.value:.1%}</b>"), f"{100 * main.low:.1f} to {100 * main.high:.1f}",
+            Markup(bar), others]
 
 
 def _task(task: TaskReport, labels: Sequence[str]) -> str:
@@ -88,7 +83,7 @@ def _task(task: TaskReport, labels: Sequence[str]) -> str:
                        [[line.label, f"{line.precision:.1%}", f"{line.recall:.1%}", f"{line.f1:.1%}", f"{line.support:,}"]
                         for line in task.labels])
     details = _errors(task.errors, VALUES[task.kind]) if task.errors else _confusion(task)
-    wrong = f"{task.wrong:,} of {many(task.rows, 'row')} {'is' if task.wrong == 1 else 'are'} not right"
+    wrong = f"mistakes in {task.wrong:,} of {many(task.rows, 'row')}"
     return (f"<h4>{apart(task.name)}: {wrong}</h4>{details}"
             f"<details{' open' * (len(task.labels) <= CLASSES)}><summary>Every {what}</summary>{table}</details>"
             + _mistakes(task, VALUES[task.kind], colours(labels or sorted(line.label for line in task.labels))))
@@ -98,7 +93,7 @@ def _task(task: TaskReport, labels: Sequence[str]) -> str:
 
 
 def _confusion(task: TaskReport) -> str:
-    """The matrix of the most confused classes, a row per gold label, shaded by the share of the row."""
+    """The matrix of the most confused classes: a row per true label, shaded by the share of the row."""
     shown = _most_confused(task)
     head = "".join(f'<th title="{html.escape(label)}"><span>{apart(shorten(label, SHORT))}</span></th>' for label in shown)
     is_cut = len(shown) < len(task.labels)
@@ -109,8 +104,8 @@ def _confusion(task: TaskReport) -> str:
         cells = "".join(_cell(gold, guess, made.get(guess, 0), total) for guess in shown)
         other = f"<td>{total - sum(made.get(guess, 0) for guess in shown) or ''}</td>" * is_cut
         rows.append(f'<tr><th title="{html.escape(gold)}">{apart(shorten(gold, SHORT))}</th>{cells}{other}</tr>')
-    note = f"<p>Shown are the {len(shown)} most confused of {len(task.labels):,} classes.</p>" * is_cut
-    return (f'{note}<div class="mtl-scroll"><table class="mtl-confusion"><thead><tr><th>gold (down), predicted (across)</th>{head}'
+    note = f"<p>These are the {len(shown)} most confused of {len(task.labels):,} classes.</p>" * is_cut
+    return (f'{note}<div class="mtl-scroll"><table class="mtl-confusion"><thead><tr><th>true label (down), predicted (across)</th>{head}'
             f"{'<th><span>others</span></th>' * is_cut}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>")
 
 
@@ -118,13 +113,11 @@ def _most_confused(task: TaskReport) -> list[str]:
     labels = [line.label for line in task.labels]
     if len(labels) <= CLASSES:
         return labels
-    wrong = dict.fromkeys(labels, 0)
-    for gold, made in task.confusion.items():
-        for guess, count in made.items():
-            if guess != gold:
-                wrong[gold] += count
-                wrong[guess] += count
-    most = set(sorted(labels, key=lambda label: -wrong[label])[:CLASSES])
+    wrong = Counter(dict.fromkeys(labels, 0))
+    for true, predicted in task.confusion.items():
+        for guess, count in predicted.items():
+            wrong.update({true: count, guess: count} if guess != true else {})
+    most = dict(wrong.most_common(CLASSES))
     return [label for label in labels if label in most]
 
 
@@ -136,13 +129,12 @@ def _cell(gold: str, guess: str, count: int, total: int) -> str:
 
 
 def _errors(errors: dict[str, int], value: type[Value]) -> str:
-    """Every item once: a bar in the colours of the sorts, and their names with numbers."""
-    sorts = [(*SORTS[name], count) for name, count in errors.items()]
-    bar = "".join(f'<i style="flex:{count};background:{colour}" title="{name}: {count:,}"></i>' for name, colour, count in sorts if count)
-    legend = "".join(f'<span><i style="background:{colour}"></i>{name} {count:,}</span>' for name, colour, count in sorts)
-    return (f'<div class="mtl-stack">{bar}</div><div class="mtl-legend">{legend}</div>'
-            f"<p>Every {value.item} of the data and every predicted one is counted. Missed ones are only in the data, invented ones are "
-            "only predicted.</p>")
+    """A bar with a part for every kind of error, and a legend with their counts."""
+    kinds = [(*ERRORS[name], count) for name, count in errors.items()]
+    bar = "".join(f'<i style="flex:{count};background:{colour}" title="{name}: {count:,}"></i>' for name, colour, count in kinds if count)
+    legend = legend_html({f"{name} {count:,}": colour for name, colour, count in kinds})
+    return (f'<div class="mtl-stack">{bar}</div>{legend}<p>Every {value.item} in the data and every predicted one is counted. Missed: in '
+            "the data, but not predicted. Invented: predicted, but not in the data.</p>")
 
 
 # Mistakes
@@ -152,16 +144,15 @@ def _mistakes(task: TaskReport, value: type[Value], colour: dict[str, str]) -> s
     if not task.mistakes:
         return ""
     count = f"{len(task.mistakes)} of " * (len(task.mistakes) < task.wrong) + many(task.wrong, "row")
-    verb = "is" if task.wrong == 1 else "are"
-    return (f"<details><summary>{count} that {verb} not right, those first of which the model was surest</summary>"
+    return (f"<details><summary>Mistakes in {count}, beginning with those of which the model was surest</summary>"
             + "".join(_mistake(mistake, value, colour) for mistake in task.mistakes) + "</details>")
 
 
 def _mistake(mistake: Mistake, value: type[Value], colour: dict[str, str]) -> str:
     sure = f" ({mistake.confidence:.0%} sure)" if mistake.confidence else ""
-    gold, predicted = value.of_plain(mistake.gold), value.of_plain(mistake.predicted)
+    true, predicted = value.of_plain(mistake.gold), value.of_plain(mistake.predicted)
     if value.marks_text:
-        return (f'<div class="mtl-row"><div>gold</div>{marked_html(mistake.text, gold, colour)}'
+        return (f'<div class="mtl-row"><div>true</div>{marked_html(mistake.text, true, colour)}'
                 f"<div>predicted{sure}</div>{marked_html(mistake.text, predicted, colour)}</div>")
-    return (f'<div class="mtl-row">{apart(mistake.text)}<div><span>gold: <b>{apart(show_value(gold))}</b></span>'
-            f"<span>predicted: <b>{apart(show_value(predicted))}</b>{sure}</span></div></div>")
+    return (f'<div class="mtl-row">{apart(mistake.text)}<div>{label_html("true", true)}{label_html(f"predicted{sure}", predicted)}'
+            "</div></div>")

@@ -1,25 +1,23 @@
-"""The state of a run as the page shows it: a line, a bar, and which buttons can be pressed. Pure functions of the run's history."""
+"""The state of a run in words and HTML: its status line, its name, who may do what with it, which buttons are enabled. Pure functions."""
 
 import html
 import time
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from mtl.data.dataset import describe_source
 from mtl.errors import MtlError
 from mtl.runs.events import describe_size, read_statuses
-from mtl.runs.folder import Run, list_runs, open_run
+from mtl.runs.folder import Run
 from mtl.runs.history import ACTIVE, RESUMABLE, History
 from mtl.text import isolate, many
 from mtl.ui.charts import speed
 
 
 def status_html(history: History | None, ahead: int, name: str, yields_in: float | None = None) -> str:
-    """State, progress, pace and time left of the run called `name`; `yields_in` seconds the run in work, which is paused, gives its place
-    up. Everything that a user wrote is escaped, and kept apart."""
+    """State, progress, speed and time left of the run called `name`. `ahead` runs are before it in the queue; `yields_in` is the number of
+    seconds after which the run in training, which is paused, lets the next one train. What a user wrote is escaped and isolated."""
     if history is None:
-        return '<div class="mtl-status"><b>No run yet.</b> Choose the data, then press <b>Start training</b>.</div>'
+        return plain_state("<b>No run yet.</b> Choose the data, then press <b>Start training</b>.")
     started, total = history.started, history.started.total_steps if history.started else 0
     facts = [f"step {history.step:,} of {total:,}" if total else "",
              f"epoch {history.step / started.steps_per_epoch:.2f}" if started and history.step else ""]
@@ -38,25 +36,34 @@ def status_html(history: History | None, ahead: int, name: str, yields_in: float
     if started:
         facts += [describe_size(started), f"{started.device}, {started.precision}, {many(started.threads, 'thread')}"]
     done = history.preparing.share if history.preparing and not total else history.step
-    message = f"<div>{html.escape(history.message)}</div>" if history.message else ""
-    return (f'<div class="mtl-status"><span class="mtl-badge mtl-{history.state}">{history.state}</span> <b>{html.escape(name)}</b> '
-            f'<progress value="{done}" max="{total or 1}" aria-label="progress"></progress>'
-            f"<div>{' · '.join(filter(None, facts))}</div>{message}</div>")
+    return state_block(history.state, name, done, total, facts, [history.message])
+
+
+def state_block(state: str, name: str, done: float, total: float, facts: list[str], messages: list[str]) -> str:
+    """A state with a progress bar, a line of `facts`, which are HTML, and the `messages` that are not empty."""
+    return (f'<div class="mtl-status"><span class="mtl-badge mtl-{state}">{state}</span> <b>{html.escape(name)}</b> '
+            f'<progress value="{done}" max="{total or 1}" aria-label="progress"></progress><div>{" · ".join(filter(None, facts))}</div>'
+            + "".join(f"<div>{html.escape(message)}</div>" for message in messages if message) + "</div>")
+
+
+def plain_state(text: str) -> str:
+    """`text`, which is HTML, in the place of a state."""
+    return f'<div class="mtl-status">{text}</div>'
 
 
 def waiting(ahead: int, yields_in: float | None) -> str:
-    """What a queued run waits for; an empty text if for nothing."""
-    paused = "" if yields_in is None else f", of which the one in work is paused: it gives its place up in {duration(yields_in)}"
-    return f"{ahead} run{'s' * (ahead != 1)} ahead{paused}" if ahead else ""
+    """What a queued run waits for; empty if for nothing."""
+    paused = "" if yields_in is None else f"; the one in training is paused and lets the next one train in {duration(yields_in)}"
+    return f"{many(ahead, 'run')} ahead{paused}" if ahead else ""
 
 
 def yielding(yields_in: float | None) -> str:
-    """What a paused run will do; an empty text if it just waits."""
-    return "" if yields_in is None else f"gives its place up in {duration(yields_in)}, with a checkpoint, and stays paused"
+    """What will become of a paused run; empty if it just stays paused."""
+    return "" if yields_in is None else f"in {duration(yields_in)} it is saved and lets the next run train; it stays paused"
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds for people."""
+    """Seconds in the units that people use."""
     if seconds is None:
         return "?"
     minutes, rest = divmod(round(seconds), 60)
@@ -64,8 +71,14 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
+def computed_on(how: str) -> str:
+    """`Predictor.how`, such as 'cpu, fused', without the name of the engine unless it rounds."""
+    device, _, engine = how.partition(", ")
+    return f"{device}, in 8 bits" if engine == "int8" else device
+
+
 def run_name(run: Run) -> str:
-    """The name that the user gave, or what the run learns from; and when it was made, since names repeat."""
+    """The name that the user gave, or the data it trains on; and when it was made, since names repeat."""
     when = made_at(run.id)
     try:
         config = run.config
@@ -80,54 +93,45 @@ def made_at(run_id: str) -> str:
 
 
 def state_of(run: Run) -> str:
-    """The state of a run, or a comparison, from the few lines of its log that tell it: a menu has many runs, and a log may be long."""
-    state = _last_status(run)
-    if state in ACTIVE and not run.is_alive() and (state := _last_status(run)) in ACTIVE:  # it may have ended between the two looks
+    """The state of a run, or a comparison. Reads only the status lines of its log: a menu has many runs, and a log may be long."""
+    def logged() -> str:
+        history = History()
+        for event in read_statuses(run.log.path):
+            history.add(event)
+        return history.status
+
+    state = logged()
+    if state in ACTIVE and not run.is_alive() and (state := logged()) in ACTIVE:  # read again: it may have ended in between
         return "interrupted"
     return state
 
 
-def _last_status(run: Run) -> str:
-    history = History()
-    for logged in read_statuses(run.log.path):
-        history.add(logged)
-    return history.status
-
-
-def run_choices(root: Path, key: str, shown: str) -> list[tuple[str, str]]:
-    """The owner's runs with their states for a menu, newest first, and the run that is shown, whoever's it is."""
-    runs = {run.id: run for run in list_runs(root, key, 50)}
-    with suppress(MtlError):  # none is shown, or it was deleted
-        runs.setdefault(shown, open_run(root, shown))
-    return [(f"{run_name(run)}, {state_of(run)}", run.id) for run in runs.values()]
-
-
 def shown_run_html(run: Run) -> str:
-    """On the tabs that do not show the run itself: which it is."""
-    return f'<div class="mtl-status">The run shown: <b>{html.escape(run_name(run))}</b>, {state_of(run)}</div>'
+    """Which run is shown, for the tabs that show only a part of it."""
+    return plain_state(f"The run shown: <b>{html.escape(run_name(run))}</b>, {state_of(run)}")
 
 
 def who_may(run: Run | None, is_owner: bool) -> str:
-    """Beside the link to the run that is shown: who may do what with it."""
+    """Who may do what with the run that is shown, for the field with its link."""
+    watch = "Anyone who has this link can watch the run."
     if run is None:
-        return "Whoever has the link to a run can watch it."
+        return "Anyone who has the link to a run can watch it."
     if not is_owner:
-        return "Whoever has it can watch. This run was not started in this browser: only where it was started it can be changed or deleted."
+        return f"{watch} It was not started in this browser: it can be changed or deleted only where it was started."
     if run.has_owner():
-        return "Whoever has it can watch. Only this browser can pause, resume, stop or delete the run."
-    return ("Whoever has it can watch. The run is from the terminal: stop it there, with Ctrl-C. Once it is over, it can be resumed or "
-            "deleted here.")
+        return f"{watch} Only this browser can pause, resume, stop or delete it."
+    return f"{watch} It was started in the terminal: stop it there, with Ctrl-C. When it has ended, it can be resumed or deleted here."
 
 
 def legend_html(colours: dict[str, str]) -> str:
-    """The names of a plot's series, made by `plain`, beside their colours, in lines that wrap."""
+    """The names of a plot's series, which `plain` made, with their colours, in lines that wrap."""
     return '<div class="mtl-legend">' + "".join(
         f'<span><i style="background:{colour}"></i>{html.escape(series)}</span>' for series, colour in colours.items()) + "</div>"
 
 
 @dataclass(frozen=True)
 class Buttons:
-    """Which can be pressed: a pure function of the run's state and of who looks."""
+    """Which buttons of a run, or of a comparison, are enabled."""
 
     pause: bool = False
     resume: bool = False
@@ -135,8 +139,8 @@ class Buttons:
     delete: bool = False
 
     @classmethod
-    def of(cls, history: History, is_owner: bool, is_here: bool) -> "Buttons":
-        going = is_owner and is_here
-        return cls(pause=going and history.status == "running", stop=going and history.status in ACTIVE and history.status != "stopping",
-                   delete=is_owner and history.status not in ACTIVE,
-                   resume=is_owner and (history.status in RESUMABLE or (is_here and history.status == "paused")))
+    def of(cls, status: str, is_owner: bool, is_here: bool) -> "Buttons":
+        """Those of a run with that status; `is_here`: it is in the queue of this app."""
+        active = is_owner and is_here and status in ACTIVE
+        return cls(pause=active and status == "running", stop=active and status != "stopping", delete=is_owner and status not in ACTIVE,
+                   resume=is_owner and status in RESUMABLE or active and status == "paused")

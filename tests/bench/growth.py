@@ -100,6 +100,11 @@ class Server:
         return json.loads(told)["data"], len(told), milliseconds
 
 
+def next_cursor(answer: list, cursor: str) -> str:
+    """The cursor in the answer, after which only the message box comes; the old one if it was left as it is."""
+    return answer[-2] if isinstance(answer[-2], str) else cursor
+
+
 def polls(folder: Path, times: int = 40) -> dict[str, float]:
     """Two pages' worth of polls for an ordinary and for a large run."""
     found = {}
@@ -107,20 +112,20 @@ def polls(folder: Path, times: int = 40) -> dict[str, float]:
         root = folder / f"runs {len(found)}"
         run = write(create_run(root, make_config({}), KEY), told_by(*shape))
         server, events = Server(root), list(told_by(*shape))[-4:]
-        nothing = median(server.call("FormPanel.show_alpha", [])[2] for _ in range(times))
+        nothing = median(server.call("FormPanel.show_alpha", "", "", "equal")[2] for _ in range(times))
         print(f"a handler that does nothing: {nothing:.1f} ms")
         browser = {"key": KEY, "run": run.id}
         follow: dict[str, tuple[Callable, Callable]] = {
-            "Train": (lambda cursor, server=server, browser=browser: server.call("TrainTab.look", browser["run"], browser),
+            "Train": (lambda cursor, server=server, browser=browser: server.call("TrainTab.poll", browser["run"], browser),
                       lambda cursor, server=server, browser=browser: server.call("TrainTab.show", browser["run"], cursor, 0.6)),
             "how tasks get along": (
-                lambda cursor, server=server, browser=browser: server.call("InsightPanel.look", browser["run"], cursor),
+                lambda cursor, server=server, browser=browser: server.call("InsightPanel.poll", browser["run"], cursor),
                 lambda cursor, server=server, browser=browser: server.call("InsightPanel.show", browser["run"], cursor))}
         with run.lock():
             for name, (look, show) in follow.items():
                 first, cursor = show("")[2], ""
                 for _ in range(3):  # the plots are emptied, then made, then filled
-                    cursor = show(cursor)[0][-1]
+                    cursor = next_cursor(show(cursor)[0], cursor)
                 looks, shows = [], []
                 for number in range(times):
                     later = {"step": STEPS + 1 + number, "seconds": STEPS / 10 + 3 * number}
@@ -130,7 +135,7 @@ def polls(folder: Path, times: int = 40) -> dict[str, float]:
                     looks.append(look(cursor)[1:])
                     answer = show(cursor)
                     shows.append(answer[1:])
-                    cursor = answer[0][-1]
+                    cursor = next_cursor(answer[0], cursor)
                 size = max(one + other for (one, _), (other, _) in zip(looks, shows, strict=True)) / 1024
                 looked, showed = (median(took for _, took in of) for of in (looks, shows))
                 found |= {f"{what}: {name} KiB": size, f"{what}: {name}, look, poll ms": looked, f"{what}: {name}, new, poll ms": showed}
@@ -149,7 +154,7 @@ def registry(folder: Path) -> dict[str, float]:
             (run.folder / name).mkdir()
             (run.folder / name / "manifest.json").write_text(json.dumps({"facts": {"step": 500}, "files": {}}))
     server, browser = Server(folder), {"key": KEY, "run": run.id, "comparison": ""}
-    calls = {"the page is opened": ("build_app.<locals>.restore", browser), "the menu of runs": ("TrainTab.list_runs", browser),
+    calls = {"the page is opened": ("build_app.<locals>.restore", browser), "the menu of runs": ("Menu.refresh", browser),
              "the menu of models": ("PredictTab.list_models", browser, run.id, "")}
     found = {}
     server.call("TrainTab.show", "", "", 0.6)  # what the first answer of any server waits for

@@ -141,7 +141,8 @@ class Visitor(threading.Thread):
         while not self.ended.wait(1):
             *_, now = self.ask(self.look, self.run_id, {"key": "nobody", "run": self.run_id, "comparison": ""})
             if now != news:
-                news, cursor = now, self.ask(self.show, self.run_id, cursor, 0.6)[-1]
+                answer = self.ask(self.show, self.run_id, cursor, 0.6)[-2]  # after it comes the message box
+                news, cursor = now, answer if isinstance(answer, str) else cursor
 
 
 @contextmanager

@@ -287,10 +287,17 @@ def test_pairs_of_labels_are_enough_for_hints_across_tasks():
 
 
 def test_the_page_draws_the_labels_with_all_probabilities(run):
+    import gradio as gr
+
+    from mtl.jobs.queue import Jobs
+    from mtl.ui.page import Page
     from mtl.ui.predict_tab import PredictTab
 
+    with gr.Blocks(), gr.Tab() as here:
+        tab = PredictTab(Page(Jobs(run.folder.parent), gr.BrowserState({})), here)
     predictor = Predictor.load(run.checkpoint("best"), "cpu")
     predicted = predictor(topic_rows(1, seed=4)[0]["text"])
-    label, = (widget for widget in PredictTab._answers(None, predictor, predicted) if "topics" in (getattr(widget, "label", "") or ""))
+    labels = [shown for shown in tab.drawn(predictor, predicted).values() if "topics" in (getattr(shown, "label", "") or "")]
+    (label,) = labels
     assert label.label == f"topics: {predicted.predictions['topics'].drawing('').answer}" and not label.show_heading
     assert {each["label"] for each in label.value["confidences"]} == set(LABELS)

@@ -19,59 +19,31 @@ from mtl.data.words import Span
 from mtl.errors import MtlError
 from mtl.jobs.queue import Jobs
 from mtl.runs.events import Logged, Preparing, RunStarted, StatusChanged, StepDone
-from mtl.runs.folder import create_run
-from mtl.runs.history import ACTIVE, RESUMABLE, YIELDED, History
+from mtl.runs.folder import create_run, list_runs
+from mtl.runs.history import ACTIVE, RESUMABLE, YIELDED
 from mtl.settings.config import RunConfig, TaskSpec, make_config
-from mtl.tasks.tagging import Tagged
+from mtl.ui import data_view as view
 from mtl.ui import form
 from mtl.ui.app import build_app
 from mtl.ui.charts import PALETTE, colours
-from mtl.ui.columns_table import say
-from mtl.ui.data_view import (
-    Choice,
-    assign_files,
-    data_key,
-    examples_html,
-    name_apart,
-    problem_html,
-    report_html,
-    short_findings_html,
-    task_table,
-)
-from mtl.ui.form_panel import FormPanel
-from mtl.ui.messages import Said, let_all_tell, message_box
-from mtl.ui.page import Page
+from mtl.ui.columns_table import merge
+from mtl.ui.data_view import Choice, data_key
+from mtl.ui.messages import WithMessage, show_messages
+from mtl.ui.page import Cursor
 from mtl.ui.status import Buttons, duration, status_html
-from mtl.ui.train_tab import EARLY, REDRAWN, Cursor, TrainTab
+from mtl.ui.train_tab import EARLY, REDRAWN, cursor_of
 from tests.plain import Row
-
-
-def tagged(*spans: Span) -> Tagged:
-    return Tagged(spans, (0.9,) * len(spans))
-
-
-def history(*events) -> History:
-    made = History()
-    for event in events:
-        made.add(Logged(1.0, event))
-    return made
-
+from tests.ui.test_charts import history_of
 
 TASK = {"kind": "tagging", "labels": ["LOC"], "main_score": "f1"}
 STARTED = RunStarted(0, 1200, 100, {"slots": TASK}, 40, 10, 1000, "cpu", "fp32", 2, 1, 7)
 STEP = StepDone(300, 3.0, {"slots": 0.5}, 1e-4, 1.0, 1234.5, 60.0)
 
 
-# Colours
-
-
 def test_a_label_has_its_colour_whatever_the_sentence_and_colours_never_run_out():
     labels = tuple(f"L{number}" for number in range(25))
     assert list(colours(labels)) == list(labels) and set(colours(labels).values()) == set(PALETTE)
     assert colours(labels)["L3"] == colours(labels[:4])["L3"]
-
-
-# The data
 
 
 @pytest.mark.parametrize(("names", "expected"), [
@@ -85,13 +57,12 @@ def test_a_label_has_its_colour_whatever_the_sentence_and_colours_never_run_out(
     (["latest.csv", "latest_dev.csv"], {"train": ["latest.csv"], "validation": ["latest_dev.csv"]}),  # 'test' within another word
     (["devices.csv", "devices_test.csv"], {"train": ["devices.csv"], "test": ["devices_test.csv"]}),
     (["values.csv", "test.csv"], {"train": ["values.csv"], "test": ["test.csv"]}),
-    (["topic.csv", "ner.conll", "topic-dev.csv"], {"train": ["topic.csv", "ner.conll"], "validation": ["topic-dev.csv"]}),
-                                                 # one file per task
+    (["topic.csv", "ner.conll", "topic-dev.csv"], {"train": ["topic.csv", "ner.conll"], "validation": ["topic-dev.csv"]}),  # one per task
     (["seq.in", "label", "seq.out"], {"train": ["seq.in", "label", "seq.out"]}),
     (["dev.seq.in", "dev.label", "dev.seq.out"], {"train": ["dev.seq.in", "dev.label", "dev.seq.out"]})])
 def test_several_files_are_told_apart_by_the_words_in_their_names(names, expected):
     folder = "/uploads/test-of-dev-and-train/"  # says nothing
-    assert assign_files([folder + name for name in names]) == {
+    assert view.assign_files([folder + name for name in names]) == {
         f"{split}_files": tuple(folder + name for name in names) for split, names in expected.items()}
 
 
@@ -99,12 +70,12 @@ def test_several_files_are_told_apart_by_the_words_in_their_names(names, expecte
     ([], "No file yet"), (["dev.csv", "test.csv"], "None of the files is for training")])
 def test_files_of_which_none_is_for_training_are_refused(names, message):
     with pytest.raises(MtlError, match=message):
-        assign_files(names)
+        view.assign_files(names)
 
 
 def test_the_table_shows_every_task():
     table = make_rows(50, 1, "learnable")
-    tasks = task_table(table, table.tasks)
+    tasks = view.task_table(table, table.tasks)
     assert list(tasks["task"]) == ["class", "sentiment", "entities"] and list(tasks["labelled rows"]) == ["50 of 50"] * 3
     assert tasks["labels"][0].startswith("4: ")
 
@@ -112,20 +83,19 @@ def test_the_table_shows_every_task():
 def test_the_report_shows_every_split_task_label_and_finding():
     dataset = load(make_config({"source": "newsroom"}), Path())
     report = make_report(dataset, 32, bundled_subwords())
-    shown = report_html(report, dataset.tasks)
-    for label in ("culture", "positive", "MISC", "<bdi>1,867</bdi>", "<bdi>306</bdi>", "topic</bdi>: 6 labels",
-                  "entities</bdi>: 4 entity types"):
-        assert label in shown, label
+    shown = view.report_html(report, dataset.tasks)
+    assert all(part in shown for part in ("culture", "positive", "MISC", "<bdi>1,867</bdi>", "<bdi>306</bdi>", "topic</bdi>: 6 labels",
+                                          "entities</bdi>: 4 entity types"))
     assert all(html.escape(finding.what) in shown for finding in report.findings)
     grave = [finding for finding in report.findings if finding.severity != "note"]
-    assert grave and all(html.escape(finding.what) in short_findings_html(report) for finding in grave)
+    assert grave and all(html.escape(finding.what) in view.short_findings_html(report) for finding in grave)
 
 
 def test_rows_are_shown_with_entities_classes_and_what_is_not_labelled():
     specs = [TaskSpec(name="topic", kind="classification"), TaskSpec(name="ner", kind="tagging")]
     rows = [Row("Ann left Rome", {"topic": "travel", "ner": (Span(0, 3, "PER"), Span(9, 13, "LOC"))}),
             Row("Hi", {"topic": None, "ner": None})]
-    shown = examples_html(rows, specs, {"ner": ("LOC", "PER")})
+    shown = view.examples_html(rows, specs, {"ner": ("LOC", "PER")})
     assert re.search(r"<mark[^>]*>Ann<sub><bdi>PER</bdi></sub></mark> left <mark[^>]*>Rome<sub><bdi>LOC</bdi></sub></mark>", shown)
     for name, value in (("topic", "travel"), ("topic", "(not labelled)"), ("ner", "(not labelled)")):
         assert f"<bdi>{name}</bdi>: <b><bdi>{value}</bdi></b>" in shown
@@ -140,16 +110,14 @@ def test_nothing_that_a_file_says_becomes_a_part_of_the_page(tmp_path):
     dataset = load(make_config({"source": "files", "train_files": (str(tmp_path / "evil.jsonl"),)}), tmp_path)
     report = make_report(dataset, 8, bundled_subwords())
     labels = {spec.name: spec.labels for spec in dataset.tasks}
-    shown = report_html(report, dataset.tasks) + short_findings_html(report) + examples_html(report.examples, dataset.tasks, labels)
+    shown = view.report_html(report, dataset.tasks) + view.short_findings_html(report)
+    shown += view.examples_html(report.examples, dataset.tasks, labels)
     assert "<img" not in shown and "&lt;img" in shown
-    assert "<img" not in problem_html(EVIL)
-
-
-# The state
+    assert "<img" not in view.problem_html(EVIL)
 
 
 def test_the_status_escapes_what_a_user_wrote():
-    made = history(STARTED, StatusChanged("failed", "<script>alert('message')</script> & more"))
+    made = history_of(STARTED, StatusChanged("failed", "<script>alert('message')</script> & more"))
     shown = status_html(made, 0, "<script>alert('name')</script>")
     assert "<script" not in shown and shown.count("&lt;script&gt;") == 2 and "&amp; more" in shown
 
@@ -166,12 +134,8 @@ def test_the_status_escapes_what_a_user_wrote():
     ([STARTED, STEP, StatusChanged("paused")], 0, ["mtl-paused", "1 min 00 s of training", 'value="300" max="1200"'], ["left"]),
     ([STARTED, STEP, StatusChanged("stopped", "Stopped at step 300.")], 0, ["mtl-stopped", "Stopped at step 300."], ["sentences/s"])])
 def test_the_status_says_what_matters_in_each_state(events, ahead, there, absent):
-    shown = status_html(history(*events), ahead, "A run")
+    shown = status_html(history_of(*events), ahead, "A run")
     assert all(part in shown for part in there) and not any(part in shown for part in absent)
-
-
-def test_without_a_run_the_status_says_what_to_do():
-    assert "No run yet" in status_html(None, 0, "")
 
 
 @pytest.mark.parametrize(("seconds", "words"), [
@@ -186,14 +150,11 @@ def test_durations_are_told_in_two_units_at_most(seconds, words):
     ("failed", Buttons(resume=True, delete=True)), (YIELDED, Buttons(resume=True, delete=True)), ("finished", Buttons(delete=True))])
 def test_the_buttons_follow_from_the_state_and_are_the_owners(status, expected):
     over = status in (*RESUMABLE, "finished")
-    assert Buttons.of(History(status=status), is_owner=True, is_here=not over) == expected
-    assert Buttons.of(History(status=status), is_owner=False, is_here=not over) == Buttons()
-    elsewhere = Buttons.of(History(status=status), is_owner=True, is_here=False)
+    assert Buttons.of(status, is_owner=True, is_here=not over) == expected
+    assert Buttons.of(status, is_owner=False, is_here=not over) == Buttons()
+    elsewhere = Buttons.of(status, is_owner=True, is_here=False)
     assert elsewhere == (expected if over else Buttons())  # one from the terminal is stopped there
     assert over or status in ACTIVE
-
-
-# What the page says
 
 
 def test_every_event_of_the_page_but_those_of_the_clock_can_say_what_went_wrong(tmp_path):
@@ -208,9 +169,9 @@ def test_every_event_of_the_page_but_those_of_the_clock_can_say_what_went_wrong(
 def ask(*outputs: str, handle, event: str = "submit") -> list:
     """What a page with one event gives for it: the values of its outputs, and the message."""
     with gr.Blocks() as page:
-        parts, box = [gr.Textbox(part) for part in outputs], message_box()
+        parts, box = [gr.Textbox(part) for part in outputs], gr.HTML()
         getattr(gr.Textbox(), event)(handle, None, parts)
-    let_all_tell(page, box)
+    show_messages(page, box)
     return page.fns[0].fn()
 
 
@@ -234,22 +195,19 @@ def test_an_unforeseen_error_is_said_with_a_reference_under_which_its_traceback_
 def test_what_a_person_does_next_takes_the_old_message_away_and_other_events_leave_it():
     assert ask("a", handle=lambda: "made") == ["made", ""] and ask(handle=lambda: None) == [""]
     assert ask("a", handle=lambda: "made", event="change") == ["made", gr.skip()]
-    *values, message = ask("a", "b", handle=lambda: Said([1, 2], "Both are there."))
+    *values, message = ask("a", "b", handle=lambda: WithMessage([1, 2], "Both are there."))
     assert values == [1, 2] and "Both are there." in message
 
 
-# The form
-
-
 def test_plots_are_drawn_anew_at_each_of_the_first_steps_then_every_few_seconds_and_at_the_end():
-    made = history(RunStarted(0, 400, 10, {}, 10, 5, 1, "cpu", "fp32", 1, 1, 7), StatusChanged("running"))
-    seen = [Cursor.of("run", made)]
+    made = history_of(RunStarted(0, 400, 10, {}, 10, 5, 1, "cpu", "fp32", 1, 1, 7), StatusChanged("running"))
+    seen = [cursor_of("run", made)]
     for step in range(1, 401):
         made.add(Logged(1.0, StepDone(step, 0.0, {}, 0.0, 0.0, 1.0, step / 10)))
-        seen.append(Cursor.of("run", made))
+        seen.append(cursor_of("run", made))
     assert len(set(seen[:EARLY + 1])) == EARLY + 1 and 40 / REDRAWN <= len(set(seen[EARLY + 1:])) <= 40 / REDRAWN + 1
     made.add(Logged(1.0, StatusChanged("stopped")))
-    assert Cursor.of("run", made) not in seen and Cursor.of("other", made) not in seen
+    assert cursor_of("run", made) not in seen and cursor_of("other", made) not in seen
     assert all(Cursor.read(str(cursor)) == cursor for cursor in seen) and Cursor.read("") == Cursor()
 
 
@@ -332,19 +290,16 @@ def test_a_field_that_was_emptied_is_refused_by_its_label_or_nothing_is_a_value_
             form.make_run_config({name: empty})
 
 
-# The tasks and what weighs them
-
-
 @pytest.mark.parametrize(("alpha", "weights", "balancing", "tasks", "expected"), [
     ("0.5", "", "equal", 2, {}), ("0.5", "", "fixed", 2, {"alpha": 0.5, "balancing": "fixed"}),
     ("0.3", "", "equal", 2, {"alpha": 0.3, "balancing": "fixed"}), ("0.3", "", "famo", 2, {"balancing": "famo"}),
     ("0.3", "a=2", "fixed", 2, {"weights": {"a": 2.0}, "balancing": "fixed"}), ("0.3", "", "equal", 3, {}), ("", "", "equal", 2, {}),
     ("7", "", "equal", 2, "Alpha: found 7, wanted a number from 0 to 1"), ("odd", "", "fixed", 2, "Alpha: found 'odd'"),
     ("", "", "fixed", 2, "Balancing: found 'fixed', but there are no weights"), ("0.5", "", "fixed", 3, "Balancing: found 'fixed'")])
-def test_alpha_is_used_where_it_is_shown_or_it_is_said_that_it_is_not(alpha, weights, balancing, tasks, expected, form_panel):
+def test_alpha_is_used_where_it_is_shown_or_it_is_said_that_it_is_not(alpha, weights, balancing, tasks, expected, tabs):
     values = {"weights": weights, "balancing": balancing}
     names = tuple("abc"[:tasks])
-    widget = form_panel.show_alpha(str(Choice("data", names, names)), weights, balancing)
+    widget = tabs.form.show_alpha(str(Choice("data", names, names)), weights, balancing)
     if isinstance(expected, str):
         with pytest.raises(MtlError, match=expected):
             form.make_run_config(values | form.weighing(alpha, values, tasks))
@@ -355,11 +310,11 @@ def test_alpha_is_used_where_it_is_shown_or_it_is_said_that_it_is_not(alpha, wei
     if tasks == 2:
         assert widget["interactive"] != widget["info"].startswith("Not used: ")
         assert widget["interactive"] or config.alpha is None
-        assert balancing == "fixed" or form_panel.show_fixed(alpha, weights, balancing) == config.balancing  # what the menu shows then
+        assert balancing == "fixed" or tabs.form.show_fixed(alpha, weights, balancing) == config.balancing  # what the menu shows then
 
 
-def test_tasks_are_weighed_in_the_order_of_the_data_however_they_were_ticked(form_panel):
-    widget = form_panel.show_alpha(str(Choice("data", ("topic", "tone"), ("tone", "topic"))), "", "equal")
+def test_tasks_are_weighed_in_the_order_of_the_data_however_they_were_ticked(tabs):
+    widget = tabs.form.show_alpha(str(Choice("data", ("topic", "tone"), ("tone", "topic"))), "", "equal")
     assert widget["label"] == "Alpha: topic against tone"
 
 
@@ -385,84 +340,120 @@ def test_data_are_the_same_as_long_as_the_widgets_name_the_same():
                 data_key("hub", None, "", "run"), data_key("hub", None, "x", "run"), data_key("hypothetical", None, "", "")}) == 6
 
 
-@pytest.fixture
-def form_panel(tmp_path):
-    """The form of a page that nobody looks at."""
-    with gr.Blocks():
-        return FormPanel(Page(Jobs(tmp_path / "runs"), gr.BrowserState({})))
-
-
-def test_a_page_that_does_not_know_its_run_yet_does_not_say_that_there_is_none(tmp_path):
-    with gr.Blocks():
-        tab = TrainTab(Page(Jobs(tmp_path / "runs"), gr.BrowserState({})))
+def test_a_page_that_does_not_know_its_run_yet_does_not_say_that_there_is_none(tabs):
     for browser in ({"key": "", "run": ""}, {"key": "k", "run": "a run that it is about to show"}):
-        assert list(tab.look("", browser).values()) == [""] * 4
-    assert "No run yet" in tab.look("", {"key": "k", "run": ""})[tab.status]
+        assert list(tabs.train.poll("", browser).values()) == [""] * 4
+    assert "No run yet" in tabs.train.poll("", {"key": "k", "run": ""})[tabs.train.status]
 
 
-def filled(panel: FormPanel, source: str = "files", **data) -> dict:
-    """What stands in the form with these widgets of its data filled and the others as they are at first."""
-    at_first = {widget: widget.value for widget in panel.inputs}
-    return at_first | {panel.page.browser: {"key": "k", "run": ""}, panel.data.source: source} | {
-        getattr(panel.data, name): value for name, value in data.items()}
-
-
-def asked(form_panel: FormPanel, choice: str, file: str, **settings: str) -> RunConfig:
-    """The run that the form describes with `file` uploaded and the other widgets as they are at first."""
-    return form_panel.config(filled(form_panel, files=[file], choice=choice) | {
-        form_panel.settings[name]: value for name, value in settings.items()})
-
-
-def test_start_before_the_data_were_read_takes_all_tasks_and_after_that_those_that_are_ticked(form_panel, write_rows, easy_rows, tmp_path):
+def test_start_takes_all_tasks_before_the_data_were_read_and_then_those_that_are_ticked(tabs, filled, write_rows, easy_rows, tmp_path):
     file = write_rows(tmp_path / "own.jsonl", easy_rows(40))
     key = data_key("files", [file], "", "")
+
+    def asked(choice: Choice, file: str = file, **settings: str) -> RunConfig:
+        return tabs.form.config(filled(files=[file], choice=str(choice), settings=settings))
+
     for choice, expected in [(Choice("other data", ("x",), ("x",)), ["answer", "place"]), (Choice(), ["answer", "place"]),
                              (Choice(key, ("answer", "place"), ("place",)), ["place"])]:
-        assert [task.name for task in asked(form_panel, str(choice), file).tasks] == expected
+        assert [task.name for task in asked(choice).tasks] == expected
     with pytest.raises(MtlError, match="No task is chosen"):
-        asked(form_panel, str(Choice(key, ("answer", "place"), ())), file)
+        asked(Choice(key, ("answer", "place"), ()))
     with pytest.raises(MtlError, match="^Epochs: found nothing, wanted a whole number from 1 to 10,000, such as 8.$"):
-        asked(form_panel, "", str(tmp_path / "not read.jsonl"), epochs="")  # what is wrong in the form is said first
+        asked(Choice(), str(tmp_path / "not read.jsonl"), epochs="")  # an error in a setting is reported before the data are read
+    fixed = asked(Choice(), balancing="fixed")  # with the alpha that is in its field at first
+    assert (fixed.alpha, fixed.balancing, [task.name for task in fixed.tasks]) == (0.5, "fixed", ["answer", "place"])
 
 
-def test_every_long_part_of_looking_at_data_is_named(form_panel, write_rows, easy_rows, tmp_path):
+def understand(tabs, values: dict, progress=lambda share, desc: None) -> dict:
+    """What the page shows of the data that `values` name, by the names of the widgets in the panel."""
+    names = {widget: name for name, widget in vars(tabs.form.data).items() if isinstance(widget, gr.blocks.Block)}
+    return {names[widget]: shown for widget, shown in tabs.form.data.understand(values, progress=progress).items()}
+
+
+def test_every_long_part_of_looking_at_data_is_named(tabs, filled, write_rows, easy_rows, tmp_path):
     file, told = write_rows(tmp_path / "own.jsonl", easy_rows(2500)), []
-    values = filled(form_panel, files=[file])
-    form_panel.data.understand(values, progress=lambda share, desc: told.append(desc))
+    values = filled(files=[file])
+    understand(tabs, values, progress=lambda share, desc: told.append(desc))
     assert list(dict.fromkeys(told)) == ["Looking at own.jsonl", "Reading own.jsonl", "Setting rows aside to measure on",
                                          "Looking at the rows", "Measuring the texts", "Counting the labels"]
     told.clear()
-    form_panel.config(values, progress=lambda what, share: told.append(what))
+    tabs.form.config(values, progress=lambda what, share: told.append(what))
     assert told == []  # nothing is read again
 
 
-def test_the_table_of_columns_shows_what_each_is_for_and_brings_what_the_user_says(form_panel, tmp_path):
+def test_more_tasks_than_can_be_trained_are_said_and_ticking_them_all_is_refused_in_words(tabs, filled, tmp_path):
+    names, file = [f"task{letter}" for letter in "abcdefghijkl"], tmp_path / "many.csv"
+    file.write_text(",".join(["text", *names]) + "\n" + "".join(f"row {at} is here{f',label {at % 2}' * 12}\n" for at in range(50)))
+    values = filled(files=[str(file)])
+    shown = understand(tabs, values)
+    assert "12 tasks were found. At most 8 can be trained together" in shown["understood"]
+    assert shown["tasks"]["choices"] == names and Choice.read(shown["choice"]).ticked == tuple(names[:8])
+    all_ticked = Choice(data_key("files", [str(file)], "", ""), tuple(names), tuple(names))
+    with pytest.raises(MtlError, match="^Tasks: found 12, wanted at most 8. Leave some out.$"):
+        tabs.form.config(values | {tabs.form.data.choice: str(all_ticked)})
+
+
+@pytest.mark.parametrize(("name", "text", "message"), [
+    ("empty.jsonl", "", "empty.jsonl: is empty."), ("words.csv", "Just one sentence\nand another one\n", "words.csv"),
+    ("lengths.jsonl", '{"tokens": ["Anna", "came"], "tags": ["B-PER", "O"]}\n{"tokens": ["Anna", "left"], "tags": ["B-PER"]}\n',
+     "lengths.jsonl, line 2: 2 tokens but 1 tag")])
+def test_a_file_that_cannot_be_read_has_no_tasks_and_its_error_in_the_place_of_its_summary(tabs, filled, tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    shown = understand(tabs, filled(files=[str(tmp_path / name)]))
+    assert shown["understood"].startswith(message) and shown["tasks"]["choices"] == []
+
+
+def test_too_many_files_are_refused_in_words_without_a_path(tabs, filled, tmp_path):
+    files = [tmp_path / f"part{index}.csv" for index in range(40)]
+    for file in files:
+        file.write_text("text,one\nrow 1,a\nrow 2,b\n")
+    assert understand(tabs, filled(files=list(map(str, files))))["understood"] == (
+        "Training files: found 40, wanted at most 32. Leave some out.")
+
+
+@pytest.mark.parametrize(("field", "text", "handler", "message"), [
+    ("seeds", "2.5", "compare_form", "Seeds: found 2.5, wanted a whole number from 1 to 10."),
+    ("seeds", "", "compare_form", "Seeds: found nothing, wanted a whole number from 1 to 10."),
+    ("minutes", "soon", "search", "Minutes: found 'soon', wanted a number from 0")])
+def test_the_fields_of_the_compare_tab_refuse_what_cannot_be(tabs, filled, field, text, handler, message):
+    with pytest.raises(MtlError, match=message):
+        getattr(tabs.compare, handler)(filled("newsroom") | {getattr(tabs.compare, field): text})
+    assert not list_runs(tabs.jobs.root / "comparisons")
+
+
+def test_the_table_of_columns_shows_what_each_is_for_and_brings_what_the_user_says(tabs, filled, tmp_path):
     file = tmp_path / "own.csv"
     file.write_text("Text,<b>Mood</b>\n" + "".join(f"row {index} here,{('sad', 'glad')[index % 2]}\n" for index in range(40)))
-    data, values = form_panel.data, filled(form_panel, files=[str(file)])
 
-    def look(**changes: str) -> str:
-        values.update({getattr(data, name): value for name, value in changes.items()})
-        return data.understand(values, progress=lambda share, desc: None)[data.columns]
+    def columns(source: str = "files", **changes: str) -> str:
+        return understand(tabs, filled(source, files=[str(file)], **changes))["columns"]
 
-    shown = look()
+    shown = columns()
     assert "<b>Mood" not in shown and 'value="class" selected' in shown and "sad | glad" in html.unescape(shown)
     rows = [{"group": "", "column": "Text", "role": "text", "task": "forgotten"},
             {"group": "", "column": "<b>Mood</b>", "role": "class", "task": " mood "}]
-    told = say("", json.dumps(rows))
-    assert [(spec["role"], spec["task"]) for spec in json.loads(told)] == [("text", ""), ("class", "mood")]
-    assert 'value="mood"' in look(told=told) and [task.name for task in form_panel.config(values).tasks] == ["mood"]
-    assert [spec["role"] for spec in json.loads(say(told, json.dumps([rows[1] | {"role": "ignore"}])))] == ["text", "ignore"]
-    assert look(source="newsroom") == ""
+    known = merge("", json.dumps(rows))
+    assert [(spec["role"], spec["task"]) for spec in json.loads(known)] == [("text", ""), ("class", "mood")]
+    assert 'value="mood"' in columns(specs=known)
+    assert [task.name for task in tabs.form.config(filled(files=[str(file)], specs=known)).tasks] == ["mood"]
+    assert [spec["role"] for spec in json.loads(merge(known, json.dumps([rows[1] | {"role": "ignore"}])))] == ["text", "ignore"]
+    assert columns("newsroom") == ""
 
 
-def test_the_files_of_a_run_are_not_taken_for_data_of_another_kind(form_panel, write_rows, easy_rows, tmp_path):
+def test_the_files_of_a_run_are_not_taken_for_data_of_another_kind(tabs, filled, write_rows, easy_rows, tmp_path):
     config = make_config({"source": "files", "train_files": (write_rows(tmp_path / "own.jsonl", easy_rows(40)),)})
-    run = create_run(form_panel.jobs.root, config)
-    values = form_panel.data.values(filled(form_panel, data_run=run.id))
-    assert [Path(name).name for name in values["train_files"]] == ["own.jsonl"]
+    run, data = create_run(tabs.jobs.root, config), tabs.form.data
+    assert [Path(name).name for name in data.values(filled(data_run=run.id))["train_files"]] == ["own.jsonl"]
     with pytest.raises(MtlError, match="Look the dataset up, then download it"):
-        form_panel.data.values(filled(form_panel, "hub", data_run=run.id))
+        data.values(filled("hub", data_run=run.id))
+
+
+def test_two_files_of_one_name_are_both_trained_on(tabs, filled, write_rows, easy_rows, tmp_path):
+    files = [write_rows(tmp_path / task / "own.jsonl", [{"text": row["text"], task: row[task]} for row in easy_rows(40)])
+             for task in ("answer", "place")]
+    config = tabs.form.config(filled(files=tabs.form.data.take_files(files)[tabs.form.data.files]))
+    assert sorted(Path(name).name for name in config.train_files) == ["own-2.jsonl", "own.jsonl"]
+    assert sorted(task.name for task in config.tasks) == ["answer", "place"]
 
 
 def test_files_of_one_name_get_names_of_their_own(tmp_path):
@@ -471,10 +462,10 @@ def test_files_of_one_name_get_names_of_their_own(tmp_path):
         (tmp_path / folder).mkdir(exist_ok=True)
         paths.append(str(tmp_path / folder / name))
         Path(paths[-1]).write_text(folder + name)
-    apart = name_apart([*paths, paths[0]])
+    apart = view.name_apart([*paths, paths[0]])
     assert [Path(path).name for path in apart] == ["own.csv", "own-2.csv", "Own-3.csv", "seq.in", "2-seq.in", "train.csv"]
     assert [Path(path).read_text() for path in apart] == [Path(path).read_text() for path in paths]
-    assert name_apart(apart) == apart and split_of(Path("train-2.csv")) == "train" and part_of(Path("2-seq.in")) == "seq.in"
+    assert view.name_apart(apart) == apart and split_of(Path("train-2.csv")) == "train" and part_of(Path("2-seq.in")) == "seq.in"
 
 
 @given(some.dictionaries(some.sampled_from(["intent", "my tags", "a=b"]), some.floats(0, 1e6)))

@@ -1,11 +1,12 @@
 """mtl/ui/charts.py: from a history to frames that a page can show."""
 
-import json
 import math
 from itertools import product
+from types import SimpleNamespace
 
 import gradio as gr
 import numpy as np
+import orjson
 import pandas as pd
 import pytest
 
@@ -18,6 +19,7 @@ from mtl.ui.charts import (
     LOSS_BYTES,
     MAX_POINTS,
     SCORE_BYTES,
+    curves,
     last_values,
     log_lines,
     loss_colours,
@@ -26,7 +28,6 @@ from mtl.ui.charts import (
     points_each,
     score_colours,
     score_lines,
-    smooth,
     speed,
     thin,
 )
@@ -41,37 +42,41 @@ def started(*tasks: str) -> RunStarted:
     return RunStarted(0, 5000, 100, {task: facts(task) for task in tasks}, 40, 10, 1000, "cpu", "fp32", 1, 1, 77)
 
 
-def history(steps: int = 0, evaluations: int = 0, tasks: tuple[str, ...] = ("intent", "slots"), loss=lambda step: 1 / step) -> History:
+def history_of(*events) -> History:
     made = History()
-    made.add(Logged(0.0, started(*tasks)))
-    for step in range(1, steps + 1):
-        made.add(Logged(float(step), StepDone(step, step / 100, {task: loss(step) for task in tasks}, 1e-4, 1.0, float(step), 1.0)))
-    for seen in range(1, evaluations + 1):
-        made.add(Logged(0.0, Evaluated(seen, seen / 100, "validation", {task: loss(seen) for task in tasks},
-                                       {task: {facts(task)["main_score"]: seen / 10000} for task in tasks}, seen / 20000, 0.5, False, 0.1)))
+    for event in events:
+        made.add(Logged(1.0, event))
     return made
 
 
+def history(steps: int = 0, evaluations: int = 0, tasks: tuple[str, ...] = ("intent", "slots"), loss=lambda step: 1 / step) -> History:
+    done = [StepDone(step, step / 100, {task: loss(step) for task in tasks}, 1e-4, 1.0, float(step), 1.0) for step in range(1, steps + 1)]
+    seen = [Evaluated(step, step / 100, "validation", {task: loss(step) for task in tasks},
+                      {task: {facts(task)["main_score"]: step / 10000} for task in tasks}, step / 20000, 0.5, False, 0.1)
+            for step in range(1, evaluations + 1)]
+    return history_of(started(*tasks), *done, *seen)
+
+
+def rows(data) -> list:
+    """The rows [step, value, series] of a plot."""
+    return orjson.loads(orjson.dumps(data))["data"]
+
+
 def points(data, series: str) -> list[tuple[int, float]]:
-    return [(step, value) for step, value, name in data["data"] if name == series and value is not None]
+    return [(step, value) for step, value, name in rows(data) if name == series and value is not None]
 
 
 def names(data) -> list[str]:
     """The series in the order in which they come."""
-    return list(dict.fromkeys(name for _, _, name in data["data"]))
-
-
-def sent(data) -> int:
-    """Bytes of the plot's data as a page gets it."""
-    return len(json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode())
+    return list(dict.fromkeys(name for _, _, name in rows(data)))
 
 
 @pytest.mark.parametrize("tasks", [1, 3, MAX_TASKS])
 @pytest.mark.parametrize("name", ["t", "\u96ea" * 60], ids=["short", "long"])
 def test_a_plot_is_no_larger_for_a_long_run_of_many_tasks_with_long_names(tasks, name):
     made = history(5000, 3000, tuple(f"{name}{number}" for number in range(tasks)), loss=lambda step: 1 / step)
-    assert LOSS_BYTES / 3 < sent(loss_lines(made, 0.6)) < 1.1 * LOSS_BYTES
-    assert SCORE_BYTES / 3 < sent(score_lines(made)) < 1.1 * SCORE_BYTES
+    for data, size in ((loss_lines(made, 0.6), LOSS_BYTES), (score_lines(made), SCORE_BYTES)):
+        assert size / 3 < len(orjson.dumps(data)) < 1.1 * size
 
 
 @pytest.mark.parametrize(("lengths", "room", "each"), [
@@ -103,19 +108,20 @@ def test_thinning_spreads_evenly_and_keeps_both_ends():
 def test_every_series_is_there_from_the_first_draw_in_the_order_of_its_colours():
     for data, colours in ((loss_lines(history(), 0.5), loss_colours(started("intent", "slots"))),
                           (score_lines(history()), score_colours(started("intent", "slots")))):
-        assert data["data"] == [[0, None, name] for name in colours]
+        assert rows(data) == [[0, None, name] for name in colours]
     assert names(loss_lines(history(5, 5), 0.5)) == list(loss_colours(started("intent", "slots")))
 
 
 def test_a_plot_s_data_is_what_gradio_would_make_of_the_same_rows_in_a_frame():
     for made, (plot, y) in product((history(), history(5, 5)), ((lambda made: loss_lines(made, 0.5), "loss"), (score_lines, "score"))):
         data = plot(made)
-        frame = pd.DataFrame(data["data"], columns=data["columns"]).astype({"step": "int64", y: "float64", "series": "object"})
-        assert gr.LinePlot(x="step", y=y, color="series").postprocess(frame).model_dump() == data
+        frame = pd.DataFrame(rows(data), columns=data["columns"]).astype({"step": "int64", y: "float64", "series": "object"})
+        assert gr.LinePlot(x="step", y=y, color="series").postprocess(frame).model_dump() == data | {"data": rows(data)}
 
 
 def smoothed(values: list[float], factor: float) -> list[float]:
-    return smooth(np.array(values)[:, None], factor)[:, 0].tolist()
+    steps = [SimpleNamespace(step=step) for step in range(len(values))]
+    return curves(["x"], steps, [[value] for value in values], factor)["x"][1].tolist()
 
 
 def test_smoothing_0_changes_nothing_and_more_of_it_draws_a_constant_as_a_constant():
@@ -128,7 +134,7 @@ def test_smoothing_0_changes_nothing_and_more_of_it_draws_a_constant_as_a_consta
 
 
 def test_smoothing_passes_over_what_is_not_there():
-    assert smoothed([1.0, math.nan, 2.0, math.nan, 3.0], 0.5)[::2] == pytest.approx(smoothed([1.0, 2.0, 3.0], 0.5))
+    assert smoothed([1.0, math.nan, 2.0, math.nan, 3.0], 0.5) == pytest.approx(smoothed([1.0, 2.0, 3.0], 0.5))
 
 
 def test_only_the_training_loss_is_smoothed():
@@ -140,12 +146,10 @@ def test_only_the_training_loss_is_smoothed():
 
 
 def test_a_loss_that_was_no_number_or_a_task_left_out_of_a_step_leaves_a_gap():
-    made = History()
-    made.add(Logged(0.0, started("intent", "slots")))
-    for step, losses in enumerate([{"intent": 1.0}, {"slots": 2.0}, {"intent": None, "slots": 4.0}], 1):
-        made.add(Logged(0.0, StepDone(step, 0.0, losses, 0.0, 0.0, 1.0, 1.0)))
-    made.add(Logged(0.0, Evaluated(3, 0.0, "validation", {"intent": None}, {"intent": {"accuracy": 0.5}, "slots": {}}, 0.5, 0.5, False,
-                                   0.1)))
+    steps = [StepDone(step, 0.0, losses, 0.0, 0.0, 1.0, 1.0)
+             for step, losses in enumerate([{"intent": 1.0}, {"slots": 2.0}, {"intent": None, "slots": 4.0}], 1)]
+    made = history_of(started("intent", "slots"), *steps, Evaluated(3, 0.0, "validation", {"intent": None}, {
+        "intent": {"accuracy": 0.5}, "slots": {}}, 0.5, 0.5, False, 0.1))
     data = loss_lines(made, 0.0)
     assert points(data, "intent train") == [(1, 1.0)] and points(data, "slots train") == [(2, 2.0), (3, 4.0)]
     assert points(data, "intent validation") == [] and points(score_lines(made), "slots f1") == []

@@ -7,22 +7,17 @@ import pytest
 
 from mtl.comparing.joint_vs_alone import Card, Compared
 from mtl.comparing.plan import Comparison, Member, Plan
-from mtl.runs.events import Evaluated, Logged, RunStarted, StatusChanged, StepDone
+from mtl.runs.events import Evaluated, RunStarted, StatusChanged, StepDone
 from mtl.runs.history import YIELDED, History
 from mtl.settings.config import TaskSpec, make_config
 from mtl.ui import compare_view as view
+from mtl.ui.status import Buttons
+from tests.ui.test_charts import history_of, names, points
 
 CONFIG = make_config({"source": "hypothetical", "tasks": (TaskSpec(name="a<b>", kind="classification"),
                                                           TaskSpec(name="slots", kind="tagging"))})
 FACTS = {"a<b>": {"kind": "classification", "labels": [], "main_score": "accuracy"}, "slots": {"kind": "tagging", "labels": [],
                                                                                                 "main_score": "f1"}}
-
-
-def history(*events) -> History:
-    made = History()
-    for event in events:
-        made.add(Logged(1.0, event))
-    return made
 
 
 def ran(status: str, *tasks: str, scores=(0.5, 0.7)) -> History:
@@ -32,7 +27,7 @@ def ran(status: str, *tasks: str, scores=(0.5, 0.7)) -> History:
                        True,
                        0.1) for at, score in enumerate(scores)]
     started = RunStarted(0, 20, 10, {task: FACTS[task] for task in tasks}, 40, 10, 1000, "cpu", "fp32", 1, 1, 1)
-    return history(started, *looks, StepDone(20, 2.0, {}, 0.0, 1.0, 100.0, 4.0), StatusChanged(status))
+    return history_of(started, *looks, StepDone(20, 2.0, {}, 0.0, 1.0, 100.0, 4.0), StatusChanged(status))
 
 
 @pytest.fixture
@@ -43,7 +38,7 @@ def seen(tmp_path):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").write_text(CONFIG.model_dump_json())
         (folder / "plan.json").write_text(plan.model_dump_json())
-        return view.Seen(Comparison(folder), plan, history(StatusChanged(status)), runs)
+        return view.Seen(Comparison(folder), plan, history_of(StatusChanged(status)), runs)
 
     return make
 
@@ -59,36 +54,26 @@ def alone(seen):
 
 def test_a_tasks_curves_are_those_of_all_runs_that_have_it_all_there_from_the_first_draw(alone):
     assert view.task_names(alone) == ["a<b>", "slots"]
-    frame = view.curve_frame(alone, "slots")
-    assert list(frame["series"].unique()) == list(view.curve_colours(alone, "slots")) == ["joint", "alone: slots"]
+    lines = view.curve_lines(alone, "slots")
+    assert names(lines) == list(view.curve_colours(alone, "slots")) == ["joint", "alone: slots"]
     assert len(set(view.curve_colours(alone, "slots").values())) == 2
-    points = frame.dropna()
-    assert list(zip(points["step"], points["score"], points["series"], strict=True)) == [(10, 0.5, "joint"), (20, 0.7, "joint")]
+    assert points(lines, "joint") == [(10, 0.5), (20, 0.7)] and points(lines, "alone: slots") == []
     assert list(view.curve_colours(alone, "a<b>")) == ["joint", "alone: a\u2039b\u203a"]
-    assert len(view.curve_frame(alone, "a<b>").dropna()) == 4
+    assert len(points(view.curve_lines(alone, "a<b>"), "alone: a\u2039b\u203a")) == 2
 
 
 def test_state_and_runs_are_told_and_what_a_user_wrote_is_escaped(alone):
     state = view.state_html(alone, 0)
-    assert "1 of 3 runs finished" in state and 'value="2.000"' in state and "Did it help?" in state
+    assert "1 of 3 runs finished" in state and 'value="2.0"' in state and "Did it help?" in state
     table = view.members_html(alone)
     assert "<b>" not in table + state.replace("<b>Did", "").replace("<b>No", "") and "a&lt;b&gt; 70.0%" in table
     assert 'href="?run=r2"' in table and "not begun" in table
     assert view.result_html(alone) == "" and view.state_html(None, 0).count("No comparison yet") == 1
 
 
-@pytest.mark.parametrize(("status", "is_owner", "is_here", "stop", "resume"), [
-    ("running", True, True, True, False), ("queued", True, True, True, False), ("stopping", True, True, False, False),
-    ("running", False, True, False, False), ("running", True, False, False, False), ("finished", True, False, False, False),
-    ("stopped", True, False, False, True), ("failed", True, False, False, True), ("interrupted", False, False, False, False)])
-def test_a_comparison_is_stopped_and_resumed_by_its_owner_when_that_makes_sense(seen, status, is_owner, is_here, stop, resume):
-    it = seen(Plan(kind="alone", members=()), (), status)
-    assert (view.can_stop(it, is_owner, is_here), view.can_resume(it, is_owner, is_here)) == (stop, resume)
-
-
 def test_a_pause_of_the_run_in_work_is_seen_and_can_be_ended(alone, seen):
     it = seen(alone.plan, (alone.runs[0], ran("paused", "a<b>"), None))
-    assert it.status == "paused" and view.can_resume(it, True, True) and view.can_stop(it, True, True)
+    assert it.state == "paused" and Buttons.of(it.status, True, True) == Buttons(stop=True, resume=True)
 
 
 def test_a_run_that_was_deleted_is_named_and_what_resume_does_about_it_is_said_before_it_is_pressed(alone, seen):
@@ -96,12 +81,12 @@ def test_a_run_that_was_deleted_is_named_and_what_resume_does_about_it_is_said_b
     stopped = seen(alone.plan, gone, "stopped")
     table = view.members_html(stopped)
     assert table.count("<bdi>deleted</bdi>") == 1 and table.count("<bdi>not begun</bdi>") == 1 and "?run=r1" not in table
-    assert "Deleted: joint. Resume trains joint again." in view.state_html(stopped, 0) and view.can_resume(stopped, True, False)
+    assert "Deleted: joint. Resume trains joint again." in view.state_html(stopped, 0) and Buttons.of(stopped.status, True, False).resume
     for status in ("running", "finished"):
         assert "<div>Deleted: joint.</div>" in view.state_html(seen(alone.plan, gone, status), 0)
     with_onward = replace(stopped, history=replace(stopped.history, message="Stopped in run 1 of 3. Resume goes on with it."))
     assert "Stopped in run 1 of 3.</div>" in view.state_html(with_onward, 0) and "goes on with it" not in view.state_html(with_onward, 0)
-    assert view.task_names(stopped) == ["a<b>", "slots"] and view.curve_frame(stopped, "slots").dropna().empty
+    assert view.task_names(stopped) == ["a<b>", "slots"] and points(view.curve_lines(stopped, "slots"), "joint") == []
     cut = seen(stopped.plan.with_member(0, is_cut=True), gone, "stopped")
     assert "<div>Deleted: joint.</div>" in view.state_html(cut, 0)  # there was no time for it, and will be none
     assert "Deleted" not in view.state_html(alone, 0)
@@ -109,12 +94,12 @@ def test_a_run_that_was_deleted_is_named_and_what_resume_does_about_it_is_said_b
 
 def test_a_comparison_that_gave_its_place_up_is_shown_as_paused_and_can_be_resumed(alone, seen):
     it = seen(alone.plan, (alone.runs[0], ran(YIELDED, "a<b>"), None), YIELDED)
-    assert it.status == "paused" and view.can_resume(it, True, False) and not view.can_stop(it, True, True)
-    assert "<bdi>paused</bdi>" in view.members_html(it) and "place" not in view.state_html(it, 0, 42.0)
+    assert it.state == "paused" and Buttons.of(it.status, True, False).resume and not Buttons.of(it.status, True, True).stop
+    assert "<bdi>paused</bdi>" in view.members_html(it) and "42 s" not in view.state_html(it, 0, 42.0)
     paused = seen(alone.plan, (alone.runs[0], ran("paused", "a<b>"), None))
-    assert "gives its place up in 42 s" in view.state_html(paused, 0, 42.0)
+    assert "in 42 s it is saved and lets the next run train" in view.state_html(paused, 0, 42.0)
     waiting = seen(alone.plan, (None,) * 3, "queued")
-    assert "2 runs ahead, of which the one in work is paused: it gives its place up in 42 s" in view.state_html(waiting, 2, 42.0)
+    assert "2 runs ahead; the one in training is paused and lets the next one train in 42 s" in view.state_html(waiting, 2, 42.0)
 
 
 def test_several_seeds_are_told_apart(alone):

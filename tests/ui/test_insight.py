@@ -1,5 +1,6 @@
 """mtl/ui/insight.py: what the looks at the tasks' gradients say, and what the settings will do, in words and colours."""
 
+import html
 from collections import Counter
 
 import pytest
@@ -8,7 +9,8 @@ from mtl.runs.events import GradientConflict, RunStarted, StepDone
 from mtl.runs.history import History
 from mtl.settings.methods import METHODS, SAMPLINGS_FOR
 from mtl.training.sampling import SAMPLINGS
-from mtl.ui.insight import insight_html, method_html, norm_lines, outlook_html, reading, weight_lines
+from mtl.ui.insight import insight_html, method_html, norm_lines, outlook_html, summary, weight_lines
+from tests.ui.test_charts import rows
 
 STARTED = RunStarted(0, 5000, 100, {"topic": {}, "<tags>": {}}, 40, 10, 1000, "cpu", "fp32", 1, 1, 77)
 
@@ -19,21 +21,21 @@ def looks(cosines: list[float], norms: tuple[float, float] = (1.0, 1.0)) -> list
 
 
 @pytest.mark.parametrize(("cosines", "balancing", "words"), [
-    ([0.2, 0.1, 0.3, -0.05, 0.1], "equal", "rarely disagree: a gradient method would change little"),
-    ([0.2, 0.1, 0.3, -0.05, 0.1], "pcgrad", "'equal' would do"),
-    ([0.2, -0.2, 0.3], "equal", "sometimes disagree (in 33% of 3 looks)"),
-    ([-0.2, -0.3, 0.3], "equal", "often disagree (in 67% of 3 looks): PCGrad or UPGrad may be worth a try"),
+    ([0.2, 0.1, 0.3, -0.05, 0.1], "equal", "rarely disagree, so Balancing 'pcgrad' or 'upgrad' would change little."),
+    ([0.2, 0.1, 0.3, -0.05, 0.1], "pcgrad", "so Balancing 'equal' would do as well."),
+    ([0.2, -0.2, 0.3], "equal", "sometimes disagree (in 33% of 3 comparisons)."),
+    ([-0.2, -0.3, 0.3], "equal", "often disagree (in 67% of 3 comparisons). Try Balancing 'pcgrad' or 'upgrad'."),
     ([None, None], "equal", "too small to compare"),
     ([], "equal", "No gradients were compared yet"),
 ])
 def test_what_the_gradients_say_is_said_in_words(cosines, balancing, words):
-    assert words in reading(looks(cosines), balancing)
+    assert words in html.unescape(insight_html(History(started=STARTED, diagnoses=looks(cosines)), balancing))
 
 
 def test_a_gradient_that_drowns_another_is_named_and_what_to_do():
-    told = reading(looks([0.1], norms=(0.5, 5.0)), "equal")
+    told = summary(looks([0.1], norms=(0.5, 5.0)), "equal")
     assert "The gradient of <tags> is 10 times as long as that of topic" in told and "larger loss weight for topic" in told
-    assert "times as long" not in reading(looks([0.1], norms=(1.0, 3.0)), "equal")
+    assert "times as long" not in summary(looks([0.1], norms=(1.0, 3.0)), "equal")
 
 
 def heat_of(cosines: list[float]) -> str:
@@ -59,16 +61,16 @@ def test_norms_and_weights_are_thinned_and_have_every_series_from_the_start():
     made = History(started=STARTED, diagnoses=looks([0.1] * 1000))
     made.steps = [StepDone(step, 0.0, {}, 0.0, 0.0, 0.0, 0.0, {"topic": 1.0, "<tags>": 0.5}) for step in range(1, 1001)]
     for of_run in (norm_lines(made), weight_lines(made)):
-        series = Counter(name for _, _, name in of_run["data"])
+        series = Counter(name for _, _, name in rows(of_run))
         assert max(series.values()) <= 151 and list(series) == ["topic", "‹tags›"]
-    assert weight_lines(made)["data"][-1] == [1000, 0.5, "‹tags›"]
+    assert rows(weight_lines(made))[-1] == [1000, 0.5, "‹tags›"]
 
 
 def test_the_outlook_counts_rows_that_are_labelled_together_once():
     patterns = [[["topic", "tags"], 60], [["topic"], 40], [["mood"], 1000]]
     told = outlook_html(patterns, ["topic", "tags"], "joint", 2.0, 10, 3)
-    assert "10 steps an epoch" in told and "<b><bdi>topic</bdi></b> 10.0 a step and 100 an epoch" in told
-    assert "<b><bdi>tags</bdi></b> 6.0 a step and 60" in told
+    assert "10 steps per epoch" in told and "<b><bdi>topic</bdi></b> 10.0 per step and 100 per epoch" in told
+    assert "<b><bdi>tags</bdi></b> 6.0 per step and 60" in told
     assert "at first" in outlook_html(patterns, ["topic", "tags"], "annealed", 2.0, 10, 3)
     assert outlook_html([], [], "joint", 2.0, 10, 3) == ""
 

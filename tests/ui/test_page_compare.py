@@ -6,7 +6,8 @@ import pytest
 from playwright.sync_api import Page
 
 from mtl.comparing.joint_vs_alone import read_card
-from mtl.comparing.plan import list_comparisons
+from mtl.comparing.plan import Comparison, Member, Plan, create, list_comparisons, open_comparison
+from mtl.runs.events import StatusChanged
 from tests import browser as web
 from tests.browser import drawn, text_of, wait_for
 
@@ -18,16 +19,14 @@ def state(page: Page) -> str:
 
 
 @pytest.fixture
-def form_page(new_person, open_page) -> Page:
+def form_page(new_person, open_page, short_run) -> Page:
     """A page whose form describes a run of a few seconds, for three tasks."""
-    page = open_page(new_person())
-    page.get_by_label("Hypothetical data").check()
-    wait_for("the data to be understood", lambda: text_of(page, "findings").startswith("hypothetical data"))
+    page = open_page(new_person(), short_run.id)
+    wait_for("the form of the short run", lambda: text_of(page, "field-encoder") == "tiny")
     page.locator("#rows input").fill("100")
     page.locator("#rows input").press("Enter")
-    wait_for("fewer sentences", lambda: "100 rows" in text_of(page, "findings"))
-    for name, value in {"encoder": "tiny", "epochs": "10", "learning_rate": "0.002"}.items():
-        web.set_field(page, name, value)
+    wait_for("more sentences", lambda: "100 rows" in text_of(page, "findings"))
+    web.set_field(page, "epochs", "8")
     return page
 
 
@@ -74,20 +73,31 @@ def test_a_person_asks_whether_it_helped_sees_both_curves_in_one_plot_stops_resu
     assert not web.is_too_wide(page) and complaints == []
 
 
-def test_a_person_finds_good_settings_takes_them_over_and_sweeps_the_weight_of_two_tasks(app, form_page, complaints):
+@pytest.fixture
+def search(app, short_run, tiny_config) -> Comparison:
+    """A search that is over; all its candidates have the same run, so the first one is the best."""
+    changes = [{"learning_rate": 3e-3, "head_learning_rate": 5e-3, "weights": {"entities": 2.0}, "balancing": "fixed"}, {}, {}]
+    members = [Member(role=f"candidate {number}", config=tiny_config(name="x", **change), run=short_run.id, rung=1, seconds=1.0)
+               for number, change in enumerate(changes, 1)]
+    plan = Plan(kind="search", minutes=1.0, members=tuple(members), rungs=((3, 20),))
+    comparison = create(app.runs, tiny_config(name="Searched"), plan)
+    comparison.log.append(StatusChanged("finished"))
+    return comparison
+
+
+def test_a_person_takes_good_settings_over_and_sweeps_the_weight_of_two_tasks(app, form_page, complaints, search):
     page = form_page
     web.open_tab(page, "Compare")
-    page.locator("#compare-minutes input").fill("0.2")
-    page.locator("#compare-search").click()
-    wait_for("the table", lambda: page.locator("#compare-result tbody tr").count() >= 3)
+    web.choose(page, "comparison-menu", "Searched")
+    wait_for("the table", lambda: page.locator("#compare-result tbody tr").count() == 3)
     wait_for("the best settings", lambda: state(page) == "finished" and page.locator("#compare-use").is_visible())
     best = page.locator("#compare-result tbody tr").first.locator("td").all_inner_texts()
+    assert best[0] == "1" and best[4:] == ["0.003", "0.005", "entities 2"]
     page.locator("#compare-use").click()
     web.open_tab(page, "Train")
     page.get_by_role("button", name="More settings").click()
-    wait_for("the best settings in the form", lambda: float(text_of(page, "field-learning_rate")) == float(best[4]))
-    assert float(text_of(page, "field-head_learning_rate")) == float(best[5])
-    assert text_of(page, "field-weights").replace("=", " ").replace(",", ", ") == best[6].replace("-", "")
+    wait_for("the best settings in the form", lambda: [text_of(page, f"field-{name}") for name in (
+        "learning_rate", "head_learning_rate", "weights", "balancing")] == ["0.003", "0.005", "entities=2.0", "fixed"])
 
     page.get_by_label("sentiment", exact=True).uncheck()
     web.set_field(page, "epochs", "1")
@@ -97,8 +107,16 @@ def test_a_person_finds_good_settings_takes_them_over_and_sweeps_the_weight_of_t
     page.locator("#compare-sweep").click()
     wait_for("both points", lambda: page.locator("#compare-result tbody tr").count() == 2 and state(page) == "finished")
     wait_for("the chart", lambda: page.locator("#compare-points svg path[aria-roledescription='point']").count() >= 2)
-    assert [comparison.plan.kind for comparison in list_comparisons(app.runs)][:2] == ["sweep", "search"] and complaints == []
+    assert list_comparisons(app.runs)[0].plan.kind == "sweep" and complaints == []
 
     page.once("dialog", lambda dialog: dialog.accept())
     page.locator("#compare-delete").click()
-    wait_for("it to be gone", lambda: [comparison.plan.kind for comparison in list_comparisons(app.runs)][:1] == ["search"])
+    wait_for("it to be gone", lambda: list_comparisons(app.runs)[0].id == search.id)
+
+
+def test_a_search_is_started_with_the_settings_of_the_form(tabs, filled):
+    values = filled("hypothetical", settings={"encoder": "tiny", "epochs": "2"}) | {tabs.compare.minutes: "0.5"}
+    shown = tabs.compare.search(values)
+    plan = open_comparison(tabs.jobs.root, shown[tabs.compare.comparison_id]).plan
+    assert (plan.kind, plan.minutes, plan.members[0].config.encoder) == ("search", 0.5, "tiny")
+    tabs.jobs._jobs.pop().lock.release()

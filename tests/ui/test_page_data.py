@@ -1,16 +1,12 @@
 """Data on the page, as people bring it: odd columns, several files, broken ones, the Hub. Everything is seen through a real browser."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from mtl.data.dataset import load
 from mtl.runs.folder import open_run
 from tests import browser as web
-from tests.browser import App, start_tiny, status, text_of, wait_for
-from tests.fake_hub import FakeHub
+from tests.browser import start_tiny, status, text_of, wait_for
 
 PLACES = ("Rome", "Oslo", "Lima")
 
@@ -43,9 +39,7 @@ def roles(page) -> dict[str, str]:
 def test_a_csv_with_odd_columns_is_understood_and_a_wrong_guess_is_put_right_and_trained_on(app, new_person, open_page, tmp_path):
     (tmp_path / "reviews.csv").write_text(reviews())
     page = open_page(new_person())
-    page.get_by_label("My own files").check()
-    web.upload(page, tmp_path / "reviews.csv")
-    wait_for("the file to be understood", lambda: text_of(page, "findings").startswith("reviews.csv: 120 rows."))
+    web.bring(page, "reviews.csv: 120 rows.", tmp_path / "reviews.csv")
     assert "separated by ';'" in text_of(page, "findings") and "'Review Text' is taken" in text_of(page, "findings")
     page.locator("#columns button").first.click()
     wait_for("the columns", lambda: roles(page) == {"Nr": "ignore", "Review Text": "text", "Mood": "class", "Country": "class"})
@@ -77,9 +71,7 @@ def test_a_conll_file_and_a_csv_become_rows_for_two_tasks(app, new_person, open_
                                                                      for index in range(80)))
     (tmp_path / "places.conll").write_text(columns(range(40, 120)))
     page = open_page(new_person())
-    page.get_by_label("My own files").check()
-    web.upload(page, tmp_path / "topic.csv", tmp_path / "places.conll")
-    wait_for("both files to be understood", lambda: "topic.csv and 1 more: 120 rows." in text_of(page, "findings"))
+    web.bring(page, "topic.csv and 1 more: 120 rows.", tmp_path / "topic.csv", tmp_path / "places.conll")
     told = text_of(page, "findings")
     assert "40 rows have the same text as a row of another file and were joined with it" in told and "written in BIOES" in told
     assert sorted(page.locator("#tasks label").all_inner_texts()) == ["places", "topic"]
@@ -94,45 +86,30 @@ def test_a_conll_file_and_a_csv_become_rows_for_two_tasks(app, new_person, open_
     assert [(task.name, task.kind) for task in run.config.tasks] == [("topic", "classification"), ("places", "tagging")]
 
 
-def test_a_broken_file_is_told_where_it_is_broken_and_a_duplicate_what_it_does(new_person, open_page, tmp_path):
+def test_a_broken_file_is_told_where_it_is_broken_and_not_started_on_and_a_duplicate_what_it_does(new_person, open_page, tmp_path):
     (tmp_path / "broken.conll").write_text("Rome B-LOC\nis O\n\nOslo\n")
     page = open_page(new_person())
     page.get_by_label("My own files").check()
-    web.upload(page, tmp_path / "broken.conll")
-    wait_for("what is wrong", lambda: text_of(page, "findings").startswith("broken.conll, line 4: has 1 column"))
+    wait_for("the wish for a file", lambda: text_of(page, "findings").startswith("No file yet."))
+    web.bring(page, "broken.conll, line 4: has 1 column", tmp_path / "broken.conll")
     assert page.locator("#tasks input").count() == 0 and not page.locator("#columns").is_visible()
+    page.locator("#start").click()
+    wait_for("the refusal to start", lambda: "broken.conll, line 4" in web.message(page))
+    assert "run=" not in web.address(page)
     rows = "".join(f"{sentence(index)},{('war', 'sport')[index % 2]}\n" for index in range(150))
     (tmp_path / "twice.csv").write_text("sentence,label\n" + rows + rows + f"{sentence(0)},sport\n")
-    web.upload(page, tmp_path / "twice.csv")
-    wait_for("the other file", lambda: text_of(page, "findings").startswith("twice.csv: 301 rows."))
+    web.bring(page, "twice.csv: 301 rows.", tmp_path / "twice.csv")
     wait_for("what would harm training", lambda: "different labels" in page.locator("#short-findings").inner_text())
+    wait_for("its tasks", lambda: page.locator("#tasks input:checked").count() == 1)
 
 
-@pytest.fixture
-def hub_app(chromium, tmp_path) -> Iterator[tuple[App, FakeHub]]:
-    """An app whose Hub is a small one on this machine."""
-    hub = FakeHub(tmp_path / "hub")
+def test_a_dataset_of_the_hub_is_measured_before_it_is_fetched_and_then_trained_on(app, hub, new_person, open_page):
     folder = hub.root / "datasets" / "ann" / "reviews" / "data"
     folder.mkdir(parents=True)
-    (folder / "train.csv").write_text("sentence,label\n" + "".join(f"{sentence(index)},{('war', 'sport')[index % 2]}\n"
-                                                                   for index in range(90)))
-    (folder / "test.csv").write_text("sentence,label\n" + "".join(f"{sentence(index)} again,{('war', 'sport')[index % 2]}\n"
-                                                                  for index in range(20)))
-    app = App(tmp_path / "app")
-    app.environment |= {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "cache"), "HF_HUB_DISABLE_XET": "1"}
-    (tmp_path / "app").mkdir()
-    app.start()
-    yield app, hub
-    app.kill()
-    hub.close()
-    assert "Traceback" not in app.output, app.output
-
-
-def test_a_dataset_of_the_hub_is_measured_before_it_is_fetched_and_then_trained_on(hub_app, new_person):
-    app, hub = hub_app
-    page = new_person().new_page()
-    page.goto(app.url)
-    wait_for("the data to be understood", lambda: "rows" in text_of(page, "findings"))
+    for name, count, end in (("train", 90, ""), ("test", 20, " again")):
+        rows = "".join(f"{sentence(index)}{end},{('war', 'sport')[index % 2]}\n" for index in range(count))
+        (folder / f"{name}.csv").write_text(f"sentence,label\n{rows}")
+    page = open_page(new_person())
     page.get_by_label("From the Hub").check()
     web.choose(page, "preset", "Any other")
     ids = page.locator("#hub-ids textarea, #hub-ids input").first

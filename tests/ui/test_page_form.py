@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from mtl.runs.folder import Run, create_run, list_runs, open_run
+from mtl.runs.folder import Run, create_run, open_run
 from mtl.settings.config import RunConfig
+from mtl.ui import form
 from tests import browser as web
-from tests.browser import status, text_of, wait_for
+from tests.browser import status, text_of, ticked, wait_for
 
 
 def rows(count: int, *tasks: str) -> str:
@@ -26,20 +27,17 @@ def type_into(page: Page, field: str, text: str) -> None:
     box.press("ControlOrMeta+a")
     box.press("Backspace")
     box.press_sequentially(text)
+    assert text_of(page, field) == text
 
 
 def refused(page: Page, told: str) -> None:
-    """Press Start and wait for a refusal that says `told`; it is not about any other widget, and Start can be pressed again."""
+    """Press Start and wait for a refusal that says `told`; it covers no other widget, and Start can be pressed again."""
     page.locator("#start").click()
     wait_for(f"the refusal '{told}'", lambda: told in web.message(page))
     wait_for("the button as it was", lambda: page.locator("#start").inner_text() == "Start training")
-    assert "run=" not in web.address(page)
+    assert "run=" not in web.address(page) and "Error" not in page.locator("#run-menu").inner_text()
+    assert page.locator("#run-menu input").click(trial=True) is None
     page.locator("#message").get_by_role("button", name="Dismiss").click()
-
-
-def ticked(page: Page) -> list[str]:
-    """The tasks that are ticked."""
-    return [label.inner_text() for label in page.locator("#tasks label").all() if label.locator("input").is_checked()]
 
 
 def start(app: web.App, page: Page) -> Run:
@@ -60,13 +58,6 @@ def end(page: Page) -> None:
     wait_for("the end", over)
 
 
-def bring(page: Page, file: Path, count: int) -> None:
-    """Choose a file and wait until it was read."""
-    page.get_by_label("My own files").check()
-    web.upload(page, file)
-    wait_for("the file to be understood", lambda: text_of(page, "findings").startswith(f"{file.name}: {count} rows."))
-
-
 @pytest.fixture
 def two_tasks(app, tmp_path, tiny_config) -> Run:
     """A run of two of the three tasks of its own file; like one from the terminal it belongs to nobody."""
@@ -75,35 +66,21 @@ def two_tasks(app, tmp_path, tiny_config) -> Run:
     return create_run(app.runs, tiny_config(source="files", train_files=(str(tmp_path / "three.csv"),), tasks=tasks, epochs=1))
 
 
-def test_a_number_is_trained_as_it_was_typed_and_one_that_is_none_is_refused_by_its_label(app, new_person, open_page):
-    page = open_page(new_person())
-    for field, text, told, good in [
-            ("field-epochs", "", "Epochs: found nothing, wanted a whole number from 1 to 10,000, such as 8.", "2"),
-            ("field-epochs", "2.5", "Epochs: found 2.5, wanted a whole number", "2"),
-            ("field-learning_rate", "0,5", "Learning rate: found '0,5', wanted a number above 0", "2e-3"),
-            ("field-batch_size", "1e400", "Batch size: found infinity, wanted a whole number", "32")]:
-        type_into(page, field, text)
-        assert text_of(page, field) == text
-        refused(page, told)
-        type_into(page, field, good)
-    type_into(page, "field-encoder", "tiny")
-    page.locator("#field-encoder input").press("Enter")
-    run = start(app, page)
-    assert (run.config.learning_rate, run.config.epochs, run.config.encoder) == (2e-3, 2, "tiny")
-    end(page)
-    page.reload()
-    wait_for("the form after the reload", lambda: text_of(page, "field-learning_rate") == "0.002" and text_of(page, "field-epochs") == "2")
+def check_defaults(page: Page) -> None:
+    """The settings in the form are the defaults that the terminal has too."""
+    for name in form.fields(basic=True) + form.fields(basic=False):
+        wanted = form.shown(name, getattr(RunConfig(), name))
+        field = page.locator(f"#field-{name} input, #field-{name} textarea").first
+        assert (field.is_checked() if isinstance(wanted, bool) else field.input_value()) == wanted, name
 
 
-def test_alpha_is_refused_out_of_its_bounds_and_says_where_it_is_not_used(new_person, open_page):
-    page = open_page(new_person())
+def check_alpha(page: Page) -> None:
+    """Alpha is there for two tasks, refused out of its bounds, and says where it is not used."""
     page.get_by_label("entities", exact=True).uncheck()
     wait_for("alpha", lambda: "Alpha: topic against sentiment" in page.locator("#alpha").inner_text())
     type_into(page, "alpha", "7")
     wait_for("what balances now", lambda: text_of(page, "field-balancing") == "fixed")
     refused(page, "Alpha: found 7, wanted a number from 0 to 1, or nothing.")
-
-    page.get_by_role("button", name="More settings").click()
     type_into(page, "field-weights", "topic=2")
     wait_for("alpha not to be used", lambda: "Not used: Loss weights are given." in page.locator("#alpha").inner_text())
     wait_for("what balances now", lambda: text_of(page, "field-balancing") == "fixed")
@@ -114,23 +91,38 @@ def test_alpha_is_refused_out_of_its_bounds_and_says_where_it_is_not_used(new_pe
     wait_for("alpha not to be used", lambda: "Not used: Balancing 'famo'" in page.locator("#alpha").inner_text())
 
 
-def test_balancing_fixed_takes_the_alpha_that_is_shown(app, new_person, open_page):
+def test_a_setting_is_trained_as_it_was_typed_and_one_that_cannot_be_is_refused_by_its_label(app, new_person, open_page):
     page = open_page(new_person())
-    page.get_by_label("topic", exact=True).uncheck()
-    wait_for("alpha", lambda: page.locator("#alpha").is_visible())
-    web.choose(page, "field-balancing", "fixed")
-    web.set_field(page, "encoder", "tiny")
+    page.get_by_role("button", name="More settings").click()
+    check_defaults(page)
+    type_into(page, "field-learning_rate", "0,5")
+    type_into(page, "field-batch_size", "1e400")
+    type_into(page, "field-epochs", "")
+    refused(page, "Epochs: found nothing, wanted a whole number from 1 to 10,000, such as 8.")
+    type_into(page, "field-epochs", "2.5")
+    refused(page, "Epochs: found 2.5, wanted a whole number")
+    type_into(page, "field-epochs", "2")
+    refused(page, "Batch size: found infinity, wanted a whole number")
+    type_into(page, "field-batch_size", "32")
+    refused(page, "Learning rate: found '0,5', wanted a number above 0")
+    type_into(page, "field-learning_rate", "2e-3")
+    check_alpha(page)
+
+    type_into(page, "field-encoder", "tiny")
+    page.locator("#field-encoder input").press("Enter")
     run = start(app, page)
-    assert (run.config.alpha, run.config.balancing, text_of(page, "alpha")) == (0.5, "fixed", "0.5")
-    assert [task.name for task in run.config.tasks] == ticked(page) == ["sentiment", "entities"]
+    assert (run.config.learning_rate, run.config.epochs, run.config.encoder, run.config.balancing) == (2e-3, 2, "tiny", "famo")
+    assert [task.name for task in run.config.tasks] == ticked(page) == ["topic", "sentiment"]
     end(page)
+    page.reload()
+    wait_for("the form after the reload", lambda: text_of(page, "field-learning_rate") == "0.002" and text_of(page, "field-epochs") == "2")
 
 
 def test_a_choice_of_tasks_is_forgotten_with_its_data_and_kept_with_them(app, new_person, open_page, two_tasks, tmp_path):
     page = open_page(new_person(), two_tasks.id)
     wait_for("the tasks of the run", lambda: ticked(page) == ["one", "two"])
     (tmp_path / "other.csv").write_text(rows(50, "one", "four", "five"))
-    bring(page, tmp_path / "other.csv", 50)
+    web.bring(page, "other.csv: 50 rows.", tmp_path / "other.csv")
     wait_for("all tasks of the other file", lambda: ticked(page) == ["one", "four", "five"])
     page.get_by_label("four", exact=True).uncheck()
     page.get_by_role("button", name="More settings").click()
@@ -139,57 +131,23 @@ def test_a_choice_of_tasks_is_forgotten_with_its_data_and_kept_with_them(app, ne
     wait_for("the new length in the report", lambda: "none is cut at 64" in page.locator("#report").inner_text())
     web.open_tab(page, "Train")
     assert ticked(page) == ["one", "five"]
-    web.set_field(page, "encoder", "tiny")
     run = start(app, page)
     assert [task.name for task in run.config.tasks] == ["one", "five"] and run.config.max_length == 64
     end(page)
-    page.get_by_label("Newsroom").check()
-    wait_for("all tasks of the corpus", lambda: ticked(page) == ["topic", "sentiment", "entities"])
 
-
-def test_more_tasks_than_can_be_trained_are_said_and_ticking_them_all_is_refused_in_words(new_person, open_page, tmp_path):
-    page = open_page(new_person())
-    (tmp_path / "many.csv").write_text(rows(50, *(f"task{letter}" for letter in "abcdefghijkl")))
-    bring(page, tmp_path / "many.csv", 50)
-    assert "12 tasks were found; at most 8 are trained together" in text_of(page, "findings")
-    wait_for("eight of them", lambda: len(ticked(page)) == 8)
-    for box in page.locator("#tasks input").all():
-        box.check()
-    refused(page, "Tasks: found 12, wanted at most 8. Leave some out.")
-
-
-def test_too_many_files_are_refused_in_words_without_a_path(new_person, open_page, tmp_path):
-    files = [tmp_path / f"part{index}.csv" for index in range(40)]
-    for file in files:
-        file.write_text(rows(2, "one"))
-    page = open_page(new_person())
-    page.get_by_label("My own files").check()
-    web.upload(page, *files)
-    wait_for("the refusal", lambda: text_of(page, "findings") == "Training files: found 40, wanted at most 32. Leave some out.")
-
-
-def test_two_files_of_one_name_are_both_trained_on_under_names_that_are_shown(app, new_person, open_page, tmp_path):
-    for folder, task in (("a", "one"), ("b", "two")):
+    for folder, task in (("a", "one"), ("b", "two")):  # two files of one name
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "own.csv").write_text(rows(40, task).replace("row", folder))
-    page = open_page(new_person())
-    page.get_by_label("My own files").check()
-    web.upload(page, tmp_path / "a" / "own.csv", tmp_path / "b" / "own.csv")
-    wait_for("both files", lambda: "own.csv and 1 more: 80 rows." in text_of(page, "findings"))
+    web.bring(page, "own.csv and 1 more: 80 rows.", tmp_path / "a" / "own.csv", tmp_path / "b" / "own.csv")
     wait_for("the new name", lambda: re.search(r"own-2\s*\.csv", page.locator("#files").inner_text()))
-    web.set_field(page, "encoder", "tiny")
-    run = start(app, page)
-    assert sorted(Path(name).name for name in run.config.train_files) == ["own-2.csv", "own.csv"]
-    assert sorted(task.name for task in run.config.tasks) == sorted(ticked(page)) == ["one", "two"]
-    end(page)
+    wait_for("the tasks of both", lambda: ticked(page) == ["one", "two"])
+    start_on_a_large_file_at_once(app, page, tmp_path / "large.csv")
 
 
-def test_start_right_after_choosing_a_file_trains_on_it_with_all_its_tasks(app, new_person, open_page, two_tasks, tmp_path):
-    page = open_page(new_person(), two_tasks.id)
-    wait_for("the tasks of the run", lambda: ticked(page) == ["one", "two"])
-    (tmp_path / "large.csv").write_text(rows(20_000, "two", "six", "seven"))
-    web.set_field(page, "encoder", "tiny")
-    web.upload(page, tmp_path / "large.csv")
+def start_on_a_large_file_at_once(app: web.App, page: Page, file: Path) -> None:
+    """Start while it is still being read: it is trained on with all its tasks."""
+    file.write_text(rows(20_000, "two", "six", "seven"))
+    web.upload(page, file)
     wait_for("the upload", lambda: re.search(r"large\s*\.csv", page.locator("#files").inner_text())
              and "Uploading" not in page.locator("#files").inner_text())
     seen = []
@@ -207,34 +165,5 @@ def test_start_right_after_choosing_a_file_trains_on_it_with_all_its_tasks(app, 
     wait_for("all its tasks on the page", lambda: ticked(page) == ["two", "six", "seven"], 120)
     end(page)
     shutil.rmtree(run.folder)
-
-
-def test_a_start_that_fails_covers_nothing_of_the_other_runs(new_person, open_page):
-    page = open_page(new_person())
-    type_into(page, "field-epochs", "0")
-    page.locator("#start").click()
-    wait_for("the refusal", lambda: "Epochs: found 0" in page.locator("body").inner_text())
-    wait_for("the button as it was", lambda: page.locator("#start").inner_text() == "Start training")
-    assert "Error" not in page.locator("#run-menu").inner_text()
-    assert page.locator("#run-menu input").click(trial=True) is None
-
-
-def test_the_fields_of_the_compare_tab_refuse_what_cannot_be(app, new_person, open_page):
-    page = open_page(new_person())
-    web.open_tab(page, "Compare")
-    for field, text, button, told in [("compare-seeds", "2.5", "compare-form", "Seeds: found 2.5, wanted a whole number from 1 to 10."),
-                                      ("compare-seeds", "", "compare-form", "Seeds: found nothing, wanted a whole number from 1 to 10."),
-                                      ("compare-minutes", "soon", "compare-search", "Minutes: found 'soon', wanted a number from 0")]:
-        type_into(page, field, text)
-        page.locator(f"#{button}").click()
-        wait_for(f"the refusal '{told}'", lambda told=told: told in page.locator("body").inner_text())
-    assert not list_runs(app.runs / "comparisons")
-
-
-def test_every_label_of_the_form_is_the_one_that_messages_use(new_person, open_page):
-    page = open_page(new_person())
-    page.get_by_role("button", name="More settings").click()
-    for name, field in RunConfig.model_fields.items():
-        widget = page.locator(f"#field-{name}")
-        if widget.count():
-            assert field.title in widget.inner_text(), name
+    page.get_by_label("Newsroom").check()
+    wait_for("all tasks of the corpus", lambda: ticked(page) == ["topic", "sentiment", "entities"])

@@ -34,8 +34,8 @@ def odd_run(app, tmp_path_factory) -> Run:
     return run
 
 
-def test_every_setting_has_a_box_wide_enough_to_read(new_person, open_page):
-    page = open_page(new_person())
+def test_every_setting_has_a_box_wide_enough_to_read(new_person, open_page, short_run):
+    page = open_page(new_person(), short_run.id)
     page.get_by_role("button", name="More settings").click()
     page.locator("#field-seed").wait_for(state="visible")
     for width in WIDTHS:
@@ -65,42 +65,33 @@ def in_every_width(page: Page, parts: str, count: int) -> None:
         wait_for(f"{parts} in a window of {width} pixels", lambda: len(in_sight(page, parts)) == count and not web.is_too_wide(page))
 
 
-def test_a_label_of_60_characters_leaves_the_percentages_beside_it_in_sight(new_person, open_page, odd_run):
+def test_odd_names_are_shown_as_they_were_written_and_long_ones_leave_the_numbers_beside_them_in_sight(new_person, open_page, odd_run):
     page = open_page(new_person(), odd_run.id)
-    web.open_tab(page, "Predict")
-    wait_for("the run's checkpoint", lambda: ARABIC in text_of(page, "model"))
-    page.locator("#text textarea").fill("Rome is loud")
-    page.locator("#predict").click()
+    check_odd_names(page)  # ends on the Predict tab, with an answer
     in_every_width(page, "[id^='classified-'] dd", 4)
     in_every_width(page, "[id^='classified-'] h2", 2)
 
     web.open_tab(page, "Scores")
-    page.locator("#look-validation").click()
+    page.locator("#score-validation").click()
     # the main score of each task, and everything right
     in_every_width(page, "#scores .mtl-scroll:not(:has(.mtl-confusion)) tbody tr td:nth-child(3) > b", 4)
 
     web.open_tab(page, "Train")
-    page.get_by_role("button", name="How the tasks get along").click()
+    page.get_by_role("button", name="Do the tasks disagree?").click()
     in_every_width(page, "#reading .mtl-heat small", 3)
 
 
-def test_joined_emoji_and_right_to_left_names_are_shown_as_they_were_written(new_person, open_page, odd_run):
-    page = open_page(new_person(), odd_run.id)
+def check_odd_names(page: Page) -> None:
+    """Joined emoji and names from right to left are shown as they were written."""
     web.open_tab(page, "Data")
     wait_for("the report", lambda: f"{FAMILY} home" in page.locator("#report").inner_text())
     assert "\ufffd" not in page.locator("#report").inner_text() and page.locator("#report bdi", has_text=ARABIC).count() >= 4
     assert f"\u2068{ARABIC}\u2069, " in text_of(page, "run-menu") and text_of(page, "run-menu").endswith(", finished")
-    text = f"\u0645\u0631\u062d\u0628\u0627 Rome 12 {FAMILY} 5"
     web.open_tab(page, "Predict")
     wait_for("the run's checkpoint", lambda: ARABIC in text_of(page, "model"))
-    page.locator("#text textarea").fill(text)
-    page.locator("#predict").click()
-    wait_for("an answer", lambda: "".join(piece for piece, _ in web.pieces(page)) == text)
-    assert page.locator("#tagged-0").get_attribute("dir") == "rtl"
-    page.locator("#text textarea").fill("Rome is loud")
-    page.locator("#predict").click()
-    wait_for("an answer", lambda: "".join(piece for piece, _ in web.pieces(page)) == "Rome is loud")
-    assert page.locator("#tagged-0").get_attribute("dir") == "ltr"
+    for text, direction in ((f"\u0645\u0631\u062d\u0628\u0627 Rome 12 {FAMILY} 5", "rtl"), ("Rome is loud", "ltr")):
+        web.ask(page, text)
+        assert page.locator("#tagged-0").get_attribute("dir") == direction
 
 
 def contrast(one: str, other: str) -> float:
@@ -127,8 +118,8 @@ def outlines(page: Page, part: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_what_the_keyboard_is_on_has_an_outline(new_person, open_page, theme):
-    page = open_page(new_person(color_scheme=theme), query=f"__theme={theme}")
+def test_what_the_keyboard_is_on_has_an_outline(new_person, open_page, short_run, theme):
+    page = open_page(new_person(color_scheme=theme), short_run.id, f"__theme={theme}")
     page.get_by_role("button", name="More settings").click()
     page.locator("#field-normalize").wait_for(state="visible")
     for part in ("#source input", "#tasks input", "#field-sampling input", "#field-normalize input", "#start"):
@@ -143,8 +134,8 @@ def focused(page: Page) -> str:
     return page.evaluate("document.activeElement.id")
 
 
-def test_the_focus_is_not_lost_when_the_pressed_button_can_no_longer_be_pressed(new_person, open_page):
-    page = open_page(new_person())
+def test_the_focus_is_not_lost_when_the_pressed_button_can_no_longer_be_pressed(new_person, open_page, short_run):
+    page = open_page(new_person(), short_run.id)
     web.start_tiny(page)
     wait_for("the training", lambda: status(page) == "running" and web.can_press(page)["pause"])
     for button, then, heir in (("pause", "paused", "resume"), ("resume", "running", "pause")):

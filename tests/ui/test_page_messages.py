@@ -1,4 +1,6 @@
-"""What the page says to who pressed, in a real browser: every refusal, whichever button and tab, and what two windows do to each other."""
+"""What the page says to who pressed, in a real browser: refusals, whichever button and tab, and what two windows do to each other."""
+
+import shutil
 
 import pytest
 from playwright.sync_api import Page
@@ -10,7 +12,7 @@ from mtl.runs.history import YIELDED
 from mtl.settings.config import make_config
 from mtl.training.execute import run_training
 from tests import browser as web
-from tests.browser import can_press, message, start_tiny, status, step, wait_for
+from tests.browser import can_press, message, start_tiny, wait_for
 
 GONE = "There is no such run here. It was deleted"
 LONG = {"source": "hypothetical", "encoder": "tiny", "hypothetical_rows": 60, "epochs": 5000, "device": "cpu"}
@@ -50,16 +52,16 @@ def refused(page: Page, button: str, sentence: str) -> None:
 
 
 @pytest.fixture
-def finished(app, tiny_config) -> Run:
-    """A short run that is over and belongs to nobody."""
-    run = create_run(app.runs, tiny_config(name="A short one"))
-    assert run_training(run, resume=False, between_steps=lambda learner: False) == "finished"
-    return run
+def finished(app, short_run) -> Run:
+    """A run that is over and may be deleted."""
+    copied = app.runs / short_run.id.replace(short_run.id[-6:], "abcdef")
+    shutil.copytree(short_run.folder, copied)
+    return Run(copied)
 
 
-def test_every_refusal_of_a_runs_buttons_is_said_in_the_window_where_they_were_pressed(new_person, open_page):
+def test_every_refusal_of_a_runs_buttons_is_said_in_the_window_where_they_were_pressed(new_person, open_page, short_run):
     person = new_person()
-    front = open_page(person)
+    front = open_page(person, short_run.id)
     run_id = start_tiny(front)
     back = open_page(person, run_id)
     wait_until_enabled(back, "pause")
@@ -84,34 +86,18 @@ def test_every_refusal_of_a_runs_buttons_is_said_in_the_window_where_they_were_p
     wait_for("the run to be gone", lambda: "run=" not in web.address(front))
     refused(back, "resume", GONE)
     wait_for("its state to say so", lambda: GONE in back.locator("#status").inner_text())
-    assert not any(can_press(back).values())
+    wait_for("its buttons to be disabled", lambda: not any(can_press(back).values()))
     web.open_tab(back, "Compare")
     assert back.locator("#message [role=alert]").is_visible(), "it is seen from every tab"
     back.locator("#message").get_by_role("button", name="Dismiss").click()
     assert message(back) == ""
 
 
-def test_who_only_watches_is_told_so_and_why_a_press_all_the_same_does_nothing(new_person, open_page):
-    owner = open_page(new_person())
-    run_id = start_tiny(owner)
-    wait_for("the owner's words", lambda: "Only this browser can" in owner.locator("#link").inner_text())
-    friend = open_page(new_person(), run_id)
-    wait_for("the run", lambda: status(friend) == "running" and step(friend) > 0)
-    wait_for("the watcher's words", lambda: "not started in this browser" in friend.locator("#link").inner_text())
-    assert "Only this browser" not in friend.locator("#link").inner_text()
-    for button in ("pause", "stop"):
-        friend.locator(f"#{button}").evaluate("button => button.disabled = false")
-        friend.locator(f"#{button}").click()
-        wait_for("the refusal", lambda: "was not started in this browser" in message(friend))
-        friend.locator("#message").get_by_role("button", name="Dismiss").click()
-    press(owner, "stop", "stopped")
-
-
-def test_every_refusal_of_a_comparisons_buttons_is_said_in_the_window_where_they_were_pressed(app, new_person, open_page):
+def test_every_refusal_of_a_comparisons_buttons_is_said_in_the_window_where_they_were_pressed(app, new_person, open_page, short_run):
     config = make_config(LONG | {"name": "Two windows"})
     comparison = create(app.runs, config, alone_plan(config, 1))
     person = new_person()
-    front, back = open_page(person), open_page(person)
+    front, back = open_page(person, short_run.id), open_page(person, short_run.id)
     for page in (front, back):
         web.open_tab(page, "Compare")
         web.choose(page, "comparison-menu", "Two windows")
@@ -130,10 +116,10 @@ def test_every_refusal_of_a_comparisons_buttons_is_said_in_the_window_where_they
     assert not comparison.folder.exists()
 
 
-def test_a_question_to_a_run_that_was_deleted_meanwhile_and_a_look_at_its_scores_say_so(finished, new_person, open_page):
+def test_a_run_that_was_deleted_meanwhile_is_said_to_be_on_every_tab_and_after_a_reload(finished, new_person, open_page):
     page = open_page(new_person(), finished.id)
     web.open_tab(page, "Scores")
-    wait_until_enabled(page, "look-validation")
+    wait_until_enabled(page, "score-validation")
     web.open_tab(page, "Predict")
     wait_for("the checkpoint to be offered", lambda: "best" in web.text_of(page, "model"))
     stand_still(page)
@@ -142,41 +128,23 @@ def test_a_question_to_a_run_that_was_deleted_meanwhile_and_a_look_at_its_scores
     page.locator("#predict").click()
     wait_for("the answer", lambda: GONE in web.text_of(page, "about") and GONE in message(page))
     web.open_tab(page, "Scores")
-    wait_for("the reason", lambda: not page.locator("#look-validation").is_enabled() and GONE in page.locator("#scores-note").inner_text())
-
-
-def test_the_link_of_a_deleted_run_says_that_it_was_deleted_and_a_torn_one_that_it_is_not_complete(app, tiny_config, new_person, open_page):
-    run = create_run(app.runs, tiny_config())
-    delete_run(run)
-    person = new_person()
-    page = open_page(person, run.id)
+    wait_for("the reason", lambda: not page.locator("#score-validation").is_enabled() and GONE in page.locator("#scores-note").inner_text())
+    page.reload()
     wait_for("the reason", lambda: GONE in page.locator("#status").inner_text())
-    page = open_page(person, run.id[:-3])
-    wait_for("the reason", lambda: "its link or id is not complete" in page.locator("#status").inner_text())
-    page = open_page(person)
-    wait_for("the word that there is none", lambda: "No run yet" in page.locator("#status").inner_text())
 
 
-def test_who_waits_is_told_that_the_run_in_work_is_paused_and_how_long_it_keeps_its_place(new_person, open_page):
-    owner, other = open_page(new_person()), open_page(new_person())
-    start_tiny(owner)
-    press(owner, "pause", "paused")
-    start_tiny(other, seed="2")
-    wait_for("what it waits for", lambda: "1 run ahead, of which the one in work is paused: it gives its place up in"
-             in other.locator("#status").inner_text())
-    wait_for("the same for the owner", lambda: "gives its place up in" in owner.locator("#status").inner_text())
-    press(other, "stop", "stopped")
-    wait_for("nobody to wait", lambda: "gives its place up" not in owner.locator("#status").inner_text())
-    press(owner, "stop", "stopped")
+def test_a_torn_link_is_said_not_to_be_complete(tabs, tiny_config):
+    run = create_run(tabs.jobs.root, tiny_config())
+    assert "its link or id is not complete" in tabs.train.poll(run.id[:-3], {"key": "k", "run": ""})[tabs.train.status]
 
 
-def test_a_run_that_gave_its_place_up_is_shown_as_paused_and_goes_on_when_resume_is_pressed(app, tiny_config, new_person, open_page):
-    run = create_run(app.runs, tiny_config(epochs=300))
+def test_a_run_that_gave_its_place_up_is_shown_as_paused_and_can_be_resumed(tabs, tiny_config):
+    run = create_run(tabs.jobs.root, tiny_config(epochs=300))
     assert run_training(run, resume=False, between_steps=lambda learner: learner.progress.step == 5) == "stopped"
     run.log.append(StatusChanged(YIELDED, "The pause was long."))
-    page = open_page(new_person(), run.id)
-    wait_for("its state", lambda: status(page) == "paused" and step(page) == 5)
-    wait_for("its buttons", lambda: can_press(page) == {"pause": False, "resume": True, "stop": False})
-    press(page, "resume", "running")
-    wait_for("a step", lambda: step(page) > 5)
-    press(page, "stop", "stopped")
+    shown = tabs.train.poll(run.id, {"key": "k", "run": run.id})
+    assert ">paused<" in shown[tabs.train.status] and "step 5 of" in shown[tabs.train.status]
+    assert shown[tabs.train.enabled] == "resume delete"
+    tabs.jobs.resume(run.id, "k")
+    assert ">queued<" in tabs.train.poll(run.id, {"key": "k", "run": run.id})[tabs.train.status]
+    tabs.jobs._jobs.pop().lock.release()

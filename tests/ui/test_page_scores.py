@@ -10,7 +10,7 @@ from mtl.scoring.error_analysis import LabelScores, Mistake, Report, TaskReport
 from mtl.scoring.intervals import Interval
 from mtl.scoring.measure import SplitScores, digest, measure_test, measure_validation, read_measured
 from mtl.training.execute import run_training
-from mtl.ui.scores_view import SORTS, measured_html, why_not_test, why_not_validation
+from mtl.ui.scores_view import ERRORS, measured_html, why_not_test, why_not_validation
 from tests import browser as web
 from tests.browser import is_too_wide, wait_for
 
@@ -47,9 +47,6 @@ def classes(count: int, name: str = "mood") -> TaskReport:
         line(label, 5) for label in labels), (), confusion)
 
 
-# As HTML
-
-
 def test_everything_that_a_user_wrote_is_escaped(tmp_path):
     span = {"start": 0, "end": len(NASTY), "label": NASTY}
     tasks = (TaskReport(NASTY, "classification", 1, 1, "accuracy", None, {}, (line(NASTY, 1),), (Mistake(0, NASTY, NASTY, NASTY, 0.9),),
@@ -70,14 +67,15 @@ def test_a_matrix_of_many_classes_shows_the_most_confused_ones(tmp_path):
 
 def test_a_sort_of_error_is_shown_with_its_number_and_an_interval_with_its_bounds(tmp_path):
     task = TaskReport("slots", "tagging", 10, 4, "f1", Interval(0.8, 0.7, 0.9), {"f1": 0.8, "recall": 0.75}, (line("LOC", 9),), (),
-                      errors=dict(zip(SORTS, (6, 1, 0, 0, 2, 3), strict=True)))
+                      errors=dict(zip(ERRORS, (6, 1, 0, 0, 2, 3), strict=True)))
     shown = measured_html(Run(tmp_path), measured(task), {})
     assert all(told in shown for told in ("right 6", "wrong type 1", "wrong boundary 0", "missed 2", "invented 3", "70.0 to 90.0",
-                                          "left:70.0%;width:20.0%", "recall 75.0%", "4 of 10 rows are not right"))
+                                          "left:70.0%;width:20.0%", "recall 75.0%", "mistakes in 4 of 10 rows"))
 
 
 def test_reasons_why_nothing_can_be_measured(make_run, tiny_config, tmp_path):
-    assert "choose one" in why_not_validation(None) and "no checkpoint yet" in why_not_validation(History())
+    assert "choose one" in why_not_validation(None) and "no checkpoint yet" in why_not_validation(History(status="running"))
+    assert "saved no checkpoint" in why_not_validation(History(status="failed"))
     waiting = create_run(tmp_path, tiny_config())
     assert why_not_test(waiting, read_history(waiting), True, None) == "This run has no test rows."
     run = make_run(tmp_path)
@@ -85,16 +83,13 @@ def test_reasons_why_nothing_can_be_measured(make_run, tiny_config, tmp_path):
     assert why_not_validation(history) == why_not_test(run, history, True, None) == ""
     assert "only where" in why_not_test(run, history, False, None)
     done, _ = measure_test(run, device="cpu")
-    assert "They are measured only once." in why_not_test(run, history, True, done)
+    assert "They are scored only once." in why_not_test(run, history, True, done)
     assert "went on" not in why_not_test(run, history, True, done)
     with open(run.folder / "best" / MANIFEST, "a") as file:
         file.write(" ")
     assert "the run went on" in why_not_test(run, history, True, done)
     history.status = "paused"
-    assert why_not_test(run, history, True, None) == "This run is paused. Its test rows can be measured when it is over."
-
-
-# In the browser
+    assert why_not_test(run, history, True, None) == "This run is paused. Its test rows can be scored when it has ended."
 
 
 def test_a_person_looks_at_validation_and_measures_the_test_rows_once(app, new_person, open_page, make_run):
@@ -102,12 +97,12 @@ def test_a_person_looks_at_validation_and_measures_the_test_rows_once(app, new_p
     person = new_person(color_scheme="dark")
     page = open_page(person, run.id)
     web.open_tab(page, "Scores")
-    validation, test, scores = page.locator("#look-validation"), page.locator("#measure-test"), page.locator("#scores")
+    validation, test, scores = page.locator("#score-validation"), page.locator("#score-test"), page.locator("#scores")
     wait_for("both buttons", lambda: validation.is_enabled() and test.is_enabled())
     validation.click()
     wait_for("the scores on validation", lambda: "Validation rows" in scores.inner_text())
     text = scores.inner_text()
-    for told in ("checkpoint 'best'", "everything right", "95 % interval", "gold (down), predicted (across)", "invented"):
+    for told in ("checkpoint 'best'", "everything right", "95 % interval", "true label (down), predicted (across)", "invented"):
         assert told in text
     known = read_measured(run, "validation")
     assert f"{known.report.everything_right.value:.1%}" in text and known.report.rows == 5
@@ -122,12 +117,12 @@ def test_a_person_looks_at_validation_and_measures_the_test_rows_once(app, new_p
     test.click()
     wait_for("the scores on test", lambda: "Test rows" in scores.inner_text())
     wait_for("the button to be spent", lambda: not test.is_enabled())
-    assert "The test rows were measured" in page.locator("#scores-note").inner_text()
+    assert "The test rows were scored" in page.locator("#scores-note").inner_text()
     assert [seen.split for seen in read_history(run).evaluations if isinstance(seen, Evaluated)].count("test") == 1
 
     page = open_page(person, other.id)
     web.open_tab(page, "Scores")
     wait_for("the reason", lambda: "not started in this browser" in page.locator("#scores-note").inner_text())
-    assert page.locator("#look-validation").is_enabled() and not page.locator("#measure-test").is_enabled()
+    assert page.locator("#score-validation").is_enabled() and not page.locator("#score-test").is_enabled()
     assert measure_validation(other, device="cpu").manifest == digest(other.checkpoint("best"))
     wait_for("what was measured elsewhere", lambda: "Validation rows" in page.locator("#scores").inner_text())

@@ -10,20 +10,19 @@ from mtl.data.findings import Finding
 from mtl.data.report import Coverage, LabelCount, Report
 from mtl.data.words import Span
 from mtl.jobs.queue import Jobs
-from mtl.runs.events import Evaluated, GradientConflict, Logged, RunStarted, StatusChanged, StepDone, describe
+from mtl.runs.events import Evaluated, GradientConflict, RunStarted, StatusChanged, StepDone, describe
 from mtl.runs.folder import create_run
 from mtl.runs.history import History
 from mtl.settings.config import TaskSpec
 from mtl.ui import charts
-from mtl.ui.compare_view import comparison_choices
 from mtl.ui.data_panel import ABOUT
 from mtl.ui.data_view import examples_html, report_html
 from mtl.ui.insight import insight_html, outlook_html
 from mtl.ui.predict_tab import model_choices
 from mtl.ui.scores_tab import scores_state
-from mtl.ui.scores_view import why_not_validation
-from mtl.ui.status import legend_html, run_choices, run_name, state_of, status_html, who_may
+from mtl.ui.status import legend_html, run_name, state_of, status_html, who_may
 from tests.plain import Row
+from tests.ui.test_charts import history_of
 
 ARABIC = "\u0645\u0634\u0627\u0639\u0631 7"
 APART = f"<bdi>{ARABIC}</bdi>"
@@ -36,7 +35,7 @@ def make_runs(tmp_path, tiny_config):
     def make(*states: str, name: str = "x") -> list:
         made = []
         for second, state in enumerate(states):
-            run = create_run(tmp_path, tiny_config(name=name), key="me")
+            run = create_run(tmp_path / "runs", tiny_config(name=name), key="me")
             run.log.append(StatusChanged(state))
             folder = run.folder.with_name(f"20261126-0958{second:02}" + run.id[15:])
             made.append(type(run)(run.folder.rename(folder)))
@@ -45,12 +44,9 @@ def make_runs(tmp_path, tiny_config):
     return make
 
 
-# Names
-
-
-def test_sixteen_runs_of_one_name_are_told_apart_by_time_and_state(make_runs, tmp_path):
+def test_sixteen_runs_of_one_name_are_told_apart_by_time_and_state(make_runs, tabs):
     made = make_runs(*["finished"] * 15, "stopped")
-    names = [name for name, _ in run_choices(tmp_path, "me", made[0].id)]
+    names = [name for name, _ in tabs.train.menu.choices({"key": "me", "run": made[0].id})]
     assert len(set(names)) == 16 and names[0] == "x, 26 Nov 09:58:15, stopped" and names[-1] == "x, 26 Nov 09:58:00, finished"
 
 
@@ -58,20 +54,20 @@ def test_the_models_of_runs_of_one_name_are_told_apart_on_the_predict_tab(make_r
     for run in make_runs("finished", "failed"):
         (run.folder / "best").mkdir()
         (run.folder / "best" / "manifest.json").write_text('{"facts": {"step": 1200}}')
-    names = [name for name, _ in model_choices(Jobs(tmp_path), "me", "")][:2]
+    names = [name for name, _ in model_choices(Jobs(tmp_path / "runs"), "me", "")][:2]
     assert names == ["x, 26 Nov 09:58:01, failed: best (step 1,200)", "x, 26 Nov 09:58:00, finished: best (step 1,200)"]
 
 
 def test_the_scores_tab_says_which_run_it_is_about(make_runs, tmp_path):
     [run] = make_runs("finished")
-    assert "<b>x, 26 Nov 09:58:00</b>, finished" in scores_state(Jobs(tmp_path), run.id, "me")[2]
+    assert "<b>x, 26 Nov 09:58:00</b>, finished" in scores_state(Jobs(tmp_path / "runs"), run.id, "me")[2]
 
 
-def test_comparisons_of_one_name_are_told_apart_by_time_and_state(tmp_path, tiny_config):
+def test_comparisons_of_one_name_are_told_apart_by_time_and_state(tabs, tiny_config):
     config = tiny_config(name="x")
-    comparison = create(tmp_path, config, alone_plan(config, 1), key="me")
+    comparison = create(tabs.jobs.root, config, alone_plan(config, 1), key="me")
     comparison.log.append(StatusChanged("stopped"))
-    [(name, _)] = comparison_choices(tmp_path, "me", "")
+    [(name, _)] = tabs.compare.menu.choices({"key": "me"})
     assert re.fullmatch(r"Did it help\? x, \d\d \w+ \d\d:\d\d:\d\d, stopped", name)
 
 
@@ -88,9 +84,6 @@ def test_the_state_in_a_menu_is_the_state_of_the_run(tmp_path, tiny_config, stat
         assert state_of(run) == (states[-1] if expected == "interrupted" else expected)
 
 
-# Words
-
-
 def test_beside_the_link_it_is_said_who_may_do_what(tmp_path, tiny_config):
     owned, of_terminal = create_run(tmp_path, tiny_config(), key="me"), create_run(tmp_path, tiny_config())
     assert "Only this browser can" in who_may(owned, is_owner=True)
@@ -101,16 +94,10 @@ def test_beside_the_link_it_is_said_who_may_do_what(tmp_path, tiny_config):
 
 
 def test_the_bundled_corpus_is_told_in_the_numbers_and_the_word_that_the_page_counts_in():
-
-
     sizes = {split: (NEWSROOM / f"{split}.jsonl").read_text("utf-8").count("\n") for split in ("train", "validation", "test")}
     assert f"{sum(sizes.values()):,} rows" in ABOUT["newsroom"]
-    assert f"{sizes['train']:,} are for training, {sizes['validation']} for validation and {sizes['test']} for test" in ABOUT["newsroom"]
-
-
-def test_a_run_that_ended_without_a_checkpoint_is_not_said_to_get_one():
-    assert "no checkpoint yet" in why_not_validation(History(status="running"))
-    assert "saved no checkpoint" in why_not_validation(History(status="failed"))
+    train, validation, test = sizes.values()
+    assert f"{train:,} are for training, {validation} for validation and {test} for the test" in ABOUT["newsroom"]
 
 
 @pytest.mark.parametrize(("labels", "steps", "threads", "told"), [
@@ -122,19 +109,13 @@ def test_the_log_counts_in_singular_and_plural(labels, steps, threads, told):
     assert all(part in line for part in told), line
 
 
-# From right to left
-
-
 STARTED = RunStarted(0, 10, 5, {name: {"kind": "classification", "labels": ["a"], "main_score": "accuracy"} for name in (ARABIC, "b")},
                      40, 10, 1000, "cpu", "fp32", 2, 1, 7)
 
 
 def seen_history() -> History:
-    made = History()
-    look = GradientConflict(1, {ARABIC: 1.0, "b": 9.0}, [[ARABIC, "b", -0.5]])
-    for event in (STARTED, look, StepDone(1, 0.2, {ARABIC: 0.5}, 1e-3, 1.0, 9.0, 1.0)):
-        made.add(Logged(1.0, event))
-    return made
+    return history_of(STARTED, GradientConflict(1, {ARABIC: 1.0, "b": 9.0}, [[ARABIC, "b", -0.5]]),
+                      StepDone(1, 0.2, {ARABIC: 0.5}, 1e-3, 1.0, 9.0, 1.0))
 
 
 def report() -> Report:
@@ -158,19 +139,17 @@ def test_a_name_from_right_to_left_is_kept_apart_in_html(shown, places):
     assert ARABIC not in re.sub(r"<bdi>[^<]* <mark", "", bare)
 
 
-def test_a_name_from_right_to_left_is_kept_apart_where_there_is_only_plain_text(tmp_path, make_runs):
+def test_a_name_from_right_to_left_is_kept_apart_where_there_is_only_plain_text(make_runs):
     evaluated = Evaluated(1, 0.2, "validation", {ARABIC: 0.5}, {ARABIC: {"accuracy": 0.5}}, 0.5, 0.5, True, 1.0)
     lines = [describe(STARTED), describe(evaluated), legend_html(charts.loss_colours(STARTED)), legend_html(charts.score_colours(STARTED))]
     [run] = make_runs("finished", name=ARABIC)
-    lines += [name for name, _ in run_choices(tmp_path, "me", run.id)]
+    lines.append(f"{run_name(run)}, {state_of(run)}")
     for line in lines:
         assert line.count(ARABIC) == line.count(f"\u2068{ARABIC}\u2069") > 0, line
 
 
 def test_the_name_of_a_run_in_its_state_is_kept_apart(make_runs):
     [run] = make_runs("finished", name=ARABIC)
-
-
     assert f"<b>\u2068{ARABIC}\u2069, 26 Nov 09:58:00</b>" in status_html(seen_history(), 0, run_name(run))
 
 
