@@ -11,7 +11,7 @@ import numpy as np
 
 from mtl.data.hypothetical import make_rows
 from mtl.data.parsed import read_parsed
-from mtl.data.readers import Progress, label_twins, no_progress, read_files
+from mtl.data.readers import Progress, no_progress, read_files, similar_labels
 from mtl.data.rows import Dataset, Row, Table, count_all, learn_labels, row_shape
 from mtl.data.splitting import split_rows
 from mtl.data.store import Stored, keep, pick
@@ -79,7 +79,7 @@ def _load(config: RunConfig, folder: Path, into: Path | None, progress: Progress
     wanted = choose_tasks(table, config.tasks, where)
     notices = list(table.notices)
     counts = count_all(table.rows, [spec.name for spec in wanted])
-    notices += [f"{where}: {twins}" for spec in wanted for twins in label_twins(counts[spec.name], spec.name)]
+    notices += [f"{where}: {twins}" for spec in wanted for twins in similar_labels(counts[spec.name], spec.name)]
     specs = [learn_labels(counts[spec.name], spec, where) if not spec.labels else spec for spec in wanted]
     given = [spec for spec in wanted if spec.labels]
     for spec in given:

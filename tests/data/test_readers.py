@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from mtl.data.formats.files import MAX_BYTES
 from mtl.data.formats.json_files import MAX_ARRAY
-from mtl.data.readers import READERS, label_twins, read_files, understand
+from mtl.data.readers import READERS, similar_labels, read_files, understand
 from mtl.data.rows import Table, count_all
 from mtl.data.words import Span, find_words, spans_to_tags, tags_to_spans
 from mtl.errors import MtlError
@@ -430,7 +430,7 @@ def test_metadata_in_json_is_left_out_and_said(tmp_path):
 
 def test_labels_that_differ_only_by_case_or_accents_are_said(tmp_path):
     table = read(tmp_path, "x.csv", "text,a,b\nt,Spam,caf\u00e9\nt, spam ,cafe\u0301\nt,ham,x\n")
-    assert [twins for task, counts in count_all(table.rows, ["a", "b"]).items() for twins in label_twins(counts, task)] == [
+    assert [twins for task, counts in count_all(table.rows, ["a", "b"]).items() for twins in similar_labels(counts, task)] == [
         "the labels 'Spam' and 'spam' of 'a' differ only by case or accents; they are kept apart.",
         "the labels 'caf\u00e9' and 'cafe\u0301' of 'b' differ only by case or accents; they are kept apart."]
 
@@ -580,10 +580,10 @@ def test_the_same_sentences_are_read_from_every_dialect_of_columns(tmp_path, con
 
 def test_which_column_has_the_tags_can_be_seen_and_told(tmp_path):
     (tmp_path / "x.conll").write_bytes(SENTENCE)
-    columns = {column.name: column for column in understand([tmp_path / "x.conll"])[0].columns}
+    columns = understand([tmp_path / "x.conll"])[0].columns
     assert [(name, column.role) for name, column in columns.items()] == [
         ("tokens", "tokens"), ("column 2", "ignore"), ("column 3", "tags"), ("tags", "tags")]
-    assert columns["tags"].examples == ('["B-PER", "O", "B-LOC"]',)
+    assert columns["tags"].examples == ['["B-PER", "O", "B-LOC"]']
     table = read(tmp_path, "x.conll", SENTENCE, "column 2=tags:pos,column 3=ignore,tags=ignore")
     assert [(task.name, table.rows[0].values) for task in table.tasks] == [
         ("pos", {"pos": (Span(0, 4, "NNP"), Span(5, 8, "VBD"), Span(9, 13, "NNP"))})]

@@ -38,6 +38,7 @@ class Source:
     format: str
     group: str = ""
     notices: list[str] = field(default_factory=list)
+    records: int = 0  # known once it was read
 
     @property
     def path(self) -> Path:

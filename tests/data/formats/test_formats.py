@@ -391,6 +391,6 @@ def test_what_is_told_wins_over_the_guess(tmp_path):
 def test_columns_are_shown_with_what_stands_in_them(tmp_path):
     (tmp_path / "x.jsonl").write_text('{"text": "a\\nb", "e": [[0, 1, "X"]], "n": 1}\n' * 2 + '{"text": "c", "e": [], "n": 2}\n')
     [file] = understand([tmp_path / "x.jsonl"])
-    assert [(column.name, column.role, column.task, column.examples) for column in file.columns] == [
-        ("text", "text", "", ("a b", "c")), ("e", "spans", "e", ('[[0, 1, "X"]]', "[]")), ("n", "class", "n", ("1", "2"))]
-    assert (file.records, file.recipe.text) == (3, "text")
+    assert [(column.name, column.role, column.task, column.examples) for column in file.columns.values()] == [
+        ("text", "text", "", ["a b", "c"]), ("e", "spans", "e", ['[[0, 1, "X"]]', "[]"]), ("n", "class", "n", ["1", "2"])]
+    assert (file.source.records, file.text.name) == (3, "text")
