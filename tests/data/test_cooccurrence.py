@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mtl.cli.main import _plain
-from mtl.data.cooccurrence import FALSE_ALARM, MAX_TOLD, Hint, contradictions, find_hints
+from mtl.data.cooccurrence import FALSE_ALARM, MAX_SHOWN, Hint, contradictions, find_hints
 from mtl.data.rows import row_shape
 from mtl.data.store import keep
 from mtl.data.values import Label, Spans
@@ -134,7 +134,7 @@ def test_a_sentence_is_of_bounded_length_and_there_are_not_too_many():
     hints = [Hint("intent", "book", "slots", str(index), 100, 50.0) for index in range(30)]
     text = "a\n\x07 " * 5000
     told = contradictions(hints, text, {"intent": Label("book"), "slots": Spans(Span(0, len(text), str(index)) for index in range(30))})
-    assert len(told) == MAX_TOLD and max(map(len, told)) < 300 and all(map(is_legible, told))
+    assert len(told) == MAX_SHOWN and max(map(len, told)) < 300 and all(map(is_legible, told))
 
 
 def test_a_predictor_tells_contradictions_between_the_tasks_that_it_was_asked_for(tiny, make_model):

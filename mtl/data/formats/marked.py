@@ -16,12 +16,11 @@ SYNTAXES = {
 }
 LOOKED_AT = 200  # lines, when the form of a file is found out
 _ESCAPE = re.compile(r"\\(\([nr]\)|[\\\[\]()<_])")
-_ENDS = {"\n": "\\(n)", "\r": "\\(r)"}  # so written, since C:\new is no end of a line
 _FASTTEXT = re.compile(r"__label__(\S+)[ \t]")
 
 
 def read_marked(source: Source) -> Iterator[Record]:
-    """The lines of a text file, a text each; `__label__x` in front is its class, as fastText writes it."""
+    """Each line of a text file as a text; `__label__x` in front is its class, as in fastText."""
     found = False
     for number, line in enumerate(read_lines(source.path), 1):
         line = line.rstrip("\r\n")
@@ -54,7 +53,7 @@ def find_syntax(text: str) -> str:
 
 
 def _marks(text: str, syntax: str) -> Iterator[re.Match]:
-    """What is marked in the spelling `syntax`; links of Markdown are no marks."""
+    """The entities marked in the spelling `syntax`; links of Markdown are none."""
     return (found for found in SYNTAXES[syntax].finditer(text) if "://" not in (found["label"] or "://"))
 
 
@@ -88,7 +87,8 @@ def write_marked(text: str, spans: Iterable[Span]) -> str:
 
 
 def _escape(text: str) -> str:
-    return re.sub(r"[\\\[\]()<]", r"\\\g<0>", text).replace("\n", _ENDS["\n"]).replace("\r", _ENDS["\r"])
+    """The ends of lines become \\(n) and \\(r), since C:\\new holds none."""
+    return re.sub(r"[\\\[\]()<]", r"\\\g<0>", text).replace("\n", r"\(n)").replace("\r", r"\(r)")
 
 
 def _unescape(text: str) -> str:
