@@ -13,8 +13,9 @@ from mtl.data.formats.conll import looks_like_columns, read_conll, read_parts
 from mtl.data.formats.files import MAX_NAME, Record, Source, find_format, group_of, part_of, read_lines, show, show_names
 from mtl.data.formats.json_files import read_json
 from mtl.data.formats.marked import looks_marked, read_marked
+from mtl.data.formats.schemes import NO, ONLY_YES, SEPARATORS, find_separator
 from mtl.data.formats.tables import looks_like_table, read_csv, read_parquet
-from mtl.data.row_parser import Mended, find_scheme, make_row
+from mtl.data.row_parser import inflect, make_row
 from mtl.data.rows import Row, Table, fitting, row_shape, tasks_of_rows
 from mtl.data.store import keep
 from mtl.data.values import KIND_OF_ROLE
@@ -198,23 +199,30 @@ def _are_same(labels: set[str], others: set[str]) -> bool:
 
 
 def _find_schemes(file: DataFile) -> None:
-    """Find how the cells of each column are written, with notices about what is unusual and about columns that are ignored."""
+    """Find how the cells of each column are written: the scheme of tags; the separator of labels; for several columns of labels ONLY_YES,
+    if none of them has a no, so that an empty cell means no. Notices say what is unusual, and which columns are ignored."""
     source = file.source
     for column in file.columns.values():
         name = show(column.name)
         if column.role == "ignore" and column.reason:
             source.notice(f"'{name}' is not taken for a task: {column.reason}.")
-        elif column.role in KIND_OF_ROLE:
+        elif column.role == "tags":
             try:
-                column.scheme = scheme = find_scheme(column, file.labelled)
+                column.scheme = column.survey.scheme
             except MtlError as error:
                 raise MtlError(f"{source.name}: in '{name}' {error}") from error
-            if column.role == "labels" and scheme:
-                source.notice(f"'{name}' has several labels in a cell, with '{scheme}' between them. Set it to class to take "
-                              "every combination for a label of its own.")
-            elif column.role == "tags" and scheme != "IOB2":
-                how = "types without B- and I-; neighbours of one type are one entity" if scheme == "bare" else scheme
+            if column.scheme != "IOB2":
+                how = "types without B- and I-; neighbours of one type are one entity" if column.scheme == "bare" else column.scheme
                 source.notice(f"the tags in '{name}' are written in {how}.")
+        elif column.role == "labels":
+            used = (mark for mark in SEPARATORS if any(mark in value for value in column.values))
+            column.scheme = find_separator(column.values) or next(used, "")
+            if column.scheme:
+                source.notice(f"'{name}' has several labels in a cell, with '{column.scheme}' between them. Set it to class to take "
+                              "every combination for a label of its own.")
+        elif column.role == "in":
+            together = [other for other in file.labelled if other.role == "in" and other.task == column.task]
+            column.scheme = "" if any(value.casefold() in NO for other in together for value in other.values) else ONLY_YES
     if not file.labelled:
         source.notice("no task was found in it.")
 
@@ -224,20 +232,19 @@ def _rows(file: DataFile, wanted: Sequence[str], progress: Progress) -> Iterator
     source, text = file.source, file.text
     columns = [column for column in file.labelled if column.task in wanted]
     absent = dict.fromkeys(name for name in wanted if name not in {column.task for column in columns})
-    counts: Counter[Mended] = Counter()
-    firsts: dict[Mended, int] = {}
+    counts: Counter[str] = Counter()
+    firsts: dict[str, int] = {}
     for line, fields in _read(source, "Reading", progress):
         try:
             row, mended = make_row(fields, text, columns)
         except MtlError as error:
             raise MtlError(f"{source.name}, {source.unit} {line}: {error}") from error
-        for kind in mended:
-            counts[kind] += 1
-            firsts.setdefault(kind, line)
+        for notice in mended:
+            counts[notice] += 1
+            firsts.setdefault(notice, line)
         yield Row(row.text, row.values | absent, row.words) if absent else row
-    for kind, count in counts.items():
-        once, more = kind
-        source.notice(f"{once if count == 1 else more.format(count)} (first in {source.unit} {firsts[kind]}).")
+    for notice, count in counts.items():
+        source.notice(f"{inflect(notice, count)} (first in {source.unit} {firsts[notice]}).")
 
 
 def merge_rows(rows: Iterable[Row], source: Source) -> Iterator[Row]:

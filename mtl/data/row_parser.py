@@ -9,7 +9,7 @@ from mtl.data.columns import ALIASES, Column, is_blank
 from mtl.data.formats.files import KINDS, MAX_NAME, MAX_TEXT, MAX_WORD, MAX_WORDS, a_kind, show
 from mtl.data.formats.json_files import Annotated
 from mtl.data.formats.marked import parse_marked
-from mtl.data.formats.schemes import NO, ONLY_YES, SEPARATORS, TAG, YES, find_separator, to_spans
+from mtl.data.formats.schemes import NO, ONLY_YES, TAG, YES, to_spans
 from mtl.data.formats.tables import as_list
 from mtl.data.rows import Row, fitting
 from mtl.data.values import Label, Labels, Spans, Value
@@ -17,39 +17,26 @@ from mtl.data.words import Range, Span, are_edges, find_words, snap_to_words, sp
 from mtl.errors import MtlError
 from mtl.text import many
 
-Mended = tuple[str, str]
-# What is repaired in a row: the notice for one repair, and for several
-REPAIRED = "1 I- tag without a B- before it was read as B-", "{:,} I- tags without a B- before them were read as B-"
-WIDENED = "1 entity span that cut a word was widened to the whole word", "{:,} entity spans that cut words were widened to whole words"
-TOUCHES_NOTHING = ("1 entity span that touches no word was left out: it is not learned, and scores do not count it as missed",
-                   "{:,} entity spans that touch no word were left out: they are not learned, and scores do not count them as missed")
-WORD_TAKEN = ("1 entity span was left out because an earlier one has its word, and a word is in one entity at most: it is not learned, and "
-              "scores do not count it as missed",
-              "{:,} entity spans were left out because earlier ones have their words, and a word is in one entity at most: they are not "
-              "learned, and scores do not count them as missed")
-EMPTY_MEMBER = ("1 empty cell beside filled ones of the same task was read as 'no'",
-                "{:,} empty cells beside filled ones of the same task were read as 'no'")
+# Notices about repairs, with [singular|plural]
+REPAIRED = "{:,} I- tag[|s] without a B- before [it was|them were] read as B-"
+WIDENED = "{:,} entity span[|s] that cut [a word was|words were] widened to [the whole word|whole words]"
+TOUCHES_NOTHING = ("{:,} entity span[|s] that touch[es|] no word [was|were] left out: [it is|they are] not learned, and scores do not "
+                   "count [it|them] as missed")
+WORD_TAKEN = ("{:,} entity span[|s] [was|were] left out because [an earlier one has its word|earlier ones have their words], and a word is "
+              "in one entity at most: [it is|they are] not learned, and scores do not count [it|them] as missed")
+EMPTY_MEMBER = "{:,} empty cell[|s] beside filled ones of the same task [was|were] read as 'no'"
 
 _BLANK, _BREAK = re.compile(r"[ \t\r\n]"), re.compile(r"[\t\r\n]")
 
 
-def find_scheme(column: Column, labelled: Sequence[Column]) -> str:
-    """How the cells of `column`, one of the `labelled` columns of its file, are written: for tags their scheme; for labels what stands
-    between them; for one of several columns of labels ONLY_YES, if none of them ever says no, so that an empty cell means no. Raises
-    MtlError if tags mix two schemes."""
-    if column.role == "tags":
-        return column.survey.scheme
-    if column.role == "labels":
-        return find_separator(column.values) or next((mark for mark in SEPARATORS if any(mark in value for value in column.values)), "")
-    if column.role == "in":
-        together = [other.values for other in labelled if other.role == "in" and other.task == column.task]
-        return "" if any(value.casefold() in NO for values in together for value in values) else ONLY_YES
-    return ""
+def inflect(notice: str, count: int) -> str:
+    """A notice about `count` repairs."""
+    return re.sub(r"\[(.*?)\|(.*?)\]", r"\1" if count == 1 else r"\2", notice).format(count)
 
 
-def make_row(fields: dict[str, object], text_column: Column, labelled: Sequence[Column]) -> tuple[Row, list[Mended]]:
+def make_row(fields: dict[str, object], text_column: Column, labelled: Sequence[Column]) -> tuple[Row, list[str]]:
     """A record as a row with the values of the `labelled` columns, and its repairs; raises MtlError if anything in it is wrong."""
-    mended: list[Mended] = []
+    mended: list[str] = []
     values: dict[str, Value | None] = _read_members(fields, labelled, mended)
     if text_column.name not in fields:
         raise MtlError(f"there is no '{show(text_column.name)}'. Every line needs one.")
@@ -174,7 +161,7 @@ def _check_labels(column: Column, value: object) -> Labels:
     return Labels(str(_check_label(column.name, part)) for part in parts if not is_blank(part))
 
 
-def _read_members(fields: dict[str, object], labelled: Sequence[Column], mended: list[Mended]) -> dict[str, Value | None]:
+def _read_members(fields: dict[str, object], labelled: Sequence[Column], mended: list[str]) -> dict[str, Value | None]:
     """The values of tasks of which every label has a column of its own; None if all cells of a task are empty."""
     members: dict[str, dict[str, bool | None]] = {}
     for column in labelled:
@@ -199,7 +186,7 @@ def _check_member(column: Column, value: object) -> bool | None:
     return word in YES
 
 
-def _check_tags(column: Column, tags: list, words: Sequence[Range], mended: list[Mended]) -> Spans:
+def _check_tags(column: Column, tags: list, words: Sequence[Range], mended: list[str]) -> Spans:
     """The spans that tags, one per word, mark in the column's scheme."""
     name = column.name
     if len(tags) != len(words):
@@ -221,12 +208,12 @@ def _check_tags(column: Column, tags: list, words: Sequence[Range], mended: list
     return Spans(tags_to_spans(words, tags))
 
 
-def _fit_spans(name: str, entries: list, text: str, mended: list[Mended]) -> Spans:
+def _fit_spans(name: str, entries: list, text: str, mended: list[str]) -> Spans:
     """The entities that a cell lists, on edges of `find_words`, in order."""
     return _snap(name, [_check_span(name, entry, len(text)) for entry in entries], text, mended) if entries else Spans()
 
 
-def _snap(name: str, spans: Sequence[Span], text: str, mended: list[Mended]) -> Spans:
+def _snap(name: str, spans: Sequence[Span], text: str, mended: list[str]) -> Spans:
     """The spans widened to edges of `find_words`, in order."""
     spans = sorted(spans)
     for left, right in zip(spans, spans[1:], strict=False):

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from mtl.data.formats.files import MAX_BYTES
 from mtl.data.formats.json_files import MAX_ARRAY
-from mtl.data.readers import READERS, similar_labels, read_files, understand
+from mtl.data.readers import READERS, read_files, similar_labels, understand
 from mtl.data.rows import Table, count_all
 from mtl.data.words import Span, find_words, spans_to_tags, tags_to_spans
 from mtl.errors import MtlError

@@ -7,7 +7,7 @@ import pytest
 
 from mtl.data import store
 from mtl.data.dataset import SPLIT, choose_tasks, load
-from mtl.data.rows import Table, count_all, count_labels, learn_labels
+from mtl.data.rows import Table, count_all, learn_labels
 from mtl.data.splitting import split_rows
 from mtl.data.words import Span
 from mtl.errors import MtlError
@@ -101,7 +101,7 @@ def test_labels_are_learned_sorted():
 ])
 def test_labels_that_cannot_be_learned_from_are_an_error_with_the_file(spec, values, message):
     with pytest.raises(MtlError, match=message):
-        learn_labels(count_labels([Row("a", {spec.name: value}) for value in values], spec.name), spec, "x.csv")
+        learn_labels(count_all([Row("a", {spec.name: value}) for value in values], [spec.name])[spec.name], spec, "x.csv")
 
 
 def test_one_entity_label_is_enough_and_the_limit_itself_is_allowed():

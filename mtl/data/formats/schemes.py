@@ -87,25 +87,6 @@ def to_bio(tags: Sequence[str], scheme: str) -> list[str]:
     return bio
 
 
-def from_bio(tags: Sequence[str], scheme: str) -> list[str]:
-    """Valid BIO tags written in `scheme`: the inverse of `to_bio`, except that bare types join neighbours of one type."""
-    written = []
-    for index, tag in enumerate(tags):
-        prefix, _, label = tag.partition("-")
-        last = index + 1 == len(tags) or tags[index + 1] != f"I-{label}"
-        if not label or scheme == "IOB2":
-            written.append(tag)
-        elif scheme == "bare":
-            written.append(label)
-        elif scheme == "IOB1":
-            needed = prefix == "B" and index > 0 and tags[index - 1][1:] == tag[1:]
-            written.append(("B-" if needed else "I-") + label)
-        else:
-            single, end = ("S-", "E-") if scheme == "BIOES" else ("U-", "L-")
-            written.append({("B", True): single, ("B", False): "B-", ("I", True): end, ("I", False): "I-"}[prefix, last] + label)
-    return written
-
-
 def find_separator(values: Iterable[str]) -> str:
     """The mark between several labels in one cell: every part must be the whole of another cell; empty if there is none."""
     alone = set(values)
