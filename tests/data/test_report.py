@@ -9,7 +9,7 @@ import pytest
 
 from mtl.data.dataset import load
 from mtl.data.findings import SEVERITIES
-from mtl.data.report import bundled_subwords, make_report, measure_lengths, report_lines
+from mtl.data.report import LabelCount, bundled_subwords, make_report, measure_lengths, report_lines
 from mtl.data.rows import Dataset, row_shape
 from mtl.data.store import Stored, keep
 from mtl.data.words import Span, find_words
@@ -37,9 +37,13 @@ def plain_rows(count: int, name: str) -> list[Row]:
 
 def dataset(train=(), validation=(), test=(), tasks=TASKS, notices=()) -> Dataset:
     """Data without a flaw, and these rows besides."""
-    return Dataset([*plain_rows(120, "train"), *train], [*plain_rows(120, "validation"), *validation], [*plain_rows(120, "test"), *test],
-                   list(tasks),
-                   list(notices))
+    splits = {"train": train, "validation": validation, "test": test}
+    return Dataset(*([*plain_rows(120, name), *rows] for name, rows in splits.items()), list(tasks), list(notices))
+
+
+def small(train, validation=None, tasks=TASKS) -> Dataset:
+    """Exactly these training rows, without test rows; by default with validation rows without a flaw."""
+    return Dataset(train, plain_rows(120, "validation") if validation is None else validation, [], tasks)
 
 
 def whats(data: Dataset, **more) -> list[str]:
@@ -50,6 +54,11 @@ def whats(data: Dataset, **more) -> list[str]:
         assert is_legible(finding.what) and finding.what[-1] == "."
         assert finding.what in data.notices or finding.effect[-1] == finding.advice[-1] == "."
     return [f"{finding.severity}: {finding.what}" for finding in findings]
+
+
+def of(data: Dataset, part: str) -> list[str]:
+    """The findings about this."""
+    return [what for what in whats(data) if part in what]
 
 
 def fits(tokenizer):
@@ -78,27 +87,18 @@ def test_a_text_that_is_labelled_for_one_task_here_and_for_another_there_is_neit
 
 
 def test_one_text_with_two_labels_is_found_in_and_across_splits():
-    found = whats(dataset([row("Soup in Rome", "food")], [row("soup in rome", "travel")]))
-    assert found[1] == ("warning: 1 text has different labels for 'topic' in different rows (2 in all), such as 'Soup in Rome': "
-                        "once 'food', once 'travel'.")
-    found = whats(dataset([row("Soup in Rome", "food"), row("Soup in Rome", "food", ("Rome", "LOC"))]))
-    assert [what for what in found if "different labels" in what] == [
-        "warning: 1 text has different labels for 'entities' in different rows (2 in all), such as 'Soup in Rome': "
-        "once without, once 'Rome = LOC'."]
-
-
-def test_entities_at_the_same_words_are_no_conflict_though_blanks_and_case_move_them():
-    same = [row(text, "food", ("Rome", "LOC"), ("Oslo", "LOC")) for text in ("in  Rome and\tOslo", "IN Rome and Oslo ")]
-    assert not [what for what in whats(dataset(same)) if "different labels" in what]
+    found = "warning: 1 text has different labels for '{}' in different rows (2 in all), such as '{}'"
+    assert of(dataset([row("Soup in Rome", "food")], [row("soup in rome", "travel")]), "different labels") == [
+        found.format("topic", "Soup in Rome") + ": once 'food', once 'travel'."]
+    assert of(dataset([row("Soup in Rome"), row("Soup in Rome", "food", ("Rome", "LOC"))]), "different labels") == [
+        found.format("entities", "Soup in Rome") + ": once without, once 'Rome = LOC'."]
     twice = [Row("Rome is Rome", {"topic": "food", "entities": (Span(start, start + 4, "LOC"),)}) for start in (0, 8)]
-    assert [what for what in whats(dataset(twice)) if "different labels" in what] == [
-        "warning: 1 text has different labels for 'entities' in different rows (2 in all), such as 'Rome is Rome'."]
-
-
-def test_many_conflicts_are_a_problem():
+    assert of(dataset(twice), "different labels") == [found.format("entities", "Rome is Rome") + "."]
+    same = [row(text, "food", ("Rome", "LOC"), ("Oslo", "LOC")) for text in ("in  Rome and\tOslo", "IN Rome and Oslo ")]
+    assert not of(dataset(same), "different labels")  # blanks and case move the entities, which are on the same words
     clashes = [row(f"text {index // 2}", ("food", "travel")[index % 2]) for index in range(60)]
-    assert any(what.startswith("problem: 30 texts have different labels for 'topic' in different rows (60 in all)")
-               for what in whats(dataset(clashes)))
+    assert of(dataset(clashes), "different labels")[0].startswith(
+        "problem: 30 texts have different labels for 'topic' in different rows (60 in all)")
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
@@ -133,22 +133,14 @@ def test_a_label_that_nearly_all_rows_have_is_found_with_the_accuracy_of_always_
     assert whats(dataset([row(f"soup {index}", "food") for index in range(400)])) == []
 
 
-def test_a_small_validation_is_found_with_how_uncertain_its_scores_are():
-    data = Dataset(plain_rows(120, "train"), plain_rows(99, "validation"), [], TASKS)
-    assert whats(data) == ["warning: Validation has few labelled rows: 99 for 'entities', 99 for 'topic'."]
-    assert "A score of 80% on 99 rows is uncertain by about 8 points" in make_report(data, 64).findings[0].effect
-    assert whats(Dataset(plain_rows(120, "train"), plain_rows(100, "validation"), [], TASKS)) == []
-
-
-def test_a_task_that_validation_is_not_labelled_for_is_a_problem():
-    data = Dataset(plain_rows(120, "train"), [Row(each.text, each.values | {"topic": None}) for each in plain_rows(100, "validation")], [],
-                   TASKS)
-    assert whats(data) == ["problem: Validation has no row labelled for 'topic'."]
-
-
-def test_a_task_with_few_training_rows_is_found():
-    assert whats(Dataset(plain_rows(99, "train"), plain_rows(120, "validation"), [], TASKS[:1])) == [
-        "warning: Only 99 training rows are labelled for 'topic'."]
+def test_a_split_with_few_or_no_labelled_rows_of_a_task_is_found():
+    few = small(plain_rows(120, "train"), plain_rows(99, "validation"))
+    assert whats(few) == ["warning: Validation has few labelled rows: 99 for 'entities', 99 for 'topic'."]
+    assert "A score of 80% on 99 rows is uncertain by about 8 points" in make_report(few, 64).findings[0].effect
+    assert whats(small(plain_rows(120, "train"), plain_rows(100, "validation"))) == []
+    none = [Row(each.text, each.values | {"topic": None}) for each in plain_rows(100, "validation")]
+    assert whats(small(plain_rows(120, "train"), none)) == ["problem: Validation has no row labelled for 'topic'."]
+    assert whats(small(plain_rows(99, "train"), tasks=TASKS[:1])) == ["warning: Only 99 training rows are labelled for 'topic'."]
 
 
 def test_words_that_are_now_one_type_now_another_are_found_the_most_frequent_first():
@@ -165,9 +157,9 @@ def test_words_that_are_now_one_type_now_another_are_found_the_most_frequent_fir
 def test_tasks_that_are_never_labelled_together_are_found():
     split = [Row(each.text, {"topic": each.values["topic"] if half else None, "entities": None if half else each.values["entities"]})
              for half in (0, 1) for each in plain_rows(120, f"half {half}")]
-    data = Dataset(split, [Row(each.text + " now", each.values) for each in split], [], TASKS)
-    assert whats(data) == ["note: No row is labelled for both 'topic' and 'entities'."]
-    assert whats(Dataset([*data.train, row("both", "food")], data.validation, [], TASKS)) == []
+    validation = [Row(each.text + " now", each.values) for each in split]
+    assert whats(small(split, validation)) == ["note: No row is labelled for both 'topic' and 'entities'."]
+    assert whats(small([*split, row("both", "food")], validation)) == []
 
 
 def test_notices_of_the_readers_are_told_once_and_not_when_a_finding_tells_them(tmp_path, write_rows):
@@ -242,9 +234,8 @@ def test_of_many_rows_a_sample_is_measured_and_said_to_be_one():
 
 
 def test_more_rows_than_the_sample_are_spoken_of_as_about_so_many():
-    data = Dataset([row(f"{'long ' * (index % 20)}ride {index}", "food") for index in range(20_500)], plain_rows(120, "validation"), [],
-                   TASKS[:1])
-    report = make_report(data, 10, bundled_subwords())
+    data = small([row(f"{'long ' * (index % 20)}ride {index}", "food") for index in range(20_500)], tasks=TASKS[:1])
+    report = make_report(data, 10, lambda texts: [[(0, 1)] * len(text.split()) for text in texts])
     assert report.lengths.measured == 20_000
     assert any(finding.what.startswith("About ") and "of 20,500 training rows" in finding.what for finding in report.findings)
     assert any("(of a sample of 20,000 rows)" in line and "; about " in line for line in report_lines(report))
@@ -258,28 +249,28 @@ def test_coverage_counts_rows_by_task_and_by_combination():
     assert (train.split, train.rows, train.labelled) == ("train", 122, {"topic": 121, "entities": 120})
     assert train.combinations == {"topic + entities": 120, "topic only": 1, "no task": 1}
     assert (validation.split, validation.combinations, test.rows) == ("validation", {"topic + entities": 120}, 120)
-    assert make_report(Dataset(plain_rows(3, "a"), [], [], TASKS[:1]), 64).coverage[0].combinations == {"topic": 3}
+    assert make_report(small(plain_rows(3, "a"), [], TASKS[:1]), 64).coverage[0].combinations == {"topic": 3}
 
 
 def test_labels_are_counted_in_every_split_the_most_frequent_first_with_an_example():
     labels = make_report(dataset([row("Soup", "food")], test=[row("Aria", "music", ("Aria", "WORK"))]), 64).labels
-    assert [(count.label, count.train, count.validation, count.test, count.example) for count in labels["topic"]] == [
-        ("food", 61, 60, 60, "train 0 is quiet"), ("travel", 60, 60, 60, "train 1 saw Oslo1 with Ann1"), ("music", 0, 0, 1, "Aria")]
-    assert [(count.label, count.train, count.validation, count.test, count.example) for count in labels["entities"]] == [
-        ("LOC", 80, 80, 80, "Oslo1"), ("PER", 80, 80, 80, "Ann1"), ("WORK", 0, 0, 1, "Aria")]
+    assert labels == {
+        "topic": (LabelCount("food", 61, 60, 60, "train 0 is quiet"), LabelCount("travel", 60, 60, 60, "train 1 saw Oslo1 with Ann1"),
+                  LabelCount("music", 0, 0, 1, "Aria")),
+        "entities": (LabelCount("LOC", 80, 80, 80, "Oslo1"), LabelCount("PER", 80, 80, 80, "Ann1"), LabelCount("WORK", 0, 0, 1, "Aria"))}
 
 
 def test_examples_are_a_dozen_rows_with_every_label_short_to_long_and_one_without_entities():
     tunes = [row(f"tune {index} by Bo", "music", ("Bo", "ACT")) for index in range(2)]
     rows = [*plain_rows(300, "train"), *tunes, row("long " * 60, "food")]
-    examples = make_report(Dataset(rows, plain_rows(120, "validation"), [], TASKS), 64).examples
+    examples = make_report(small(rows), 64).examples
     assert len(examples) == len({each.text for each in examples}) == 12
     assert [len(each.text) for each in examples] == sorted(len(each.text) for each in examples)
     assert {each.values["topic"] for each in examples} == {"food", "travel", "music"}
     assert {span.label for each in examples for span in each.values["entities"]} == {"LOC", "PER", "ACT"}
     assert any(each.values["entities"] == () for each in examples) and examples[-1].text.startswith("long long")
-    assert examples == make_report(Dataset(rows, plain_rows(120, "validation"), [], TASKS), 64).examples
-    assert len(make_report(Dataset(rows[:3], rows[:1], [], TASKS), 64).examples) == 3
+    assert examples == make_report(small(rows), 64).examples
+    assert len(make_report(small(rows[:3], rows[:1]), 64).examples) == 3
 
 
 # Everything
@@ -311,19 +302,15 @@ def test_any_text_is_looked_at_without_harm():
     assert report.coverage[0].rows == 18 and any("9 of 18 training rows (50.0%) have" in finding.what for finding in report.findings)
 
 
-def test_the_lines_for_the_terminal_hold_the_counts_and_all_findings():
-    report = make_report(flawed(), 64, bundled_subwords())
+def test_the_lines_for_the_terminal_hold_the_counts_and_all_findings_and_progress_is_never_beyond_the_end():
+    progress = []
+    report = make_report(flawed(), 64, bundled_subwords(), lambda what, share: progress.append((what, share)))
     text = "\n".join(report_lines(report))
-    assert text.splitlines()[:2] == ["       rows  topic  entities", "train   125    125       124"]
+    assert text.splitlines()[:2] == ["            rows  topic  entities", "train        125    125       124"]
     assert "train rows by what is labelled: topic + entities 124, topic only 1" in text and "1 row is cut at 64." in text
     assert all(" ".join(finding.what.split()) in " ".join(text.split()) for finding in report.findings)
-    assert max(map(len, report_lines(report))) <= 110
-
-
-def test_progress_is_told_and_never_beyond_the_end():
-    told = []
-    make_report(dataset(), 64, bundled_subwords(), lambda what, share: told.append((what, share)))
-    assert {what for what, _ in told} == {"Looking at the rows", "Measuring the texts"} and all(0 <= share < 1 for _, share in told)
+    assert max(map(len, report_lines(report))) <= 110 and len(progress) > 3
+    assert {what for what, _ in progress} == {"Looking at the rows", "Measuring the texts"} and all(0 <= share < 1 for _, share in progress)
 
 
 def test_a_report_needs_neither_torch_nor_pandas():
