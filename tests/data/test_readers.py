@@ -211,48 +211,96 @@ def test_another_separator_than_the_usual_is_said(tmp_path):
         assert read(tmp_path, name, content).notices == [f"{name}: {notice}"] * bool(notice)
 
 
-def test_a_separator_is_one_that_cuts_all_lines_alike(tmp_path):
-    table = read(tmp_path, "x.csv", "Hello, world;good\nBye;bad\nHello, you, there;good\n", "column 1=text")
-    assert [(row.text, row.values) for row in table.rows] == [
-        ("Hello, world", {"column 2": "good"}), ("Bye", {"column 2": "bad"}), ("Hello, you, there", {"column 2": "good"})]
-    assert table.notices == ["x.csv: the columns are separated by ';'.",
-                             "x.csv: has no header row; its columns are called column 1, column 2."]
-    table = read(tmp_path, "x.csv", "text|x,label\na;b,c\n", "text|x=text")
-    assert [(row.text, row.values) for row in table.rows] == [("a;b", {"label": "c"})]
+LABELS = ["None", "NA", "null", "nan", "007", "1.0", "True", "1e5", "=HYPERLINK(1)", "[x]", "-", "0"]
+SPEECH = jsonl({"tokens": ["a", "dog"], "pos": ["DET", "NOUN"]}, {"tokens": ["dogs", "bark"], "pos": ["NOUN", "VERB"]})
+METADATA = {"meta": {"x": 1}, "score": 1, "label": "x", "none": None, "__proto__": "x", "relations": [], "links": [{"from": 1}],
+            "keywords": ["x", "y"], "vector": [1, 2, 3]}
+UNIVERSAL = ["# sent_id = 1", "# newpar", "# text = vámonos a Rome", "1-2\tvámonos\t_\t_\t_\t_\t_\t_\t_\t_",
+             "1\tvamos\tir\tVERB\t_\t_\t0\troot\t_\tB-X", "2\tnos\tnosotros\tPRON\t_\t_\t1\tobj\t_\tO",
+             "2.1\tel\t_\t_\t_\t_\t_\t_\t_\t_", "3\tRome\ta\tADP\t_\t_\t1\tobl\t_\tO"]
+READ = [  # what is read, file name, content, columns, rows (text, values and sometimes words), notices (None: any)
+    ("a separator is one that cuts all lines alike", "x.csv", "Hello, world;good\nBye;bad\nHello, you, there;good\n", "column 1=text",
+     [("Hello, world", {"column 2": "good"}), ("Bye", {"column 2": "bad"}), ("Hello, you, there", {"column 2": "good"})],
+     ["the columns are separated by ';'.", "has no header row; its columns are called column 1, column 2."]),
+    ("a sign in a name is no separator", "x.csv", "text|x,label\na;b,c\n", "text|x=text", [("a;b", {"label": "c"})], []),
+    ("a file without a header gets numbered columns", "x.csv", "I liked it,good\nnever again,bad\nso so,good\n", "",
+     [("I liked it", {"column 2": "good"}), ("never again", {"column 2": "bad"}), ("so so", {"column 2": "good"})],
+     ["has no header row; its columns are called column 1, column 2.",
+      "no column is named 'text'; 'column 1' is taken for it, because its texts are the longest."]),
+    ("labels stay the text that stands in the file and rows that repeat are kept", "x.csv",
+     "text,label\n" + "".join(f"=t,{label}\n" for label in LABELS) * 2, "", [("=t", {"label": label}) for label in LABELS] * 2, []),
+    ("an empty cell means not labelled", "x.csv", "text,a,b\none,x,\ntwo, ,y\n", "",
+     [("one", {"a": "x", "b": None}), ("two", {"a": None, "b": "y"})], []),
+    ("a missing key and null mean not labelled", "x.jsonl",
+     jsonl({"text": "one", "spans": None}, {"text": "two", "spans": []}, {"text": "three", "a": "x"}), "",
+     [("one", {"spans": None, "a": None}), ("two", {"spans": (), "a": None}), ("three", {"spans": None, "a": "x"})], []),
+    ("whole numbers and true and false in JSON become text", "x.jsonl",
+     jsonl({"text": "a", "n": 7, "b": True, "l": [7]}, {"text": "b", "n": 0, "b": False, "l": []}), "",
+     [("a", {"n": "7", "b": "true", "l": "7"}), ("b", {"n": "0", "b": "false", "l": None})], []),
+    ("newlines in quotes and Unicode line separators end no row", "x.csv",
+     'text,label\n"one\ntwo, ""three""",a\nfour\u2028five\x0bsix,b\n', "",
+     [('one\ntwo, "three"', {"label": "a"}), ("four\u2028five\x0bsix", {"label": "b"})], []),
+    ("Unicode line separators end no line of JSON", "x.jsonl", '{"text": "one\u2028\u0085two"}\n', "", [("one\u2028\u0085two", {})], None),
+    ("metadata in JSON are left out", "x.jsonl", jsonl({"text": "a"} | METADATA, {"text": "b", "score": 0.5}), "",
+     [("a", {"label": "x"}), ("b", {"label": None})],
+     [f"'{name}' is not taken for a task: {why}." for name, why in (
+         ("meta", "it holds objects"), ("score", "it holds numbers with a fraction"), ("none", "no row has a value"),
+         ("__proto__", "it is an id"), ("relations", "its lists are empty"), ("links", "its lists are neither tags nor entities"),
+         ("keywords", "its lists look like free text"), ("vector", "its lists are neither tags nor entities"))]),
+    ("spans in cells are written as JSON and as Python prints them", "x.csv",
+     'text,ents,label\nAnna left,"[{""start"": 0, ""end"": 4, ""label"": ""PER""}]",a\n'
+     "Anna left,\"[(0, 4, 'PER')]\",b\nAnna left,[],\nAnna left,,a\n", "",
+     [("Anna left", {"ents": (Span(0, 4, "PER"),), "label": "a"}), ("Anna left", {"ents": (Span(0, 4, "PER"),), "label": "b"}),
+      ("Anna left", {"ents": (), "label": None}), ("Anna left", {"ents": None, "label": "a"})], []),
+    ("spans are widened to words and those on nothing are left out", "x.jsonl", jsonl({"text": "Anna    Berlin", "e": [
+        {"start": 1, "end": 3, "label": "A"}, {"start": 3, "end": 4, "label": "B"}, {"start": 5, "end": 7, "label": "C"},
+        {"start": 8, "end": 13, "label": " D "}]}), "", [("Anna    Berlin", {"e": (Span(0, 4, "A"), Span(8, 14, "D"))})],
+     ["2 entity spans that cut words were widened to whole words (first in line 1).",
+      "1 entity span was left out because an earlier one has its word, and a word is in one entity at most: it is not learned, and scores "
+      "do not count it as missed (first in line 1).",
+      "1 entity span that touches no word was left out: it is not learned, and scores do not count it as missed (first in line 1)."]),
+    ("spans need not fit the tags beside them, whose words are not kept then", "x.jsonl",
+     jsonl({"text": "it's Rome, now", "spans": [{"start": 5, "end": 9, "label": "LOC"}], "tags": ["O", "B-LOC", "O"]}), "",
+     [("it's Rome, now", {"spans": (Span(5, 9, "LOC"),), "tags": (Span(5, 10, "LOC"),)}, None)], []),
+    ("spans beside a text and its words count the characters of the text", "x.jsonl",
+     jsonl({"text": "Hi, Rome.", "tokens": ["Hi", ",", "Rome", "."], "spans": [{"start": 4, "end": 8, "label": "LOC"}]}), "",
+     [("Hi, Rome.", {"spans": (Span(4, 8, "LOC"),)}, None)], None),
+    ("tokens and tags become text, words and spans", "x.jsonl", jsonl(
+        {"Words": ["Anna", "saw", "New", "York"], "intent": "x", "ner": ["B-PER", "O", "B-LOC", "I-LOC"], "text": "y"},
+        {"Words": ["[SEP]"], "ner": ["O"]}), "",
+     [("Anna saw New York", {"intent": "x", "ner": (Span(0, 4, "PER"), Span(9, 17, "LOC"))}, ((0, 4), (5, 8), (9, 12), (13, 17))),
+      ("[SEP]", {"intent": None, "ner": ()})], ["'text' is not taken for a task: the sentence is taken from another column."]),
+    ("an I- tag without its B- is repaired and counted", "x.jsonl",
+     b"\n" + jsonl({"tokens": ["a", "b"], "t": ["I-X", "I-X"]}, {"tokens": ["a", "b"], "t": ["B-X", "I-Y"]}), "",
+     [("a b", {"t": (Span(0, 3, "X"),)}), ("a b", {"t": (Span(0, 1, "X"), Span(2, 3, "Y"))})],
+     ["2 I- tags without a B- before them were read as B- (first in line 2)."]),
+    ("types without prefixes are entities where some words have none", "x.jsonl",
+     jsonl({"tokens": ["a", "b", "c", "d"], "tags": ["A", "A", "O", "B"]}), "", [("a b c d", {"tags": (Span(0, 3, "A"), Span(6, 7, "B"))})],
+     ["the tags in 'tags' are written in types without B- and I-; neighbours of one type are one entity."]),
+    ("parts of speech are no entities", "x.jsonl", SPEECH, "", [("a dog", {}), ("dogs bark", {})], None),
+    ("parts of speech are entities if the user says so", "x.jsonl", SPEECH, "pos=tags",
+     [("a dog", {"pos": (Span(0, 1, "DET"), Span(2, 5, "NOUN"))}), ("dogs bark", {"pos": (Span(0, 4, "NOUN"), Span(5, 9, "VERB"))})], None),
+    ("comments are labels of the sentence", "x.conll",
+     "# intent = book\n# mood: two = so so\nTo O\nRome B-LOC\n\n# intent=fly\n# = x O\nto O\n\ngo O\n", "",
+     [("To Rome", {"tags": (Span(3, 7, "LOC"),), "intent": "book", "mood: two": "so so"}),
+      ("to", {"tags": (), "intent": "fly", "mood: two": None}), ("go", {"tags": (), "intent": None, "mood: two": None})], []),
+    ("labels between TABs have blanks and sentences may have no tags", "x.conll",
+     "New\tB-a place\nYork\tI-a place\n\ngo\t_\non\t_\n\nnow\tO\n", "",
+     [("New York", {"tags": (Span(0, 8, "a place"),)}), ("go on", {"tags": None}), ("now", {"tags": ()})], []),
+    ("the columns of Universal Dependencies are known", "x.conllu", "\n".join(UNIVERSAL) + "\n", "",
+     [("vamos nos Rome", {"misc": (Span(0, 5, "X"),)})], None),
+    ("any column of Universal Dependencies can be the tags", "x.conllu", "\n".join(UNIVERSAL[:5]) + "\n", "upos=tags:pos,misc=ignore",
+     [("vamos", {"pos": (Span(0, 5, "VERB"),)})], None),
+    ("the columns may be named in a comment", "x.conll", "# global.columns = FORM ner slots\nTo O O\nRome B-LOC B-to\n", "",
+     [("To Rome", {"ner": (Span(3, 7, "LOC"),), "slots": (Span(3, 7, "to"),)})], []),
+]
 
 
-def test_a_file_without_a_header_gets_numbered_columns_and_says_so(tmp_path):
-    table = read(tmp_path, "x.csv", "I liked it,good\nnever again,bad\nso so,good\n")
-    assert [(row.text, row.values) for row in table.rows][::2] == [("I liked it", {"column 2": "good"}), ("so so", {"column 2": "good"})]
-    assert table.notices == ["x.csv: has no header row; its columns are called column 1, column 2.",
-                             "x.csv: no column is named 'text'; 'column 1' is taken for it, because its texts are the longest."]
-
-
-def test_labels_stay_the_text_that_stands_in_the_file(tmp_path):
-    labels = ["None", "NA", "null", "nan", "007", "1.0", "True", "1e5", "=HYPERLINK(1)", "[x]", "-", "0"]
-    table = read(tmp_path, "x.csv", "text,label\n" + "".join(f"=t,{label}\n" for label in labels) * 2)  # and rows that repeat are kept
-    assert [(row.text, row.values["label"]) for row in table.rows] == [("=t", label) for label in labels] * 2
-
-
-def test_an_empty_cell_a_missing_key_and_null_mean_not_labelled(tmp_path):
-    table = read(tmp_path, "x.csv", "text,a,b\none,x,\ntwo, ,y\n")
-    assert [row.values for row in table.rows] == [{"a": "x", "b": None}, {"a": None, "b": "y"}]
-    table = read(tmp_path, "x.jsonl", jsonl(
-        {"text": "one", "spans": None}, {"text": "two", "spans": []}, {"text": "three", "a": "x"}))
-    assert [row.values for row in table.rows] == [{"spans": None, "a": None}, {"spans": (), "a": None}, {"spans": None, "a": "x"}]
-    assert [(task.name, task.kind) for task in table.tasks] == [("spans", "tagging"), ("a", "classification")]
-
-
-def test_whole_numbers_and_true_false_in_json_become_text(tmp_path):
-    table = read(tmp_path, "x.jsonl", jsonl({"text": "a", "n": 7, "b": True, "l": [7]}, {"text": "a", "n": 0, "b": False, "l": []}))
-    assert [row.values for row in table.rows] == [{"n": "7", "b": "true", "l": "7"}, {"n": "0", "b": "false", "l": None}]
-
-
-def test_newlines_in_quotes_and_unicode_line_separators_do_not_end_a_row(tmp_path):
-    table = read(tmp_path, "x.csv", 'text,label\n"one\ntwo, ""three""",a\nfour\u2028five\x0bsix,b\n')
-    assert [row.text for row in table.rows] == ['one\ntwo, "three"', "four\u2028five\x0bsix"]
-    table = read(tmp_path, "x.jsonl", '{"text": "one\u2028\u0085two"}\n')
-    assert [row.text for row in table.rows] == ["one\u2028\u0085two"]
+@pytest.mark.parametrize(("name", "content", "columns", "rows", "notices"), [pytest.param(*case[1:], id=case[0]) for case in READ])
+def test_a_file_is_read_into_the_rows_that_are_meant(tmp_path, name, content, columns, rows, notices):
+    table = read(tmp_path, name, content, columns)
+    assert [(row.text, row.values, row.words)[:len(expected)] for row, expected in zip(table.rows, rows, strict=True)] == rows
+    assert notices is None or table.notices == [f"{name}: {notice}" for notice in notices]
 
 
 def test_free_text_and_ids_are_no_tasks_unless_they_are_declared(tmp_path):
@@ -270,21 +318,6 @@ def test_free_text_and_ids_are_no_tasks_unless_they_are_declared(tmp_path):
     assert tasks(constant) == (["label"], ["x.csv: 'lang' is not taken for a task: every row has the same value."])
     open_ended = "text,who\n" + "".join(f"t,name{index}\n" for index in range(1000))
     assert "over 250 different values in 1,000 rows" in tasks(open_ended)[1][0]
-
-
-def test_metadata_in_json_is_left_out_and_said(tmp_path):
-    table = read(tmp_path, "x.jsonl", jsonl(
-        {"text": "a", "meta": {"x": 1}, "score": 1, "label": "x", "none": None, "__proto__": "x", "relations": [], "links": [{"from": 1}],
-         "keywords": ["x", "y"], "vector": [1, 2, 3]},
-        {"text": "b", "score": 0.5}))
-    assert [task.name for task in table.tasks] == ["label"]
-    assert [notice.split(": ", 1)[1] for notice in table.notices] == [
-        "'meta' is not taken for a task: it holds objects.", "'score' is not taken for a task: it holds numbers with a fraction.",
-        "'none' is not taken for a task: no row has a value.", "'__proto__' is not taken for a task: it is an id.",
-        "'relations' is not taken for a task: its lists are empty.",
-        "'links' is not taken for a task: its lists are neither tags nor entities.",
-        "'keywords' is not taken for a task: its lists look like free text.",
-        "'vector' is not taken for a task: its lists are neither tags nor entities."]
 
 
 def test_labels_that_differ_only_by_case_or_accents_are_said(tmp_path):
@@ -306,14 +339,6 @@ def test_lists_in_cells_are_read_as_json_as_python_and_as_numpy_print_them(tmp_p
     table = read(tmp_path, "x.csv", 'tokens,ner\n"{}","{}"\n'.format(*cells))
     assert [(row.text, row.values, row.words) for row in table.rows] == [
         ("New York it's", {"ner": (Span(0, 8, "LOC"),)}, ((0, 3), (4, 8), (9, 13)))]
-
-
-def test_spans_in_cells_are_read_as_json_and_as_python_prints_them(tmp_path):
-    table = read(tmp_path, "x.csv", 'text,ents,label\nAnna left,"[{""start"": 0, ""end"": 4, ""label"": ""PER""}]",a\n'
-                                    "Anna left,\"[(0, 4, 'PER')]\",b\nAnna left,[],\nAnna left,,a\n")
-    assert [row.values for row in table.rows] == [
-        {"ents": (Span(0, 4, "PER"),), "label": "a"}, {"ents": (Span(0, 4, "PER"),), "label": "b"}, {"ents": (), "label": None},
-        {"ents": None, "label": "a"}]
 
 
 def test_a_tag_for_each_word_between_blanks_of_a_text(tmp_path):
@@ -353,48 +378,6 @@ def test_what_only_looks_like_a_list_does_not_break_the_reader(tmp_path, cell):
 # Entities
 
 
-def test_spans_are_widened_to_words_and_those_on_nothing_are_left_out(tmp_path):
-    marks = [{"start": 1, "end": 3, "label": "A"}, {"start": 3, "end": 4, "label": "B"}, {"start": 5, "end": 7, "label": "C"},
-             {"start": 8, "end": 13, "label": " D "}]
-    table = read(tmp_path, "x.jsonl", jsonl({"text": "Anna    Berlin", "e": marks}))
-    assert table.rows[0].values["e"] == (Span(0, 4, "A"), Span(8, 14, "D"))
-    assert table.notices == [
-        "x.jsonl: 2 entity spans that cut words were widened to whole words (first in line 1).",
-        "x.jsonl: 1 entity span was left out because an earlier one has its word, and a word is in one entity at most: "
-        "it is not learned, and scores do not count it as missed (first in line 1).",
-        "x.jsonl: 1 entity span that touches no word was left out: it is not learned, and scores do not count it as missed "
-        "(first in line 1)."]
-
-
-def test_spans_count_the_characters_of_the_text_whatever_tags_or_words_stand_beside_them(tmp_path):
-    table = read(tmp_path, "x.jsonl", jsonl(
-        {"text": "it's Rome, now", "spans": [{"start": 5, "end": 9, "label": "LOC"}], "tags": ["O", "B-LOC", "O"]}))
-    assert table.rows[0].values == {"spans": (Span(5, 9, "LOC"),), "tags": (Span(5, 10, "LOC"),)}
-    assert table.rows[0].words is None  # the spans could not be written as tags of these
-    table = read(tmp_path, "x.jsonl", jsonl(
-        {"text": "Hi, Rome.", "tokens": ["Hi", ",", "Rome", "."], "spans": [{"start": 4, "end": 8, "label": "LOC"}]}))
-    assert (table.rows[0].text, table.rows[0].values, table.rows[0].words) == ("Hi, Rome.", {"spans": (Span(4, 8, "LOC"),)}, None)
-
-
-def test_tokens_and_tags_become_text_words_and_spans(tmp_path):
-    table = read(tmp_path, "x.jsonl", jsonl(
-        {"Words": ["Anna", "saw", "New", "York"], "intent": "x", "ner": ["B-PER", "O", "B-LOC", "I-LOC"], "text": "y"},
-        {"Words": ["[SEP]"], "ner": ["O"]}))
-    row = table.rows[0]
-    assert (row.text, row.words) == ("Anna saw New York", ((0, 4), (5, 8), (9, 12), (13, 17)))
-    assert row.values == {"intent": "x", "ner": (Span(0, 4, "PER"), Span(9, 17, "LOC"))}
-    assert table.rows[1].values == {"intent": None, "ner": ()}
-    assert [(task.name, task.kind) for task in table.tasks] == [("intent", "classification"), ("ner", "tagging")]
-    assert table.notices == ["x.jsonl: 'text' is not taken for a task: the sentence is taken from another column."]
-
-
-def test_an_inside_tag_without_its_beginning_is_repaired_and_counted(tmp_path):
-    table = read(tmp_path, "x.jsonl", b"\n" + jsonl(
-        {"tokens": ["a", "b"], "t": ["I-X", "I-X"]}, {"tokens": ["a", "b"], "t": ["B-X", "I-Y"]}))
-    assert [row.values["t"] for row in table.rows] == [(Span(0, 3, "X"),), (Span(0, 1, "X"), Span(2, 3, "Y"))]
-    assert table.notices == ["x.jsonl: 2 I- tags without a B- before them were read as B- (first in line 2)."]
-
-
 @pytest.mark.parametrize(("tags", "scheme"), [
     ("I-A I-A B-A O I-B", "IOB1"), ("B-A E-A S-A O S-B", "BIOES"), ("B-A L-A U-A O U-B", "BILOU"), ("B-A I-A B-A O B-B", "")])
 def test_the_scheme_of_the_tags_is_found_and_said(tmp_path, tags, scheme):
@@ -403,15 +386,6 @@ def test_the_scheme_of_the_tags_is_found_and_said(tmp_path, tags, scheme):
         table = read(tmp_path, name, content)
         assert table.rows[0].values["tags"] == (Span(0, 3, "A"), Span(4, 5, "A"), Span(8, 9, "B"))
         assert table.notices == [f"{name}: the tags in 'tags' are written in {scheme}."] * bool(scheme)
-
-
-def test_types_without_prefixes_are_entities_where_some_words_have_none(tmp_path):
-    table = read(tmp_path, "x.jsonl", jsonl({"tokens": ["a", "b", "c", "d"], "tags": ["A", "A", "O", "B"]}))
-    assert table.rows[0].values["tags"] == (Span(0, 3, "A"), Span(6, 7, "B"))
-    assert table.notices == ["x.jsonl: the tags in 'tags' are written in types without B- and I-; neighbours of one type are one entity."]
-    speech = jsonl({"tokens": ["a", "dog"], "pos": ["DET", "NOUN"]}, {"tokens": ["dogs", "bark"], "pos": ["NOUN", "VERB"]})
-    assert read(tmp_path, "x.jsonl", speech).tasks == []
-    assert read(tmp_path, "x.jsonl", speech, "pos=tags").rows[1].values["pos"] == (Span(0, 4, "NOUN"), Span(5, 9, "VERB"))
 
 
 # CoNLL columns
@@ -451,34 +425,6 @@ def test_words_of_columns_may_hold_quotes_special_tokens_and_odd_blanks(tmp_path
     assert [row.text[start:end] for start, end in row.words] == words and row.values == {"tags": ()}
     for first in set(words) - {"\ufeff"}:  # which is no word at the beginning of a file
         assert read(tmp_path, "x.conll", f"{first} B-X\nb O\n\n{first} B-X\nc O\n").rows[1].text == f"{first} c"
-
-
-def test_comments_are_labels_of_the_sentence(tmp_path):
-    table = read(tmp_path, "x.conll", "# intent = book\n# mood: two = so so\nTo O\nRome B-LOC\n\n# intent=fly\n# = x O\nto O\n\ngo O\n")
-    assert [(row.text, row.values) for row in table.rows] == [
-        ("To Rome", {"tags": (Span(3, 7, "LOC"),), "intent": "book", "mood: two": "so so"}),
-        ("to", {"tags": (), "intent": "fly", "mood: two": None}), ("go", {"tags": (), "intent": None, "mood: two": None})]
-
-
-def test_labels_with_blanks_between_tabs_and_sentences_without_tags(tmp_path):
-    table = read(tmp_path, "x.conll", "New\tB-a place\nYork\tI-a place\n\ngo\t_\non\t_\n\nnow\tO\n")
-    assert [row.values["tags"] for row in table.rows] == [(Span(0, 8, "a place"),), None, ()]
-
-
-def test_the_columns_of_universal_dependencies(tmp_path):
-    lines = ["# sent_id = 1", "# newpar", "# text = vámonos a Rome", "1-2\tvámonos\t_\t_\t_\t_\t_\t_\t_\t_",
-             "1\tvamos\tir\tVERB\t_\t_\t0\troot\t_\tB-X", "2\tnos\tnosotros\tPRON\t_\t_\t1\tobj\t_\tO",
-             "2.1\tel\t_\t_\t_\t_\t_\t_\t_\t_", "3\ta Rome\ta\tADP\t_\t_\t1\tobl\t_\tO"]
-    table = read(tmp_path, "x.conllu", "\n".join(lines).replace("a Rome", "Rome") + "\n")
-    assert [(row.text, row.values) for row in table.rows] == [("vamos nos Rome", {"misc": (Span(0, 5, "X"),)})]
-    table = read(tmp_path, "x.conllu", "\n".join(lines[:5]) + "\n", "upos=tags:pos,misc=ignore")
-    assert table.rows[0].values == {"pos": (Span(0, 5, "VERB"),)}
-
-
-def test_the_columns_may_be_named_in_a_comment(tmp_path):
-    table = read(tmp_path, "x.conll", "# global.columns = FORM ner slots\nTo O O\nRome B-LOC B-to\n")
-    assert [(row.text, row.values) for row in table.rows] == [("To Rome", {"ner": (Span(3, 7, "LOC"),), "slots": (Span(3, 7, "to"),)})]
-    assert table.notices == []
 
 
 @pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.txt", "x.md"])
