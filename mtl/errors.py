@@ -18,10 +18,7 @@ class SettingError(MtlError):
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether `error` says that no space is left.
-
-    `torch.save` reports a full disk as a RuntimeError of its zip writer, safetensors as an error of its own, neither as an OSError.
-    """
+    """Whether no space is left; torch.save reports that as a RuntimeError of its zip writer, safetensors as an error of its own."""
     if isinstance(error, OSError):
         return error.errno in _FULL
     text = str(error)

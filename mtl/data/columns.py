@@ -67,8 +67,10 @@ class Column:
                 raise MtlError(f"'{show(self.name)}' is {shown}, earlier ones are {self.kind}. Use one kind in all lines.")
             self.kind = kind
         self.filled += 1
-        if len(self.examples) < 3 and (shown := _example(value)) not in self.examples:
-            self.examples.append(shown)
+        if len(self.examples) < 3:
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            if (shown := show(" ".join(cut(text, 300).split()), 60)) not in self.examples:
+                self.examples.append(shown)
         if isinstance(listed, list):
             self.written = self.written and listed is not value
             return self._add_list(listed)
@@ -117,8 +119,7 @@ def is_blank(value: object) -> bool:
 
 
 def profile_columns(source: Source, records: Iterable[Record]) -> dict[str, Column]:
-    """The columns of a file, by name, after one pass over its records. Raises MtlError if a column mixes kinds of values, or has no valid
-    name."""
+    """The columns of a file, by name, after one pass. Raises MtlError if a column mixes kinds of values, or has no valid name."""
     found: dict[str, Column] = {}
     for line, fields in records:
         lengths: dict[str, int] = {}
@@ -151,20 +152,12 @@ def _part_kind(part: object) -> str:
     return "numbers" if type(part) is int else "other"
 
 
-def _example(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return show(" ".join(cut(text, 300).split()), 60)
-
-
 # Roles
 
 
 def assign_roles(source: Source, columns: dict[str, Column], specs: Sequence[ColumnSpec], wanted: Sequence[str] = ()) -> None:
-    """Give every column of a file its role, and its task if the user named one. `specs` are the user's choices; the other roles are
-    guessed. A column called like one of `wanted` is a task even if it looks like free text.
-
-    Raises MtlError if no column can be the text, or if the user chose two.
-    """
+    """Give every column of a file its role: the user's choice in `specs`, else a guess. A column called like one of `wanted` is a task even
+    if it looks like free text. Raises MtlError if no column can be the text, or if the user chose two."""
     chosen = {spec.column: spec for spec in sorted(specs, key=lambda spec: spec.group)  # choices for this file override those for all
               if spec.group in ("", source.group) and spec.column in columns}
     first = min((column for column in columns.values() if column.name.casefold() in TEXT_NAMES),

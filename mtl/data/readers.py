@@ -75,8 +75,7 @@ def read_files(paths: Sequence[Path], specs: Sequence[ColumnSpec] = (), wanted: 
 
 def understand(paths: Sequence[Path], specs: Sequence[ColumnSpec] = (), wanted: Sequence[str] = (),
                progress: Progress = no_progress) -> list[DataFile]:
-    """Find the role and the task of every column of every file; raises MtlError if a file cannot be read, or a column of `specs` is in
-    none."""
+    """The files with the roles and tasks of their columns; raises MtlError if one cannot be read, or a column of `specs` is in none."""
     files = []
     for source in find_sources(paths, {spec.group for spec in specs if spec.group}):
         columns = profile_columns(source, _read(source, "Looking at", progress))
@@ -90,8 +89,7 @@ def understand(paths: Sequence[Path], specs: Sequence[ColumnSpec] = (), wanted: 
 
 
 def _check_specs(specs: Sequence[ColumnSpec], wanted: Sequence[str], files: Sequence[DataFile]) -> None:
-    """Raises MtlError if a column that the user chose a role for is nowhere. If `wanted` are given, a missing task is an error for the
-    caller to raise: a validation file may lack one."""
+    """Raises MtlError if a column of `specs` is nowhere. Where `wanted` tasks are named, it may be: a validation file may lack a task."""
     for spec in specs:
         here = [file for file in files if spec.group in ("", file.source.group)]
         if spec.role == "ignore" or any(spec.column in file.columns for file in here):
@@ -108,7 +106,7 @@ def _check_specs(specs: Sequence[ColumnSpec], wanted: Sequence[str], files: Sequ
 
 def find_sources(paths: Sequence[Path], groups: Collection[str] = ()) -> list[Source]:
     """The files to be read together: seq.in with its seq.out and label, every other by itself; with their formats, and with their groups
-    if there are several or they are among the known `groups`."""
+    if there are several groups, or the one is among the known `groups`."""
     sources: dict[tuple, Source] = {}
     paths = list(dict.fromkeys(paths))
     names = Counter(path.name.lower() for path in paths)

@@ -78,8 +78,7 @@ class Lengths:
 
 @dataclass(frozen=True)
 class Report:
-    """Counts by split and by task; lengths of texts (None: not measured); findings, the gravest first; a dozen training rows, short to
-    long."""
+    """Counts by split and task; lengths of texts (None: not measured); findings, the gravest first; a dozen rows, short to long."""
 
     coverage: tuple[Coverage, ...]
     labels: dict[str, tuple[LabelCount, ...]]
@@ -89,8 +88,7 @@ class Report:
 
 
 def make_report(dataset: Dataset, max_length: int, subwords: Subwords | None = None, progress: Progress = no_progress) -> Report:
-    """The report, after one pass over the rows. With `subwords` the training texts are measured too; training would cut them at
-    `max_length` subwords."""
+    """The report, after one pass over the rows; with `subwords` also the lengths of training texts, which are cut at `max_length`."""
     splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     done, total = 0, max(1, sum(map(len, splits.values())))
     scans: dict[str, Scan] = {}
@@ -154,8 +152,8 @@ def bundled_subwords() -> Subwords:
 
 def measure_lengths(rows: Sequence[Row], tasks: Sequence[str], max_length: int, subwords: Subwords, limit: int = SAMPLE,
                     progress: Progress = no_progress) -> Lengths:
-    """How long the texts of `rows` are, and what a cut at `max_length` takes from them and from the entities of `tasks`; of more than
-    `limit` rows, by a seeded sample."""
+    """Lengths of the texts of `rows`, and what a cut at `max_length` takes away, also of the entities of `tasks`; at most `limit` rows are
+    measured, a seeded sample."""
     chosen = np.arange(len(rows))
     if len(rows) > limit:
         chosen = np.sort(np.random.default_rng(0).choice(len(rows), limit, replace=False))
@@ -169,20 +167,15 @@ def measure_lengths(rows: Sequence[Row], tasks: Sequence[str], max_length: int, 
             entities += len(spans)
             if len(offsets) > max_length:
                 lost += [_shorten(row.text[span.start:span.end]) for span in _beyond(row, spans, offsets, max_length)]
-    longest, cut = int(lengths.max()), int((lengths > max_length).sum())
-    rows_cut, entities, entities_lost = (_estimate(count, len(rows), len(chosen)) for count in (cut, entities, len(lost)))
+    longest, counts = int(lengths.max()), (int((lengths > max_length).sum()), entities, len(lost))  # rows cut, entities, entities lost
+    if len(chosen) < len(rows):  # scaled to all rows, to the two digits that a sample supports
+        counts = tuple(int(float(f"{count * len(rows) / len(chosen):.2g}")) for count in counts)
     median, most, nearly_all = (int(np.percentile(lengths, part, method="inverted_cdf")) for part in (50, 95, 99))
     width = nearly_all // (BINS - 1) + 1
     edges = [*range(0, nearly_all + width + 1, width)]
     edges += [longest + 1] if longest >= edges[-1] else []
-    counts = np.histogram(lengths, edges)[0]
-    return Lengths(tuple(edges), tuple(counts.tolist()), median, most, longest, _shorten(take(rows, [chosen[lengths.argmax()]])[0].text),
-                   max_length, len(rows), len(chosen), rows_cut, entities, entities_lost, next(iter(lost), ""))
-
-
-def _estimate(count: int, rows: int, measured: int) -> int:
-    """A count in a sample, scaled to all rows, to the two digits that it supports; an exact count as it is."""
-    return count if rows == measured else int(float(f"{count * rows / measured:.2g}"))
+    return Lengths(tuple(edges), tuple(np.histogram(lengths, edges)[0].tolist()), median, most, longest,
+                   _shorten(take(rows, [chosen[lengths.argmax()]])[0].text), max_length, len(rows), len(chosen), *counts, (lost or [""])[0])
 
 
 def _beyond(row: Row, spans: Sequence[Span], offsets: Sequence[Range], max_length: int) -> list[Span]:

@@ -106,10 +106,7 @@ def count_all(rows: Iterable[Row], tasks: Sequence[str]) -> dict[str, Counter[st
 
 
 def learn_labels(counts: Counter[str], spec: TaskSpec, where: str) -> TaskSpec:
-    """`spec` with the labels that were counted for it, sorted.
-
-    Raises MtlError, naming the file `where`, if there are too few labels to learn from or too many to be classes.
-    """
+    """`spec` with the labels counted for it, sorted. Raises MtlError, naming the file `where`, if they are too few or too many to learn."""
     labels, value = tuple(sorted(counts)), VALUES[spec.kind]
     if not labels:
         raise MtlError(f"{where}: task '{isolate(spec.name)}' has no {value.item} in any row. Label some rows, or leave the task out.")

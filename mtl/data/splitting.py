@@ -29,8 +29,7 @@ _NUMBER = re.compile(r"(?<![^\W_])\d+(?:[.,:/-]\d+)*")  # not the one of A4 or c
 
 
 def text_keys(text: str) -> tuple[str, str]:
-    """Texts with the same first key are equal for the split: only case, width, blanks and punctuation differ. Texts with the same second
-    key are nearly equal: numbers may differ too."""
+    """Two keys: texts with the same first one differ only in case, width, blanks and punctuation; with the same second, in numbers too."""
     plain = normalize("NFKC", text.casefold()).casefold()
     exact = _strip(plain)
     numbers = _NUMBER.sub("0", plain)
@@ -181,8 +180,9 @@ class _Division:
         texts = self._texts_with(trait)
         waiting = cycle(map(int, self.random.permutation(texts)))
         while self.taken[trait] + 0.5 < wanted:
-            drawn = list(islice(filter(self._may_go, islice(waiting, len(texts))), DRAWN))
-            if not drawn:
+            room = min(self.largest, self.due[0] - self.taken[0])
+            spare = (text for text in islice(waiting, len(texts)) if self._size(text) <= room and self._is_spare(text))
+            if not (drawn := list(islice(spare, DRAWN))):
                 return
             self._move(max(drawn, key=self._worth))
 
@@ -205,9 +205,6 @@ class _Division:
             found += self.facts.traits[self.facts.edges[row]:self.facts.edges[row + 1]]
             found.append(self.patterns[row])
         return found
-
-    def _may_go(self, text: int) -> bool:
-        return self._size(text) <= min(self.largest, self.due[0] - self.taken[0]) and self._is_spare(text)
 
     def _is_spare(self, text: int) -> bool:
         """Whether `text` is in train, where another text has each of its traits too."""

@@ -81,7 +81,6 @@ class Label(Value, str):
     left_out = "labelled rows", "rows that are not labelled for it"
 
     def labels(self) -> Sequence[str]:
-        """The label, alone."""
         return (str(self),)
 
     def among(self, labels: frozenset[str]) -> Label | None:
@@ -89,12 +88,10 @@ class Label(Value, str):
         return self if self in labels else None
 
     def plain(self) -> str:
-        """A string."""
         return str(self)
 
     @staticmethod
     def arrow() -> pyarrow.DataType:
-        """A string."""
         import pyarrow as pa
 
         return pa.string()
@@ -107,24 +104,19 @@ class Labels(Value, tuple[str, ...]):
     left_out = "assigned labels", "absent, in training and in scores"
 
     def __new__(cls, labels: Iterable[str] = ()) -> Labels:
-        """Equal sets of labels make equal values."""
-        return super().__new__(cls, sorted(set(labels)))
+        return super().__new__(cls, sorted(set(labels)))  # so that equal sets make equal values
 
     def labels(self) -> Sequence[str]:
-        """The labels."""
         return self
 
     def among(self, labels: frozenset[str]) -> Labels:
-        """Those of the labels that are in `labels`."""
         return Labels(labels.intersection(self))
 
     def plain(self) -> list[str]:
-        """A list of strings."""
         return list(self)
 
     @staticmethod
     def arrow() -> pyarrow.DataType:
-        """A list of strings."""
         import pyarrow as pa
 
         return pa.list_(pa.string())
@@ -140,7 +132,6 @@ class Spans(Value, tuple[Span, ...]):
 
     @property
     def spans(self) -> Sequence[Span]:
-        """The entities."""
         return self
 
     def items(self) -> Sequence[Span]:
@@ -166,12 +157,10 @@ class Spans(Value, tuple[Span, ...]):
 
     @classmethod
     def of_plain(cls, plain: Iterable[dict[str, Any]]) -> Spans:
-        """The entities that `plain` lists."""
         return cls(Span(**span) for span in plain)
 
     @staticmethod
     def arrow() -> pyarrow.DataType:
-        """A list of structs."""
         import pyarrow as pa
 
         return pa.list_(pa.struct({"start": pa.int32(), "end": pa.int32(), "label": pa.string()}))

@@ -20,8 +20,7 @@ _BLANK = re.compile(r"[ \t]+")
 
 
 def read_conll(source: Source) -> Iterator[Record]:
-    """The sentences of a file of columns: the first column as `tokens`, the last as `tags`, those between as 'column 2' and so on, unless
-    the file names them."""
+    """The sentences of a file of columns: `tokens`, then 'column 2' and so on, the last one `tags`, unless the file names them."""
     name, layout, found, start, comments, words = source.name, _Layout(), False, 0, {}, []
     for number, line in enumerate(chain(read_lines(source.path), [""]), 1):
         line = line.rstrip("\r\n")

@@ -119,10 +119,8 @@ def check_file(path: Path, wanted: str = "") -> None:
 
 
 def read_lines(path: Path, longest: int = MAX_LINE) -> Iterator[str]:
-    """The physical lines of a text file with their ends (CR, LF or both; U+2028 ends none), one at a time.
-
-    Raises MtlError, with the line, if the file is not UTF-8 text or a line is too long.
-    """
+    """The physical lines of a text file with their ends (CR, LF or both; U+2028 ends none), one at a time. Raises MtlError, with the
+    line, if the file is not UTF-8 text or a line is too long."""
     check_file(path)
     number = 0
     # bytes that are not UTF-8 become lone surrogates, so that the line of the first one is known

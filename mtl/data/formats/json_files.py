@@ -21,7 +21,10 @@ def read_json(source: Source) -> Iterator[Record]:
     """The objects of a file of JSON lines, or of one JSON array."""
     name, empty = source.name, True
     decoder = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_no_constant)
-    for line, value in (_array if _is_array(source) else _lines)(source, decoder):
+    check_file(source.path)
+    with source.path.open("rb") as file:  # a list of samples? A line that is a list itself, [text, {...}], begins with a text
+        is_array = re.match(rb'(\xef\xbb\xbf)?\s*\[\s*($|[^\s"])', file.read(4096))
+    for line, value in (_array if is_array else _lines)(source, decoder):
         try:
             fields = flatten(value)
         except MtlError as error:
@@ -35,13 +38,6 @@ def read_json(source: Source) -> Iterator[Record]:
             source.notice("samples that were rejected or skipped while annotating are left out.")
     if empty:
         raise MtlError(f"{name}: is empty. Write one JSON object per line.")
-
-
-def _is_array(source: Source) -> bool:
-    """Whether the file is one list of samples. A line that is a list itself, [text, {...}], begins with a text."""
-    check_file(source.path)
-    with source.path.open("rb") as file:
-        return re.match(rb'(\xef\xbb\xbf)?\s*\[\s*($|[^\s"])', file.read(4096)) is not None
 
 
 def _lines(source: Source, decoder: json.JSONDecoder) -> Iterator[tuple[int, Any]]:
