@@ -69,21 +69,72 @@ def fits(tokenizer):
 # Findings
 
 
-def test_nothing_is_found_in_data_without_a_flaw():
-    assert whats(dataset(), subwords=bundled_subwords()) == []
+def called(words: str, *labels: tuple[str, int]) -> list[Row]:
+    """Rows in which `words` are an entity of these types, so many times."""
+    return [row(f"{words} {number} of {label}", "food", (words, label)) for label, number in labels for number in range(number)]
 
 
-def test_repeats_within_train_are_found_whatever_their_case_and_blanks():
-    again = [row("Train  1 SAW Oslo1 with Ann1", "travel", ("Oslo1", "LOC"), ("Ann1", "PER"))]
-    assert whats(dataset(again)) == ["note: 1 of 121 training rows (0.8%) has the text of an earlier one, such as "
-                                     "'Train 1 SAW Oslo1 with Ann1'."]
-    assert whats(dataset(plain_rows(20, "train")))[0].startswith("warning: 20 of 140 training rows (14.3%) have the text of an earlier one")
+def halves(rows: list[Row]) -> list[Row]:
+    """Each row twice: once labelled for the one task, once for the other."""
+    return [Row(each.text, each.values | {task: None}) for task in ("topic", "entities") for each in rows]
 
 
-def test_a_text_that_is_labelled_for_one_task_here_and_for_another_there_is_neither_repeat_nor_leak():
-    halves = [Row("just one text", {"topic": "food", "entities": None}), Row("just one text", {"topic": None, "entities": ()})]
-    assert whats(dataset(halves)) == []
-    assert whats(dataset(halves[:1], halves[1:])) == []
+KNOWN = plain_rows(120, "train")
+ONE, OTHER = halves([row("just one text", "food")])
+TORN = called("Paris", ("LOC", 12), ("PER", 2)) + called("Ann", ("PER", 1), ("LOC", 2)) + called("Jo", ("PER", 2), ("LOC", 2))
+FOUND_TORN = ("note: In train the same words have different types of 'entities': 'Paris' (LOC 12, PER 2), 'Jo' (PER 2, LOC 2), "
+              "'Ann' (LOC 2, PER 1)")
+MUSIC = [TASKS[0].model_copy(update={"labels": ("food", "music", "sport", "travel")}), TASKS[1]]
+UNTRAINED = "problem: In validation or test '{}' has {} that train does not teach: {}."
+FEW = "warning: '{}' has 1 label with fewer than 5 training examples: {}."
+FINDINGS = [
+    ("data without a flaw have none", dataset(), []),
+    ("repeats within train, whatever their case and blanks", dataset([
+        row("Train  1 SAW Oslo1 with Ann1", "travel", ("Oslo1", "LOC"), ("Ann1", "PER"))]),
+     ["note: 1 of 121 training rows (0.8%) has the text of an earlier one, such as 'Train 1 SAW Oslo1 with Ann1'."]),
+    ("many repeats are a warning", dataset(KNOWN[:20]),
+     ["warning: 20 of 140 training rows (14.3%) have the text of an earlier one, such as 'train 0 is quiet'."]),
+    ("a text labelled for one task here and for another there is no repeat", dataset([ONE, OTHER]), []),
+    ("nor a leak", dataset([ONE], [OTHER]), []),
+    *[case for split in ("validation", "test") for case in (
+        (f"{split} rows that are in train", dataset(**{split: KNOWN[:1]}),
+         [f"warning: 1 of 121 {split} rows (0.8%) has a text that is also in train, such as 'train 0 is quiet'."]),
+        (f"many {split} rows that are in train are a problem", dataset(**{split: KNOWN[:30]}),
+         [f"problem: 30 of 150 {split} rows (20.0%) have a text that is also in train, such as 'train 0 is quiet'."]))],
+    ("labels that only validation or test have", dataset(
+        validation=[row("validation goal", "sport")], test=[row("test goal", "sport"), row("test aria", "music", ("aria", "WORK"))]),
+     [UNTRAINED.format("topic", "2 labels", "'sport' (validation 1, test 1), 'music' (validation 0, test 1)"),
+      UNTRAINED.format("entities", "1 label", "'WORK' (validation 0, test 1)")]),
+    ("labels with fewer than five examples", dataset([row(f"tune {index}", "music") for index in range(4)] + [
+        row(f"goal {index}", "sport") for index in range(5)], tasks=MUSIC), [FEW.format("topic", "'music' 4")]),
+    ("types with fewer than five examples", dataset(
+        [row("Ode to X", "food", ("Ode", "WORK"))], tasks=[TASKS[0], TaskSpec(name="entities", kind="tagging")]),
+     [FEW.format("entities", "'WORK' 1")]),
+    ("few validation rows", small(KNOWN, plain_rows(99, "validation")),
+     ["warning: Validation has few labelled rows: 99 for 'entities', 99 for 'topic'."]),
+    ("a hundred are enough", small(KNOWN, plain_rows(100, "validation")), []),
+    ("a task without validation rows", small(KNOWN, [
+        Row(each.text, each.values | {"topic": None}) for each in plain_rows(100, "validation")]),
+     ["problem: Validation has no row labelled for 'topic'."]),
+    ("few training rows", small(KNOWN[:99], tasks=TASKS[:1]), ["warning: Only 99 training rows are labelled for 'topic'."]),
+    ("words that are now one type, now another, the most frequent first", dataset(TORN), [FOUND_TORN + "."]),
+    ("of many such words three", dataset(TORN + called("Al", ("PER", 1), ("LOC", 1))), [FOUND_TORN + " and 1 more."]),
+    ("words of another case are others", dataset(called("Paris", ("LOC", 9)) + called("paris", ("PER", 9))), []),
+    ("tasks that are never labelled together", small(halves(KNOWN), halves(plain_rows(120, "validation"))),
+     ["note: No row is labelled for both 'topic' and 'entities'."]),
+    ("one row for both is enough", small([*halves(KNOWN), row("both", "food")], halves(plain_rows(120, "validation"))), []),
+    ("notices of the readers, once", dataset(notices=["a.csv: odd.", "a.csv: odd."]), ["note: a.csv: odd."]),
+]
+
+
+@pytest.mark.parametrize(("data", "found"), [pytest.param(*case[1:], id=case[0]) for case in FINDINGS])
+def test_flaws_are_found_and_nothing_else(data, found):
+    assert whats(data) == found
+
+
+def test_how_uncertain_scores_on_few_rows_are_is_said():
+    data = small(KNOWN, plain_rows(99, "validation"))
+    assert "A score of 80% on 99 rows is uncertain by about 8 points" in make_report(data, 64).findings[0].effect
 
 
 def test_one_text_with_two_labels_is_found_in_and_across_splits():
@@ -101,30 +152,6 @@ def test_one_text_with_two_labels_is_found_in_and_across_splits():
         "problem: 30 texts have different labels for 'topic' in different rows (60 in all)")
 
 
-@pytest.mark.parametrize("split", ["validation", "test"])
-def test_rows_that_stand_in_train_too_are_found(split):
-    known = plain_rows(120, "train")
-    found = whats(dataset(**{split: [known[0]]}))
-    assert found == [f"warning: 1 of 121 {split} rows (0.8%) has a text that is also in train, such as 'train 0 is quiet'."]
-    assert whats(dataset(**{split: known[:30]}))[0].startswith(f"problem: 30 of 150 {split} rows (20.0%) have a text that is also in train")
-
-
-def test_labels_that_only_validation_or_test_have_are_a_problem():
-    found = whats(dataset(validation=[row("validation goal", "sport")],
-                          test=[row("test goal", "sport"), row("test aria", "music", ("aria", "WORK"))]))
-    assert found == ["problem: In validation or test 'topic' has 2 labels that train does not teach: "
-                     "'sport' (validation 1, test 1), 'music' (validation 0, test 1).",
-                     "problem: In validation or test 'entities' has 1 label that train does not teach: 'WORK' (validation 0, test 1)."]
-
-
-def test_labels_with_fewer_than_five_examples_are_found():
-    tasks = [TASKS[0].model_copy(update={"labels": ("food", "music", "sport", "travel")}), TASKS[1]]
-    rare = [row(f"tune {index}", "music") for index in range(4)] + [row(f"goal {index}", "sport") for index in range(5)]
-    assert whats(dataset(rare, tasks=tasks)) == ["warning: 'topic' has 1 label with fewer than 5 training examples: 'music' 4."]
-    assert whats(dataset([row("Ode to X", "food", ("Ode", "WORK"))], tasks=[TASKS[0], TaskSpec(name="entities", kind="tagging")])) == [
-        "warning: 'entities' has 1 label with fewer than 5 training examples: 'WORK' 1."]
-
-
 def test_a_label_that_nearly_all_rows_have_is_found_with_the_accuracy_of_always_answering_it():
     data = dataset([row(f"soup {index}", "food") for index in range(500)])
     found = [finding for finding in make_report(data, 64).findings if "of its training rows" in finding.what]
@@ -133,37 +160,7 @@ def test_a_label_that_nearly_all_rows_have_is_found_with_the_accuracy_of_always_
     assert whats(dataset([row(f"soup {index}", "food") for index in range(400)])) == []
 
 
-def test_a_split_with_few_or_no_labelled_rows_of_a_task_is_found():
-    few = small(plain_rows(120, "train"), plain_rows(99, "validation"))
-    assert whats(few) == ["warning: Validation has few labelled rows: 99 for 'entities', 99 for 'topic'."]
-    assert "A score of 80% on 99 rows is uncertain by about 8 points" in make_report(few, 64).findings[0].effect
-    assert whats(small(plain_rows(120, "train"), plain_rows(100, "validation"))) == []
-    none = [Row(each.text, each.values | {"topic": None}) for each in plain_rows(100, "validation")]
-    assert whats(small(plain_rows(120, "train"), none)) == ["problem: Validation has no row labelled for 'topic'."]
-    assert whats(small(plain_rows(99, "train"), tasks=TASKS[:1])) == ["warning: Only 99 training rows are labelled for 'topic'."]
-
-
-def test_words_that_are_now_one_type_now_another_are_found_the_most_frequent_first():
-    def called(words, *labels):
-        return [row(f"{words} {number} of {label}", "food", (words, label)) for label, number in labels for number in range(number)]
-
-    torn = called("Paris", ("LOC", 12), ("PER", 2)) + called("Ann", ("PER", 1), ("LOC", 2)) + called("Jo", ("PER", 2), ("LOC", 2))
-    assert whats(dataset(torn)) == ["note: In train the same words have different types of 'entities': 'Paris' (LOC 12, PER 2), "
-                                    "'Jo' (PER 2, LOC 2), 'Ann' (LOC 2, PER 1)."]
-    assert whats(dataset(torn + called("Al", ("PER", 1), ("LOC", 1))))[0].endswith("'Ann' (LOC 2, PER 1) and 1 more.")
-    assert whats(dataset(called("Paris", ("LOC", 9)) + called("paris", ("PER", 9)))) == []
-
-
-def test_tasks_that_are_never_labelled_together_are_found():
-    split = [Row(each.text, {"topic": each.values["topic"] if half else None, "entities": None if half else each.values["entities"]})
-             for half in (0, 1) for each in plain_rows(120, f"half {half}")]
-    validation = [Row(each.text + " now", each.values) for each in split]
-    assert whats(small(split, validation)) == ["note: No row is labelled for both 'topic' and 'entities'."]
-    assert whats(small([*split, row("both", "food")], validation)) == []
-
-
-def test_notices_of_the_readers_are_told_once_and_not_when_a_finding_tells_them(tmp_path, write_rows):
-    assert whats(dataset(notices=["a.csv: odd.", "a.csv: odd."])) == ["note: a.csv: odd."]
+def test_notices_of_the_readers_are_left_out_when_a_finding_tells_them(tmp_path, write_rows):
     rows = [{"text": f"go {index}", "topic": ("food", "travel")[index % 2], "mood": ("good", "bad")[index % 2]} for index in range(200)]
     validation = [{"text": f"stay {index}", "topic": "sport" if index < 2 else "food", "mood": None} for index in range(100)]
     files = {"train_files": (write_rows(tmp_path / "train.jsonl", rows),),
