@@ -7,15 +7,15 @@ REPLACED = "\ufffd"  # in place of a character that cannot be shown
 FIRST_STRONG_ISOLATE, POP_ISOLATE = "\u2068", "\u2069"
 PLURALS = {"is": "are", "was": "were", "has": "have"}
 
-_CHARACTER = regex.compile(r"\X")  # what a person takes for one character: a letter with its accents, a whole family of emoji
+_CHARACTER = regex.compile(r"\X")  # a grapheme: a letter with its accents, a whole family of emoji
 _MOVES_ITS_SURROUNDINGS = regex.compile(r"[\p{Bidi_Class=R}\p{Bidi_Class=AL}\p{Bidi_Class=AN}\p{Bidi_Control}]")
 _LETTER = regex.compile(r"[\p{Bidi_Class=L}\p{Bidi_Class=R}\p{Bidi_Class=AL}]")
-_JOINERS = str.maketrans("", "", "\u200c\u200d")  # emoji, Persian and Indic words need them; they cannot be seen themselves
+_JOINERS = str.maketrans("", "", "\u200c\u200d")  # invisible, but needed in emoji, Persian and Indic words
 _FLAG = regex.compile("\U0001f3f4[\U000e0020-\U000e007f]+")  # of England, Scotland, Wales
 
 
 def cut(text: str, limit: int) -> str:
-    """The first characters of `text`, `limit` code points at most; none is cut in two, unless the first alone is longer."""
+    """The first graphemes of `text`, `limit` code points at most; none is cut in two, unless the first alone is longer."""
     if len(text) <= limit or text[:limit + 1].isascii():
         return text[:limit]
     blank = max(0, text.rfind(" ", 0, limit))  # a character begins there: the text before need not be searched

@@ -150,7 +150,7 @@ def _small_validation(tasks: Sequence[TaskSpec], validation: Scan) -> Iterator[F
     sizes = {task.name: int(np.count_nonzero(validation.codes[task.name])) for task in tasks}
     if none := [quote(name) for name, size in sizes.items() if not size]:
         yield Finding("problem", f"Validation has no row labelled for {some(none)}.",
-                      "What is not measured has no score and no say in which checkpoint is best.",
+                      "A task without validation rows has no score and does not count when the best checkpoint is chosen.",
                       "Give validation rows with such labels, or label more texts, so that some can be kept aside.")
     if few := sorted((size, name) for name, size in sizes.items() if 0 < size < FEW_ROWS):
         least, half = few[0][0], 196 * np.sqrt(0.8 * 0.2 / few[0][0])

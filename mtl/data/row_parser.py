@@ -1,5 +1,4 @@
-"""One record into one row: every text, label, tag and span is checked, and repairs are reported. A label is the text that stands in the
-file."""
+"""One record into one row: every text, label, tag and span is checked, repairs are reported. Labels stay as the file writes them."""
 
 import json
 import re
@@ -135,7 +134,7 @@ def _token_trouble(token: object) -> str:
 
 
 def _check_label(name: str, value: object) -> Label | None:
-    """The label, trimmed, None for an empty list; whole numbers and true/false become the text that stands in the file."""
+    """The label, trimmed; None for an empty list. Whole numbers and true/false become text as in the file."""
     listed = as_list(value)
     if isinstance(listed, list):
         if len(listed) > 1:
@@ -176,7 +175,7 @@ def _read_members(fields: dict[str, object], labelled: Sequence[Column], mended:
 
 
 def _check_member(column: Column, value: object) -> bool | None:
-    """Whether the text has the label that the column is named after; None if an empty cell leaves that open."""
+    """Whether the text has the label that the column is named after; None if an empty cell leaves it open."""
     if is_blank(value):
         return False if column.scheme == ONLY_YES else None
     word = str(value).strip().casefold()

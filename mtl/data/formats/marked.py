@@ -8,13 +8,13 @@ from mtl.data.formats.files import Record, Source, read_lines, show
 from mtl.data.words import Span
 from mtl.errors import MtlError
 
-# A backslash before the first sign of a mark makes it plain text. No pattern goes over a character more than a few times.
+# A backslash before the first sign of a mark makes it plain text. The patterns take linear time.
 SYNTAXES = {
     "round": re.compile(r"\\.|\[(?P<words>(?:\\.|[^\[\]\\])+)\]\((?P<label>(?:\\.|[^()\\])+)\)", re.DOTALL),  # Rasa's and Markdown's
     "tag": re.compile(r"(?<!\\)<(?P<label>[A-Za-z][\w.-]*)>(?P<words>(?:[^<]|<(?![A-Za-z/]))+)</(?P=label)>"),
     "colon": re.compile(r"(?<!\\)\[\s*(?P<label>[A-Za-z][\w.-]*)\s*:(?=\s*[^\s\[\]])(?P<words>[^\[\]]+)\]"),  # MASSIVE's
 }
-LOOKED_AT = 200  # lines, when the form of a file is found out
+LOOKED_AT = 200  # lines by which a file's layout is recognised
 _ESCAPE = re.compile(r"\\(\([nr]\)|[\\\[\]()<_])")
 _FASTTEXT = re.compile(r"__label__(\S+)[ \t]")
 
@@ -58,7 +58,7 @@ def _marks(text: str, syntax: str) -> Iterator[re.Match]:
 
 
 def parse_marked(marked: str, syntax: str) -> tuple[str, tuple[Span, ...]]:
-    """The plain text and the spans marked in it; raises MtlError if an entity stands within another."""
+    """The plain text and the spans marked in it; raises MtlError if an entity is inside another."""
     if not syntax:
         return marked, ()
     unescape = _unescape if syntax == "round" else str
