@@ -1,5 +1,5 @@
-"""A hypothetical data set to practise on: English sentences made from a seed, with the class, the sentiment and the entities of each. Scores
-on them mean nothing for real text. The words are in hypothetical.json."""
+"""A hypothetical data set to practise on: English sentences made from a seed, each with a class, a sentiment and entities. Scores on them
+mean nothing for real text. The words are in hypothetical.json."""
 
 import json
 import re
