@@ -48,7 +48,7 @@ class Column:
     role: str = ""
     reason: str = ""  # why it is ignored, unless the user chose so
     task: str = ""
-    scheme: str = ""  # how its cells are written: see find_scheme
+    scheme: str = ""  # how its cells are written: see _find_schemes in readers.py
 
     @property
     def labels(self) -> set[str]:
