@@ -1,4 +1,4 @@
-"""The one exception that is shown to the user as it is; anything else is a bug and keeps its traceback."""
+"""The exception whose message is shown to the user; any other exception is a bug and keeps its traceback."""
 
 import errno
 
@@ -10,7 +10,7 @@ class MtlError(Exception):
 
 
 class SettingError(MtlError):
-    """A setting that cannot be: its `label` on the page, its `name`, and `what` is wrong. The terminal calls it by its flag too."""
+    """An invalid setting: its `label` on the page, its `name`, and `what` is wrong. `for_terminal` also names its flag."""
 
     def __init__(self, label: str, name: str, what: str) -> None:
         super().__init__(f"{label}: {what}")
@@ -18,10 +18,7 @@ class SettingError(MtlError):
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether `error` says that no space is left.
-
-    `torch.save` reports a full disk as a RuntimeError of its zip writer, safetensors as an error of its own, neither as an OSError.
-    """
+    """Whether no space is left; torch.save reports that as a RuntimeError of its zip writer, safetensors as an error of its own."""
     if isinstance(error, OSError):
         return error.errno in _FULL
     text = str(error)

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, whatever happens while they are written. Knows nothing of what is in them."""
+"""Atomic writing: a file or folder appears whole or not at all. Knows nothing of its content."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside `path`, where a file or folder can be made: afterwards it takes the place of `path`; after an error nothing is left."""
+    """A path in the same folder, to write a file or folder into: it then replaces `path`; after an error it is removed."""
     building = path.with_name(f".tmp-{uuid.uuid4().hex}{path.suffix}")
     try:
         yield building
@@ -24,7 +24,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def sync(path: Path) -> None:
-    """Flush a file, or a folder's entries, to the disk (a folder cannot be opened for that on Windows)."""
+    """Flush a file, or a folder's entries, to the disk (Windows cannot open a folder for that)."""
     if path.is_dir() and os.name == "nt":
         return
     handle = os.open(path, os.O_RDONLY)

@@ -1,24 +1,24 @@
-"""What a user wrote, inside our own sentences: shortened between characters, made visible, and kept from moving the words around it; and
+"""Users' text inside our own sentences: shortened between characters, made visible, isolated from the reading direction around it; and
 counts with their nouns. Knows nothing of files, runs or pages."""
 
 import regex
 
-REPLACED = "\ufffd"  # stands where something cannot be shown
+REPLACED = "\ufffd"  # in place of a character that cannot be shown
 FIRST_STRONG_ISOLATE, POP_ISOLATE = "\u2068", "\u2069"
 PLURALS = {"is": "are", "was": "were", "has": "have"}
 
-_CHARACTER = regex.compile(r"\X")  # what a person takes for one character: a letter with its accents, a whole family of emoji
+_CHARACTER = regex.compile(r"\X")  # a grapheme: a letter with its accents, a whole family of emoji
 _MOVES_ITS_SURROUNDINGS = regex.compile(r"[\p{Bidi_Class=R}\p{Bidi_Class=AL}\p{Bidi_Class=AN}\p{Bidi_Control}]")
 _LETTER = regex.compile(r"[\p{Bidi_Class=L}\p{Bidi_Class=R}\p{Bidi_Class=AL}]")
-_JOINERS = str.maketrans("", "", "\u200c\u200d")  # emoji, Persian and Indic words need them; they cannot be seen themselves
+_JOINERS = str.maketrans("", "", "\u200c\u200d")  # invisible, but needed in emoji, Persian and Indic words
 _FLAG = regex.compile("\U0001f3f4[\U000e0020-\U000e007f]+")  # of England, Scotland, Wales
 
 
 def cut(text: str, limit: int) -> str:
-    """The first characters of `text`, `limit` code points at most; none is cut in two, unless the first alone is longer."""
+    """The first graphemes of `text`, `limit` code points at most; none is cut in two, unless the first alone is longer."""
     if len(text) <= limit or text[:limit + 1].isascii():
         return text[:limit]
-    blank = max(0, text.rfind(" ", 0, limit))  # a character begins there; to look at all from the beginning on takes longer
+    blank = max(0, text.rfind(" ", 0, limit))  # a character begins there: the text before need not be searched
     *_, last = (match.start() for match in _CHARACTER.finditer(text, blank, limit + 1))
     return text[:last or limit]
 
@@ -44,23 +44,20 @@ def _can_be_shown(character: str) -> bool:
 
 
 def isolate(text: str) -> str:
-    """`text` for a sentence that is not HTML. Arabic or Hebrew in it would move the numbers and marks beside it: then it gets the
-    invisible characters that keep it apart. In HTML <bdi> does that."""
+    """`text` for a sentence that is not HTML (where <bdi> does this): Arabic or Hebrew would reorder the numbers and marks beside it, so
+    it gets invisible characters around it."""
     return f"{FIRST_STRONG_ISOLATE}{text}{POP_ISOLATE}" if _MOVES_ITS_SURROUNDINGS.search(text) else text
 
 
 def is_right_to_left(text: str) -> bool:
-    """Whether `text` is read from right to left, as its first letter tells."""
+    """Whether the first letter of `text` is read from right to left."""
     first = _LETTER.search(text)
     return first is not None and _MOVES_ITS_SURROUNDINGS.match(first.group()) is not None
 
 
 def many(count: int, noun: str, verb: str = "", total: int = 0) -> str:
     """'1 row has', '1,234 rows have', '3 of 200 rows (1.5%) have'."""
-    whole, part = (f" of {total:,}", f" ({count / total:.1%})") if total else ("", "")
-    out = f"{count:,}{whole} {noun if (total or count) == 1 else _plural(noun)}{part}"
+    if (total or count) != 1:
+        noun = f"{noun[:-1]}ies" if noun.endswith("ty") else noun + ("es" if noun.endswith("s") else "s")
+    out = f"{count:,} of {total:,} {noun} ({count / total:.1%})" if total else f"{count:,} {noun}"
     return f"{out} {verb if count == 1 else PLURALS[verb]}" if verb else out
-
-
-def _plural(noun: str) -> str:
-    return f"{noun[:-1]}ies" if noun.endswith("ty") else noun + ("es" if noun.endswith("s") else "s")

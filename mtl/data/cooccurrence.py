@@ -1,5 +1,5 @@
-"""Hints across heads: a label of one task and a label or entity type of another that never stand together in the training rows, though by
-chance they would have. Predictions that put them together contradict each other. Knows values, whether gold or predicted, and no model."""
+"""Hints across heads: pairs of labels of two tasks that never occur together in the training rows, although by chance they would have.
+Predictions with both contradict each other. Works on values, gold or predicted; knows no model."""
 
 import math
 from collections import Counter
@@ -13,17 +13,17 @@ from mtl.data.rows import Row
 from mtl.data.values import Value
 from mtl.settings.config import TaskSpec
 
-FALSE_ALARM = 0.01  # the most probable that any hint of a data set is, where its labels have nothing to do with each other
-MAX_HINTS = 2_000  # that a checkpoint carries
-MAX_TOLD = 10  # of one text
-POOLED = 10_000  # different combinations of labels that are kept until they are counted together
+FALSE_ALARM = 0.01  # probability of any hint in a data set whose labels are independent of each other
+MAX_HINTS = 2_000  # in a checkpoint
+MAX_SHOWN = 10  # contradictions of one text
+POOLED = 10_000  # different combinations of labels that are collected before they are added to the table
 SHORT = 60  # characters of a label or an entity that are shown
 
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """`label` of `task` and `other_label` of `other_task` were never seen together in the `rows` that are labelled for both tasks, where
-    `expected` such rows would be usual if the two were independent."""
+    """`label` of `task` and `other_label` of `other_task` never occur together in the `rows` labelled for both tasks; if they were
+    independent, `expected` rows would have both."""
 
     task: str
     label: str
@@ -34,7 +34,7 @@ class Hint:
 
 
 def find_hints(rows: Iterable[Row], specs: Sequence[TaskSpec], at_most: int = MAX_HINTS) -> tuple[Hint, ...]:
-    """The hints in `rows`, passed over once: the surest `at_most`, surest first. An entity type counts once a row.
+    """The hints in `rows` after one pass: the `at_most` surest, surest first. An entity type counts once per row.
 
     Of n rows labelled for both tasks, n_a with one label and n_b with the other, none has both with a probability of at most
     (1 - n_a / n) ** n_b <= exp(-expected), expected = n_a * n_b / n, if the two are independent. Over all pairs tested, these
@@ -57,48 +57,39 @@ def find_hints(rows: Iterable[Row], specs: Sequence[TaskSpec], at_most: int = MA
 
 
 def contradictions(hints: Iterable[Hint], text: str, values: Mapping[str, Value]) -> tuple[str, ...]:
-    """A sentence for each hint that the `values` of one text go against, the surest first and MAX_TOLD at most."""
+    """A sentence for each hint that the `values` of one text contradict, the surest first, MAX_SHOWN at most."""
     found: dict[tuple[str, str], str] = {}
     for task, value in values.items():
         for label in dict.fromkeys(value.labels() if value is not None else ()):
             words = " ".join(value.shows_label(text, label).split())
             found[task, label] = (f"entity '{show(label, SHORT)}' (\"{show(words, SHORT)}\")" if value.marks_text else
                                   f"{task} '{show(label, SHORT)}'")
-    told = [f"{found[hint.task, hint.label]} and {found[hint.other_task, hint.other_label]} never stand together in the {hint.rows:,} "
-            "training rows labelled for both: one of them is probably wrong."
-            for hint in hints if (hint.task, hint.label) in found and (hint.other_task, hint.other_label) in found]
-    return tuple(told[:MAX_TOLD])
+    sentences = [f"{found[hint.task, hint.label]} and {found[hint.other_task, hint.other_label]} never stand together in the {hint.rows:,} "
+                 "training rows labelled for both: one of them is probably wrong."
+                 for hint in hints if (hint.task, hint.label) in found and (hint.other_task, hint.other_label) in found]
+    return tuple(sentences[:MAX_SHOWN])
 
 
 def _count_together(rows: Iterable[Row], specs: Sequence[TaskSpec]) -> np.ndarray:
-    """How many rows have this and that: (T + L, T + L), where 'labelled for the task' stands first, for each task, then every label."""
-    numbers: list[dict[str, int]] = []
-    size = len(specs)
-    for spec in specs:
-        numbers.append({label: size + index for index, label in enumerate(spec.labels)})
-        size += len(spec.labels)
-    counts = np.zeros((size, size), np.int64)
-    pool: Counter[tuple[int, ...]] = Counter()  # most rows are like many others
+    """How many rows have both of two traits (T + L, T + L): first, for each task, being labelled for it, then every label of every task."""
+    numbers = {label: number for number, label in enumerate([(spec.name, label) for spec in specs for label in spec.labels], len(specs))}
+    counts = np.zeros((len(specs) + len(numbers),) * 2, np.int64)
+    pool: Counter[tuple[int, ...]] = Counter()  # traits of a row: most rows have those of many others
     for row in rows:
-        pool[_marks(row, specs, numbers)] += 1
+        traits: list[int] = []
+        for place, spec in enumerate(specs):
+            if (value := row.values.get(spec.name)) is not None:
+                found = {numbers.get((spec.name, label)) for label in value.labels()} - {None}
+                traits += [place, *sorted(found)]
+        pool[tuple(traits)] += 1
         if len(pool) == POOLED:
             _add(pool, counts)
     _add(pool, counts)
     return counts
 
 
-def _marks(row: Row, specs: Sequence[TaskSpec], numbers: Sequence[dict[str, int]]) -> tuple[int, ...]:
-    """The places in the table of counts that hold for `row`."""
-    marks: list[int] = []
-    for place, (spec, number) in enumerate(zip(specs, numbers, strict=True)):
-        value = row.values.get(spec.name)
-        if value is not None:
-            marks += [place, *sorted(number[label] for label in set(value.labels()) if label in number)]
-    return tuple(marks)
-
-
 def _add(pool: Counter[tuple[int, ...]], counts: np.ndarray) -> None:
-    """Count the rows of `pool`, and empty it."""
-    for marks, times in pool.items():
-        counts[np.ix_(marks, marks)] += times
+    """Add the rows of `pool` to the table, and empty it."""
+    for traits, times in pool.items():
+        counts[np.ix_(traits, traits)] += times
     pool.clear()

@@ -12,7 +12,7 @@ import numpy as np
 from mtl.data.formats.files import SAVED, SAVED_SPLITS, file_name, find_split, own_name
 from mtl.data.hypothetical import make_rows
 from mtl.data.parsed import read_parsed
-from mtl.data.readers import Progress, label_twins, no_progress, read_files
+from mtl.data.readers import Progress, no_progress, read_files, similar_labels
 from mtl.data.rows import Dataset, Row, Table, count_all, learn_labels, row_shape
 from mtl.data.splitting import split_rows
 from mtl.data.store import Stored, keep, pick
@@ -106,7 +106,7 @@ class _Loader:
         wanted = choose_tasks(table, self.config.tasks, where)
         self.notices += table.notices
         counts = count_all(table.rows, [spec.name for spec in wanted])
-        self.notices += [f"{where}: {twins}" for spec in wanted for twins in label_twins(counts[spec.name], spec.name)]
+        self.notices += [f"{where}: {twins}" for spec in wanted for twins in similar_labels(counts[spec.name], spec.name)]
         self.specs = [spec if spec.labels else learn_labels(counts[spec.name], spec, where) for spec in wanted]
         self.given = [spec for spec in wanted if spec.labels]
         for spec in self.given:

@@ -1,5 +1,5 @@
-"""What in the data would harm training or the scores. One pass turns a split into numbers, a few dozen bytes a row and entity; the rows
-that are named as examples are looked up afterwards. Knows no encoder."""
+"""Flaws of the data that would harm training or the scores. One pass turns a split into numbers, a few dozen bytes per row and entity; rows
+to quote as examples are read again afterwards. Knows no encoder."""
 
 from array import array
 from collections import Counter
@@ -14,22 +14,23 @@ from mtl.data.formats.files import show
 from mtl.data.rows import Dataset, Row
 from mtl.data.splitting import hash_text
 from mtl.data.store import take
-from mtl.data.values import VALUES, Value
+from mtl.data.values import VALUES
+from mtl.data.words import Span
 from mtl.settings.config import TaskSpec
 from mtl.text import many
 
 SEVERITIES = ("problem", "warning", "note")
-FEW_ROWS = 100  # labelled rows of a task below which learning and measuring are a matter of luck
-FEW_EXAMPLES = 5
+FEW_ROWS = 100  # with fewer labelled rows of a task, training and scores depend on luck
+FEW_EXAMPLES = 5  # of a label
 ALMOST_ALL = 0.9  # the share of one label above which accuracy says little
 MANY = 0.05  # the share of rows above which a finding is graver
 SHORT = 60  # characters of a text or entity that are shown
-ALSO_TOLD = ("in training and will count as", "Validation has no row labelled for")  # notices that are findings here
+FOUND_HERE = ("in training and will count as", "Validation has no row labelled for")  # parts of notices that would repeat a finding
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something noticed in the data, what it does to training or to the scores, and what to do. A notice of the readers stands alone."""
+    """What was found in the data, its effect on training or scores, and what to do. A reader's notice has neither effect nor advice."""
 
     severity: Literal["problem", "warning", "note"]
     what: str
@@ -39,7 +40,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Mentions:
-    """The entities of a task, if it has such: a hash of the words of each, the number of its label, and its row."""
+    """The entities of a task: for each a hash of its words, the number of its label, and its row. Empty for other kinds of task."""
 
     numbers: dict[str, int] = field(default_factory=dict)
     words: array = field(default_factory=lambda: array("Q"))
@@ -49,8 +50,8 @@ class Mentions:
 
 @dataclass(frozen=True)
 class Scan:
-    """A split in numbers: a hash of every text, for each task a code of every value (0: not labelled), the labels counted, and how many
-    rows are labelled for which tasks. `firsts` is the first row that has a task's label ('': that has no entity)."""
+    """A split in numbers: a hash of every text, for each task a hash of every value (0: not labelled), counts of labels and of combinations
+    of labelled tasks. `firsts` is the first row with a label of a task ('': with a value without labels)."""
 
     rows: Sequence[Row]
     texts: np.ndarray  # (rows)
@@ -61,18 +62,18 @@ class Scan:
     firsts: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def row(self, index: int) -> Row:
-        """One row."""
+        """The row at `index`."""
         return take(self.rows, [int(index)])[0]
 
 
-def scan_rows(rows: Sequence[Row], tasks: Sequence[TaskSpec], tell: Callable[[int], None]) -> Scan:
-    """One pass over `rows`; now and then, `tell` is told how many are done."""
+def scan_rows(rows: Sequence[Row], tasks: Sequence[TaskSpec], report_done: Callable[[int], None]) -> Scan:
+    """One pass over `rows`; `report_done` is called with the number of rows done, every thousand."""
     names = [task.name for task in tasks]
     scan = Scan(rows, np.zeros(len(rows), np.uint64), {name: np.zeros(len(rows), np.uint32) for name in names},
                 {name: Counter() for name in names}, {task.name: Mentions() for task in tasks})
     for index, row in enumerate(rows):
         if index % 1000 == 0:
-            tell(index)
+            report_done(index)
         scan.texts[index] = hash_text(" ".join(row.text.casefold().split()))
         labelled = tuple(name for name in names if row.values.get(name) is not None)
         scan.combinations[labelled] += 1
@@ -84,19 +85,20 @@ def scan_rows(rows: Sequence[Row], tasks: Sequence[TaskSpec], tell: Callable[[in
                 scan.counts[name][label] += 1
             for label in labels or [""]:
                 scan.firsts.setdefault((name, label), index)
-            _scan_entities(scan.mentions[name], index, row.text, value)
+            mentions = scan.mentions[name]
+            for span in value.spans:
+                mentions.words.append(_hash_words(row.text, span))
+                mentions.labels.append(mentions.numbers.setdefault(span.label, len(mentions.numbers)))
+                mentions.rows.append(index)
     return scan
 
 
-def _scan_entities(mentions: Mentions, index: int, text: str, value: Value) -> None:
-    for span in value.spans:
-        mentions.words.append(hash_text(" ".join(text[span.start:span.end].split())))
-        mentions.labels.append(mentions.numbers.setdefault(span.label, len(mentions.numbers)))
-        mentions.rows.append(index)
+def _hash_words(text: str, span: Span) -> int:
+    return hash_text(" ".join(text[span.start:span.end].split()))
 
 
 def quote(text: str) -> str:
-    """A text or label of the user in a sentence: short, and only what can be shown."""
+    """A text or label of the user in a sentence: short, on one line, visible characters only."""
     return f"'{show(' '.join(text.split()), SHORT)}'"
 
 
@@ -106,14 +108,14 @@ def some(parts: Sequence[str], most: int = 3) -> str:
 
 
 def find_all(dataset: Dataset, scans: dict[str, Scan], more: Sequence[Finding] = ()) -> list[Finding]:
-    """Everything worth telling about `dataset`, of which `scans` are the splits, and `more` that was found elsewhere; the gravest first."""
+    """All findings about `dataset`, whose splits are `scans`, and `more` that were made elsewhere; the gravest first."""
     train = scans["train"]
     found = [*_leaks(scans), *_small_validation(dataset.tasks, scans["validation"]), *_duplicates(train), *more]
     for task in dataset.tasks:
-        found += [*_few_rows(task, train), *_unlearnable(task, scans), *_rare(task, scans), *_conflicts(task, list(scans.values()))]
+        found += [*_few_examples(task, scans), *_conflicts(task, list(scans.values()))]
         found += _majority(task, scans) if VALUES[task.kind].has_one_label else _ambiguous(task, train)
     found += _apart(dataset.tasks, scans)
-    found += [Finding("note", notice) for notice in dict.fromkeys(dataset.notices) if not any(told in notice for told in ALSO_TOLD)]
+    found += [Finding("note", notice) for notice in dict.fromkeys(dataset.notices) if not any(part in notice for part in FOUND_HERE)]
     return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
@@ -127,7 +129,7 @@ def _duplicates(train: Scan) -> Iterator[Finding]:
         yield Finding("warning" if count > MANY * len(again) else "note",
                       f"{many(count, 'training row', 'has', len(again))} the text of an earlier one, such as "
                       f"{quote(train.row(again.argmax()).text)}.",
-                      "Texts that repeat weigh more in training than others.", "Remove the repeats, unless that is meant.")
+                      "Repeated texts weigh more in training than others.", "Remove the repeats, unless that is meant.")
 
 
 def _leaks(scans: dict[str, Scan]) -> Iterator[Finding]:
@@ -148,7 +150,7 @@ def _small_validation(tasks: Sequence[TaskSpec], validation: Scan) -> Iterator[F
     sizes = {task.name: int(np.count_nonzero(validation.codes[task.name])) for task in tasks}
     if none := [quote(name) for name, size in sizes.items() if not size]:
         yield Finding("problem", f"Validation has no row labelled for {some(none)}.",
-                      "What is not measured has no score and no say in which checkpoint is best.",
+                      "A task without validation rows has no score and does not count when the best checkpoint is chosen.",
                       "Give validation rows with such labels, or label more texts, so that some can be kept aside.")
     if few := sorted((size, name) for name, size in sizes.items() if 0 < size < FEW_ROWS):
         least, half = few[0][0], 196 * np.sqrt(0.8 * 0.2 / few[0][0])
@@ -157,36 +159,22 @@ def _small_validation(tasks: Sequence[TaskSpec], validation: Scan) -> Iterator[F
                       "differences say nothing.", "Label more validation rows, or raise the validation share.")
 
 
-def _few_rows(task: TaskSpec, train: Scan) -> Iterator[Finding]:
-    size = int(np.count_nonzero(train.codes[task.name]))
+def _few_examples(task: TaskSpec, scans: dict[str, Scan]) -> Iterator[Finding]:
+    """A task with few training rows, its labels without training rows, and those with few."""
+    train, validation, test = (scan.counts[task.name] for scan in scans.values())
+    size = int(np.count_nonzero(scans["train"].codes[task.name]))
     if size < FEW_ROWS:
         yield Finding("warning", f"Only {many(size, 'training row', 'is')} labelled for {quote(task.name)}.",
                       "So few are easily learned by heart, and the scores change much with the seed.",
                       "Label more rows; a few hundred are a good start.")
-
-
-def _untrained(task: TaskSpec, scans: dict[str, Scan]) -> Counter[str]:
-    """The labels of the validation and test rows that are not learned."""
-    known = set(scans["train"].counts[task.name])
-    known &= set(task.labels) or known
-    counts = scans["validation"].counts[task.name] + scans["test"].counts[task.name]
-    return Counter({label: count for label, count in counts.items() if label not in known})
-
-
-def _unlearnable(task: TaskSpec, scans: dict[str, Scan]) -> Iterator[Finding]:
-    validation = scans["validation"].counts[task.name]
-    if lost := _untrained(task, scans):
-        parts = [f"{quote(label)} (validation {validation[label]:,}, test {count - validation[label]:,})" for label,
-                 count in lost.most_common()]
-        yield Finding("problem", f"In validation or test {quote(task.name)} has {many(len(lost), 'label')} that train does not teach: "
+    known = set(train) & set(task.labels) or set(train)
+    unknown = Counter({label: count for label, count in (validation + test).items() if label not in known})
+    if unknown:
+        parts = [f"{quote(label)} (validation {validation[label]:,}, test {test[label]:,})" for label, _ in unknown.most_common()]
+        yield Finding("problem", f"In validation or test {quote(task.name)} has {many(len(unknown), 'label')} that train does not teach: "
                       f"{some(parts)}.", "Whatever is predicted there counts as a mistake.",
                       "Add training rows with such labels, or take these rows out of the validation and test files.")
-
-
-def _rare(task: TaskSpec, scans: dict[str, Scan]) -> Iterator[Finding]:
-    counts = scans["train"].counts[task.name]
-    told = _untrained(task, scans)
-    if rare := sorted((counts[label], label) for label in task.labels or counts if counts[label] < FEW_EXAMPLES and label not in told):
+    if rare := sorted((train[label], label) for label in task.labels or train if train[label] < FEW_EXAMPLES and label not in unknown):
         yield Finding("warning", f"{quote(task.name)} has {many(len(rare), 'label')} with fewer than {FEW_EXAMPLES} training examples: "
                       f"{some([f'{quote(label)} {count}' for count, label in rare])}.",
                       "That is too few to learn or to measure, and weighs heavily in scores that count every label alike.",
@@ -232,7 +220,7 @@ def _row_of(scans: Sequence[Scan], place: int) -> Row:
 
 
 def _difference(one: Row, other: Row, task: TaskSpec) -> str:
-    """What each of two rows has for `task` that the other has not; empty if only places differ."""
+    """What each of two rows has for `task` and the other has not; empty if only the places of entities differ."""
     mine, theirs = (Counter(row.values[task.name].named(row.text)) for row in (one, other))
     sides = [quote("; ".join(side)) if side else "without" for side in (mine - theirs, theirs - mine)]
     return f": once {sides[0]}, once {sides[1]}" if mine != theirs else ""
@@ -248,8 +236,8 @@ def _ambiguous(task: TaskSpec, train: Scan) -> Iterator[Finding]:
         parts = [_types(task, train, int(hashes[index])) for index in np.lexsort((places, -counts))[:3]]
         more = f" and {len(hashes) - 3:,} more" if len(hashes) > 3 else ""
         yield Finding("note", f"In train the same words have different types of {quote(task.name)}: {', '.join(parts)}{more}.",
-                      "Where the words around them do not tell which is meant, the model can only guess.",
-                      "Check that each is meant, and mend those that are slips.")
+                      "Where the words around them do not decide, the model can only guess.",
+                      "Check that each type is meant, and correct the others.")
 
 
 def _types(task: TaskSpec, train: Scan, words: int) -> str:
@@ -257,9 +245,9 @@ def _types(task: TaskSpec, train: Scan, words: int) -> str:
     mentions = train.mentions[task.name]
     places = np.flatnonzero(np.asarray(mentions.words) == words)
     row, names = train.row(mentions.rows[places[0]]), list(mentions.numbers)
-    text = next(text for span in row.values[task.name].spans if hash_text(text := " ".join(row.text[span.start:span.end].split())) == words)
+    span = next(span for span in row.values[task.name].spans if _hash_words(row.text, span) == words)
     counts = Counter(names[number] for number in np.asarray(mentions.labels)[places])
-    return f"{quote(text)} ({', '.join(f'{show(label)} {count:,}' for label, count in counts.most_common())})"
+    return f"{quote(row.text[span.start:span.end])} ({', '.join(f'{show(label)} {count:,}' for label, count in counts.most_common())})"
 
 
 def _apart(tasks: Sequence[TaskSpec], scans: dict[str, Scan]) -> Iterator[Finding]:

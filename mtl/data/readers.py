@@ -3,19 +3,20 @@ format: a function that yields records, a line in READERS, and its suffix in fil
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from unicodedata import normalize
 
-from mtl.data.columns import GENERIC, Column, Profile, find_columns, profile
+from mtl.data.columns import GENERIC, TEXT_ROLES, Column, assign_roles, profile_columns
 from mtl.data.formats.arrow import read_dataset, read_parquet
 from mtl.data.formats.conll import looks_like_columns, read_conll, read_parts
-from mtl.data.formats.files import MAX_NAME, Record, Source, at_line, find_format, group_of, part_of, read_lines, show, show_names
+from mtl.data.formats.files import MAX_NAME, Record, Source, find_format, group_of, part_of, read_lines, show, show_names
 from mtl.data.formats.json_files import read_json
 from mtl.data.formats.marked import looks_marked, read_marked
+from mtl.data.formats.schemes import NO, ONLY_YES, SEPARATORS, find_separator
 from mtl.data.formats.tables import looks_like_table, read_csv
-from mtl.data.row_parser import Cell, Recipe, find_scheme, make_row
+from mtl.data.row_parser import inflect, make_row
 from mtl.data.rows import Row, Table, fitting, row_shape, tasks_of_rows
 from mtl.data.store import keep
 from mtl.data.values import KIND_OF_ROLE
@@ -27,81 +28,87 @@ READERS: dict[str, Callable[[Source], Iterator[Record]]] = {
     "csv": read_csv, "json": read_json, "conll": read_conll, "parts": read_parts, "text": read_marked, "parquet": read_parquet,
     "dataset": read_dataset}
 MERGED_ROWS = 200_000  # of files for different tasks, up to so many rows are joined where they have the same text
-HEAD, UNKNOWN_BYTES = 1 << 16, 120  # bytes of a file by which its records are guessed, and of a record where they do not tell
+HEAD, UNKNOWN_BYTES = 1 << 16, 120  # bytes from which the length of a record is estimated, and the length where that is impossible
 Progress = Callable[[str, float], None]  # what is being done, and the share of it that is done
 
 
-@dataclass(frozen=True)
-class Understood:
-    """A file with the roles of its columns, the tasks that come of them, and how many records it has."""
+@dataclass(frozen=True, eq=False)
+class DataFile:
+    """A file and its columns, by name, with their roles and tasks."""
 
     source: Source
-    columns: list[Column]
-    recipe: Recipe
-    tasks: list[TaskSpec]
-    records: int
+    columns: dict[str, Column]
+
+    @property
+    def text(self) -> Column:
+        """The column that holds the sentence."""
+        return next(column for column in self.columns.values() if column.role in TEXT_ROLES)
+
+    @property
+    def labelled(self) -> list[Column]:
+        """The columns that hold values of tasks."""
+        return [column for column in self.columns.values() if column.role in KIND_OF_ROLE]
 
 
 def no_progress(what: str, share: float) -> None:
-    """For those who do not want to know."""
+    """A Progress that shows nothing."""
 
 
-def read_files(paths: Sequence[Path], told: Sequence[ColumnSpec] = (), wanted: Sequence[str] = (), file: Path | None = None,
+def read_files(paths: Sequence[Path], specs: Sequence[ColumnSpec] = (), wanted: Sequence[str] = (), file: Path | None = None,
                progress: Progress = no_progress, *, merge: bool = True) -> Table:
-    """The rows of the files at `paths` with the tasks `wanted` (none: all), the tasks found in them, and notices about what was mended.
+    """The rows of the files at `paths` with the tasks `wanted` (none: all), the tasks found in them, and notices about repairs.
 
-    Columns are for what `told` says, else for what is guessed; a column that looks like free text is a task only if `wanted` names
-    it. Many rows are laid out in `file`. Without `merge`, rows of one text in several files stay apart. Raises MtlError, with the file's
+    Columns have the role that `specs` gives them, else a guessed one; a column that looks like free text is a task only if `wanted` names
+    it. Many rows are stored in `file`. Without `merge`, rows of one text in several files stay apart. Raises MtlError, with the file's
     name and line, if anything in them is wrong.
     """
-    files = understand(paths, told, wanted, progress)
-    tasks = list({task.name: task for each in files for task in each.tasks}.values())
+    files = understand(paths, specs, wanted, progress)
+    tasks = list({column.task: TaskSpec(name=column.task, kind=KIND_OF_ROLE[column.role])
+                  for each in files for column in each.labelled}.values())
     rows: Iterable[Row] = (row for each in files for row in _rows(each, list(wanted) or [task.name for task in tasks], progress))
     if merge and len(files) > 1:
         rows = merge_rows(rows, files[0].source)
     kept = keep(rows, row_shape(tasks_of_rows(tasks, wanted)), file) if file else list(rows)
-    found = [column for each in files for column in each.columns]
-    columns = tuple(ColumnSpec(column=column.name, role=column.role, task=column.task, group=column.group) for column in found)
-    return Table(kept, tasks, [notice for each in files for notice in each.source.notices], columns,
-                 tuple(column.examples for column in found))
+    columns = [(each.source.group, column) for each in files for column in each.columns.values()]
+    return Table(kept, tasks, [notice for each in files for notice in each.source.notices],
+                 tuple(ColumnSpec(column=column.name, role=column.role, task=column.task, group=group) for group, column in columns),
+                 tuple(tuple(column.examples) for _, column in columns))
 
 
-def understand(paths: Sequence[Path], told: Sequence[ColumnSpec] = (), wanted: Sequence[str] = (),
-               progress: Progress = no_progress) -> list[Understood]:
-    """What the columns of every file are for; raises MtlError if a file cannot be read, or a column that was told is nowhere."""
-    sources = find_sources(paths, {spec.group for spec in told if spec.group})
-    looked = []
-    for source in sources:
-        counter = _Counter(source, f"Looking at {source.name}", progress)
-        profiles = profile(source, counter.count(_read(source)))
-        looked.append((source, profiles, find_columns(source, profiles, told, wanted), counter.records))
-    _check_told(told, wanted, [(source, profiles) for source, profiles, _, _ in looked])
-    names = _name_tasks([(profiles, columns) for _, profiles, columns, _ in looked], sources)
-    return [_understood(source, profiles, [replace(column, task=names.get((source.group, column.name), "")) for column in columns], records)
-            for source, profiles, columns, records in looked]
+def understand(paths: Sequence[Path], specs: Sequence[ColumnSpec] = (), wanted: Sequence[str] = (),
+               progress: Progress = no_progress) -> list[DataFile]:
+    """The files with the roles and tasks of their columns; raises MtlError if one cannot be read, or a column of `specs` is in none."""
+    files = []
+    for source in find_sources(paths, {spec.group for spec in specs if spec.group}):
+        columns = profile_columns(source, _read(source, "Looking at", progress))
+        assign_roles(source, columns, specs, wanted)
+        files.append(DataFile(source, columns))
+    _check_specs(specs, wanted, files)
+    _name_tasks(files)
+    for file in files:
+        _find_schemes(file)
+    return files
 
 
-def _check_told(told: Sequence[ColumnSpec], wanted: Sequence[str], looked: Sequence[tuple[Source, dict[str, Profile]]]) -> None:
-    """Raises MtlError if a column that was told is nowhere. If the `wanted` tasks are named, only those have to be found, and by whoever
-    named them: a validation file may lack a task."""
-    for spec in told:
-        here = [(source, profiles) for source, profiles in looked if spec.group in ("", source.group)]
-        if spec.role == "ignore" or any(spec.column in profiles for _, profiles in here):
+def _check_specs(specs: Sequence[ColumnSpec], wanted: Sequence[str], files: Sequence[DataFile]) -> None:
+    """Raises MtlError if a column of `specs` is nowhere. Where `wanted` tasks are named, it may be: a validation file may lack a task."""
+    for spec in specs:
+        here = [file for file in files if spec.group in ("", file.source.group)]
+        if spec.role == "ignore" or any(spec.column in file.columns for file in here):
             continue
         if wanted and (spec.role in KIND_OF_ROLE or not here):
             continue
-        source, _ = (here or looked)[0]
         if not here:
-            groups = sorted({source.group for source, _ in looked} - {""})
-            raise MtlError(f"{source.name}: '{show(spec.group)}/{show(spec.column)}' belongs to no file. "
+            groups = sorted({file.source.group for file in files} - {""})
+            raise MtlError(f"{files[0].source.name}: '{show(spec.group)}/{show(spec.column)}' belongs to no file. "
                            f"The files are: {show_names(groups or ['only one'])}.")
-        known = dict.fromkeys(name for _, profiles in here for name in profiles)
-        raise MtlError(f"{source.name}: there is no column '{show(spec.column)}'. The columns are: {show_names(known)}.")
+        known = dict.fromkeys(name for file in here for name in file.columns)
+        raise MtlError(f"{here[0].source.name}: there is no column '{show(spec.column)}'. The columns are: {show_names(known)}.")
 
 
 def find_sources(paths: Sequence[Path], groups: Collection[str] = ()) -> list[Source]:
     """The files to be read together: seq.in with its seq.out and label, every other by itself; with their formats, and with their groups
-    if there are several or they are among the known `groups`."""
+    if there are several groups, or the one is among the known `groups`."""
     sources: dict[tuple, Source] = {}
     paths = list(dict.fromkeys(paths))
     names = Counter(path.name.lower() for path in paths)
@@ -121,32 +128,20 @@ def find_sources(paths: Sequence[Path], groups: Collection[str] = ()) -> list[So
     return list(sources.values())
 
 
-def _read(source: Source) -> Iterator[Record]:
-    """The records of a file, by what is in it where its name does not tell."""
+def _read(source: Source, what: str, progress: Progress) -> Iterator[Record]:
+    """The records of a file, whose content decides about the format where its name does not."""
     if source.format in ("text", "csv") and looks_like_columns(read_lines(source.path)):
         source.format = "conll"
         if source.path.suffix.lower() == ".csv":
             source.notice("holds a word and its tags on each line, with blank lines between; it is read as CoNLL columns.")
     elif source.format == "text" and not looks_marked(read_lines(source.path)) and looks_like_table(read_lines(source.path)):
         source.format = "csv"
-    return READERS[source.format](source)
-
-
-class _Counter:
-    """Counts records as they pass, and tells how far the file is read."""
-
-    def __init__(self, source: Source, what: str, progress: Progress, total: int = 0) -> None:
-        self.records, self.what, self.progress = 0, what, progress
-        self.source, self.total = source, total
-
-    def count(self, records: Iterable[Record]) -> Iterator[Record]:
-        """The same records."""
-        self.total = self.total or _guess_records(self.source)
-        for record in records:
-            self.records += 1
-            if self.records % 2000 == 0:
-                self.progress(self.what, min(0.99, self.records / self.total))
-            yield record
+    number, total = 0, source.records or _guess_records(source)
+    for number, record in enumerate(READERS[source.format](source), 1):
+        if number % 2000 == 0:
+            progress(f"{what} {source.name}", min(0.99, number / total))
+        yield record
+    source.records = number
 
 
 def _guess_records(source: Source) -> int:
@@ -160,50 +155,42 @@ def _guess_records(source: Source) -> int:
     return max(1, round(source.path.stat().st_size / each))
 
 
-def _name_tasks(looked: Sequence[tuple[dict[str, Profile], list[Column]]], sources: Sequence[Source]) -> dict[tuple[str, str], str]:
-    """The task of every column that has one, by group and column: what was told, else the column's name; but a column of a general name
-    (label) is called like its file where files differ in what they have tasks for. Parts of one data set keep one name."""
-    names: dict[tuple[str, str], str] = {}
+def _name_tasks(files: Sequence[DataFile]) -> None:
+    """Name the task of every column that has one: the user's name, else the column's; but a column of a generic name (label) gets the name
+    of its file where files differ in their tasks. Parts of one data set keep one name."""
     kinds: dict[str, tuple[str, str]] = {}
-    for (profiles, columns), source in zip(looked, sources, strict=True):
-        of_tasks = [column for column in columns if column.role in KIND_OF_ROLE]
-        for column in of_tasks:
-            plain = "entities" if column.role == "marked" else column.name
-            if not column.task and plain.casefold() in GENERIC and source.group:
-                plain = _name_by_file(column, plain, source, profiles, list(zip(sources, looked, strict=True)))
-            name = names[source.group, column.name] = column.task or plain
-            kind, where = kinds.setdefault(name, (KIND_OF_ROLE[column.role], source.name))
+    for file in files:
+        name = file.source.name
+        for column in file.columns.values():
+            if column.role not in KIND_OF_ROLE:
+                column.task = ""
+                continue
+            if not column.task:
+                column.task = "entities" if column.role == "marked" else column.name
+                if column.task.casefold() in GENERIC and file.source.group:
+                    column.task = _name_by_file(column, file, files)
+            kind, where = kinds.setdefault(column.task, (KIND_OF_ROLE[column.role], name))
             if kind != KIND_OF_ROLE[column.role]:
-                raise MtlError(f"{source.name}: '{show(name)}' is a task of {KIND_OF_ROLE[column.role]} here, but of {kind} in {where}. "
+                raise MtlError(f"{name}: '{show(column.task)}' is a task of {KIND_OF_ROLE[column.role]} here, but of {kind} in {where}. "
                                "Give one of them another name.")
-        taken = [names[source.group, column.name] for column in of_tasks if column.role != "in"]
-        taken += {names[source.group, column.name] for column in of_tasks if column.role == "in"}
-        twice = next((name for name in taken if taken.count(name) > 1), None)
-        if twice is not None:
-            raise MtlError(f"{source.name}: two columns are said to be the task '{show(twice)}'. Give each its own name.")
-    return names
+        taken = [column.task for column in file.labelled if column.role != "in"]
+        taken += {column.task for column in file.labelled if column.role == "in"}
+        if twice := [task for task in taken if taken.count(task) > 1]:
+            raise MtlError(f"{name}: two columns are said to be the task '{show(twice[0])}'. Give each its own name.")
 
 
-def _name_by_file(column: Column, plain: str, source: Source, profiles: dict[str, Profile],
-                  looked: Sequence[tuple[Source, tuple[dict[str, Profile], list[Column]]]]) -> str:
-    """What the task in a column of a general name is called where there are several files."""
-    mine = profiles[column.name].labels()
-    same, differs, strangers = [], False, False  # files that mean the same by it; whether any means another, or has other tasks only
-    for each, (others, columns) in looked:
-        twin = next((twin for twin in columns if twin.name == column.name and twin.role == column.role), None)
-        tasks = sum(other.role in KIND_OF_ROLE for other in columns)
-        if twin is None:
-            strangers = strangers or tasks > 0
-        elif each is source or _are_same(mine, others[twin.name].labels()):
-            same.append((each.group, tasks))
-        else:
-            differs = True
-    groups = list(dict.fromkeys(group for group, _ in same))
-    if not differs and (len(groups) > 1 or not strangers):
+def _name_by_file(column: Column, file: DataFile, files: Sequence[DataFile]) -> str:
+    """The name of the task in a column of a generic name (by now its task's name too) where there are several files."""
+    twins = [each for each in files if (twin := each.columns.get(column.name)) and twin.role == column.role]
+    same = [each for each in twins if each is file or _are_same(column.labels, each.columns[column.name].labels)]
+    groups = list(dict.fromkeys(each.source.group for each in same))
+    if len(same) == len(twins) and (len(groups) > 1 or not any(each.labelled for each in files if each not in twins)):
         if len(groups) > 1:
-            source.notice(f"'{show(column.name)}' has the labels that it has in other files too, and is taken for the same task.")
-        return plain
-    return groups[0] if same[0][1] == 1 else f"{groups[0][len(plain) + 1 - MAX_NAME:]} {plain}"  # their ends differ more often
+            file.source.notice(f"'{show(column.name)}' has the labels that it has in other files too, and is taken for the same task.")
+        return column.task
+    if len(same[0].labelled) == 1:
+        return groups[0]
+    return f"{groups[0][len(column.task) + 1 - MAX_NAME:]} {column.task}"  # the end of a long group: ends differ more often
 
 
 def _are_same(labels: set[str], others: set[str]) -> bool:
@@ -211,51 +198,53 @@ def _are_same(labels: set[str], others: set[str]) -> bool:
     return len(labels & others) * 2 >= len(labels | others) or len(labels) == len(others) == 1
 
 
-def _understood(source: Source, profiles: dict[str, Profile], columns: list[Column], records: int) -> Understood:
-    cells, tasks, text, role = [], [], "", ""
-    for column in columns:
-        if column.role in ("text", "tokens", "marked"):
-            text, role = column.name, column.role
-        if column.role == "ignore":
-            if column.reason:
-                source.notice(f"'{show(column.name)}' is not taken for a task: {column.reason}.")
-        elif column.role in KIND_OF_ROLE:
+def _find_schemes(file: DataFile) -> None:
+    """Find how the cells of each column are written: the scheme of tags; the separator of labels; for several columns of labels ONLY_YES,
+    if none of them has a no, so that an empty cell means no. Notices say what is unusual, and which columns are ignored."""
+    source = file.source
+    for column in file.columns.values():
+        name = show(column.name)
+        if column.role == "ignore" and column.reason:
+            source.notice(f"'{name}' is not taken for a task: {column.reason}.")
+        elif column.role == "tags":
             try:
-                scheme = find_scheme(column, columns, profiles)
+                column.scheme = column.survey.scheme
             except MtlError as error:
-                raise MtlError(f"{source.name}: in '{show(column.name)}' {error}") from error
-            if column.role == "labels" and scheme:
-                source.notice(f"'{show(column.name)}' has several labels in a cell, with '{scheme}' between them. Set it to class to take "
+                raise MtlError(f"{source.name}: in '{name}' {error}") from error
+            if column.scheme != "IOB2":
+                how = "types without B- and I-; neighbours of one type are one entity" if column.scheme == "bare" else column.scheme
+                source.notice(f"the tags in '{name}' are written in {how}.")
+        elif column.role == "labels":
+            used = (mark for mark in SEPARATORS if any(mark in value for value in column.values))
+            column.scheme = find_separator(column.values) or next(used, "")
+            if column.scheme:
+                source.notice(f"'{name}' has several labels in a cell, with '{column.scheme}' between them. Set it to class to take "
                               "every combination for a label of its own.")
-            elif column.role == "tags" and scheme != "IOB2":
-                told = "types without B- and I-; neighbours of one type are one entity" if scheme == "bare" else scheme
-                source.notice(f"the tags in '{show(column.name)}' are written in {told}.")
-            cells.append(Cell(column.name, column.role, column.task, scheme))
-            tasks.append(TaskSpec(name=column.task, kind=KIND_OF_ROLE[column.role]))
-    if not tasks:
+        elif column.role == "in":
+            together = [other for other in file.labelled if other.role == "in" and other.task == column.task]
+            column.scheme = "" if any(value.casefold() in NO for other in together for value in other.values) else ONLY_YES
+    if not file.labelled:
         source.notice("no task was found in it.")
-    return Understood(source, columns, Recipe(text, role, tuple(cells), profiles[text].syntax), tasks, records)
 
 
-def _rows(file: Understood, names: Sequence[str], progress: Progress) -> Iterator[Row]:
-    """The rows of one file, with a value or None for every task of `names`; what was mended is told in its notices at the end."""
-    source, mended = file.source, {}
-    recipe = replace(file.recipe, cells=tuple(cell for cell in file.recipe.cells if cell.task in names))
-    absent = {name: None for name in names if name not in {cell.task for cell in recipe.cells}}
-    counter = _Counter(source, f"Reading {source.name}", progress, file.records)
-    for line, fields in counter.count(_read(source)):
+def _rows(file: DataFile, wanted: Sequence[str], progress: Progress) -> Iterator[Row]:
+    """The rows of one file, with a value or None for every task of `wanted`; notices about repairs follow at the end."""
+    source, text = file.source, file.text
+    columns = [column for column in file.labelled if column.task in wanted]
+    absent = dict.fromkeys(name for name in wanted if name not in {column.task for column in columns})
+    counts: Counter[str] = Counter()
+    firsts: dict[str, int] = {}
+    for line, fields in _read(source, "Reading", progress):
         try:
-            row, what = make_row(fields, recipe)
-        except MtlError:
-            with at_line(source.name, line, source.unit):
-                raise
-        for kind in what:
-            count, first = mended.get(kind, (0, line))
-            mended[kind] = (count + 1, first)
+            row, mended = make_row(fields, text, columns)
+        except MtlError as error:
+            raise MtlError(f"{source.name}, {source.unit} {line}: {error}") from error
+        for notice in mended:
+            counts[notice] += 1
+            firsts.setdefault(notice, line)
         yield Row(row.text, row.values | absent, row.words) if absent else row
-    for kind, (count, first) in mended.items():
-        once, more = kind
-        source.notice(f"{once if count == 1 else more.format(count)} (first in {source.unit} {first}).")
+    for notice, count in counts.items():
+        source.notice(f"{inflect(notice, count)} (first in {source.unit} {firsts[notice]}).")
 
 
 def merge_rows(rows: Iterable[Row], source: Source) -> Iterator[Row]:
@@ -281,8 +270,8 @@ def merge_rows(rows: Iterable[Row], source: Source) -> Iterator[Row]:
 
 
 def _join(one: Row, other: Row) -> Row | None:
-    """Two rows of one text as one, or None if a task has two values. Tokens of a file are kept if the other has none, and all entities fit
-    them."""
+    """Two rows of one text as one, or None if a task has two values. A file's tokens are kept if the other file has none or the same, and
+    all entities fit them."""
     values = {name: value for name, value in other.values.items() if value is not None}
     if any(one.values.get(name) is not None for name in values):
         return None
@@ -291,10 +280,10 @@ def _join(one: Row, other: Row) -> Row | None:
     return Row(one.text, joined, fitting(words, joined))
 
 
-def label_twins(counts: Iterable[str], task: str) -> Iterator[str]:
-    """A sentence for every two labels that hardly differ."""
-    seen: dict[str, str] = {}
-    for label in counts:
-        twin = seen.setdefault(normalize("NFC", label).casefold(), label)
+def similar_labels(labels: Iterable[str], task: str) -> Iterator[str]:
+    """A sentence for every two labels of `task` that differ only by case or accents."""
+    first: dict[str, str] = {}
+    for label in labels:
+        twin = first.setdefault(normalize("NFC", label).casefold(), label)
         if twin != label:
             yield f"the labels '{show(twin)}' and '{show(label)}' of '{show(task)}' differ only by case or accents; they are kept apart."

@@ -1,5 +1,5 @@
-"""The data report: everything a person should know about their data before they train on it. The numbers and sentences only; how the page
-and the terminal lay them out is theirs. Knows no model; of an encoder only how it cuts texts into subwords."""
+"""The data report: what a person should know about their data before training on it, as numbers and sentences, and its layout for the
+terminal. Knows no model; of an encoder only its subwords."""
 
 import importlib.util
 import textwrap
@@ -24,16 +24,16 @@ SAMPLE = 20_000  # of more training rows than this, so many are cut into subword
 POOL = 500  # training rows from which the examples are chosen, besides the first with each label
 EXAMPLES = 12
 BINS = 20
-TOLD_LABELS = 20  # of a task, in the terminal
+SHOWN_LABELS = 20  # of a task, in the terminal
 
-# For each text the characters of its subwords, as a tokenizer gives them: (0, 0) for special tokens, and nothing cut off.
+# For each text the character ranges of its subwords, as tokenizers give them: (0, 0) for special tokens; no text is cut off.
 Subwords = Callable[[Sequence[str]], Sequence[Sequence[Range]]]
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many rows a split has, how many are labelled for each task, and how many for each combination of tasks (named for people, and
-    as `patterns`)."""
+    """How many rows a split has, how many are labelled for each task, and how many for each combination of tasks (`combinations`: in words;
+    `patterns`: by names of tasks)."""
 
     split: str
     rows: int
@@ -44,7 +44,7 @@ class Coverage:
 
 @dataclass(frozen=True)
 class LabelCount:
-    """How often a label occurs in each split (an entity type: on how many entities), and a short text or entity that has it."""
+    """How often a label occurs in each split (an entity type: on how many entities), and the first text or entity that has it."""
 
     label: str
     train: int
@@ -58,7 +58,7 @@ class Lengths:
     """Subwords per training text, special tokens included: counts[i] texts have edges[i] to edges[i + 1] - 1 of them.
 
     Of many `rows` a sample is `measured`; then `rows_cut`, `entities` and `entities_lost` are estimates for all rows. An entity is lost if
-    any of its words has its first subword beyond the cut: there the model reads and decides a word, so it can never be found whole.
+    the first subword of any of its words is cut off: the model predicts a word's tag there, so it can never find the whole entity.
     """
 
     edges: tuple[int, ...]
@@ -78,8 +78,7 @@ class Lengths:
 
 @dataclass(frozen=True)
 class Report:
-    """What there is, by split and by task; how long texts are (None: not measured); what is odd, the gravest first; a dozen training rows,
-    short to long."""
+    """Counts by split and task; lengths of texts (None: not measured); findings, the gravest first; a dozen rows, short to long."""
 
     coverage: tuple[Coverage, ...]
     labels: dict[str, tuple[LabelCount, ...]]
@@ -89,17 +88,16 @@ class Report:
 
 
 def make_report(dataset: Dataset, max_length: int, subwords: Subwords | None = None, progress: Progress = no_progress) -> Report:
-    """Look at every row once, and with `subwords` at the lengths of the training texts; `max_length` is where training would cut them."""
+    """The report, after one pass over the rows; with `subwords` also the lengths of training texts, which are cut at `max_length`."""
     splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
-    total = max(1, sum(map(len, splits.values())))
+    done, total = 0, max(1, sum(map(len, splits.values())))
     scans: dict[str, Scan] = {}
     for split, rows in splits.items():
-        done = sum(len(scan.rows) for scan in scans.values())
         scans[split] = scan_rows(rows, dataset.tasks, lambda index, done=done: progress("Looking at the rows", (done + index) / total))
+        done += len(rows)
     lengths = None
     if subwords and dataset.train:
-        names = [task.name for task in dataset.tasks]
-        lengths = measure_lengths(dataset.train, names, max_length, _telling(subwords, progress, min(SAMPLE, len(dataset.train))))
+        lengths = measure_lengths(dataset.train, [task.name for task in dataset.tasks], max_length, subwords, progress=progress)
     return Report(tuple(_coverage(split, scan) for split, scan in scans.items()),
                   {task.name: _label_counts(task.name, scans) for task in dataset.tasks}, lengths,
                   tuple(find_all(dataset, scans, list(_cut_findings(lengths)) if lengths else ())),
@@ -152,14 +150,16 @@ def bundled_subwords() -> Subwords:
     return cut
 
 
-def measure_lengths(rows: Sequence[Row], tasks: Sequence[str], max_length: int, subwords: Subwords, limit: int = SAMPLE) -> Lengths:
-    """How long the texts of `rows` are, and what a cut at `max_length` takes from them and from the entities of `tasks`; of more than
-    `limit` rows, by a seeded sample."""
+def measure_lengths(rows: Sequence[Row], tasks: Sequence[str], max_length: int, subwords: Subwords, limit: int = SAMPLE,
+                    progress: Progress = no_progress) -> Lengths:
+    """Lengths of the texts of `rows`, and what a cut at `max_length` takes away, also of the entities of `tasks`; at most `limit` rows are
+    measured, a seeded sample."""
     chosen = np.arange(len(rows))
     if len(rows) > limit:
         chosen = np.sort(np.random.default_rng(0).choice(len(rows), limit, replace=False))
     lengths, entities, lost = np.zeros(len(chosen), int), 0, []
     for start in range(0, len(chosen), BATCH):
+        progress("Measuring the texts", start / len(chosen))
         part = take(rows, chosen[start:start + BATCH])
         for place, (row, offsets) in enumerate(zip(part, subwords([row.text for row in part]), strict=True), start):
             lengths[place] = len(offsets)
@@ -167,24 +167,19 @@ def measure_lengths(rows: Sequence[Row], tasks: Sequence[str], max_length: int, 
             entities += len(spans)
             if len(offsets) > max_length:
                 lost += [_shorten(row.text[span.start:span.end]) for span in _beyond(row, spans, offsets, max_length)]
-    longest, cut = int(lengths.max()), int((lengths > max_length).sum())
-    rows_cut, entities, entities_lost = (_estimate(count, len(rows), len(chosen)) for count in (cut, entities, len(lost)))
+    longest, counts = int(lengths.max()), (int((lengths > max_length).sum()), entities, len(lost))  # rows cut, entities, entities lost
+    if len(chosen) < len(rows):  # scaled to all rows, to the two digits that a sample supports
+        counts = tuple(int(float(f"{count * len(rows) / len(chosen):.2g}")) for count in counts)
     median, most, nearly_all = (int(np.percentile(lengths, part, method="inverted_cdf")) for part in (50, 95, 99))
     width = nearly_all // (BINS - 1) + 1
     edges = [*range(0, nearly_all + width + 1, width)]
     edges += [longest + 1] if longest >= edges[-1] else []
-    counts = np.histogram(lengths, edges)[0]
-    return Lengths(tuple(edges), tuple(counts.tolist()), median, most, longest, _shorten(take(rows, [chosen[lengths.argmax()]])[0].text),
-                   max_length, len(rows), len(chosen), rows_cut, entities, entities_lost, next(iter(lost), ""))
-
-
-def _estimate(count: int, rows: int, measured: int) -> int:
-    """What was counted in a sample, for all rows, with no more digits than it can tell; what was counted in all rows as it is."""
-    return count if rows == measured else int(float(f"{count * rows / measured:.2g}"))
+    return Lengths(tuple(edges), tuple(np.histogram(lengths, edges)[0].tolist()), median, most, longest,
+                   _shorten(take(rows, [chosen[lengths.argmax()]])[0].text), max_length, len(rows), len(chosen), *counts, (lost or [""])[0])
 
 
 def _beyond(row: Row, spans: Sequence[Span], offsets: Sequence[Range], max_length: int) -> list[Span]:
-    """Those of the `spans` that have a word whose first subword is cut off, as tasks/tagging.py finds first subwords."""
+    """Those of the `spans` with a word whose first subword is cut off; first subwords as in tasks/tagging.py."""
     content = len(offsets)
     while content and offsets[content - 1] == (0, 0):
         content -= 1
@@ -200,18 +195,6 @@ def _beyond(row: Row, spans: Sequence[Span], offsets: Sequence[Range], max_lengt
         if kept <= first < len(starts) and starts[first] < end:
             cut.append(start)
     return [span for span in spans if (first := bisect_left(cut, span.start)) < len(cut) and cut[first] < span.end]
-
-
-def _telling(subwords: Subwords, progress: Progress, total: int) -> Subwords:
-    done = 0
-
-    def cut(texts: Sequence[str]) -> Sequence[Sequence[Range]]:
-        nonlocal done
-        progress("Measuring the texts", done / total)
-        done += len(texts)
-        return subwords(texts)
-
-    return cut
 
 
 def _cut_findings(lengths: Lengths) -> Iterator[Finding]:
@@ -232,7 +215,7 @@ def _cut_findings(lengths: Lengths) -> Iterator[Finding]:
 
 
 def choose_examples(train: Scan, tasks: Sequence[TaskSpec]) -> tuple[Row, ...]:
-    """A dozen rows, short to long: rows without entities, rows that together have every label if so few can, then rows of all lengths."""
+    """A dozen rows, short to long: rows without entities, rows that together have as many labels as possible, then rows of all lengths."""
     spread = np.linspace(0, len(train.rows) - 1, min(POOL, len(train.rows))).astype(int)
     pool = take(train.rows, sorted({*train.firsts.values(), *spread.tolist()}))
     shows = [_labels_of(row, tasks) for row in pool]
@@ -251,10 +234,8 @@ def choose_examples(train: Scan, tasks: Sequence[TaskSpec]) -> tuple[Row, ...]:
 
 
 def _labels_of(row: Row, tasks: Sequence[TaskSpec]) -> set[tuple[str, str]]:
-    """The labels that `row` shows, with their tasks; '' for a row without entities."""
-    values = {task.name: row.values.get(task.name) for task in tasks}
-    return {(task, label) for task, value in values.items() if value is not None
-            for label in value.labels() or [""]}
+    """The labels of `row` with their tasks; '' for a value without any."""
+    return {(task.name, label) for task in tasks if (value := row.values.get(task.name)) is not None for label in value.labels() or [""]}
 
 
 # In the terminal
@@ -268,11 +249,11 @@ def report_lines(report: Report) -> list[str]:
         if len(part.combinations) > 1:
             lines.append(f"{part.split} rows by what is labelled: {some([f'{name} {n:,}' for name, n in part.combinations.items()], 8)}")
     for task, counts in report.labels.items():
-        told = [[f"  {visible(shorten(count.label, 40))}", count.train, count.validation, count.test, count.example]
-                for count in counts[:TOLD_LABELS]]
-        lines += ["", *_table([[visible(shorten(task, 40)), "train", "validation", "test", "such as"], *told])]
-        if len(counts) > TOLD_LABELS:
-            lines.append(f"  and {len(counts) - TOLD_LABELS:,} more")
+        shown = [[f"  {visible(shorten(count.label, 40))}", count.train, count.validation, count.test, count.example]
+                 for count in counts[:SHOWN_LABELS]]
+        lines += ["", *_table([[visible(shorten(task, 40)), "train", "validation", "test", "such as"], *shown])]
+        if len(counts) > SHOWN_LABELS:
+            lines.append(f"  and {len(counts) - SHOWN_LABELS:,} more")
     if report.lengths:
         lines += ["", _length_line(report.lengths)]
     for finding in report.findings:

@@ -1,16 +1,14 @@
-"""One record into one row: every text, label, tag and span checked; what was mended is told. A label is the text that stands in the
-file."""
+"""One record into one row: every text, label, tag and span is checked, repairs are reported. Labels stay as the file writes them."""
 
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from mtl.data.columns import ALIASES, Column, Profile, is_blank
+from mtl.data.columns import ALIASES, Column, is_blank
 from mtl.data.formats.files import KINDS, MAX_NAME, MAX_TEXT, MAX_WORD, MAX_WORDS, a_kind, show
 from mtl.data.formats.json_files import Annotated
 from mtl.data.formats.marked import parse_marked
-from mtl.data.formats.schemes import NO, ONLY_YES, SEPARATORS, TAG, YES, find_separator, to_spans
+from mtl.data.formats.schemes import NO, ONLY_YES, TAG, YES, to_spans
 from mtl.data.formats.tables import as_list
 from mtl.data.rows import Row, fitting
 from mtl.data.values import Label, Labels, Spans, Value
@@ -18,150 +16,115 @@ from mtl.data.words import Range, Span, are_edges, find_words, snap_to_words, sp
 from mtl.errors import MtlError
 from mtl.text import many
 
-Mended = tuple[str, str]
-# What is mended in a row, and how the notice tells it: once, and more often.
-REPAIRED = "1 I- tag without a B- before it was read as B-", "{:,} I- tags without a B- before them were read as B-"
-WIDENED = "1 entity span that cut a word was widened to the whole word", "{:,} entity spans that cut words were widened to whole words"
-TOUCHES_NOTHING = ("1 entity span that touches no word was left out: it is not learned, and scores do not count it as missed",
-                   "{:,} entity spans that touch no word were left out: they are not learned, and scores do not count them as missed")
-WORD_TAKEN = ("1 entity span was left out because an earlier one has its word, and a word is in one entity at most: it is not learned, and "
-              "scores do not count it as missed",
-              "{:,} entity spans were left out because earlier ones have their words, and a word is in one entity at most: they are not "
-              "learned, and scores do not count them as missed")
-EMPTY_MEMBER = ("1 empty cell beside filled ones of the same task was read as 'no'",
-                "{:,} empty cells beside filled ones of the same task were read as 'no'")
+# Notices about repairs, with [singular|plural]
+REPAIRED = "{:,} I- tag[|s] without a B- before [it was|them were] read as B-"
+WIDENED = "{:,} entity span[|s] that cut [a word was|words were] widened to [the whole word|whole words]"
+TOUCHES_NOTHING = ("{:,} entity span[|s] that touch[es|] no word [was|were] left out: [it is|they are] not learned, and scores do not "
+                   "count [it|them] as missed")
+WORD_TAKEN = ("{:,} entity span[|s] [was|were] left out because [an earlier one has its word|earlier ones have their words], and a word is "
+              "in one entity at most: [it is|they are] not learned, and scores do not count [it|them] as missed")
+EMPTY_MEMBER = "{:,} empty cell[|s] beside filled ones of the same task [was|were] read as 'no'"
 
 _BLANK, _BREAK = re.compile(r"[ \t\r\n]"), re.compile(r"[\t\r\n]")
 
 
-@dataclass(frozen=True)
-class Cell:
-    """Where a task's value (or, with the role 'in', a part of it) stands in a record, and how it is written: the role of its column, and
-    what `find_scheme` gives."""
-
-    column: str
-    role: str
-    task: str
-    scheme: str = ""
+def inflect(notice: str, count: int) -> str:
+    """A notice about `count` repairs."""
+    return re.sub(r"\[(.*?)\|(.*?)\]", r"\1" if count == 1 else r"\2", notice).format(count)
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How the records of one file become rows: the column of the text, its role (text, tokens, marked) and spelling, the tasks' cells."""
-
-    text: str
-    role: str
-    cells: tuple[Cell, ...]
-    syntax: str = ""
-
-
-def find_scheme(column: Column, columns: Sequence[Column], profiles: dict[str, Profile]) -> str:
-    """How the cells of `column` are written: for tags their scheme; for labels what stands between them; for one of several columns of
-    labels ONLY_YES, if none of them ever says no, so that an empty cell does. Raises MtlError if tags mix two schemes."""
-    seen = profiles[column.name]
-    if column.role == "tags":
-        return seen.survey.scheme
-    if column.role == "labels":
-        return find_separator(seen.values) or next((mark for mark in SEPARATORS if any(mark in value for value in seen.values)), "")
-    if column.role == "in":
-        together = [profiles[other.name].values for other in columns if other.role == "in" and other.task == column.task]
-        return "" if any(value.casefold() in NO for values in together for value in values) else ONLY_YES
-    return ""
-
-
-def make_row(fields: dict[str, object], recipe: Recipe) -> tuple[Row, list[Mended]]:
-    """A record as a row, and what had to be mended in it; raises MtlError if anything in it is wrong."""
-    mended: list[Mended] = []
-    values: dict[str, Value | None] = _read_members(fields, recipe, mended)
-    if recipe.text not in fields:
-        raise MtlError(f"there is no '{show(recipe.text)}'. Every line needs one.")
-    text, words, marks = fields[recipe.text], None, ()
-    if recipe.role == "tokens":
-        text, words = _check_tokens(recipe.text, text)
+def make_row(fields: dict[str, object], text_column: Column, labelled: Sequence[Column]) -> tuple[Row, list[str]]:
+    """A record as a row with the values of the `labelled` columns, and its repairs; raises MtlError if anything in it is wrong."""
+    mended: list[str] = []
+    values: dict[str, Value | None] = _read_members(fields, labelled, mended)
+    if text_column.name not in fields:
+        raise MtlError(f"there is no '{show(text_column.name)}'. Every line needs one.")
+    text, words, marks = fields[text_column.name], None, ()
+    if text_column.role == "tokens":
+        text, words = _check_tokens(text_column.name, text)
     else:
-        text = _check_text(recipe.text, text)
-        if recipe.role == "marked":
-            text, marks = parse_marked(text, recipe.syntax)
-            _check_text(recipe.text, text)
-    tags = {cell.column: _check_list(cell, fields[cell.column]) for cell in recipe.cells
-            if cell.role == "tags" and not is_blank(fields.get(cell.column))}
+        text = _check_text(text_column.name, text)
+        if text_column.role == "marked":
+            text, marks = parse_marked(text, text_column.syntax)
+            _check_text(text_column.name, text)
+    tags = {column.name: _check_list(column, fields[column.name]) for column in labelled
+            if column.role == "tags" and not is_blank(fields.get(column.name))}
     if words is None and tags:
-        key, first = next(iter(tags.items()))
+        name, first = next(iter(tags.items()))
         words = split_at_blanks(text, len(first))
         if words is None:
-            raise MtlError(f"{many(len(text.split()), 'word')} between blanks, but {many(len(first), 'tag')} in '{show(key)}'. "
+            raise MtlError(f"{many(len(text.split()), 'word')} between blanks, but {many(len(first), 'tag')} in '{show(name)}'. "
                            "Give one tag per word.")
-    for cell in recipe.cells:
-        value = fields.get(cell.column)
-        if cell.role == "in":
+    for column in labelled:
+        value = fields.get(column.name)
+        if column.role == "in":
             continue
-        if cell.role == "marked":
-            spans = [_check_span(cell.column, [mark.start, mark.end, mark.label], len(text)) for mark in marks]
-            values[cell.task] = _fit_spans(cell.column, spans, text, mended)
+        if column.role == "marked":
+            values[column.task] = _fit_spans(column.name, [[mark.start, mark.end, mark.label] for mark in marks], text, mended)
         elif is_blank(value):
-            values[cell.task] = Spans() if cell.role == "spans" and value is None and isinstance(fields, Annotated) else None
-        elif cell.role == "class":
-            values[cell.task] = _check_label(cell.column, value)
-        elif cell.role == "labels":
-            values[cell.task] = _check_labels(cell, value)
-        elif cell.role == "spans":
-            spans = [_check_span(cell.column, entry, len(text)) for entry in _check_list(cell, value)]
-            values[cell.task] = _fit_spans(cell.column, spans, text, mended) if spans else Spans()
+            values[column.task] = Spans() if column.role == "spans" and value is None and isinstance(fields, Annotated) else None
+        elif column.role == "class":
+            values[column.task] = _check_label(column.name, value)
+        elif column.role == "labels":
+            values[column.task] = _check_labels(column, value)
+        elif column.role == "spans":
+            values[column.task] = _fit_spans(column.name, _check_list(column, value), text, mended)
         else:
-            spans = _check_tags(cell, tags[cell.column], words, mended)
+            spans = _check_tags(column, tags[column.name], words, mended)
             # a token's edge is a word's edge, unless it has control characters there
-            values[cell.task] = spans if are_edges(find_words(text), spans) else _fit_spans(cell.column, spans, text, mended)
+            values[column.task] = spans if are_edges(find_words(text), spans) else _snap(column.name, spans, text, mended)
     return Row(text, values, fitting(words, values)), mended
 
 
-def _check_list(cell: Cell, value: object) -> list:
+def _check_list(column: Column, value: object) -> list:
     """The entities or tags of a cell, which may be written as one text."""
     value = as_list(value)
-    if isinstance(value, str) and cell.role == "tags":
+    if isinstance(value, str) and column.role == "tags":
         value = value.split()
     if not isinstance(value, list):
-        what = "tags" if cell.role == "tags" else "entities"
-        raise MtlError(f"'{show(cell.column)}' is {a_kind(value)}, a list of {what} is needed. Set the column to class or ignore.")
+        what = "tags" if column.role == "tags" else "entities"
+        raise MtlError(f"'{show(column.name)}' is {a_kind(value)}, a list of {what} is needed. Set the column to class or ignore.")
     return value
 
 
-def _check_text(key: str, value: object) -> str:
+def _check_text(name: str, value: object) -> str:
     if not isinstance(value, str):
-        raise MtlError(f"'{show(key)}' is {a_kind(value)}, a text is needed. Give every row one, or remove the row.")
+        raise MtlError(f"'{show(name)}' is {a_kind(value)}, a text is needed. Give every row one, or remove the row.")
     if not value.strip():
-        raise MtlError(f"'{show(key)}' is empty. Give every row a text, or remove the row.")
+        raise MtlError(f"'{show(name)}' is empty. Give every row a text, or remove the row.")
     if len(value) > MAX_TEXT:
-        raise MtlError(f"'{show(key)}' has {len(value):,} characters, the limit is {MAX_TEXT:,}. Cut the text into parts.")
+        raise MtlError(f"'{show(name)}' has {len(value):,} characters, the limit is {MAX_TEXT:,}. Cut the text into parts.")
     return value
 
 
-def _check_tokens(key: str, value: object) -> tuple[str, tuple[Range, ...]]:
+def _check_tokens(name: str, value: object) -> tuple[str, tuple[Range, ...]]:
     """The tokens joined by blanks, and the range of each."""
-    value = as_list(value)
-    if isinstance(value, str):
-        value = [token for token in _BLANK.split(value) if token]
-    if not isinstance(value, list):
-        raise MtlError(f"'{show(key)}' is {a_kind(value)}, a list of texts is needed.")
-    if not value:
-        raise MtlError(f"'{show(key)}' has no tokens. Give every row a sentence, or remove the row.")
-    if len(value) > MAX_WORDS:
-        raise MtlError(f"'{show(key)}' has {len(value):,} tokens, the limit is {MAX_WORDS:,}. Cut the text into sentences.")
-    if set(map(type, value)) != {str}:
-        index, token = next((index, token) for index, token in enumerate(value, 1) if not isinstance(token, str))
-        raise MtlError(f"token {index} of '{show(key)}' is {a_kind(token)}, a text is needed.")
-    text = " ".join(value)
-    if text.count(" ") >= len(value) or "" in value or _BREAK.search(text) or (len(text) > MAX_WORD and max(map(len, value)) > MAX_WORD):
-        index, token = next((index, token) for index, token in enumerate(value, 1) if _token_trouble(token))
-        raise MtlError(f"token {index} of '{show(key)}' {_token_trouble(token)}")
+    tokens = as_list(value)
+    if isinstance(tokens, str):
+        tokens = [token for token in _BLANK.split(tokens) if token]
+    if not isinstance(tokens, list):
+        raise MtlError(f"'{show(name)}' is {a_kind(tokens)}, a list of texts is needed.")
+    if not tokens:
+        raise MtlError(f"'{show(name)}' has no tokens. Give every row a sentence, or remove the row.")
+    if len(tokens) > MAX_WORDS:
+        raise MtlError(f"'{show(name)}' has {len(tokens):,} tokens, the limit is {MAX_WORDS:,}. Cut the text into sentences.")
+    text = " ".join(tokens) if set(map(type, tokens)) == {str} else None
+    # checked token by token only if something is wrong with one: this is read for every row
+    if (text is None or text.count(" ") >= len(tokens) or "" in tokens or _BREAK.search(text)
+            or (len(text) > MAX_WORD and max(map(len, tokens)) > MAX_WORD)):
+        raise MtlError(next(f"token {index} of '{show(name)}' {wrong}" for index, token in enumerate(tokens, 1)
+                            if (wrong := _token_trouble(token))))
     words, end = [], -1
-    for length in map(len, value):
+    for length in map(len, tokens):
         start = end + 1
         end = start + length
         words.append((start, end))
-    return _check_text(key, text), tuple(words)
+    return _check_text(name, text), tuple(words)
 
 
-def _token_trouble(token: str) -> str:
+def _token_trouble(token: object) -> str:
+    if not isinstance(token, str):
+        return f"is {a_kind(token)}, a text is needed."
     if len(token) > MAX_WORD:
         return f"has {len(token):,} characters, the limit is {MAX_WORD:,}. Are blanks missing?"
     if token and not _BLANK.search(token):
@@ -170,87 +133,91 @@ def _token_trouble(token: str) -> str:
     return f"{found}. A token is one word without blanks."
 
 
-def _check_label(key: str, value: object) -> Label | None:
-    """The label, trimmed, None for an empty list; whole numbers and true/false become the text that stands in the file."""
+def _check_label(name: str, value: object) -> Label | None:
+    """The label, trimmed; None for an empty list. Whole numbers and true/false become text as in the file."""
     listed = as_list(value)
     if isinstance(listed, list):
         if len(listed) > 1:
-            raise MtlError(f"'{show(key)}' has {len(listed)} labels at once, but its column is for one. Set the column to labels, or to "
+            raise MtlError(f"'{show(name)}' has {len(listed)} labels at once, but its column is for one. Set the column to labels, or to "
                            "ignore.")
         if not listed or is_blank(listed[0]):
             return None
         value = listed[0]
     if isinstance(value, dict | list):
-        raise MtlError(f"'{show(key)}' holds {a_kind(value)}, a label is needed. Set the column to ignore.")
+        raise MtlError(f"'{show(name)}' holds {a_kind(value)}, a label is needed. Set the column to ignore.")
     label = value.strip() if isinstance(value, str) else json.dumps(value)
     if len(label) > MAX_NAME:
-        raise MtlError(f"'{show(key)}' has the label '{show(label)}' of {len(label):,} characters, the limit is {MAX_NAME}. "
+        raise MtlError(f"'{show(name)}' has the label '{show(label)}' of {len(label):,} characters, the limit is {MAX_NAME}. "
                        "Shorten it, or remove the column if it is no task.")
     return Label(label)
 
 
-def _check_labels(cell: Cell, value: object) -> Labels:
+def _check_labels(column: Column, value: object) -> Labels:
     """The labels in a list, or in a text between separators."""
     parts = as_list(value)
     if not isinstance(parts, list):
-        parts = parts.split(cell.scheme) if isinstance(parts, str) and cell.scheme else [parts]
-    return Labels(str(_check_label(cell.column, part)) for part in parts if not is_blank(part))
+        parts = parts.split(column.scheme) if isinstance(parts, str) and column.scheme else [parts]
+    return Labels(str(_check_label(column.name, part)) for part in parts if not is_blank(part))
 
 
-def _read_members(fields: dict[str, object], recipe: Recipe, mended: list[Mended]) -> dict[str, Labels | None]:
+def _read_members(fields: dict[str, object], labelled: Sequence[Column], mended: list[str]) -> dict[str, Value | None]:
     """The values of tasks of which every label has a column of its own; None if all cells of a task are empty."""
-    said: dict[str, dict[str, bool | None]] = {}
-    for cell in recipe.cells:
-        if cell.role == "in":
-            said.setdefault(cell.task, {})[cell.column] = _check_member(cell, fields.get(cell.column))
-    values: dict[str, Labels | None] = {}
-    for task, answers in said.items():
+    members: dict[str, dict[str, bool | None]] = {}
+    for column in labelled:
+        if column.role == "in":
+            members.setdefault(column.task, {})[column.name] = _check_member(column, fields.get(column.name))
+    values: dict[str, Value | None] = {}
+    for task, answers in members.items():
         empty = sum(answer is None for answer in answers.values())
         values[task] = None if empty == len(answers) else Labels(label for label, answer in answers.items() if answer)
         mended += [EMPTY_MEMBER] * (empty if values[task] is not None else 0)
     return values
 
 
-def _check_member(cell: Cell, value: object) -> bool | None:
-    """Whether the text has the label that the column is called by; None if an empty cell does not tell."""
+def _check_member(column: Column, value: object) -> bool | None:
+    """Whether the text has the label that the column is named after; None if an empty cell leaves it open."""
     if is_blank(value):
-        return False if cell.scheme == ONLY_YES else None
+        return False if column.scheme == ONLY_YES else None
     word = str(value).strip().casefold()
     if word not in YES | NO:
-        raise MtlError(f"'{show(cell.column)}' is '{show(value)}'. It is a column of one label: 1 or 0, true or false, x or nothing is "
+        raise MtlError(f"'{show(column.name)}' is '{show(value)}'. It is a column of one label: 1 or 0, true or false, x or nothing is "
                        "needed.")
     return word in YES
 
 
-def _check_tags(cell: Cell, tags: list, words: Sequence[Range], mended: list[Mended]) -> Spans:
-    """The spans that tags, one per word, mark in the cell's scheme."""
-    key = cell.column
+def _check_tags(column: Column, tags: list, words: Sequence[Range], mended: list[str]) -> Spans:
+    """The spans that tags, one per word, mark in the column's scheme."""
+    name = column.name
     if len(tags) != len(words):
-        raise MtlError(f"{many(len(words), 'token')} but {many(len(tags), 'tag')} in '{show(key)}'. Give one tag per token.")
+        raise MtlError(f"{many(len(words), 'token')} but {many(len(tags), 'tag')} in '{show(name)}'. Give one tag per token.")
     if set(map(type, tags)) != {str}:
         tag = next(tag for tag in tags if not isinstance(tag, str))
-        raise MtlError(f"'{show(key)}' has the {KINDS[type(tag)]} '{show(tag)}' for a tag. Names such as O, B-PER and I-PER are needed. "
+        raise MtlError(f"'{show(name)}' has the {KINDS[type(tag)]} '{show(tag)}' for a tag. Names such as O, B-PER and I-PER are needed. "
                        "Write them, or set the column to ignore.")
     different = dict.fromkeys(tags)  # few, also in a long sentence
-    for tag in different:
-        bare = tag.strip()
-        if len(bare) > MAX_NAME + 2 or not (TAG.fullmatch(bare) or (bare and cell.scheme == "bare")):
-            raise MtlError(f"tag '{show(bare)}' in '{show(key)}' is not in BIO form. Use O, B-name and I-name.")
+    for tag in map(str.strip, different):
+        if len(tag) > MAX_NAME + 2 or not (TAG.fullmatch(tag) or (tag and column.scheme == "bare")):
+            raise MtlError(f"tag '{show(tag)}' in '{show(name)}' is not in BIO form. Use O, B-name and I-name.")
     if any(tag[0].isspace() or tag[-1].isspace() for tag in different):
         tags = [tag.strip() for tag in tags]
-    if cell.scheme != "IOB2":
-        return Spans(to_spans(words, tags, cell.scheme))
+    if column.scheme != "IOB2":
+        return Spans(to_spans(words, tags, column.scheme))
     if any(tag[0] == "I" for tag in different):
         mended += [REPAIRED for before, tag in zip(["O", *tags], tags, strict=False) if tag[0] == "I" and before[1:] != tag[1:]]
     return Spans(tags_to_spans(words, tags))
 
 
-def _fit_spans(key: str, spans: Sequence[Span], text: str, mended: list[Mended]) -> Spans:
-    """The spans on edges of `find_words`, in order."""
+def _fit_spans(name: str, entries: list, text: str, mended: list[str]) -> Spans:
+    """The entities that a cell lists, on edges of `find_words`, in order."""
+    return _snap(name, [_check_span(name, entry, len(text)) for entry in entries], text, mended) if entries else Spans()
+
+
+def _snap(name: str, spans: Sequence[Span], text: str, mended: list[str]) -> Spans:
+    """The spans widened to edges of `find_words`, in order."""
     spans = sorted(spans)
     for left, right in zip(spans, spans[1:], strict=False):
         if right.start < left.end:
-            raise MtlError(f"in '{show(key)}' {left.start}-{left.end} and {right.start}-{right.end} overlap. Keep one of them.")
+            raise MtlError(f"in '{show(name)}' {left.start}-{left.end} and {right.start}-{right.end} overlap. Keep one of them.")
     words = find_words(text)
     kept: list[Span] = []
     for span in spans:
@@ -266,21 +233,21 @@ def _fit_spans(key: str, spans: Sequence[Span], text: str, mended: list[Mended])
     return Spans(kept)
 
 
-def _check_span(key: str, entry: object, length: int) -> Span:
+def _check_span(name: str, entry: object, length: int) -> Span:
     if isinstance(entry, list) and len(entry) == 3:
         start, end, label = entry
     elif isinstance(entry, dict) and all(any(alias in entry for alias in names) for names in ALIASES):
         start, end, label = (next(entry[alias] for alias in names if alias in entry) for names in ALIASES)
         label = label[0] if isinstance(label, list) and len(label) == 1 else label
         if isinstance(label, list) and len(label) > 1:
-            raise MtlError(f"'{show(key)}' gives {len(label)} labels to {show(start)}-{show(end)} at once. A span has one label per task.")
+            raise MtlError(f"'{show(name)}' gives {len(label)} labels to {show(start)}-{show(end)} at once. A span has one label per task.")
     else:
-        raise MtlError(f"'{show(key)}' lists {show(entry)}. Entities are objects with start, end and label; tags need 'tokens'.")
+        raise MtlError(f"'{show(name)}' lists {show(entry)}. Entities are objects with start, end and label; tags need 'tokens'.")
     if type(start) is not int or type(end) is not int:  # a bool is an int to isinstance
-        raise MtlError(f"'{show(key)}' has an entity from {show(start)} to {show(end)}. Whole numbers are needed.")
+        raise MtlError(f"'{show(name)}' has an entity from {show(start)} to {show(end)}. Whole numbers are needed.")
     if not 0 <= start < end <= length:
-        raise MtlError(f"'{show(key)}' has an entity from {show(start)} to {show(end)}, the text has {length:,} characters. "
+        raise MtlError(f"'{show(name)}' has an entity from {show(start)} to {show(end)}, the text has {length:,} characters. "
                        "Start below end; count characters, not bytes.")
     if not isinstance(label, str) or not label.strip() or len(label.strip()) > MAX_NAME:
-        raise MtlError(f"'{show(key)}' has {start}-{end} with the label '{show(label)}'. A text of 1 to {MAX_NAME} characters is needed.")
+        raise MtlError(f"'{show(name)}' has {start}-{end} with the label '{show(label)}'. A text of 1 to {MAX_NAME} characters is needed.")
     return Span(start, end, label.strip())

@@ -16,37 +16,37 @@ from mtl.text import isolate
 @dataclass(frozen=True, slots=True)
 class Row:
     """A text and its value for each task; spans begin and end on edges of `find_words`. `words` are the character ranges of the file's own
-    tokens, if it had any: they are kept so that they can be written out again, and nothing learns from them."""
+    tokens, if it had any: they are kept only to write the same tokens again."""
 
     text: str
     values: dict[str, Value | None]
     words: tuple[Range, ...] | None = None
 
     def word_ranges(self) -> Sequence[Range]:
-        """The words to write into a file that wants some: the file's own, or found in the text."""
+        """The words to write into a file of tokens: those of the file it was read from, or of `find_words`."""
         return find_words(self.text) if self.words is None else self.words
 
 
 def fitting(words: Sequence[Range] | None, values: Mapping[str, Value | None]) -> tuple[Range, ...] | None:
-    """`words`, or None if an entity of `values` does not begin and end on their edges: it could not be written as tags of these words."""
+    """`words`, or None if an entity of `values` does not begin and end on their edges: it could not be written as tags of them."""
     fits = words is not None and all(are_edges(words, value.spans) for value in values.values() if value and value.spans)
     return tuple(words) if fits else None
 
 
 @dataclass(frozen=True)
 class Table:
-    """What the files of one split hold: their rows, the tasks found in it (without labels), and sentences about what was noticed."""
+    """The files of one split: their rows, the tasks found in them (without labels), and notices for the user."""
 
     rows: Sequence[Row]
     tasks: list[TaskSpec]
     notices: list[str] = field(default_factory=list)
-    columns: tuple[ColumnSpec, ...] = ()  # what every column was taken for
-    values: tuple[tuple[str, ...], ...] = ()  # and some values of each
+    columns: tuple[ColumnSpec, ...] = ()  # the role of every column
+    values: tuple[tuple[str, ...], ...] = ()  # and a few values of each
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Everything a run learns from and is measured on."""
+    """The rows that a run is trained, validated and tested on, and its tasks."""
 
     train: Sequence[Row]
     validation: Sequence[Row]
@@ -57,8 +57,8 @@ class Dataset:
 
 
 def row_shape(tasks: Sequence[TaskSpec]) -> Shape[Row]:
-    """How rows with values for `tasks` lie in a dataset: the text, the words' edges, and a column per task, which tells its name: who wants
-    only some of the tasks reads only those."""
+    """How rows with values for `tasks` are stored: the text, the words' edges, and a column named after each task, so that only the tasks
+    in use are read."""
     types = {task.name: VALUES[task.kind] for task in tasks}
 
     def fields() -> Any:
@@ -81,41 +81,32 @@ def row_shape(tasks: Sequence[TaskSpec]) -> Shape[Row]:
 
 
 def tasks_of_rows(found: Sequence[TaskSpec], wanted: Sequence[str]) -> list[TaskSpec]:
-    """The tasks that rows have values for: those `found` that are `wanted`; and wanted ones that are not there, for which no row is
-    labelled: a validation file may lack a task."""
+    """The tasks that rows have values for: those `found` that are `wanted` (none: all); and wanted ones that were not found, for which no
+    row is labelled: a validation file may lack a task."""
     names = [task.name for task in found]
     return [task for task in found if task.name in wanted or not wanted] + [
         TaskSpec(name=name, kind="classification") for name in wanted if name not in names]
 
 
 def narrow(rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> Sequence[Row]:
-    """`rows` with nothing but their values for `tasks`; None for one that they have no column of."""
+    """`rows` with only their values for `tasks`; None for a task that they lack."""
     if isinstance(rows, Stored):
         return rows.view(row_shape(tasks))
     return [Row(row.text, {task.name: row.values.get(task.name) for task in tasks}, row.words) for row in rows]
 
 
-def count_labels(rows: Iterable[Row], task: str) -> Counter[str]:
-    """How often each label of `task` occurs in `rows` (for tagging: how many entities have it)."""
-    return count_all(rows, [task])[task]
-
-
 def count_all(rows: Iterable[Row], tasks: Sequence[str]) -> dict[str, Counter[str]]:
-    """`count_labels` for several tasks in one pass."""
+    """How often each label of each task occurs in `rows` (for tagging: how many entities have it), in one pass."""
     counts: dict[str, Counter[str]] = {task: Counter() for task in tasks}
     for row in rows:
         for task, count in counts.items():
             if value := row.values.get(task):
-                for label in value.labels():
-                    count[label] += 1
+                count.update(value.labels())
     return counts
 
 
 def learn_labels(counts: Counter[str], spec: TaskSpec, where: str) -> TaskSpec:
-    """`spec` with the labels that were counted for it, sorted.
-
-    Raises MtlError, naming the file `where`, if there are too few labels to learn from or too many to be classes.
-    """
+    """`spec` with the labels counted for it, sorted. Raises MtlError, naming the file `where`, if they are too few or too many to learn."""
     labels, value = tuple(sorted(counts)), VALUES[spec.kind]
     if not labels:
         raise MtlError(f"{where}: task '{isolate(spec.name)}' has no {value.item} in any row. Label some rows, or leave the task out.")

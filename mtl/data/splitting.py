@@ -1,8 +1,8 @@
-"""Train and validation out of one set of rows: equal texts on one side, and in validation every label in its share. Knows no file format
-and no model.
+"""Splits one set of rows into train and validation: equal texts on one side, and every label with its share in validation. Knows no file
+format and no model.
 
-Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011) with texts in the place of rows: the rarest label first, texts move to
-validation until the label has its share there. Which of the texts that have it moves, what the other labels still need there decides."""
+Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011) of texts instead of rows: beginning with the rarest label, texts move to
+validation until the label has its share there; of the texts with that label the one moves whose other labels need it most."""
 
 import re
 from array import array
@@ -19,18 +19,17 @@ from mtl.data.rows import Row
 from mtl.data.store import pick
 from mtl.settings.config import TaskSpec
 
-MAX_VALIDATION = 10_000  # rows that are kept aside to measure on; more would only make measuring slow
-DRAWN = 16  # texts out of which the best one moves to validation
-RARE = 0.25  # the part of validation up to which labels that are due less than a row there get one
-LARGE = 0.25  # the part of validation, or of a label's rows, from which on the rows of one text are too many
+MAX_VALIDATION = 10_000  # rows; more would only make evaluation slow
+DRAWN = 16  # texts of which the best one moves to validation
+RARE = 0.25  # part of validation that may be filled with labels whose share is less than a row
+LARGE = 0.25  # a text with more than this part of validation, or of a label's rows, is too large to move
 
 _MARKS = regex.compile(r"[\p{P}\p{Cc}\p{Cf}]+")
 _NUMBER = re.compile(r"(?<![^\W_])\d+(?:[.,:/-]\d+)*")  # not the one of A4 or covid19, which are names
 
 
 def text_keys(text: str) -> tuple[str, str]:
-    """Two texts are equal for the split if their first keys are: only case, width, blanks and punctuation may differ. They are nearly equal
-    if the second keys are: numbers may differ too."""
+    """Two keys: texts with the same first one differ only in case, width, blanks and punctuation; with the same second, in numbers too."""
     plain = normalize("NFKC", text.casefold()).casefold()
     exact = _strip(plain)
     numbers = _NUMBER.sub("0", plain)
@@ -51,27 +50,25 @@ def hash_text(text: str, size: int = 8) -> int:
 
 def split_rows(rows: Sequence[Row], share: float, tasks: Sequence[TaskSpec],
                seed: int) -> tuple[Sequence[Row], Sequence[Row], list[str]]:
-    """`rows` (at least 2) as (train, validation, sentences for the user), with about `share` of them, but at most about MAX_VALIDATION, in
-    validation.
+    """`rows` (at least 2) as (train, validation, sentences for the user); validation has about `share` of them, at most MAX_VALIDATION.
 
     Equal texts are on one side; so are nearly equal ones, unless they are so many that validation would lack a task or label. Train keeps a
-    text with each label, and a task has rows in validation if train can spare a text. If it can spare none at all, validation has one
-    nevertheless. All chance follows from `seed`. Order within each part is that of `rows`.
+    text with each label; every task has validation rows if train can spare a text of it. Validation is never empty. The split depends on
+    `seed`; each part keeps the order of `rows`.
     """
     share = min(share, MAX_VALIDATION / len(rows))
-    facts = _look(rows, tasks)
+    facts = _find_facts(rows, tasks)
     texts, is_one = _number_texts(facts, share, len(tasks))
     division = _Division(facts, texts, share, np.random.default_rng(seed))
     division.fill(len(tasks))
     is_validation = np.isin(texts, list(division.validation))
     notices = []
     if is_one:
-        notices.append(f"all {len(rows):,} rows have the same text, so "
-                       "validation has it too and its scores say nothing. Add rows with other texts.")
+        notices.append(f"all {len(rows):,} rows have the same text, so validation has it too and its scores say nothing. "
+                       "Add rows with other texts.")
     elif near := int(np.isin(facts.loose[is_validation], facts.loose[~is_validation]).sum()):
-        notices.append(f"{near:,} validation rows differ from training rows only in numbers, case or punctuation. There are too many "
-                       "such rows to keep them on one side, so validation scores may be too good. "
-                       "Give a validation file with other texts.")
+        notices.append(f"{near:,} validation rows differ from training rows only in numbers, case or punctuation. There are too many such "
+                       "rows to keep them on one side, so validation scores may be too good. Give a validation file with other texts.")
     if lost := division.left[1 + len(tasks):].count(0):
         notices.append("there are too few different texts to spare one from train. The labels that only validation has "
                        f"({lost}) never occur in training and will count as mistakes. Add rows.")
@@ -80,8 +77,8 @@ def split_rows(rows: Sequence[Row], share: float, tasks: Sequence[TaskSpec],
 
 @dataclass(frozen=True)
 class _Facts:
-    """Rows in numbers: hashes of the keys of each text, and what each row has. A trait is something whose share validation is to have: 0 is
-    being a row, 1 to the number of tasks being labelled for a task, then come the labels. A pattern is all traits of a row together."""
+    """Rows as numbers: hashes of the keys of each text, and the traits of each row. A trait is a property whose share validation should
+    have: 0 is being a row, 1 to the number of tasks being labelled for that task, then the labels. All traits of a row are its pattern."""
 
     exact: np.ndarray  # (rows)
     loose: np.ndarray  # (rows)
@@ -91,8 +88,8 @@ class _Facts:
     rows_with: list[array]  # for each trait
 
 
-def _look(rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> _Facts:
-    """One pass over `rows`."""
+def _find_facts(rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> _Facts:
+    """The facts about `rows`, in one pass."""
     first = 1 + len(tasks)
     numbers: dict[tuple[int, str], int] = {}
     facts = _Facts(*(np.zeros(len(rows), kind) for kind in (np.uint64, np.uint64, np.int64)), array("I"), array("Q", [0]),
@@ -118,10 +115,10 @@ def _look(rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> _Facts:
 
 
 def _number_texts(facts: _Facts, share: float, tasks: int) -> tuple[np.ndarray, bool]:
-    """A number for the text of each row, and whether all rows have one text: then each counts as a text of its own.
+    """A number for the text of each row, and whether all rows have one text: then each row counts as a text of its own.
 
-    Nearly equal texts have one number, unless a task or label could not have its share in validation then, since too many of its rows are
-    nearly equal to each other: such texts are told apart by their first keys."""
+    Nearly equal texts share a number, unless so many rows of a task or label are nearly equal that it could not have its share in
+    validation: such texts get a number by their first key."""
     numbers = np.unique(facts.loose, return_inverse=True)[1]
     is_cut = np.zeros(len(numbers), bool)
     for trait, rows in enumerate(facts.rows_with):
@@ -135,8 +132,8 @@ def _number_texts(facts: _Facts, share: float, tasks: int) -> tuple[np.ndarray, 
 
 
 class _Division:
-    """Which texts are in validation so far. `due` says for each trait (and, behind them, for each pattern) how many rows with it validation
-    is to have, `taken` how many it has, `left` how many texts with it are in train (of a pattern none has to stay)."""
+    """The texts in validation so far. For each trait, and then for each pattern: `due` is the number of rows with it that validation should
+    have, `taken` the number it has, `left` the number of texts with it in train (no text of a pattern has to stay there)."""
 
     def __init__(self, facts: _Facts, texts: np.ndarray, share: float, random: np.random.Generator) -> None:
         self.facts, self.text_of, self.random = facts, texts, random
@@ -153,11 +150,11 @@ class _Division:
         self.validation: set[int] = set()
         self.largest = 0.0
         self.unit = [1 / max(1, due) for due in self.due]
-        self.lag = [due * unit for due, unit in zip(self.due, self.unit, strict=True)]  # of a full validation that has nothing of the trait
+        self.lag = [due * unit for due, unit in zip(self.due, self.unit, strict=True)]  # of a full validation without the trait
         self.lead = [0.0] * len(self.due)
 
     def fill(self, tasks: int) -> None:
-        """Move texts to validation until it has what is due to it; the first `tasks` traits after 0 are those of the tasks."""
+        """Move texts to validation until it has its share of everything; traits 1 to `tasks` are those of the tasks."""
         labels = self.random.permutation(np.arange(1 + tasks, len(self.facts.rows_with))).tolist()
         rare = sorted((label for label in labels if self.due[label] < 1 and self.left[label] > 2), key=self.left.__getitem__, reverse=True)
         rarest = sorted([*labels, *range(tasks, -1, -1)], key=self.due.__getitem__)
@@ -177,21 +174,21 @@ class _Division:
             self._force(range(len(self.edges) - 1))
 
     def _take(self, trait: int, wanted: float) -> None:
-        """Move texts with `trait` until validation has `wanted` rows with it: each time the best of a few that are drawn."""
+        """Move texts with `trait` until validation has `wanted` rows with it: each time the best of a few drawn at random."""
         if self.taken[trait] + 0.5 >= wanted:
             return
         texts = self._texts_with(trait)
         waiting = cycle(map(int, self.random.permutation(texts)))
         while self.taken[trait] + 0.5 < wanted:
-            drawn = list(islice(filter(self._may_go, islice(waiting, len(texts))), DRAWN))
-            if not drawn:
+            room = min(self.largest, self.due[0] - self.taken[0])
+            spare = (text for text in islice(waiting, len(texts)) if self._size(text) <= room and self._is_spare(text))
+            if not (drawn := list(islice(spare, DRAWN))):
                 return
             self._move(max(drawn, key=self._worth))
 
     def _force(self, texts: Iterable[int]) -> None:
         """Move one of the `texts` with the fewest rows, if there are any."""
-        found = list(texts)
-        if found:
+        if found := list(texts):
             least = min(map(self._size, found))
             self._move(int(self.random.choice([text for text in found if self._size(text) == least])))
 
@@ -209,16 +206,12 @@ class _Division:
             found.append(self.patterns[row])
         return found
 
-    def _may_go(self, text: int) -> bool:
-        return self._size(text) <= min(self.largest, self.due[0] - self.taken[0]) and self._is_spare(text)
-
     def _is_spare(self, text: int) -> bool:
-        """Whether `text` is in train, and all that it has is there in another text too."""
+        """Whether `text` is in train, where another text has each of its traits too."""
         return text not in self.validation and min(map(self.left.__getitem__, self._traits(text))) > 1
 
     def _worth(self, text: int) -> float:
-        """How far validation is behind with what `text` has, for as full as validation is by now; 0 if it is as far with that as with
-        everything else."""
+        """How far validation is behind with the traits of `text`, compared with how full it is; 0 if it is not behind."""
         traits = self._traits(text)
         full = self.taken[0] / self.due[0]
         return (full * sum(map(self.lag.__getitem__, traits)) - sum(map(self.lead.__getitem__, traits))) / self._size(text)

@@ -1,8 +1,8 @@
-"""Values: what a row can hold for a task. A value says which labels it uses, how it is stored, and how it is shown, so that nothing else
-asks for its type. Knows no file format, no model and no page.
+"""Values: what a row can hold for a task. A value knows its labels, how it is stored and how it is shown, so that no other module asks for
+its type. Knows no file format, no model and no page.
 
-A label is a `str` and entities are a `tuple`, with methods: they compare, hash, pickle and print as plain ones do. Digests of rows (see
-`fingerprint`) are made of what they print.
+A label is a `str` and entities are a `tuple`, with methods: they compare, hash, pickle and print like plain ones. `fingerprint` digests the
+printed form of rows, so it must not change.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from mtl.data.words import Span
 
-if TYPE_CHECKING:  # it takes a moment to import, and few data are so large
+if TYPE_CHECKING:  # imported only where many rows are stored: it takes a moment
     import pyarrow
 
 
@@ -21,26 +21,26 @@ class Value:
     """What a row holds for one task; a row that is not labelled for it has None instead."""
 
     __slots__ = ()
-    item: ClassVar[str]  # what is right or wrong one by one, in messages; and several of them
-    items_name: ClassVar[str]
-    label_name: ClassVar[str] = "label"  # what a label is called over a table
+    item: ClassVar[str] = "label"  # what is right or wrong one by one, in messages; and its plural
+    items_name: ClassVar[str] = "labels"
+    label_name: ClassVar[str] = "label"  # what a label is called above a table
     fewest_labels: ClassVar[int] = 1  # different labels that a task needs
     has_one_label: ClassVar[bool] = False  # whether every value has exactly one label, so that labels exclude each other
     marks_text: ClassVar[bool] = False  # whether it is shown in the text itself, and not beside it
-    left_out: ClassVar[tuple[str, str]]  # what labels that the user left out are counted in, and what they count as
+    left_out: ClassVar[tuple[str, str]]  # where the labels that the user left out are counted, and what they count as
     spans: ClassVar[Sequence[Span]] = ()  # the entities, if it has any
 
-    @abstractmethod
     def items(self) -> Sequence[Hashable]:
-        """What can be right or wrong one by one: each is equal to that of another value if both say the same."""
+        """What is right or wrong one by one: each equals an item of another value if both mean the same."""
+        return self.labels()
 
     @abstractmethod
     def labels(self) -> Sequence[str]:
-        """The label of each item; one label may stand there several times."""
+        """The label of each item; one label may occur several times."""
 
     @abstractmethod
     def among(self, labels: frozenset[str]) -> Value | None:
-        """This value as far as its labels are among `labels`."""
+        """This value without the labels that are not in `labels`; None if the row is no longer labelled then."""
 
     def within(self, start: int, end: int) -> Value:
         """This value for the part of the text from `start` to `end`."""
@@ -48,12 +48,12 @@ class Value:
 
     @abstractmethod
     def plain(self) -> Any:
-        """As JSON and Arrow hold it."""
+        """The value in the types of JSON."""
 
     @classmethod
-    @abstractmethod
     def of_plain(cls, plain: Any) -> Value:
         """The value that `plain` was made from."""
+        return cls(plain)
 
     @staticmethod
     @abstractmethod
@@ -77,16 +77,10 @@ class Label(Value, str):
     """One label of a text."""
 
     __slots__ = ()
-    item, items_name = "label", "labels"
     fewest_labels, has_one_label = 2, True
     left_out = "labelled rows", "rows that are not labelled for it"
 
-    def items(self) -> Sequence[str]:
-        """The label."""
-        return self.labels()
-
     def labels(self) -> Sequence[str]:
-        """The label."""
         return (str(self),)
 
     def among(self, labels: frozenset[str]) -> Label | None:
@@ -94,20 +88,38 @@ class Label(Value, str):
         return self if self in labels else None
 
     def plain(self) -> str:
-        """The label as text."""
         return str(self)
-
-    @classmethod
-    def of_plain(cls, plain: str) -> Label:
-        """The label that `plain` is."""
-        return cls(plain)
 
     @staticmethod
     def arrow() -> pyarrow.DataType:
-        """A string."""
         import pyarrow as pa
 
         return pa.string()
+
+
+class Labels(Value, tuple[str, ...]):
+    """Any number of labels of a text, sorted, each once; none if it is empty."""
+
+    __slots__ = ()
+    left_out = "assigned labels", "absent, in training and in scores"
+
+    def __new__(cls, labels: Iterable[str] = ()) -> Labels:
+        return super().__new__(cls, sorted(set(labels)))  # so that equal sets make equal values
+
+    def labels(self) -> Sequence[str]:
+        return self
+
+    def among(self, labels: frozenset[str]) -> Labels:
+        return Labels(labels.intersection(self))
+
+    def plain(self) -> list[str]:
+        return list(self)
+
+    @staticmethod
+    def arrow() -> pyarrow.DataType:
+        import pyarrow as pa
+
+        return pa.list_(pa.string())
 
 
 class Spans(Value, tuple[Span, ...]):
@@ -120,7 +132,6 @@ class Spans(Value, tuple[Span, ...]):
 
     @property
     def spans(self) -> Sequence[Span]:
-        """The entities."""
         return self
 
     def items(self) -> Sequence[Span]:
@@ -132,11 +143,11 @@ class Spans(Value, tuple[Span, ...]):
         return [span.label for span in self]
 
     def among(self, labels: frozenset[str]) -> Spans:
-        """Only the entities of these types: one of another type is none."""
+        """Only the entities whose type is in `labels`."""
         return Spans(span for span in self if span.label in labels)
 
     def within(self, start: int, end: int) -> Spans:
-        """The entities that lie in that part, cut at its edges."""
+        """The entities in that part of the text, cut at its edges."""
         return Spans(Span(max(span.start, start) - start, min(span.end, end) - start, span.label)
                      for span in self if span.start < end and span.end > start)
 
@@ -146,12 +157,10 @@ class Spans(Value, tuple[Span, ...]):
 
     @classmethod
     def of_plain(cls, plain: Iterable[dict[str, Any]]) -> Spans:
-        """The entities that `plain` lists."""
         return cls(Span(**span) for span in plain)
 
     @staticmethod
     def arrow() -> pyarrow.DataType:
-        """A list of structs."""
         import pyarrow as pa
 
         return pa.list_(pa.struct({"start": pa.int32(), "end": pa.int32(), "label": pa.string()}))
@@ -161,7 +170,7 @@ class Spans(Value, tuple[Span, ...]):
         return [f"{text[span.start:span.end]} = {span.label}" for span in self]
 
     def key(self, text: str) -> str:
-        """Places are counted in characters without blanks."""
+        """Start, end (in characters other than blanks) and type of each entity."""
         marks, length, at = [], 0, 0
         for span in sorted(self):
             for edge in (span.start, span.end):
@@ -179,54 +188,12 @@ class Spans(Value, tuple[Span, ...]):
         pieces: list[tuple[str, str | None]] = []
         end = 0
         for span in self:
-            if end < span.start:
-                pieces.append((text[end:span.start], None))
-            pieces.append((text[span.start:span.end], span.label))
+            pieces += [(text[end:span.start], None), (text[span.start:span.end], span.label)]
             end = span.end
-        return pieces + [(text[end:], None)] if end < len(text) else pieces
+        return [piece for piece in [*pieces, (text[end:], None)] if piece[0]]
 
 
-class Labels(Value, tuple[str, ...]):
-    """Any number of labels of a text, sorted, each once; none if it is empty."""
-
-    __slots__ = ()
-    item, items_name = "label", "labels"
-    left_out = "assigned labels", "absent, in training and in scores"
-
-    def __new__(cls, labels: Iterable[str] = ()) -> Labels:
-        """The labels in the one order in which equal sets are equal."""
-        return super().__new__(cls, sorted(set(labels)))
-
-    def items(self) -> Sequence[str]:
-        """The labels."""
-        return self
-
-    def labels(self) -> Sequence[str]:
-        """The labels."""
-        return self
-
-    def among(self, labels: frozenset[str]) -> Labels:
-        """Only these of the labels."""
-        return Labels(label for label in self if label in labels)
-
-    def plain(self) -> list[str]:
-        """A list of the labels."""
-        return list(self)
-
-    @classmethod
-    def of_plain(cls, plain: Iterable[str]) -> Labels:
-        """The labels in the list."""
-        return cls(plain)
-
-    @staticmethod
-    def arrow() -> pyarrow.DataType:
-        """A list of strings."""
-        import pyarrow as pa
-
-        return pa.list_(pa.string())
-
-
-# What a task of each kind has for a value, and the kind of task that a column with a role is
+# The class of a task's values, by its kind; and the kind of task, by the role of the column that holds its labels
 VALUES: dict[str, type[Value]] = {"classification": Label, "tagging": Spans, "multilabel": Labels}
 KIND_OF_ROLE = {"class": "classification", "tags": "tagging", "spans": "tagging", "marked": "tagging",
                 "labels": "multilabel", "in": "multilabel"}

@@ -1,5 +1,4 @@
-"""Words of a text as character ranges, and the two ways files mark entities on them: BIO tags and character spans. Knows nothing of
-tokenizers."""
+"""Words of a text as character ranges, and entities on them as BIO tags and as character spans. Knows nothing of tokenizers."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -34,7 +33,7 @@ def find_words(text: str) -> list[Range]:
 
 
 def split_at_blanks(text: str, count: int) -> list[Range] | None:
-    """The `count` words that stand between blanks; None if there are not so many. Some tools cut at no-break spaces too, others do not."""
+    """The words between blanks, if there are `count`, else None. Some tools cut at no-break spaces too, others do not."""
     for pattern in _BETWEEN_BLANKS:
         words = [match.span() for match in pattern.finditer(text)]
         if len(words) == count:
@@ -43,10 +42,7 @@ def split_at_blanks(text: str, count: int) -> list[Range] | None:
 
 
 def tags_to_spans(words: Sequence[Range], tags: Sequence[str]) -> list[Span]:
-    """The spans that BIO `tags`, one per word, mark.
-
-    An I- that continues nothing (after O, or after another label) begins an entity, as conlleval reads it.
-    """
+    """The spans that BIO `tags`, one per word, mark; an I- that continues nothing begins an entity, as in conlleval."""
     spans: list[Span] = []
     first = last = 0
     inside = ""  # the label of the entity that lies between `first` and `last`

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mtl.cli.main import _plain
-from mtl.data.cooccurrence import FALSE_ALARM, MAX_TOLD, Hint, contradictions, find_hints
+from mtl.data.cooccurrence import FALSE_ALARM, MAX_SHOWN, Hint, contradictions, find_hints
 from mtl.data.rows import row_shape
 from mtl.data.store import keep
 from mtl.data.values import Label, Spans
@@ -51,15 +51,15 @@ def test_labels_that_have_nothing_to_do_with_each_other_give_a_hint_in_one_data_
     labels = tuple("abcdefghijklmnopqrst")
     specs = [TaskSpec(name=name, kind="classification", labels=labels) for name in ("one", "two")]
     random, false_alarms, chances = np.random.default_rng(1), 0, 0
-    for _ in range(60):
+    for _ in range(30):
         ones, others = random.choice(list(labels), (2, 2400))  # 6 of each pair are expected: without correction, 0.0025 each is rare
         chances += len({*zip(ones, others, strict=True)}) < 400
         false_alarms += bool(find_hints([Row("x", {"one": one, "two": two}) for one, two in zip(ones, others, strict=True)], specs))
-    assert chances > 20  # pairs were absent by chance, and were not taken for a rule
-    assert false_alarms <= 2
+    assert chances > 10  # pairs were absent by chance, and were not taken for a rule
+    assert false_alarms <= 1
 
 
-def test_a_pair_that_cannot_be_is_found_for_classes_and_entities_and_nothing_else_is():
+def test_a_pair_that_cannot_be_is_found_whatever_the_kinds_of_the_tasks_and_nothing_else_is():
     rows = [Row("x", {"intent": intent, "mood": mood, "slots": slots, "parts": parts})
             for intent, slots in (("book", spans("place", "place")), ("play", spans("artist", "place")), ("play", spans()))
             for mood, parts in (("bad", spans("noun")), ("good", spans("verb")), ("good", spans("verb"))) for _ in range(10)]
@@ -67,13 +67,10 @@ def test_a_pair_that_cannot_be_is_found_for_classes_and_entities_and_nothing_els
     assert pairs(hints) == {("intent", "book", "slots", "artist"), ("mood", "bad", "parts", "verb"), ("mood", "good", "parts", "noun")}
     assert [hint.expected for hint in hints] == [20.0, 20.0, 10.0]
     assert {hint.rows for hint in hints} == {90}  # 'place', twice in a row, is counted once: 30 x 30 / 90
-
-
-def test_entity_types_of_two_tasks_and_classes_of_two_tasks_are_compared():
     rows = [Row("x", {"intent": ("book", "play")[index % 2], "mood": ("bad", "good")[index % 2],
                       "slots": spans(("artist", "place")[index // 2 % 2]), "parts": spans(("noun", "verb")[index // 2 % 2])})
             for index in range(80)]
-    assert pairs(find_hints(rows, [INTENT, MOOD, SLOTS, PARTS])) == {
+    assert pairs(find_hints(rows, [INTENT, MOOD, SLOTS, PARTS])) == {  # of two tasks with classes, of two with entities
         ("intent", "book", "mood", "good"), ("intent", "play", "mood", "bad"),
         ("slots", "artist", "parts", "verb"), ("slots", "place", "parts", "noun")}
 
@@ -95,10 +92,8 @@ def test_what_is_too_rare_to_tell_from_chance_gives_no_hint():
 
 
 def test_rows_in_a_file_give_the_same_hints_as_rows_in_memory(tmp_path):
-    rows = planted()
-    stored = keep(rows, row_shape([INTENT, SLOTS]), tmp_path / "rows.arrow", limit=10)
-    assert not isinstance(stored, list)
-    assert find_hints(stored, [INTENT, SLOTS]) == find_hints(rows, [INTENT, SLOTS]) != ()
+    stored = keep(planted(), row_shape([INTENT, SLOTS]), tmp_path / "rows.arrow", limit=10)
+    assert not isinstance(stored, list) and find_hints(stored, [INTENT, SLOTS]) == find_hints(planted(), [INTENT, SLOTS]) != ()
 
 
 def test_only_the_surest_hints_are_kept_and_a_single_task_has_none():
@@ -134,23 +129,20 @@ def test_a_sentence_is_of_bounded_length_and_there_are_not_too_many():
     hints = [Hint("intent", "book", "slots", str(index), 100, 50.0) for index in range(30)]
     text = "a\n\x07 " * 5000
     told = contradictions(hints, text, {"intent": Label("book"), "slots": Spans(Span(0, len(text), str(index)) for index in range(30))})
-    assert len(told) == MAX_TOLD and max(map(len, told)) < 300 and all(map(is_legible, told))
+    assert len(told) == MAX_SHOWN and max(map(len, told)) < 300 and all(map(is_legible, told))
 
 
 def test_a_predictor_tells_contradictions_between_the_tasks_that_it_was_asked_for(tiny, make_model):
     model, text = make_model(), "Book a table in Rome for two."
     predictor = Predictor(for_inference(model), tiny[1], find_machine("cpu", "fp32", 1))
     plain = predictor.predict([text])[0]
-    assert plain.contradictions == ()
     one, other = plain.predictions["intent"].label, plain.predictions["mood"].label
-    model.config.hints = [asdict(Hint("intent", one, "mood", other, 40, 20.0))]
+    model.config.hints = [asdict(Hint("intent", one, "mood", label, 40, 20.0)) for label in (other, "no such label")]
     told = (f"intent '{one}' and mood '{other}' never stand together in the 40 training rows labelled for both: one of them is probably "
             "wrong.")
     predictor = replace(predictor)
-    assert predictor.predict([text])[0] == replace(plain, contradictions=(told,))
+    assert plain.contradictions == () and predictor.predict([text])[0] == replace(plain, contradictions=(told,))
     assert predictor.predict([text], ["intent", "slots"])[0].contradictions == ()
-    model.config.hints = [asdict(Hint("intent", one, "mood", "no such label", 40, 20.0))]
-    assert replace(predictor).predict([text])[0].contradictions == ()
 
 
 def test_the_page_escapes_contradictions_and_shows_nothing_where_there_are_none():

@@ -26,18 +26,17 @@ def label_of_words(text: str, phrases: dict[str, tuple[str, ...]]) -> str:
     return max((len(phrase), label) for label, options in phrases.items() for phrase in options if f" {phrase} " in padded)[1]
 
 
-def test_the_same_seed_gives_the_same_rows_and_another_seed_others():
-    for labels in ("learnable", "random"):
-        assert make_rows(50, 7, labels).rows == make_rows(50, 7, labels).rows
-        assert make_rows(50, 7, labels).rows == make_rows(80, 7, labels).rows[:50]
-        assert make_rows(50, 7, labels).rows != make_rows(50, 8, labels).rows
+@pytest.mark.parametrize("labels", ["learnable", "random"])
+def test_the_same_seed_gives_the_same_rows_and_another_seed_others(labels):
+    rows = make_rows(50, 7, labels).rows
+    assert rows == make_rows(50, 7, labels).rows == make_rows(80, 7, labels).rows[:50] != make_rows(50, 8, labels).rows
 
 
-def test_there_are_three_tasks_and_every_row_is_labelled_for_all(learnable, random):
+def test_there_are_three_tasks_every_row_is_labelled_for_all_and_random_labels_stand_on_the_same_sentences(learnable, random):
     for table in (learnable, random):
         assert [(task.name, task.kind) for task in table.tasks] == [
             ("class", "classification"), ("sentiment", "classification"), ("entities", "tagging")]
-        assert len(table.rows) == COUNT
+        assert [row.text for row in table.rows] == [row.text for row in learnable.rows] and len(table.rows) == COUNT
         for row in table.rows:
             assert row.values["class"] in NOUNS and row.values["sentiment"] in TONES
             assert {span.label for span in row.values["entities"]} <= set(ENTITY_LABELS)
@@ -61,24 +60,16 @@ def test_spans_are_exact_and_stand_on_word_edges(learnable, random):
             assert all(part[0].isupper() for part in row.text[span.start:span.end].split())
 
 
-def test_learnable_classes_and_sentiments_follow_from_the_words(learnable):
+def test_learnable_labels_follow_from_the_words_but_some_names_need_their_context(learnable):
+    labels: dict[str, set[str]] = {}
     for row in learnable.rows:
         assert label_of_words(row.text, NOUNS) == row.values["class"]
         assert label_of_words(row.text, TONES) == row.values["sentiment"]
-
-
-def test_some_names_need_their_context(learnable):
-    labels: dict[str, set[str]] = {}
-    for row in learnable.rows:
         for span in row.values["entities"]:
             for word in row.text[span.start:span.end].split():
                 labels.setdefault(word, set()).add(span.label)
     assert sum(len(found) > 1 for found in labels.values()) >= 10
     assert len(labels) >= 60
-
-
-def test_random_labels_stand_on_the_same_sentences(learnable, random):
-    assert [row.text for row in random.rows] == [row.text for row in learnable.rows]
 
 
 def chi_square(pairs: list[tuple[str, str]]) -> tuple[float, int]:

@@ -5,7 +5,6 @@ import contextlib
 import gzip
 import io
 import json
-import re
 import time
 import tracemalloc
 from pathlib import Path
@@ -18,9 +17,9 @@ from hypothesis import strategies as st
 
 from mtl.data.formats.files import MAX_BYTES
 from mtl.data.formats.json_files import MAX_ARRAY
-from mtl.data.readers import READERS, label_twins, read_files, understand
+from mtl.data.readers import READERS, read_files, similar_labels, understand
 from mtl.data.rows import Table, count_all
-from mtl.data.words import Span, find_words, spans_to_tags, tags_to_spans
+from mtl.data.words import Span, spans_to_tags, tags_to_spans
 from mtl.errors import MtlError
 from mtl.settings.shorthand import parse_columns
 from tests.legible import is_legible
@@ -67,187 +66,67 @@ SENTENCE = b"Anna NNP B-NP B-PER\nsaw VBD B-VP O\nRome NNP B-NP B-LOC\n\n"
 CLASSES = {"label": {"names": ["a", "b"], "_type": "ClassLabel"}}
 PARTS = {"seq.in": b"go now\nstay here\n", "seq.out": b"O O\nO O\n", "label": b"go\nstay\n"}
 WHOLE = parquet({"text": ["a", "b"], "label": ["x", "y"]})
-
-BAD = [  # corpus id, file name, bytes (or several files by name), a part of the message
-    ("C1", "x.csv", b"", "x.csv: is empty"),
-    ("C2", "x.csv", codecs.BOM_UTF8, "is empty"),
-    ("C3", "x.csv", b"\n \r\n\n", "x.csv: has no header row"),
-    ("C4", "x.csv", b"text,label\n\n", "has a header but no rows"),
-    ("C6-le", "x.csv", "\ufefftext\n".encode("utf-16-le"), "is UTF-16, not plain text in UTF-8. Save it as UTF-8"),
-    ("C6-be", "x.csv", "\ufefftext\n".encode("utf-16-be"), "is UTF-16, not plain text in UTF-8. Save it as UTF-8"),
-    ("C6-32", "x.csv", "\ufefftext\n".encode("utf-32-le"), "is UTF-32"),
-    ("C7", "x.csv", b"text,label\ncaf\xe9,a\n", "x.csv, line 2: byte 0xE9 is not UTF-8"),
-    ("C7-cr", "x.csv", b"text,label\rok,b\rcaf\xe9,a\r", "line 3: byte 0xE9"),
+# corpus id, file name, content, a part of the message. Contents in the file are text, a character for each byte, or lists of samples.
+BAD = [(key, name, content.encode("latin-1") if isinstance(content, str) else jsonl(*content), message)
+       for key, name, content, message in json.loads(Path(__file__).with_name("malformed.json").read_text(encoding="utf-8"))]
+BAD += [
     ("C7-far", "x.csv", b"text,label\n" + (b"h" * 1000 + b",a\n") * 3000 + b"caf\xe9,a\n", "line 3002: byte 0xE9"),
-    ("C7-crlf", "x.csv", b"text,label\r\na,b\r\n\xe9,b\r\n", "line 3: byte 0xE9"),
-    ("C7-cut", "x.csv", GOOD + b"caf\xc3", "line 3: its last character is cut off"),
-    ("C8", "x.csv", b"text,label\na,b\nc\0d,e\n", "line 3: contains NUL bytes"),
     ("C9", "x.csv", bytes(1000), "line 1: contains NUL bytes"),
-    ("C10", "x.csv", b"\x89PNG\r\n\x1a\n\0\0", "is a PNG image"),
-    ("C11", "x.csv", b"PK\x03\x04\x14\0\x06\0", "is an Excel or zip file"),
     ("C12", "x.csv", gzip.compress(GOOD), "is gzip-compressed, not plain text. Unpack it"),
+    ("C12-bomb", "x.csv", gzip.compress(bytes(20_000_000)), "is gzip-compressed"),
     ("C13", "x.csv", WHOLE, "is Parquet, not plain text. Rename it to .parquet"),
-    ("C14", "x.csv", b"\n<!DOCTYPE html><html></html>", "is a web page"),
-    ("pdf", "x.jsonl", b"%PDF-1.7\n", "is a PDF document"),
-    ("zstd", "x.jsonl", b"\x28\xb5\x2f\xfd\x04", "is zstd-compressed"),
-    ("xz", "x.jsonl", b"\xfd7zXZ\0\0", "is xz-compressed"),
-    ("C16", "x.csv", b'text,label\n"abc,x\ndef,y\n', "line 2: a quote that is opened here is never closed"),
-    ("C17", "x.csv", b'text,label\n"a"b,c\n', "line 2: characters after the closing quote"),
-    ("C17-later", "x.csv", b'text,label\n"a\nb" c,d\n', "line 3: characters after the closing quote of a field opened in line 2"),
-    ("C18", "x.csv", b"text,label\na,b,c\n", "line 2: has 3 fields, the header has 2. Put texts that contain commas in double quotes"),
-    ("C18-later", "x.csv", b'text,label\n"a\nb\nc",d\n\na,b,c\n', "line 6: has 3 fields"),
-    ("C18-crlf", "x.csv", b"text,label\r\na,b\r\na,b,c\r\n", "line 3: has 3 fields"),
-    ("C18-tabs", "x.tsv", b"text\tlabel\na\tb\tc\n", "line 2: has 3 fields, the header has 2. Put texts that contain TABs in"),
-    ("C19", "x.csv", b"text,label\na\n", "line 2: has 1 field, the header has 2. Give every row all columns"),
-    ("C20", "x.csv", b"text,label, text \na,b,c\n", "line 1: column 'text' appears twice"),
-    ("C21", "x.csv", b"text,,label\na,b,c\n", "line 1: column 2 has no name"),
-    ("C22", "x.csv", b"\ntext,label,\na,b,\n", "line 2: column 3 has no name"),
     ("C31", "x.csv", b"text,label\n" + b"a" * 20_001 + b",b\n", "line 2: 'text' has 20,001 characters, the limit is 20,000"),
     ("C32", "x.csv", b"text,label\na,b\n" + b"a" * 200_000 + b",b\n", "line 3: a text has over 131,072 characters, the limit is 20,000"),
     ("C34", "x.csv", f"{MANY}\n{MANY}\n".encode(), "line 1: there are 65 columns, the limit is 64"),
-    ("C-blank", "x.csv", b"text,label\na,b\n ,c\n", "line 3: 'text' is empty"),
-    ("C-label", "x.csv", b"text,label\na,b\na,b\na,b\na," + b"b" * 65 + b"\n", "line 5: 'label' has the label"),
-    ("C-name", "x.csv", b"text," + b"b" * 65 + b"\na,b\n", "line 1: column 2 has the name"),
-    ("C-json", "x.csv", OBJECT, "looks like JSON"),
-    ("C-array", "x.csv", b"[" + OBJECT + b"]", "looks like JSON"),
-    ("C-tags", "x.csv", b"text,tags\ngo to Rome,O O B-LOC\ngo on,O\n", "line 3: 2 words between blanks, but 1 tag in 'tags'"),
-    ("C-lists", "x.csv", b'tokens,tags\n"[\'a\', \'b\']","[\'O\', \'O\']"\n"[\'a\']","[\'O\', \'O\']"\n', "line 3: 1 token but 2 tags"),
-    ("C-spans", "x.csv", b'text,spans\nhello,"[(0, 2, \'A\')]"\nhello,"[(0, 9, \'A\')]"\n', "line 3: 'spans' has an entity from 0 to 9"),
-    ("suffix", "x.xlsx", GOOD, "this kind of file cannot be read. Give CSV, TSV, JSONL, JSON, CoNLL columns (.conll), marked text"),
-    ("J1", "x.jsonl", b"", "x.jsonl: is empty"),
-    ("J2", "x.jsonl", b"\n\n \n", "x.jsonl: is empty"),
-    ("J3-empty", "x.json", b" [ ]\n", "x.json: is empty"),
-    ("J3-cut", "x.json", b"[" + OBJECT.strip() + b",\n" + OBJECT.strip(), "line 2: the array is not closed. Write a ']' after"),
-    ("J3-comma", "x.json", b"[" + OBJECT.strip() + b",\n", "line 2: the array is not closed"),
-    ("J3-no-comma", "x.json", b"[\n" + OBJECT + OBJECT + b"]", "line 3: between the elements of a JSON array a comma is needed"),
-    ("J3-more", "x.json", b"[" + OBJECT.strip() + b"]\n" + OBJECT, "line 2: something follows the end of the JSON array"),
-    ("J3-inside", "x.json", b'[{"text": "a"},\n\n {"text": "b",\r\n  "label": c}]', "line 4: column 12 is not JSON: expecting value"),
-    ("J3-list", "x.json", b"[[1, 2]]", "line 1: holds a list. Write an object such as"),
-    ("J3-latin", "x.json", b'[{"text": "a"},\n{"text": "\xe9"}]', "line 2: byte 0xE9 is not UTF-8"),
-    ("J3-nul", "x.json", b'[{"text": "a"},\n{"text": "\0"}]', "line 2: contains NUL bytes"),
-    ("J4", "x.json", b'{\n  "text": "a"\n}\n', "line 1: the object is not closed. Write one whole object per line"),
-    ("J5", "x.jsonl", b'\n{"text": "a",}\n', "line 2: column 14 is not JSON"),
-    ("J6", "x.jsonl", b"{'text': 'a'}\n", "line 1: column 2 is not JSON"),
-    ("J7", "x.jsonl", OBJECT + b"// a comment\n", "line 2: column 1 is not JSON"),
-    ("J7-after", "x.jsonl", OBJECT.strip() + b" {}\n", "line 1: column 28 is not JSON: something follows the object"),
-    ("J8", "x.jsonl", OBJECT + b'{"text": "a", "label": NaN}\n', "line 2: NaN is not allowed in JSON"),
-    ("J8-inf", "x.jsonl", b'{"text": "a", "label": -Infinity}\n', "line 1: -Infinity is not allowed in JSON"),
-    ("J9", "x.jsonl", b'{"text": "a", "text": "b"}\n', "line 1: key 'text' appears twice"),
     ("J10", "x.jsonl", b'{"text": ' + b"[" * 100_000 + b"\n", "line 1: nested too deeply"),
     ("J11", "x.jsonl", b'{"text": "a", "label": ' + b"1" * 200_000 + b"}\n", "line 1: a number is too long"),
-    ("J12-list", "x.jsonl", OBJECT * 2 + b'["a"]\n', "line 3: holds a list. Write an object"),
-    ("J12-first", "x.jsonl", b'["a"]\n', "line 1: holds a list. Write an object"),
-    ("J12-text", "x.jsonl", OBJECT + b'"a"\n', "line 2: holds a text. Write an object"),
-    ("J12-number", "x.jsonl", OBJECT + b"1\n", "line 2: holds a number. Write an object"),
-    ("J12-null", "x.jsonl", OBJECT + b"null\n", "line 2: holds null. Write an object"),
-    ("J13", "x.jsonl", OBJECT + b'{"text": null}\n', "line 2: 'text' is null, a text is needed"),
-    ("J14", "x.jsonl", OBJECT + b'{"text": 5}\n', "line 2: 'text' is number 5, earlier ones are text"),
-    ("J15", "x.jsonl", OBJECT + b'{"text": ["a"]}\n', "line 2: 'text' is list, earlier ones are text"),
-    ("J16", "x.jsonl", OBJECT + b'{"label": "b"}\n', "line 2: there is no 'text'"),
-    ("J-no-text", "x.jsonl", b'{"label": "b", "id": "7"}\n', "x.jsonl: no text among its columns (label, id). Name one 'text'"),
-    ("J17", "x.jsonl", jsonl({"tokens": ["a", "b"], "tags": ["O"]}), "line 1: 2 tokens but 1 tag in 'tags'"),
-    ("J17-text", "x.jsonl", jsonl({"text": "a b", "tags": ["B-X", "O"]}, {"text": "a b c", "tags": ["B-X", "O"]}),
-     "line 2: 3 words between blanks, but 2 tags in 'tags'"),
-    ("J18", "x.jsonl", jsonl({"tokens": [], "tags": []}), "line 1: 'tokens' has no tokens"),
-    ("J19", "x.jsonl", jsonl({"tokens": ["a", "b", ""], "tags": ["O"] * 3}), "token 3 of 'tokens' is empty"),
-    ("J19-blank", "x.jsonl", jsonl({"tokens": ["New York"], "tags": ["O"]}), "token 1 of 'tokens' 'New York' has a blank in it"),
-    ("J19-type", "x.jsonl", jsonl({"tokens": ["a", 5], "tags": ["O", "O"]}), "token 2 of 'tokens' is a number"),
     ("J19-many", "x.jsonl", jsonl({"words": ["a"] * 2001}), "line 1: 'words' has 2,001 tokens, the limit is 2,000"),
     ("J19-long", "x.jsonl", jsonl({"words": ["a" * 1001]}), "token 1 of 'words' has 1,001 characters, the limit is 1,000"),
-    ("J19-text", "x.jsonl", jsonl({"tokens": ["a"]}, {"tokens": "a b"}), "line 2: 'tokens' is text, earlier ones are list"),
-    ("J20", "x.jsonl", jsonl({"tokens": ["a", "b"], "tags": [0, 1]}), "'tags' has the number '0' for a tag. Names such as O, B-PER"),
-    ("J21", "x.jsonl", jsonl({"tokens": ["a", "b"], "tags": ["O", 1]}), "'tags' has the number '1' for a tag"),
-    ("J22", "x.jsonl", OBJECT + b'{"text": "\\ud800"}\n', "line 2: broken Unicode"),
-    ("J23-empty", "x.jsonl", entity(3, 3), "line 2: 'e' has an entity from 3 to 3"),
-    ("J23-order", "x.jsonl", entity(5, 3), "line 2: 'e' has an entity from 5 to 3"),
-    ("J23-bytes", "x.jsonl", entity(8, 13), "from 8 to 13, the text has 12 characters. Start below end; count characters, not bytes"),
-    ("J23-negative", "x.jsonl", entity(-4, 12), "from -4 to 12"),
-    ("J23-float", "x.jsonl", entity(0.0, 4), "from 0.0 to 4. Whole numbers"),
-    ("J23-bool", "x.jsonl", entity(True, 4), "from true to 4. Whole numbers"),
-    ("J23-text", "x.jsonl", entity("0", 4), "from 0 to 4. Whole numbers"),
-    ("J23-huge", "x.jsonl", entity(0, 10**4000), "line 2: 'e' has an entity from 0 to 1000"),
-    ("J23-label", "x.jsonl", entity(0, 4, " "), "line 2: 'e' has 0-4 with the label ' '"),
-    ("J23-label-null", "x.jsonl", entity(0, 4, None), "with the label 'null'"),
-    ("J23-label-long", "x.jsonl", entity(0, 4, "L" * 65), "1 to 64 characters"),
-    ("J23-labels", "x.jsonl", entity(0, 4, ["A", "B"]), "line 2: 'e' gives 2 labels to 0-4 at once"),
-    ("J23-key", "x.jsonl", jsonl({"text": "a", "e": [{"start": 0, "label": "x"}]}), "objects with start, end and label"),
-    ("J23-overlap", "x.jsonl", jsonl({"text": "one two three", "e": [{"start": 4, "end": 13, "label": "A"}, {"start": 0, "end": 7,
-     "label": "B"}]}), "line 1: in 'e' 0-7 and 4-13 overlap"),
+    *[(f"J23-{index}", "x.jsonl", entity(*span), message) for index, (span, message) in enumerate([
+        ((3, 3), "line 2: 'e' has an entity from 3 to 3"), ((5, 3), "line 2: 'e' has an entity from 5 to 3"),
+        ((8, 13), "from 8 to 13, the text has 12 characters. Start below end; count characters, not bytes"), ((-4, 12), "from -4 to 12"),
+        ((0.0, 4), "from 0.0 to 4. Whole numbers"), ((True, 4), "from true to 4. Whole numbers"), (("0", 4), "from 0 to 4. Whole numbers"),
+        ((0, 10**4000), "line 2: 'e' has an entity from 0 to 1000"), ((0, 4, " "), "line 2: 'e' has 0-4 with the label ' '"),
+        ((0, 4, None), "with the label 'null'"), ((0, 4, "L" * 65), "1 to 64 characters"),
+        ((0, 4, ["A", "B"]), "line 2: 'e' gives 2 labels to 0-4 at once")])],
     ("J27", "x.jsonl", OBJECT * 99 + b'{"text": "a", "lab',
      "line 100: the object is not closed. Write one whole object per line; is the file cut off?"),
     ("J28", "x.jsonl", OBJECT + b'{"text": "' + b"a" * 20_000_000 + b'"}', "line 2: has over 1,000,000 characters. Write one row per line"),
     ("J29", "x.jsonl", jsonl({"text": "a"} | {f"k{index}": "v" for index in range(1000)}), "line 1: there are 65 columns, the limit is 64"),
-    ("J29-empty", "x.jsonl", jsonl({"text": "a", "": "v"}), "has no name"),
     ("J30", "x.jsonl", jsonl(*[{"text": "a", "label": "1"}] * 8, {"text": "a", "label": 1}),
      "line 9: 'label' is number 1, earlier ones are text"),
-    ("J30-bool", "x.jsonl", jsonl({"text": "a", "label": 1}, {"text": "a", "label": True}),
-     "line 2: 'label' is true/false true, earlier ones are number"),
-    ("J30-list", "x.jsonl", jsonl({"text": "a", "e": []}, {"text": "a", "e": "x"}), "line 2: 'e' is text, earlier ones are list"),
     ("long-name", "x" * 200 + ".jsonl", jsonl({"text": "a", "k" * 64: [{"start": 10**99, "end": 10**99, "label": ""}]}), ", line 1: "),
     *[(f"N12-{tag}", "x.jsonl", jsonl({"tokens": ["a"], "tags": ["O"]}, {"tokens": ["a"], "tags": [tag]}),
        f"line 2: tag '{tag}' in 'tags' is not in BIO form")
       for tag in ("B", "B-", "-PER", "b-per", "B_PER", "X-PER", "", "o", "B- PER")],
-    ("N1", "x.conll", b"", "x.conll: has no sentences. Write a word and its tag on each line"),
-    ("N2", "x.conll", b"\n \n\t\n\r\n", "has no sentences"),
-    ("N3", "x.conll", b"-DOCSTART- -X- -X- O\n\n", "has no sentences"),
     ("N4", "x.conll", b"\n" + b"word O\n" * 5000, "the sentence from line 2 has over 2,000 words. Put a blank line after every sentence"),
     ("N5", "x.conll", SENTENCE * 3 + b"Rome\n", "line 13: has 1 column, the lines before have 4"),
-    ("N5-comma", "x.conll", SENTENCE + b"1,000\n", "line 5: has 1 column, the lines before have 4"),
-    ("N5-only", "x.conll", b"Anna\nsaw\n", "line 1: has 1 column. Write a word, a blank and its tag on each line"),
-    ("N6", "x.conll", SENTENCE + b"Rome NNP B-NP B-LOC x\n", "line 5: has 5 columns, the lines before have 4"),
-    ("N12-conll", "x.conll", b"a O\nb B-PER\n\nc B-\n", "line 4: tag 'B-' in 'tags' is not in BIO form. Use O, B-name and I-name"),
-    ("N14", "x.conll", b"a B-PER\nb E-PER\nc S-PER\n\nd U-PER\n", "in 'tags' the tags mix two schemes: BIOES (E-, S-) and BILOU (U-)"),
-    ("N14-json", "x.jsonl", jsonl({"tokens": ["a", "b", "c"], "tags": ["S-X", "B-X", "L-X"]}), "the tags mix two schemes"),
-    ("N21", "x.conll", b"a O\nb B-two words\n", "line 2: has 3 columns, the lines before have 2"),
-    ("N22-latin", "x.conll", b"a O\ncaf\xe9 O\n", "line 2: byte 0xE9 is not UTF-8"),
-    ("N22-16", "x.conll", "\ufeffa O\n".encode("utf-16-le"), "is UTF-16, not plain text in UTF-8. Save it as UTF-8"),
-    ("N22-nul", "x.conll", b"a O\n\0 O\n", "line 2: contains NUL bytes"),
     ("N22-gzip", "x.conll", gzip.compress(SENTENCE), "is gzip-compressed, not plain text. Unpack it"),
     ("N23", "x.conll", b"a O\n" + b"b" * 5000 + b" O\n", "line 2: a word has 5,000 characters, the limit is 1,000. Are blanks missing?"),
-    ("N25", "x.conll", GOOD, "line 1: looks like CSV, not like columns. Rename the file to .csv"),
-    ("N25-blank", "x.conll", b"Review Text;Stars\nso good;5\n", "line 1: looks like CSV"),
-    ("N25-json", "x.conll", OBJECT, "line 1: looks like JSON, not like columns"),
-    ("N25-array", "x.conll", b"[\n" + OBJECT + b"]", "line 1: looks like JSON, not like columns"),
-    ("parquet-cut", "x.parquet", WHOLE[:-20], "x.parquet: cannot be read as Parquet ("),
-    ("parquet-broken", "x.parquet", WHOLE[:60] + b"\xff" * 200 + WHOLE[260:], "cannot be read as Parquet ("),
-    ("parquet-magic", "x.parquet", b"PAR1" + bytes(50), "cannot be read as Parquet ("),
-    ("parquet-empty", "x.parquet", b"", "x.parquet: is empty"),
-    ("parquet-csv", "x.parquet", GOOD, "is plain text, not Parquet, whatever its name says. Rename the file"),
-    ("parquet-zip", "x.parquet", b"PK\x03\x04\x14\0", "is an Excel or zip file, not Parquet"),
-    ("parquet-no-rows", "x.parquet", parquet({"text": pyarrow.array([], "string")}), "has columns but no rows"),
-    ("parquet-names", "x.parquet", parquet({"text": ["a"], "": ["b"]}), "row 1: column 2 has no name"),
-    ("parquet-number", "x.parquet", parquet({"text": ["a", "b"], "label": [0, 2]}, CLASSES), "row 2: class number 2 has no name"),
-    ("parquet-utf8", "x.parquet", parquet({"text": pyarrow.array([b"a", b"\xff"]).view("string")}), "text that is not UTF-8 after row 0"),
-    ("parquet-text", "x.parquet", parquet({"text": ["a", " "], "label": ["b", "c"]}), "x.parquet, row 2: 'text' is empty"),
-    ("studio-name", "x.json", studio({"value": {"choices": ["a"]}}), "line 1: an annotation has no 'from_name' or no 'value'"),
-    ("studio-result", "x.json", studio("x"), "line 1: an annotation has no 'from_name'"),
-    ("studio-choices", "x.json", studio({"from_name": "mood", "value": {"choices": ["a", "b"]}}), "line 1: 'mood' has 2 labels at once"),
-    ("studio-labels", "x.json", studio(label_at(0, 5, "A", "B")), "line 1: 'ner' has 2 labels at once"),
-    ("studio-html", "x.json", studio(label_at("/p[1]/text()[1]", 5, "A")), "line 1: 'ner' has an entity from"),
-    ("studio-both", "x.json", studio({"from_name": "ner", "value": {"choices": ["a"]}}, label_at(0, 5, "A")),
-     "'ner' has both choices and labels"),
-    ("studio-min", "x.json", jsonl([{"text": "a", "mood": {"choices": ["a", "b"]}, "annotation_id": 1, "annotator": 1}]),
-     "line 1: 'mood' has 2 labels at once"),
-    ("spacy-cats", "x.jsonl", jsonl({"text": "a", "cats": {"x": 1, "y": 0.9}}), "line 1: 'cats' marks 2 labels at once (x, y)"),
-    ("task-no-label", "x.jsonl", jsonl({"text": "a", "task": "ner"}),
-     "line 1: the task is 'ner', but there is no 'label' and no 'ner_labels'"),
-    ("fasttext-two", "x.txt", b"__label__a hello\n__label__a __label__b hello\n", "line 2: has the labels 'a' and 'b' at once"),
-    ("marks-empty", "x.txt", b"\n", "x.txt: is empty. Write one text per line"),
-    ("marks-nested", "x.txt", b"[Ada](PER) came\nat [the [Hague](LOC)](LOC)\n", "line 2: an entity is marked within another: the Hague"),
-    ("marks-nested-tags", "x.txt", b"at <ORG>Bank of <LOC>Rome</LOC></ORG>\n", "line 1: an entity is marked within another: Bank of Rome"),
-    ("marks-nested-colon", "x.txt", b"at [org : Bank of [loc : Rome]]\n", "line 1: an entity is marked within another"),
-    ("marks-label", "x.txt", b"[Ada](PER) came\n[Rome]( ) too\n", "line 2: 'text' has 0-4 with the label ''"),
-    ("marks-nothing", "x.txt", b"[Ada](PER) came\n[ ](LOC)\n", "line 2: 'text' is empty"),
-    ("seq-missing", "seq.in", {"seq.in": PARTS["seq.in"], "label": PARTS["label"]}, "seq.in: its seq.out is missing. Give seq.in,"),
-    ("seq-alone", "x.seq.out", PARTS["seq.out"], "x.seq.out: its seq.in and label are missing"),
-    ("seq-short", "seq.in", PARTS | {"label": b"go\n"}, "seq.in: label ends before line 2, which the others have"),
-    ("seq-long", "seq.in", PARTS | {"seq.out": b"O O\nO O\nO O\n"}, "seq.in and label end before line 3"),
-    ("seq-words", "seq.in", PARTS | {"seq.out": b"O O\nO O O\n"},
-     "seq.out, line 2: 3 tags, but seq.in has 2 words there. Give one tag per word"),
-    ("seq-no-words", "seq.in", {name: content + b"\n" * (name != "label") for name, content in PARTS.items()} | {"label": b"go\nstay\nx\n"},
-     "label, line 3: 'x', but seq.in has no words there"),
-    ("seq-empty", "seq.in", dict.fromkeys(PARTS, b"\n"), "has no sentences. Write one per line"),
-    ("seq-latin", "seq.in", PARTS | {"label": b"go\n\xe9\n"}, "label, line 2: byte 0xE9 is not UTF-8"),
+    *[(f"parquet-{index}", "x.parquet", content, message) for index, (content, message) in enumerate([
+        (WHOLE[:-20], "x.parquet: cannot be read as Parquet ("), (b"PAR1" + bytes(50), "cannot be read as Parquet ("),
+        (WHOLE[:60] + b"\xff" * 200 + WHOLE[260:], "cannot be read as Parquet ("),
+        (parquet({"text": pyarrow.array([], "string")}), "has columns but no rows"),
+        (parquet({"text": ["a"], "": ["b"]}), "row 1: column 2 has no name"),
+        (parquet({"text": ["a", "b"], "label": [0, 2]}, CLASSES), "row 2: class number 2 has no name"),
+        (parquet({"text": pyarrow.array([b"a", b"\xff"]).view("string")}), "text that is not UTF-8 after row 0"),
+        (parquet({"text": ["a", " "], "label": ["b", "c"]}), "x.parquet, row 2: 'text' is empty")])],
+    *[(f"studio-{index}", "x.json", content, message) for index, (content, message) in enumerate([
+        (studio({"value": {"choices": ["a"]}}), "line 1: an annotation has no 'from_name' or no 'value'"),
+        (studio("x"), "line 1: an annotation has no 'from_name'"),
+        (studio({"from_name": "mood", "value": {"choices": ["a", "b"]}}), "line 1: 'mood' has 2 labels at once"),
+        (studio(label_at(0, 5, "A", "B")), "line 1: 'ner' has 2 labels at once"),
+        (studio(label_at("/p[1]/text()[1]", 5, "A")), "line 1: 'ner' has an entity from"),
+        (studio({"from_name": "ner", "value": {"choices": ["a"]}}, label_at(0, 5, "A")), "'ner' has both choices and labels")])],
+    *[(f"seq-{index}", "seq.in", files, message) for index, (files, message) in enumerate([
+        ({"seq.in": PARTS["seq.in"], "label": PARTS["label"]}, "seq.in: its seq.out is missing. Give seq.in,"),
+        (PARTS | {"label": b"go\n"}, "seq.in: label ends before line 2, which the others have"),
+        (PARTS | {"seq.out": b"O O\nO O\nO O\n"}, "seq.in and label end before line 3"),
+        (PARTS | {"seq.out": b"O O\nO O O\n"}, "seq.out, line 2: 3 tags, but seq.in has 2 words there. Give one tag per word"),
+        ({name: content + b"\n" for name, content in PARTS.items()} | {"label": b"go\nstay\nx\n"},
+         "label, line 3: 'x', but seq.in has no words there"),
+        (dict.fromkeys(PARTS, b"\n"), "has no sentences. Write one per line"),
+        (PARTS | {"label": b"go\n\xe9\n"}, "label, line 2: byte 0xE9 is not UTF-8")])],
 ]
 
 
@@ -268,27 +147,19 @@ def test_a_malformed_file_is_refused_in_one_sentence_with_its_line(tmp_path, nam
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(files)
 
 
-def test_a_file_that_is_not_there_or_too_large_is_refused(tmp_path):
-    with pytest.raises(MtlError, match=r"^x\.csv: there is no such file"):
-        read_files([tmp_path / "x.csv"])
+@pytest.mark.parametrize(("name", "begin", "size", "message"), [
+    ("x.csv", b"", None, r"^x\.csv: there is no such file"),
+    ("x.csv", b"", MAX_BYTES + 100_000, r"^x\.csv: has 2,000\.1 MB, the limit is 2,000 MB"),
+    ("x.json", b"[", MAX_ARRAY + 1_000_000, r"^x\.json: is a JSON array of 51 MB, the limit is 50 MB. Write one object per line")])
+def test_a_file_that_is_not_there_or_too_large_is_refused(tmp_path, name, begin, size, message):
+    if size:
+        with (tmp_path / name).open("wb") as file:
+            file.write(begin)
+            file.truncate(size)  # sparse
+    with pytest.raises(MtlError, match=message):
+        read_files([tmp_path / name])
     with pytest.raises(MtlError, match="No file is given"):
         read_files([])
-    with (tmp_path / "x.csv").open("wb") as file:
-        file.truncate(MAX_BYTES + 100_000)  # sparse
-    with pytest.raises(MtlError, match=r"^x\.csv: has 2,000\.1 MB, the limit is 2,000 MB"):
-        read_files([tmp_path / "x.csv"])
-    (tmp_path / "x.json").write_bytes(b"[")
-    with (tmp_path / "x.json").open("ab") as file:
-        file.truncate(MAX_ARRAY + 1_000_000)
-    with pytest.raises(MtlError, match=r"^x\.json: is a JSON array of 51 MB, the limit is 50 MB. Write one object per line"):
-        read_files([tmp_path / "x.json"])
-
-
-def test_a_gzip_bomb_is_refused_without_being_unpacked(tmp_path):
-    bomb = gzip.compress(bytes(20_000_000))
-    with pytest.raises(MtlError, match="gzip"):
-        read(tmp_path, "x.csv", bomb)
-    assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
 
 
 @pytest.mark.parametrize(("columns", "message"), [
@@ -332,105 +203,126 @@ def test_the_same_row_is_read_from_every_dialect(tmp_path, name, content):
 
 
 def test_another_separator_than_the_usual_is_said(tmp_path):
-    assert "x.csv: the columns are separated by ';'." in read(tmp_path, "x.csv", GOOD.replace(b",", b";")).notices
-    assert "x.csv: the columns are separated by TABs." in read(tmp_path, "x.csv", GOOD.replace(b",", b"\t")).notices
-    assert "x.tsv: the columns are separated by commas." in read(tmp_path, "x.tsv", GOOD).notices
-    assert "x.csv: blanks around the names of columns were removed." in read(tmp_path, "x.csv", b"text, label\na,b\n").notices
-    assert read(tmp_path, "x.csv", GOOD).notices == read(tmp_path, "x.tsv", GOOD.replace(b",", b"\t")).notices == []
+    for name, content, notice in (
+            ("x.csv", GOOD.replace(b",", b";"), "the columns are separated by ';'."),
+            ("x.csv", GOOD.replace(b",", b"\t"), "the columns are separated by TABs."),
+            ("x.tsv", GOOD, "the columns are separated by commas."), ("x.csv", GOOD, ""), ("x.tsv", GOOD.replace(b",", b"\t"), ""),
+            ("x.csv", b"text, label\na,b\n", "blanks around the names of columns were removed.")):
+        assert read(tmp_path, name, content).notices == [f"{name}: {notice}"] * bool(notice)
 
 
-def test_a_separator_is_one_that_cuts_all_lines_alike(tmp_path):
-    table = read(tmp_path, "x.csv", "Hello, world;good\nBye;bad\nHello, you, there;good\n", "column 1=text")
-    assert [(row.text, row.values) for row in table.rows] == [
-        ("Hello, world", {"column 2": "good"}), ("Bye", {"column 2": "bad"}), ("Hello, you, there", {"column 2": "good"})]
-    assert table.notices == ["x.csv: the columns are separated by ';'.",
-                             "x.csv: has no header row; its columns are called column 1, column 2."]
-    table = read(tmp_path, "x.csv", "text|x,label\na;b,c\n", "text|x=text")
-    assert [(row.text, row.values) for row in table.rows] == [("a;b", {"label": "c"})]
+LABELS = ["None", "NA", "null", "nan", "007", "1.0", "True", "1e5", "=HYPERLINK(1)", "[x]", "-", "0"]
+SPEECH = jsonl({"tokens": ["a", "dog"], "pos": ["DET", "NOUN"]}, {"tokens": ["dogs", "bark"], "pos": ["NOUN", "VERB"]})
+METADATA = {"meta": {"x": 1}, "score": 1, "label": "x", "none": None, "__proto__": "x", "relations": [], "links": [{"from": 1}],
+            "keywords": ["x", "y"], "vector": [1, 2, 3]}
+UNIVERSAL = ["# sent_id = 1", "# newpar", "# text = vámonos a Rome", "1-2\tvámonos\t_\t_\t_\t_\t_\t_\t_\t_",
+             "1\tvamos\tir\tVERB\t_\t_\t0\troot\t_\tB-X", "2\tnos\tnosotros\tPRON\t_\t_\t1\tobj\t_\tO",
+             "2.1\tel\t_\t_\t_\t_\t_\t_\t_\t_", "3\tRome\ta\tADP\t_\t_\t1\tobl\t_\tO"]
+READ = [  # what is read, file name, content, columns, rows (text, values and sometimes words), notices (None: any)
+    ("a separator is one that cuts all lines alike", "x.csv", "Hello, world;good\nBye;bad\nHello, you, there;good\n", "column 1=text",
+     [("Hello, world", {"column 2": "good"}), ("Bye", {"column 2": "bad"}), ("Hello, you, there", {"column 2": "good"})],
+     ["the columns are separated by ';'.", "has no header row; its columns are called column 1, column 2."]),
+    ("a sign in a name is no separator", "x.csv", "text|x,label\na;b,c\n", "text|x=text", [("a;b", {"label": "c"})], []),
+    ("a file without a header gets numbered columns", "x.csv", "I liked it,good\nnever again,bad\nso so,good\n", "",
+     [("I liked it", {"column 2": "good"}), ("never again", {"column 2": "bad"}), ("so so", {"column 2": "good"})],
+     ["has no header row; its columns are called column 1, column 2.",
+      "no column is named 'text'; 'column 1' is taken for it, because its texts are the longest."]),
+    ("labels stay the text that stands in the file and rows that repeat are kept", "x.csv",
+     "text,label\n" + "".join(f"=t,{label}\n" for label in LABELS) * 2, "", [("=t", {"label": label}) for label in LABELS] * 2, []),
+    ("an empty cell means not labelled", "x.csv", "text,a,b\none,x,\ntwo, ,y\n", "",
+     [("one", {"a": "x", "b": None}), ("two", {"a": None, "b": "y"})], []),
+    ("a missing key and null mean not labelled", "x.jsonl",
+     jsonl({"text": "one", "spans": None}, {"text": "two", "spans": []}, {"text": "three", "a": "x"}), "",
+     [("one", {"spans": None, "a": None}), ("two", {"spans": (), "a": None}), ("three", {"spans": None, "a": "x"})], []),
+    ("whole numbers and true and false in JSON become text", "x.jsonl",
+     jsonl({"text": "a", "n": 7, "b": True, "l": [7]}, {"text": "b", "n": 0, "b": False, "l": []}), "",
+     [("a", {"n": "7", "b": "true", "l": "7"}), ("b", {"n": "0", "b": "false", "l": None})], []),
+    ("newlines in quotes and Unicode line separators end no row", "x.csv",
+     'text,label\n"one\ntwo, ""three""",a\nfour\u2028five\x0bsix,b\n', "",
+     [('one\ntwo, "three"', {"label": "a"}), ("four\u2028five\x0bsix", {"label": "b"})], []),
+    ("Unicode line separators end no line of JSON", "x.jsonl", '{"text": "one\u2028\u0085two"}\n', "", [("one\u2028\u0085two", {})], None),
+    ("metadata in JSON are left out", "x.jsonl", jsonl({"text": "a"} | METADATA, {"text": "b", "score": 0.5}), "",
+     [("a", {"label": "x"}), ("b", {"label": None})],
+     [f"'{name}' is not taken for a task: {why}." for name, why in (
+         ("meta", "it holds objects"), ("score", "it holds numbers with a fraction"), ("none", "no row has a value"),
+         ("__proto__", "it is an id"), ("relations", "its lists are empty"), ("links", "its lists are neither tags nor entities"),
+         ("keywords", "its lists look like free text"), ("vector", "its lists are neither tags nor entities"))]),
+    ("spans in cells are written as JSON and as Python prints them", "x.csv",
+     'text,ents,label\nAnna left,"[{""start"": 0, ""end"": 4, ""label"": ""PER""}]",a\n'
+     "Anna left,\"[(0, 4, 'PER')]\",b\nAnna left,[],\nAnna left,,a\n", "",
+     [("Anna left", {"ents": (Span(0, 4, "PER"),), "label": "a"}), ("Anna left", {"ents": (Span(0, 4, "PER"),), "label": "b"}),
+      ("Anna left", {"ents": (), "label": None}), ("Anna left", {"ents": None, "label": "a"})], []),
+    ("spans are widened to words and those on nothing are left out", "x.jsonl", jsonl({"text": "Anna    Berlin", "e": [
+        {"start": 1, "end": 3, "label": "A"}, {"start": 3, "end": 4, "label": "B"}, {"start": 5, "end": 7, "label": "C"},
+        {"start": 8, "end": 13, "label": " D "}]}), "", [("Anna    Berlin", {"e": (Span(0, 4, "A"), Span(8, 14, "D"))})],
+     ["2 entity spans that cut words were widened to whole words (first in line 1).",
+      "1 entity span was left out because an earlier one has its word, and a word is in one entity at most: it is not learned, and scores "
+      "do not count it as missed (first in line 1).",
+      "1 entity span that touches no word was left out: it is not learned, and scores do not count it as missed (first in line 1)."]),
+    ("spans need not fit the tags beside them, whose words are not kept then", "x.jsonl",
+     jsonl({"text": "it's Rome, now", "spans": [{"start": 5, "end": 9, "label": "LOC"}], "tags": ["O", "B-LOC", "O"]}), "",
+     [("it's Rome, now", {"spans": (Span(5, 9, "LOC"),), "tags": (Span(5, 10, "LOC"),)}, None)], []),
+    ("spans beside a text and its words count the characters of the text", "x.jsonl",
+     jsonl({"text": "Hi, Rome.", "tokens": ["Hi", ",", "Rome", "."], "spans": [{"start": 4, "end": 8, "label": "LOC"}]}), "",
+     [("Hi, Rome.", {"spans": (Span(4, 8, "LOC"),)}, None)], None),
+    ("tokens and tags become text, words and spans", "x.jsonl", jsonl(
+        {"Words": ["Anna", "saw", "New", "York"], "intent": "x", "ner": ["B-PER", "O", "B-LOC", "I-LOC"], "text": "y"},
+        {"Words": ["[SEP]"], "ner": ["O"]}), "",
+     [("Anna saw New York", {"intent": "x", "ner": (Span(0, 4, "PER"), Span(9, 17, "LOC"))}, ((0, 4), (5, 8), (9, 12), (13, 17))),
+      ("[SEP]", {"intent": None, "ner": ()})], ["'text' is not taken for a task: the sentence is taken from another column."]),
+    ("an I- tag without its B- is repaired and counted", "x.jsonl",
+     b"\n" + jsonl({"tokens": ["a", "b"], "t": ["I-X", "I-X"]}, {"tokens": ["a", "b"], "t": ["B-X", "I-Y"]}), "",
+     [("a b", {"t": (Span(0, 3, "X"),)}), ("a b", {"t": (Span(0, 1, "X"), Span(2, 3, "Y"))})],
+     ["2 I- tags without a B- before them were read as B- (first in line 2)."]),
+    ("types without prefixes are entities where some words have none", "x.jsonl",
+     jsonl({"tokens": ["a", "b", "c", "d"], "tags": ["A", "A", "O", "B"]}), "", [("a b c d", {"tags": (Span(0, 3, "A"), Span(6, 7, "B"))})],
+     ["the tags in 'tags' are written in types without B- and I-; neighbours of one type are one entity."]),
+    ("parts of speech are no entities", "x.jsonl", SPEECH, "", [("a dog", {}), ("dogs bark", {})], None),
+    ("parts of speech are entities if the user says so", "x.jsonl", SPEECH, "pos=tags",
+     [("a dog", {"pos": (Span(0, 1, "DET"), Span(2, 5, "NOUN"))}), ("dogs bark", {"pos": (Span(0, 4, "NOUN"), Span(5, 9, "VERB"))})], None),
+    ("comments are labels of the sentence", "x.conll",
+     "# intent = book\n# mood: two = so so\nTo O\nRome B-LOC\n\n# intent=fly\n# = x O\nto O\n\ngo O\n", "",
+     [("To Rome", {"tags": (Span(3, 7, "LOC"),), "intent": "book", "mood: two": "so so"}),
+      ("to", {"tags": (), "intent": "fly", "mood: two": None}), ("go", {"tags": (), "intent": None, "mood: two": None})], []),
+    ("labels between TABs have blanks and sentences may have no tags", "x.conll",
+     "New\tB-a place\nYork\tI-a place\n\ngo\t_\non\t_\n\nnow\tO\n", "",
+     [("New York", {"tags": (Span(0, 8, "a place"),)}), ("go on", {"tags": None}), ("now", {"tags": ()})], []),
+    ("the columns of Universal Dependencies are known", "x.conllu", "\n".join(UNIVERSAL) + "\n", "",
+     [("vamos nos Rome", {"misc": (Span(0, 5, "X"),)})], None),
+    ("any column of Universal Dependencies can be the tags", "x.conllu", "\n".join(UNIVERSAL[:5]) + "\n", "upos=tags:pos,misc=ignore",
+     [("vamos", {"pos": (Span(0, 5, "VERB"),)})], None),
+    ("the columns may be named in a comment", "x.conll", "# global.columns = FORM ner slots\nTo O O\nRome B-LOC B-to\n", "",
+     [("To Rome", {"ner": (Span(3, 7, "LOC"),), "slots": (Span(3, 7, "to"),)})], []),
+]
 
 
-def test_a_file_without_a_header_gets_numbered_columns_and_says_so(tmp_path):
-    table = read(tmp_path, "x.csv", "I liked it,good\nnever again,bad\nso so,good\n")
-    assert [(row.text, row.values) for row in table.rows][::2] == [("I liked it", {"column 2": "good"}), ("so so", {"column 2": "good"})]
-    assert table.notices == ["x.csv: has no header row; its columns are called column 1, column 2.",
-                             "x.csv: no column is named 'text'; 'column 1' is taken for it, because its texts are the longest."]
-
-
-def test_labels_stay_the_text_that_stands_in_the_file(tmp_path):
-    labels = ["None", "NA", "null", "nan", "007", "1.0", "True", "1e5", "=HYPERLINK(1)", "[x]", "-", "0"]
-    table = read(tmp_path, "x.csv", "text,label\n" + "".join(f"=t,{label}\n" for label in labels))
-    assert [row.values["label"] for row in table.rows] == labels
-    assert {row.text for row in table.rows} == {"=t"}
-
-
-def test_duplicate_rows_are_kept(tmp_path):
-    assert len(read(tmp_path, "x.csv", GOOD + b"hello,a\nhello,b\n").rows) == 3
-
-
-def test_an_empty_cell_a_missing_key_and_null_mean_not_labelled(tmp_path):
-    table = read(tmp_path, "x.csv", "text,a,b\none,x,\ntwo, ,y\n")
-    assert [row.values for row in table.rows] == [{"a": "x", "b": None}, {"a": None, "b": "y"}]
-    table = read(tmp_path, "x.jsonl", jsonl(
-        {"text": "one", "spans": None}, {"text": "two", "spans": []}, {"text": "three", "a": "x"}))
-    assert [row.values for row in table.rows] == [{"spans": None, "a": None}, {"spans": (), "a": None}, {"spans": None, "a": "x"}]
-    assert [(task.name, task.kind) for task in table.tasks] == [("spans", "tagging"), ("a", "classification")]
-
-
-def test_whole_numbers_and_true_false_in_json_become_text(tmp_path):
-    table = read(tmp_path, "x.jsonl", jsonl({"text": "a", "n": 7, "b": True}, {"text": "a", "n": 0, "b": False}))
-    assert [row.values for row in table.rows] == [{"n": "7", "b": "true"}, {"n": "0", "b": "false"}]
-    table = read(tmp_path, "x.jsonl", jsonl({"text": "a b", "n": [7]}, {"text": "a", "n": []}))
-    assert [row.values for row in table.rows] == [{"n": "7"}, {"n": None}]
-
-
-def test_newlines_in_quotes_and_unicode_line_separators_do_not_end_a_row(tmp_path):
-    table = read(tmp_path, "x.csv", 'text,label\n"one\ntwo, ""three""",a\nfour\u2028five\x0bsix,b\n')
-    assert [row.text for row in table.rows] == ['one\ntwo, "three"', "four\u2028five\x0bsix"]
-    table = read(tmp_path, "x.jsonl", '{"text": "one\u2028\u0085two"}\n')
-    assert [row.text for row in table.rows] == ["one\u2028\u0085two"]
-
-
-def test_without_a_known_name_the_longest_texts_are_taken_and_said(tmp_path):
-    table = read(tmp_path, "x.csv", "kind,My Words\nx,a long sentence\ny,another one\n")
-    assert [row.text for row in table.rows] == ["a long sentence", "another one"]
-    assert any("'My Words' is taken for it" in notice for notice in table.notices)
-    assert [row.text for row in read(tmp_path, "x.csv", "kind,review\nx,a long sentence\n", "kind=text").rows] == ["x"]
+@pytest.mark.parametrize(("name", "content", "columns", "rows", "notices"), [pytest.param(*case[1:], id=case[0]) for case in READ])
+def test_a_file_is_read_into_the_rows_that_are_meant(tmp_path, name, content, columns, rows, notices):
+    table = read(tmp_path, name, content, columns)
+    assert [(row.text, row.values, row.words)[:len(expected)] for row, expected in zip(table.rows, rows, strict=True)] == rows
+    assert notices is None or table.notices == [f"{name}: {notice}" for notice in notices]
 
 
 def test_free_text_and_ids_are_no_tasks_unless_they_are_declared(tmp_path):
+    def tasks(content, *how, **more):
+        table = read(tmp_path, "x.csv", content, *how, **more)
+        return [task.name for task in table.tasks], table.notices
+
     lines = "text,id,who,label\n" + "".join(f"t,{index},name{index},{index % 2}\n" for index in range(20))
-    table = read(tmp_path, "x.csv", lines)
-    assert [task.name for task in table.tasks] == ["label"]
-    assert table.notices == ["x.csv: 'id' is not taken for a task: it is an id.",
-                             "x.csv: 'who' is not taken for a task: 20 different values in 20 rows look like free text or ids."]
-    assert [task.name for task in read(tmp_path, "x.csv", lines, wanted=("id", "who")).tasks] == ["id", "who", "label"]
-    assert [task.name for task in read(tmp_path, "x.csv", lines, "who=class:name").tasks] == ["name", "label"]
+    assert tasks(lines) == (["label"], ["x.csv: 'id' is not taken for a task: it is an id.",
+                                        "x.csv: 'who' is not taken for a task: 20 different values in 20 rows look like free text or ids."])
+    assert tasks(lines, wanted=("id", "who"))[0] == ["id", "who", "label"]
+    assert tasks(lines, "who=class:name")[0] == ["name", "label"]
+    # that 'label' has only one label is an error of learn_labels
     constant = "text,lang,label\n" + "t,en,a\n" * 20
-    table = read(tmp_path, "x.csv", constant)
-    assert [task.name for task in table.tasks] == ["label"]  # that it has one label only is for learn_labels to say
-    assert table.notices == ["x.csv: 'lang' is not taken for a task: every row has the same value."]
+    assert tasks(constant) == (["label"], ["x.csv: 'lang' is not taken for a task: every row has the same value."])
     open_ended = "text,who\n" + "".join(f"t,name{index}\n" for index in range(1000))
-    assert "over 250 different values in 1,000 rows" in read(tmp_path, "x.csv", open_ended).notices[0]
-
-
-def test_metadata_in_json_is_left_out_and_said(tmp_path):
-    table = read(tmp_path, "x.jsonl", jsonl(
-        {"text": "a", "meta": {"x": 1}, "score": 1, "label": "x", "none": None, "__proto__": "x", "relations": [], "links": [{"from": 1}],
-         "keywords": ["x", "y"], "vector": [1, 2, 3]},
-        {"text": "b", "score": 0.5}))
-    assert [task.name for task in table.tasks] == ["label"]
-    assert [notice.split(": ", 1)[1] for notice in table.notices] == [
-        "'meta' is not taken for a task: it holds objects.", "'score' is not taken for a task: it holds numbers with a fraction.",
-        "'none' is not taken for a task: no row has a value.", "'__proto__' is not taken for a task: it is an id.",
-        "'relations' is not taken for a task: its lists are empty.",
-        "'links' is not taken for a task: its lists are neither tags nor entities.",
-        "'keywords' is not taken for a task: its lists look like free text.",
-        "'vector' is not taken for a task: its lists are neither tags nor entities."]
+    assert "over 250 different values in 1,000 rows" in tasks(open_ended)[1][0]
 
 
 def test_labels_that_differ_only_by_case_or_accents_are_said(tmp_path):
     table = read(tmp_path, "x.csv", "text,a,b\nt,Spam,caf\u00e9\nt, spam ,cafe\u0301\nt,ham,x\n")
-    assert [twins for task, counts in count_all(table.rows, ["a", "b"]).items() for twins in label_twins(counts, task)] == [
+    assert [twins for task, counts in count_all(table.rows, ["a", "b"]).items() for twins in similar_labels(counts, task)] == [
         "the labels 'Spam' and 'spam' of 'a' differ only by case or accents; they are kept apart.",
         "the labels 'caf\u00e9' and 'cafe\u0301' of 'b' differ only by case or accents; they are kept apart."]
 
@@ -447,14 +339,6 @@ def test_lists_in_cells_are_read_as_json_as_python_and_as_numpy_print_them(tmp_p
     table = read(tmp_path, "x.csv", 'tokens,ner\n"{}","{}"\n'.format(*cells))
     assert [(row.text, row.values, row.words) for row in table.rows] == [
         ("New York it's", {"ner": (Span(0, 8, "LOC"),)}, ((0, 3), (4, 8), (9, 13)))]
-
-
-def test_spans_in_cells_are_read_as_json_and_as_python_prints_them(tmp_path):
-    table = read(tmp_path, "x.csv", 'text,ents,label\nAnna left,"[{""start"": 0, ""end"": 4, ""label"": ""PER""}]",a\n'
-                                    "Anna left,\"[(0, 4, 'PER')]\",b\nAnna left,[],\nAnna left,,a\n")
-    assert [row.values for row in table.rows] == [
-        {"ents": (Span(0, 4, "PER"),), "label": "a"}, {"ents": (Span(0, 4, "PER"),), "label": "b"}, {"ents": (), "label": None},
-        {"ents": None, "label": "a"}]
 
 
 def test_a_tag_for_each_word_between_blanks_of_a_text(tmp_path):
@@ -494,51 +378,6 @@ def test_what_only_looks_like_a_list_does_not_break_the_reader(tmp_path, cell):
 # Entities
 
 
-def test_spans_are_widened_to_words_and_those_on_nothing_are_left_out(tmp_path):
-    marks = [{"start": 1, "end": 3, "label": "A"}, {"start": 3, "end": 4, "label": "B"}, {"start": 5, "end": 7, "label": "C"},
-             {"start": 8, "end": 13, "label": " D "}]
-    table = read(tmp_path, "x.jsonl", jsonl({"text": "Anna    Berlin", "e": marks}))
-    assert table.rows[0].values["e"] == (Span(0, 4, "A"), Span(8, 14, "D"))
-    assert table.notices == [
-        "x.jsonl: 2 entity spans that cut words were widened to whole words (first in line 1).",
-        "x.jsonl: 1 entity span was left out because an earlier one has its word, and a word is in one entity at most: "
-        "it is not learned, and scores do not count it as missed (first in line 1).",
-        "x.jsonl: 1 entity span that touches no word was left out: it is not learned, and scores do not count it as missed "
-        "(first in line 1)."]
-
-
-def test_spans_stand_on_the_words_of_the_text_whatever_the_tags_beside_them_count(tmp_path):
-    table = read(tmp_path, "x.jsonl", jsonl(
-        {"text": "it's Rome, now", "spans": [{"start": 5, "end": 9, "label": "LOC"}], "tags": ["O", "B-LOC", "O"]}))
-    assert table.rows[0].values == {"spans": (Span(5, 9, "LOC"),), "tags": (Span(5, 10, "LOC"),)}
-    assert table.rows[0].words is None  # the spans could not be written as tags of these
-
-
-def test_spans_beside_a_text_and_its_words_count_the_characters_of_the_text(tmp_path):
-    table = read(tmp_path, "x.jsonl", jsonl(
-        {"text": "Hi, Rome.", "tokens": ["Hi", ",", "Rome", "."], "spans": [{"start": 4, "end": 8, "label": "LOC"}]}))
-    assert (table.rows[0].text, table.rows[0].values, table.rows[0].words) == ("Hi, Rome.", {"spans": (Span(4, 8, "LOC"),)}, None)
-
-
-def test_tokens_and_tags_become_text_words_and_spans(tmp_path):
-    table = read(tmp_path, "x.jsonl", jsonl(
-        {"Words": ["Anna", "saw", "New", "York"], "intent": "x", "ner": ["B-PER", "O", "B-LOC", "I-LOC"], "text": "y"},
-        {"Words": ["[SEP]"], "ner": ["O"]}))
-    row = table.rows[0]
-    assert (row.text, row.words) == ("Anna saw New York", ((0, 4), (5, 8), (9, 12), (13, 17)))
-    assert row.values == {"intent": "x", "ner": (Span(0, 4, "PER"), Span(9, 17, "LOC"))}
-    assert table.rows[1].values == {"intent": None, "ner": ()}
-    assert [(task.name, task.kind) for task in table.tasks] == [("intent", "classification"), ("ner", "tagging")]
-    assert table.notices == ["x.jsonl: 'text' is not taken for a task: the sentence is taken from another column."]
-
-
-def test_an_inside_tag_without_its_beginning_is_repaired_and_counted(tmp_path):
-    table = read(tmp_path, "x.jsonl", b"\n" + jsonl(
-        {"tokens": ["a", "b"], "t": ["I-X", "I-X"]}, {"tokens": ["a", "b"], "t": ["B-X", "I-Y"]}))
-    assert [row.values["t"] for row in table.rows] == [(Span(0, 3, "X"),), (Span(0, 1, "X"), Span(2, 3, "Y"))]
-    assert table.notices == ["x.jsonl: 2 I- tags without a B- before them were read as B- (first in line 2)."]
-
-
 @pytest.mark.parametrize(("tags", "scheme"), [
     ("I-A I-A B-A O I-B", "IOB1"), ("B-A E-A S-A O S-B", "BIOES"), ("B-A L-A U-A O U-B", "BILOU"), ("B-A I-A B-A O B-B", "")])
 def test_the_scheme_of_the_tags_is_found_and_said(tmp_path, tags, scheme):
@@ -547,16 +386,6 @@ def test_the_scheme_of_the_tags_is_found_and_said(tmp_path, tags, scheme):
         table = read(tmp_path, name, content)
         assert table.rows[0].values["tags"] == (Span(0, 3, "A"), Span(4, 5, "A"), Span(8, 9, "B"))
         assert table.notices == [f"{name}: the tags in 'tags' are written in {scheme}."] * bool(scheme)
-
-
-def test_types_without_prefixes_are_entities_where_some_words_have_none(tmp_path):
-    table = read(tmp_path, "x.jsonl", jsonl({"tokens": ["a", "b", "c", "d"], "tags": ["A", "A", "O", "B"]}))
-    assert table.rows[0].values["tags"] == (Span(0, 3, "A"), Span(6, 7, "B"))
-    assert table.notices == ["x.jsonl: the tags in 'tags' are written in types without B- and I-; neighbours of one type are one entity."]
-    speech = jsonl({"tokens": ["a", "dog"], "pos": ["DET", "NOUN"]}, {"tokens": ["dogs", "bark"], "pos": ["NOUN", "VERB"]})
-    assert read(tmp_path, "x.jsonl", speech).tasks == []
-    told = read(tmp_path, "x.jsonl", speech, "pos=tags")
-    assert told.rows[1].values["pos"] == (Span(0, 4, "NOUN"), Span(5, 9, "VERB"))
 
 
 # CoNLL columns
@@ -580,10 +409,10 @@ def test_the_same_sentences_are_read_from_every_dialect_of_columns(tmp_path, con
 
 def test_which_column_has_the_tags_can_be_seen_and_told(tmp_path):
     (tmp_path / "x.conll").write_bytes(SENTENCE)
-    columns = {column.name: column for column in understand([tmp_path / "x.conll"])[0].columns}
+    columns = understand([tmp_path / "x.conll"])[0].columns
     assert [(name, column.role) for name, column in columns.items()] == [
         ("tokens", "tokens"), ("column 2", "ignore"), ("column 3", "tags"), ("tags", "tags")]
-    assert columns["tags"].examples == ('["B-PER", "O", "B-LOC"]',)
+    assert columns["tags"].examples == ['["B-PER", "O", "B-LOC"]']
     table = read(tmp_path, "x.conll", SENTENCE, "column 2=tags:pos,column 3=ignore,tags=ignore")
     assert [(task.name, table.rows[0].values) for task in table.tasks] == [
         ("pos", {"pos": (Span(0, 4, "NNP"), Span(5, 8, "VBD"), Span(9, 13, "NNP"))})]
@@ -598,34 +427,6 @@ def test_words_of_columns_may_hold_quotes_special_tokens_and_odd_blanks(tmp_path
         assert read(tmp_path, "x.conll", f"{first} B-X\nb O\n\n{first} B-X\nc O\n").rows[1].text == f"{first} c"
 
 
-def test_comments_are_labels_of_the_sentence(tmp_path):
-    table = read(tmp_path, "x.conll", "# intent = book\n# mood: two = so so\nTo O\nRome B-LOC\n\n# intent=fly\n# = x O\nto O\n\ngo O\n")
-    assert [(row.text, row.values) for row in table.rows] == [
-        ("To Rome", {"tags": (Span(3, 7, "LOC"),), "intent": "book", "mood: two": "so so"}),
-        ("to", {"tags": (), "intent": "fly", "mood: two": None}), ("go", {"tags": (), "intent": None, "mood: two": None})]
-
-
-def test_labels_with_blanks_between_tabs_and_sentences_without_tags(tmp_path):
-    table = read(tmp_path, "x.conll", "New\tB-a place\nYork\tI-a place\n\ngo\t_\non\t_\n\nnow\tO\n")
-    assert [row.values["tags"] for row in table.rows] == [(Span(0, 8, "a place"),), None, ()]
-
-
-def test_the_columns_of_universal_dependencies(tmp_path):
-    lines = ["# sent_id = 1", "# newpar", "# text = vámonos a Rome", "1-2\tvámonos\t_\t_\t_\t_\t_\t_\t_\t_",
-             "1\tvamos\tir\tVERB\t_\t_\t0\troot\t_\tB-X", "2\tnos\tnosotros\tPRON\t_\t_\t1\tobj\t_\tO",
-             "2.1\tel\t_\t_\t_\t_\t_\t_\t_\t_", "3\ta Rome\ta\tADP\t_\t_\t1\tobl\t_\tO"]
-    table = read(tmp_path, "x.conllu", "\n".join(lines).replace("a Rome", "Rome") + "\n")
-    assert [(row.text, row.values) for row in table.rows] == [("vamos nos Rome", {"misc": (Span(0, 5, "X"),)})]
-    table = read(tmp_path, "x.conllu", "\n".join(lines[:5]) + "\n", "upos=tags:pos,misc=ignore")
-    assert table.rows[0].values == {"pos": (Span(0, 5, "VERB"),)}
-
-
-def test_the_columns_may_be_named_in_a_comment(tmp_path):
-    table = read(tmp_path, "x.conll", "# global.columns = FORM ner slots\nTo O O\nRome B-LOC B-to\n")
-    assert [(row.text, row.values) for row in table.rows] == [("To Rome", {"ner": (Span(3, 7, "LOC"),), "slots": (Span(3, 7, "to"),)})]
-    assert table.notices == []
-
-
 @pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.txt", "x.md"])
 def test_columns_are_known_under_other_names_too(tmp_path, name):
     table = read(tmp_path, name, SENTENCE * 2)
@@ -638,10 +439,10 @@ def test_columns_are_known_under_other_names_too(tmp_path, name):
 
 @pytest.mark.skipif(not SNIPS.is_dir(), reason=f"the SNIPS files are not in {SNIPS}")
 def test_snips_is_read_whole():
-    table = read_files([SNIPS / "train.jsonl"])
-    assert len(table.rows) == 13_084 and table.notices == []
+    table = read_files([SNIPS / "test.jsonl"])
+    assert len(table.rows) == 700 and table.notices == []
     assert [(task.name, task.kind) for task in table.tasks] == [("tags", "tagging"), ("intent", "classification")]
-    with (SNIPS / "train.jsonl").open(encoding="utf-8") as lines:
+    with (SNIPS / "test.jsonl").open(encoding="utf-8") as lines:
         for row, line in zip(table.rows, lines, strict=True):
             source = json.loads(line)
             assert spans_to_tags(row.word_ranges(), row.values["tags"]) == source["tags"]
@@ -678,51 +479,6 @@ def test_a_file_is_never_held_whole(tmp_path, name, piece):
     assert peak(4000) < peak(200) + 300_000
 
 
-def repaired(tags: list[str]) -> list[str]:
-    """The tags with every I- that continues nothing turned into B-."""
-    return [re.sub("^I", "B", tag) if before[1:] != tag[1:] else tag for before, tag in zip(["O", *tags], tags, strict=False)]
-
-
-WORD = st.text(st.characters(exclude_categories=["Cs", "Cc", "Cn", "Co", "Z"]), min_size=1, max_size=6).filter(
-    lambda word: word.split() == [word])
-TAG = st.sampled_from(["O", "O", "B-PER", "I-PER", "B-a b", "I-a b"])
-
-
-@EXAMPLES
-@given(st.lists(st.lists(st.tuples(WORD, TAG), min_size=1, max_size=8), min_size=1, max_size=4))
-def test_tags_survive_the_way_through_file_and_spans(tmp_path, sentences):
-    lines = jsonl(*({"tokens": [word for word, _ in pairs], "tags": [tag for _, tag in pairs]} for pairs in sentences))
-    table = read(tmp_path, "x.jsonl", lines)
-    for pairs, row in zip(sentences, table.rows, strict=True):
-        tags = spans_to_tags(row.words, row.values["tags"])
-        assert tags == repaired([tag for _, tag in pairs])
-        assert tuple(tags_to_spans(row.words, tags)) == row.values["tags"]
-
-
-@st.composite
-def own_row(draw) -> dict:
-    text = draw(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40).filter(str.strip))
-    words = find_words(text)
-    spans = tags_to_spans(words, draw(st.lists(TAG, min_size=len(words), max_size=len(words))))
-    row = {"text": text, "topic": draw(st.sampled_from(["sport", "None", "007", "é", None])),
-           "entities": draw(st.sampled_from([None, [{"start": span.start, "end": span.end, "label": span.label} for span in spans]]))}
-    return {key: value for key, value in row.items() if value is not None or draw(st.booleans())}
-
-
-@EXAMPLES
-@given(st.lists(own_row(), min_size=1, max_size=5), st.booleans())
-def test_rows_written_as_json_are_read_back_equal(tmp_path, rows, ascii_only):
-    lines = "\n".join(json.dumps(row, ensure_ascii=ascii_only) for row in rows)
-    table = read(tmp_path, "x.jsonl", lines)
-    names = {task.name for task in table.tasks}
-    for row, source in zip(table.rows, rows, strict=True):
-        entities = source.get("entities")
-        wanted = {"topic": source.get("topic"),
-                  "entities": None if entities is None else tuple(Span(entry["start"], entry["end"], entry["label"]) for entry in entities)}
-        assert (row.text, row.values) == (source["text"], {name: wanted[name] for name in row.values})
-        assert names == set(row.values) and names >= {key for key, value in source.items() if value is not None} - {"text"}
-
-
 STUDIO = studio(label_at(0, 5, "A"), {"from_name": "mood", "value": {"choices": ["a"]}})
 SEEDS = [GOOD * 3, b'text,label\n"a ""b""\nc",d\n', OBJECT * 2, b"[" + OBJECT + b",\n" + OBJECT + b"]", entity(0, 4), STUDIO,
          SENTENCE * 2, WHOLE, jsonl({"tokens": ["a", "b"], "tags": ["B-X", "I-X"], "intent": "é"}),
@@ -735,23 +491,28 @@ NOISE = st.binary(max_size=3) | st.sampled_from([sign.encode() for sign in SIGNS
 COLUMNS = ["", "", "text=text", "text=marked", "tokens=tokens", "label=tags", "label=spans", "tags=class", "e=class", "column 2=spans"]
 
 
+def check(folder: Path, name: str, content: bytes, columns: str) -> None:
+    """The file is refused in a short message, or its rows are whole."""
+    try:
+        table = read(folder, name, content, columns)
+    except MtlError as error:
+        assert len(str(error)) <= 250 and str(error).startswith("x.") and is_legible(str(error))
+        return
+    for row in table.rows:
+        assert row.text.strip()
+        for value in row.values.values():
+            assert not isinstance(value, str) or value.strip()
+            if value and value.spans:
+                assert tuple(tags_to_spans(row.word_ranges(), spans_to_tags(row.word_ranges(), value))) == value
+
+
 @settings(EXAMPLES, max_examples=600)
 @given(st.sampled_from(SEEDS), st.sampled_from([".csv", ".tsv", ".jsonl", ".json", ".conll", ".txt", ".parquet"]),
        st.lists(st.tuples(st.integers(0, 150), NOISE), max_size=4), st.sampled_from(COLUMNS))
 def test_a_damaged_file_is_read_or_refused_but_never_breaks_the_reader(tmp_path, content, suffix, damage, columns):
     for place, piece in damage:
         content = content[:place] + piece + content[place + 1:]
-    try:
-        table = read(tmp_path, "x" + suffix, content, columns)
-    except MtlError as error:
-        assert len(str(error)) <= 250 and str(error).startswith("x.") and is_legible(str(error))
-    else:
-        assert all(row.text.strip() for row in table.rows)
-        for row in table.rows:
-            for value in row.values.values():
-                assert not isinstance(value, str) or value.strip()
-                if isinstance(value, tuple):
-                    assert tuple(tags_to_spans(row.word_ranges(), spans_to_tags(row.word_ranges(), value))) == value
+    check(tmp_path, "x" + suffix, content, columns)
 
 
 KEYS = ["text", "tokens", "tags", "label", "labels", "entities", "spans", "start", "end", "data", "annotations", "result", "value",
@@ -767,12 +528,7 @@ JSON = st.recursive(PLAIN, lambda part: st.lists(part, max_size=3) | st.dictiona
 def test_no_json_breaks_the_reader(tmp_path, value, columns):
     samples = value if isinstance(value, list) else [value]
     for name, content in (("x.jsonl", jsonl(*samples)), ("x.json", jsonl(samples)), ("x.jsonl", jsonl({"text": "a b", "x": value}))):
-        try:
-            table = read(tmp_path, name, content, columns)
-        except MtlError as error:
-            assert len(str(error)) <= 250
-        else:
-            assert all(row.text.strip() for row in table.rows)
+        check(tmp_path, name, content, columns)
 
 
 def test_a_file_cut_off_anywhere_in_its_last_line_is_refused(tmp_path):
@@ -786,7 +542,7 @@ def test_a_file_cut_off_anywhere_in_its_last_line_is_refused(tmp_path):
     ("short.csv", "hi {index},{label}\n"), ("long.jsonl", '{{"text": "' + "very " * 80 + '{index}", "label": "{label}"}}\n'),
     ("words.conll", "Rome B-LOC\nis O\n{index} O\n\n")])
 def test_how_far_a_file_is_read_is_told_as_it_is_however_long_its_rows_are(tmp_path, name, record):
-    count, told = 20_000, []
+    count, told = 8_000, []
     head = "text,label\n" * name.endswith(".csv")
     (tmp_path / name).write_text(head + "".join(record.format(index=index, label="ab"[index % 2]) for index in range(count)))
     read_files([tmp_path / name], progress=lambda what, share: told.append((what, share)))

@@ -9,7 +9,7 @@ import pytest
 
 from mtl.data.dataset import load
 from mtl.data.findings import SEVERITIES
-from mtl.data.report import bundled_subwords, make_report, measure_lengths, report_lines
+from mtl.data.report import LabelCount, bundled_subwords, make_report, measure_lengths, report_lines
 from mtl.data.rows import Dataset, row_shape
 from mtl.data.store import Stored, keep
 from mtl.data.words import Span, find_words
@@ -37,9 +37,13 @@ def plain_rows(count: int, name: str) -> list[Row]:
 
 def dataset(train=(), validation=(), test=(), tasks=TASKS, notices=()) -> Dataset:
     """Data without a flaw, and these rows besides."""
-    return Dataset([*plain_rows(120, "train"), *train], [*plain_rows(120, "validation"), *validation], [*plain_rows(120, "test"), *test],
-                   list(tasks),
-                   list(notices))
+    splits = {"train": train, "validation": validation, "test": test}
+    return Dataset(*([*plain_rows(120, name), *rows] for name, rows in splits.items()), list(tasks), list(notices))
+
+
+def small(train, validation=None, tasks=TASKS) -> Dataset:
+    """Exactly these training rows, without test rows; by default with validation rows without a flaw."""
+    return Dataset(train, plain_rows(120, "validation") if validation is None else validation, [], tasks)
 
 
 def whats(data: Dataset, **more) -> list[str]:
@@ -52,6 +56,11 @@ def whats(data: Dataset, **more) -> list[str]:
     return [f"{finding.severity}: {finding.what}" for finding in findings]
 
 
+def of(data: Dataset, part: str) -> list[str]:
+    """The findings about this."""
+    return [what for what in whats(data) if part in what]
+
+
 def fits(tokenizer):
     """A transformers tokenizer as Subwords."""
     return lambda texts: tokenizer(list(texts), return_offsets_mapping=True)["offset_mapping"]
@@ -60,69 +69,87 @@ def fits(tokenizer):
 # Findings
 
 
-def test_nothing_is_found_in_data_without_a_flaw():
-    assert whats(dataset(), subwords=bundled_subwords()) == []
+def called(words: str, *labels: tuple[str, int]) -> list[Row]:
+    """Rows in which `words` are an entity of these types, so many times."""
+    return [row(f"{words} {number} of {label}", "food", (words, label)) for label, number in labels for number in range(number)]
 
 
-def test_repeats_within_train_are_found_whatever_their_case_and_blanks():
-    again = [row("Train  1 SAW Oslo1 with Ann1", "travel", ("Oslo1", "LOC"), ("Ann1", "PER"))]
-    assert whats(dataset(again)) == ["note: 1 of 121 training rows (0.8%) has the text of an earlier one, such as "
-                                     "'Train 1 SAW Oslo1 with Ann1'."]
-    assert whats(dataset(plain_rows(20, "train")))[0].startswith("warning: 20 of 140 training rows (14.3%) have the text of an earlier one")
+def halves(rows: list[Row]) -> list[Row]:
+    """Each row twice: once labelled for the one task, once for the other."""
+    return [Row(each.text, each.values | {task: None}) for task in ("topic", "entities") for each in rows]
 
 
-def test_a_text_that_is_labelled_for_one_task_here_and_for_another_there_is_neither_repeat_nor_leak():
-    halves = [Row("just one text", {"topic": "food", "entities": None}), Row("just one text", {"topic": None, "entities": ()})]
-    assert whats(dataset(halves)) == []
-    assert whats(dataset(halves[:1], halves[1:])) == []
+KNOWN = plain_rows(120, "train")
+ONE, OTHER = halves([row("just one text", "food")])
+TORN = called("Paris", ("LOC", 12), ("PER", 2)) + called("Ann", ("PER", 1), ("LOC", 2)) + called("Jo", ("PER", 2), ("LOC", 2))
+FOUND_TORN = ("note: In train the same words have different types of 'entities': 'Paris' (LOC 12, PER 2), 'Jo' (PER 2, LOC 2), "
+              "'Ann' (LOC 2, PER 1)")
+MUSIC = [TASKS[0].model_copy(update={"labels": ("food", "music", "sport", "travel")}), TASKS[1]]
+UNTRAINED = "problem: In validation or test '{}' has {} that train does not teach: {}."
+FEW = "warning: '{}' has 1 label with fewer than 5 training examples: {}."
+FINDINGS = [
+    ("data without a flaw have none", dataset(), []),
+    ("repeats within train, whatever their case and blanks", dataset([
+        row("Train  1 SAW Oslo1 with Ann1", "travel", ("Oslo1", "LOC"), ("Ann1", "PER"))]),
+     ["note: 1 of 121 training rows (0.8%) has the text of an earlier one, such as 'Train 1 SAW Oslo1 with Ann1'."]),
+    ("many repeats are a warning", dataset(KNOWN[:20]),
+     ["warning: 20 of 140 training rows (14.3%) have the text of an earlier one, such as 'train 0 is quiet'."]),
+    ("a text labelled for one task here and for another there is no repeat", dataset([ONE, OTHER]), []),
+    ("nor a leak", dataset([ONE], [OTHER]), []),
+    *[case for split in ("validation", "test") for case in (
+        (f"{split} rows that are in train", dataset(**{split: KNOWN[:1]}),
+         [f"warning: 1 of 121 {split} rows (0.8%) has a text that is also in train, such as 'train 0 is quiet'."]),
+        (f"many {split} rows that are in train are a problem", dataset(**{split: KNOWN[:30]}),
+         [f"problem: 30 of 150 {split} rows (20.0%) have a text that is also in train, such as 'train 0 is quiet'."]))],
+    ("labels that only validation or test have", dataset(
+        validation=[row("validation goal", "sport")], test=[row("test goal", "sport"), row("test aria", "music", ("aria", "WORK"))]),
+     [UNTRAINED.format("topic", "2 labels", "'sport' (validation 1, test 1), 'music' (validation 0, test 1)"),
+      UNTRAINED.format("entities", "1 label", "'WORK' (validation 0, test 1)")]),
+    ("labels with fewer than five examples", dataset([row(f"tune {index}", "music") for index in range(4)] + [
+        row(f"goal {index}", "sport") for index in range(5)], tasks=MUSIC), [FEW.format("topic", "'music' 4")]),
+    ("types with fewer than five examples", dataset(
+        [row("Ode to X", "food", ("Ode", "WORK"))], tasks=[TASKS[0], TaskSpec(name="entities", kind="tagging")]),
+     [FEW.format("entities", "'WORK' 1")]),
+    ("few validation rows", small(KNOWN, plain_rows(99, "validation")),
+     ["warning: Validation has few labelled rows: 99 for 'entities', 99 for 'topic'."]),
+    ("a hundred are enough", small(KNOWN, plain_rows(100, "validation")), []),
+    ("a task without validation rows", small(KNOWN, [
+        Row(each.text, each.values | {"topic": None}) for each in plain_rows(100, "validation")]),
+     ["problem: Validation has no row labelled for 'topic'."]),
+    ("few training rows", small(KNOWN[:99], tasks=TASKS[:1]), ["warning: Only 99 training rows are labelled for 'topic'."]),
+    ("words that are now one type, now another, the most frequent first", dataset(TORN), [FOUND_TORN + "."]),
+    ("of many such words three", dataset(TORN + called("Al", ("PER", 1), ("LOC", 1))), [FOUND_TORN + " and 1 more."]),
+    ("words of another case are others", dataset(called("Paris", ("LOC", 9)) + called("paris", ("PER", 9))), []),
+    ("tasks that are never labelled together", small(halves(KNOWN), halves(plain_rows(120, "validation"))),
+     ["note: No row is labelled for both 'topic' and 'entities'."]),
+    ("one row for both is enough", small([*halves(KNOWN), row("both", "food")], halves(plain_rows(120, "validation"))), []),
+    ("notices of the readers, once", dataset(notices=["a.csv: odd.", "a.csv: odd."]), ["note: a.csv: odd."]),
+]
+
+
+@pytest.mark.parametrize(("data", "found"), [pytest.param(*case[1:], id=case[0]) for case in FINDINGS])
+def test_flaws_are_found_and_nothing_else(data, found):
+    assert whats(data) == found
+
+
+def test_how_uncertain_scores_on_few_rows_are_is_said():
+    data = small(KNOWN, plain_rows(99, "validation"))
+    assert "A score of 80% on 99 rows is uncertain by about 8 points" in make_report(data, 64).findings[0].effect
 
 
 def test_one_text_with_two_labels_is_found_in_and_across_splits():
-    found = whats(dataset([row("Soup in Rome", "food")], [row("soup in rome", "travel")]))
-    assert found[1] == ("warning: 1 text has different labels for 'topic' in different rows (2 in all), such as 'Soup in Rome': "
-                        "once 'food', once 'travel'.")
-    found = whats(dataset([row("Soup in Rome", "food"), row("Soup in Rome", "food", ("Rome", "LOC"))]))
-    assert [what for what in found if "different labels" in what] == [
-        "warning: 1 text has different labels for 'entities' in different rows (2 in all), such as 'Soup in Rome': "
-        "once without, once 'Rome = LOC'."]
-
-
-def test_entities_at_the_same_words_are_no_conflict_though_blanks_and_case_move_them():
-    same = [row(text, "food", ("Rome", "LOC"), ("Oslo", "LOC")) for text in ("in  Rome and\tOslo", "IN Rome and Oslo ")]
-    assert not [what for what in whats(dataset(same)) if "different labels" in what]
+    found = "warning: 1 text has different labels for '{}' in different rows (2 in all), such as '{}'"
+    assert of(dataset([row("Soup in Rome", "food")], [row("soup in rome", "travel")]), "different labels") == [
+        found.format("topic", "Soup in Rome") + ": once 'food', once 'travel'."]
+    assert of(dataset([row("Soup in Rome"), row("Soup in Rome", "food", ("Rome", "LOC"))]), "different labels") == [
+        found.format("entities", "Soup in Rome") + ": once without, once 'Rome = LOC'."]
     twice = [Row("Rome is Rome", {"topic": "food", "entities": (Span(start, start + 4, "LOC"),)}) for start in (0, 8)]
-    assert [what for what in whats(dataset(twice)) if "different labels" in what] == [
-        "warning: 1 text has different labels for 'entities' in different rows (2 in all), such as 'Rome is Rome'."]
-
-
-def test_many_conflicts_are_a_problem():
+    assert of(dataset(twice), "different labels") == [found.format("entities", "Rome is Rome") + "."]
+    same = [row(text, "food", ("Rome", "LOC"), ("Oslo", "LOC")) for text in ("in  Rome and\tOslo", "IN Rome and Oslo ")]
+    assert not of(dataset(same), "different labels")  # blanks and case move the entities, which are on the same words
     clashes = [row(f"text {index // 2}", ("food", "travel")[index % 2]) for index in range(60)]
-    assert any(what.startswith("problem: 30 texts have different labels for 'topic' in different rows (60 in all)")
-               for what in whats(dataset(clashes)))
-
-
-@pytest.mark.parametrize("split", ["validation", "test"])
-def test_rows_that_stand_in_train_too_are_found(split):
-    known = plain_rows(120, "train")
-    found = whats(dataset(**{split: [known[0]]}))
-    assert found == [f"warning: 1 of 121 {split} rows (0.8%) has a text that is also in train, such as 'train 0 is quiet'."]
-    assert whats(dataset(**{split: known[:30]}))[0].startswith(f"problem: 30 of 150 {split} rows (20.0%) have a text that is also in train")
-
-
-def test_labels_that_only_validation_or_test_have_are_a_problem():
-    found = whats(dataset(validation=[row("validation goal", "sport")],
-                          test=[row("test goal", "sport"), row("test aria", "music", ("aria", "WORK"))]))
-    assert found == ["problem: In validation or test 'topic' has 2 labels that train does not teach: "
-                     "'sport' (validation 1, test 1), 'music' (validation 0, test 1).",
-                     "problem: In validation or test 'entities' has 1 label that train does not teach: 'WORK' (validation 0, test 1)."]
-
-
-def test_labels_with_fewer_than_five_examples_are_found():
-    tasks = [TASKS[0].model_copy(update={"labels": ("food", "music", "sport", "travel")}), TASKS[1]]
-    rare = [row(f"tune {index}", "music") for index in range(4)] + [row(f"goal {index}", "sport") for index in range(5)]
-    assert whats(dataset(rare, tasks=tasks)) == ["warning: 'topic' has 1 label with fewer than 5 training examples: 'music' 4."]
-    assert whats(dataset([row("Ode to X", "food", ("Ode", "WORK"))], tasks=[TASKS[0], TaskSpec(name="entities", kind="tagging")])) == [
-        "warning: 'entities' has 1 label with fewer than 5 training examples: 'WORK' 1."]
+    assert of(dataset(clashes), "different labels")[0].startswith(
+        "problem: 30 texts have different labels for 'topic' in different rows (60 in all)")
 
 
 def test_a_label_that_nearly_all_rows_have_is_found_with_the_accuracy_of_always_answering_it():
@@ -133,45 +160,7 @@ def test_a_label_that_nearly_all_rows_have_is_found_with_the_accuracy_of_always_
     assert whats(dataset([row(f"soup {index}", "food") for index in range(400)])) == []
 
 
-def test_a_small_validation_is_found_with_how_uncertain_its_scores_are():
-    data = Dataset(plain_rows(120, "train"), plain_rows(99, "validation"), [], TASKS)
-    assert whats(data) == ["warning: Validation has few labelled rows: 99 for 'entities', 99 for 'topic'."]
-    assert "A score of 80% on 99 rows is uncertain by about 8 points" in make_report(data, 64).findings[0].effect
-    assert whats(Dataset(plain_rows(120, "train"), plain_rows(100, "validation"), [], TASKS)) == []
-
-
-def test_a_task_that_validation_is_not_labelled_for_is_a_problem():
-    data = Dataset(plain_rows(120, "train"), [Row(each.text, each.values | {"topic": None}) for each in plain_rows(100, "validation")], [],
-                   TASKS)
-    assert whats(data) == ["problem: Validation has no row labelled for 'topic'."]
-
-
-def test_a_task_with_few_training_rows_is_found():
-    assert whats(Dataset(plain_rows(99, "train"), plain_rows(120, "validation"), [], TASKS[:1])) == [
-        "warning: Only 99 training rows are labelled for 'topic'."]
-
-
-def test_words_that_are_now_one_type_now_another_are_found_the_most_frequent_first():
-    def called(words, *labels):
-        return [row(f"{words} {number} of {label}", "food", (words, label)) for label, number in labels for number in range(number)]
-
-    torn = called("Paris", ("LOC", 12), ("PER", 2)) + called("Ann", ("PER", 1), ("LOC", 2)) + called("Jo", ("PER", 2), ("LOC", 2))
-    assert whats(dataset(torn)) == ["note: In train the same words have different types of 'entities': 'Paris' (LOC 12, PER 2), "
-                                    "'Jo' (PER 2, LOC 2), 'Ann' (LOC 2, PER 1)."]
-    assert whats(dataset(torn + called("Al", ("PER", 1), ("LOC", 1))))[0].endswith("'Ann' (LOC 2, PER 1) and 1 more.")
-    assert whats(dataset(called("Paris", ("LOC", 9)) + called("paris", ("PER", 9)))) == []
-
-
-def test_tasks_that_are_never_labelled_together_are_found():
-    split = [Row(each.text, {"topic": each.values["topic"] if half else None, "entities": None if half else each.values["entities"]})
-             for half in (0, 1) for each in plain_rows(120, f"half {half}")]
-    data = Dataset(split, [Row(each.text + " now", each.values) for each in split], [], TASKS)
-    assert whats(data) == ["note: No row is labelled for both 'topic' and 'entities'."]
-    assert whats(Dataset([*data.train, row("both", "food")], data.validation, [], TASKS)) == []
-
-
-def test_notices_of_the_readers_are_told_once_and_not_when_a_finding_tells_them(tmp_path, write_rows):
-    assert whats(dataset(notices=["a.csv: odd.", "a.csv: odd."])) == ["note: a.csv: odd."]
+def test_notices_of_the_readers_are_left_out_when_a_finding_tells_them(tmp_path, write_rows):
     rows = [{"text": f"go {index}", "topic": ("food", "travel")[index % 2], "mood": ("good", "bad")[index % 2]} for index in range(200)]
     validation = [{"text": f"stay {index}", "topic": "sport" if index < 2 else "food", "mood": None} for index in range(100)]
     files = {"train_files": (write_rows(tmp_path / "train.jsonl", rows),),
@@ -242,9 +231,8 @@ def test_of_many_rows_a_sample_is_measured_and_said_to_be_one():
 
 
 def test_more_rows_than_the_sample_are_spoken_of_as_about_so_many():
-    data = Dataset([row(f"{'long ' * (index % 20)}ride {index}", "food") for index in range(20_500)], plain_rows(120, "validation"), [],
-                   TASKS[:1])
-    report = make_report(data, 10, bundled_subwords())
+    data = small([row(f"{'long ' * (index % 20)}ride {index}", "food") for index in range(20_500)], tasks=TASKS[:1])
+    report = make_report(data, 10, lambda texts: [[(0, 1)] * len(text.split()) for text in texts])
     assert report.lengths.measured == 20_000
     assert any(finding.what.startswith("About ") and "of 20,500 training rows" in finding.what for finding in report.findings)
     assert any("(of a sample of 20,000 rows)" in line and "; about " in line for line in report_lines(report))
@@ -258,28 +246,28 @@ def test_coverage_counts_rows_by_task_and_by_combination():
     assert (train.split, train.rows, train.labelled) == ("train", 122, {"topic": 121, "entities": 120})
     assert train.combinations == {"topic + entities": 120, "topic only": 1, "no task": 1}
     assert (validation.split, validation.combinations, test.rows) == ("validation", {"topic + entities": 120}, 120)
-    assert make_report(Dataset(plain_rows(3, "a"), [], [], TASKS[:1]), 64).coverage[0].combinations == {"topic": 3}
+    assert make_report(small(plain_rows(3, "a"), [], TASKS[:1]), 64).coverage[0].combinations == {"topic": 3}
 
 
 def test_labels_are_counted_in_every_split_the_most_frequent_first_with_an_example():
     labels = make_report(dataset([row("Soup", "food")], test=[row("Aria", "music", ("Aria", "WORK"))]), 64).labels
-    assert [(count.label, count.train, count.validation, count.test, count.example) for count in labels["topic"]] == [
-        ("food", 61, 60, 60, "train 0 is quiet"), ("travel", 60, 60, 60, "train 1 saw Oslo1 with Ann1"), ("music", 0, 0, 1, "Aria")]
-    assert [(count.label, count.train, count.validation, count.test, count.example) for count in labels["entities"]] == [
-        ("LOC", 80, 80, 80, "Oslo1"), ("PER", 80, 80, 80, "Ann1"), ("WORK", 0, 0, 1, "Aria")]
+    assert labels == {
+        "topic": (LabelCount("food", 61, 60, 60, "train 0 is quiet"), LabelCount("travel", 60, 60, 60, "train 1 saw Oslo1 with Ann1"),
+                  LabelCount("music", 0, 0, 1, "Aria")),
+        "entities": (LabelCount("LOC", 80, 80, 80, "Oslo1"), LabelCount("PER", 80, 80, 80, "Ann1"), LabelCount("WORK", 0, 0, 1, "Aria"))}
 
 
 def test_examples_are_a_dozen_rows_with_every_label_short_to_long_and_one_without_entities():
     tunes = [row(f"tune {index} by Bo", "music", ("Bo", "ACT")) for index in range(2)]
     rows = [*plain_rows(300, "train"), *tunes, row("long " * 60, "food")]
-    examples = make_report(Dataset(rows, plain_rows(120, "validation"), [], TASKS), 64).examples
+    examples = make_report(small(rows), 64).examples
     assert len(examples) == len({each.text for each in examples}) == 12
     assert [len(each.text) for each in examples] == sorted(len(each.text) for each in examples)
     assert {each.values["topic"] for each in examples} == {"food", "travel", "music"}
     assert {span.label for each in examples for span in each.values["entities"]} == {"LOC", "PER", "ACT"}
     assert any(each.values["entities"] == () for each in examples) and examples[-1].text.startswith("long long")
-    assert examples == make_report(Dataset(rows, plain_rows(120, "validation"), [], TASKS), 64).examples
-    assert len(make_report(Dataset(rows[:3], rows[:1], [], TASKS), 64).examples) == 3
+    assert examples == make_report(small(rows), 64).examples
+    assert len(make_report(small(rows[:3], rows[:1]), 64).examples) == 3
 
 
 # Everything
@@ -311,19 +299,15 @@ def test_any_text_is_looked_at_without_harm():
     assert report.coverage[0].rows == 18 and any("9 of 18 training rows (50.0%) have" in finding.what for finding in report.findings)
 
 
-def test_the_lines_for_the_terminal_hold_the_counts_and_all_findings():
-    report = make_report(flawed(), 64, bundled_subwords())
+def test_the_lines_for_the_terminal_hold_the_counts_and_all_findings_and_progress_is_never_beyond_the_end():
+    progress = []
+    report = make_report(flawed(), 64, bundled_subwords(), lambda what, share: progress.append((what, share)))
     text = "\n".join(report_lines(report))
-    assert text.splitlines()[:2] == ["       rows  topic  entities", "train   125    125       124"]
+    assert text.splitlines()[:2] == ["            rows  topic  entities", "train        125    125       124"]
     assert "train rows by what is labelled: topic + entities 124, topic only 1" in text and "1 row is cut at 64." in text
     assert all(" ".join(finding.what.split()) in " ".join(text.split()) for finding in report.findings)
-    assert max(map(len, report_lines(report))) <= 110
-
-
-def test_progress_is_told_and_never_beyond_the_end():
-    told = []
-    make_report(dataset(), 64, bundled_subwords(), lambda what, share: told.append((what, share)))
-    assert {what for what, _ in told} == {"Looking at the rows", "Measuring the texts"} and all(0 <= share < 1 for _, share in told)
+    assert max(map(len, report_lines(report))) <= 110 and len(progress) > 3
+    assert {what for what, _ in progress} == {"Looking at the rows", "Measuring the texts"} and all(0 <= share < 1 for _, share in progress)
 
 
 def test_a_report_needs_neither_torch_nor_pandas():

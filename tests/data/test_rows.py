@@ -1,14 +1,13 @@
-"""mtl/data/rows.py and mtl/data/__init__.py: the split, the labels, and what a run's settings become."""
+"""mtl/data/rows.py and mtl/data/dataset.py: the labels of tasks, and what a run's settings become."""
 
-import random
+import contextlib
 from collections import Counter
 
 import pytest
 
 from mtl.data import store
 from mtl.data.dataset import SPLIT, choose_tasks, load
-from mtl.data.rows import Table, count_all, count_labels, learn_labels
-from mtl.data.splitting import split_rows
+from mtl.data.rows import Table, count_all, learn_labels
 from mtl.data.words import Span
 from mtl.errors import MtlError
 from mtl.model.batching import make_examples
@@ -18,14 +17,6 @@ from mtl.tasks import make_task
 from tests.plain import Row
 
 INTENT, SLOTS = TaskSpec(name="intent", kind="classification"), TaskSpec(name="slots", kind="tagging")
-
-
-def many_rows(count: int, seed: int = 0) -> list[Row]:
-    """Rows with a common, a rare and a very rare label, some with entities, some not labelled."""
-    draws = random.Random(seed)
-    return [Row(f"text {index}", {"intent": draws.choices(["book", "fly", "stay", None], [70, 20, 3, 7])[0],
-                                  "slots": draws.choice([None, (), (Span(0, 4, "LOC"),), (Span(0, 4, "PER"), Span(5, 6, "LOC"))])})
-            for index in range(count)]
 
 
 @pytest.fixture
@@ -43,45 +34,6 @@ def plain_rows(count: int = 20, **more) -> list[dict]:
     return [{"text": f"go {index} now", "intent": ("book", "fly")[index % 2], **more} for index in range(count)]
 
 
-# The split
-
-
-@pytest.mark.parametrize("share", [0.1, 0.25, 0.5])
-@pytest.mark.parametrize("count", [10, 57, 400])
-def test_the_split_has_about_the_share_that_was_asked_and_loses_no_row(count, share):
-    rows = many_rows(count)
-    train, validation, _ = split_rows(rows, share, [INTENT, SLOTS], seed=1)
-    assert abs(len(validation) - share * count) <= 1 and train and validation
-    texts = [row.text for row in rows]
-    assert sorted([row.text for row in train] + [row.text for row in validation], key=texts.index) == texts
-    for part in (train, validation):
-        places = [texts.index(row.text) for row in part]
-        assert places == sorted(places)
-
-
-def test_the_split_is_stratified():
-    rows = [row for row in many_rows(600) if any(value is not None for value in row.values.values())]
-
-    def kinds(part):
-        return Counter((row.values["intent"], frozenset(span.label for span in row.values["slots"] or ()), row.values["slots"] is None)
-                       for row in part)
-
-    whole, validation = kinds(rows), kinds(split_rows(rows, 0.2, [INTENT, SLOTS], seed=3)[1])
-    assert len(whole) >= 12
-    assert all(abs(validation[kind] - 0.2 * count) <= 1 for kind, count in whole.items())
-
-
-def test_the_split_follows_from_the_seed():
-    rows = many_rows(200)
-    first, again, other = (split_rows(rows, 0.2, [INTENT, SLOTS], seed)[1] for seed in (1, 1, 2))
-    assert first == again != other
-
-
-def test_a_tiny_share_of_a_few_rows_is_still_one_row():
-    train, validation, _ = split_rows(many_rows(5), 0.01, [INTENT, SLOTS], seed=1)
-    assert (len(train), len(validation)) == (4, 1)
-
-
 # Labels
 
 
@@ -93,49 +45,35 @@ def test_labels_are_learned_sorted():
     assert learn_labels(counts["slots"], SLOTS, "x").labels == ("LOC", "PER")
 
 
-@pytest.mark.parametrize(("spec", "values", "message"), [
-    (INTENT, [None, None], "x.csv: task 'intent' has no label in any row"),
-    (SLOTS, [(), None], "x.csv: task 'slots' has no entity in any row"),
-    (INTENT, ["book", "book", None], "x.csv: task 'intent' has one label, 'book'; at least 2"),
-    (INTENT, [str(number) for number in range(MAX_LABELS + 1)], f"has {MAX_LABELS + 1} different labels, the limit is {MAX_LABELS}"),
-])
-def test_labels_that_cannot_be_learned_from_are_an_error_with_the_file(spec, values, message):
-    with pytest.raises(MtlError, match=message):
-        learn_labels(count_labels([Row("a", {spec.name: value}) for value in values], spec.name), spec, "x.csv")
-
-
-def test_one_entity_label_is_enough_and_the_limit_itself_is_allowed():
-    assert learn_labels(Counter({"X": 1}), SLOTS, "x").labels == ("X",)
-    assert len(learn_labels(Counter(str(number) for number in range(MAX_LABELS)), INTENT, "x").labels) == MAX_LABELS
+@pytest.mark.parametrize(("spec", "labels", "message"), [
+    (INTENT, [], "x.csv: task 'intent' has no label in any row"), (SLOTS, [], "x.csv: task 'slots' has no entity in any row"),
+    (INTENT, ["book", "book"], "x.csv: task 'intent' has one label, 'book'; at least 2"), (SLOTS, ["X"], ""),
+    (INTENT, map(str, range(MAX_LABELS + 1)), f"has {MAX_LABELS + 1} different labels, the limit is {MAX_LABELS}"),
+    (INTENT, map(str, range(MAX_LABELS)), "")])
+def test_labels_that_cannot_be_learned_from_are_an_error_with_the_file(spec, labels, message):
+    counts = Counter(labels)
+    with pytest.raises(MtlError, match=message) if message else contextlib.nullcontext():
+        assert len(learn_labels(counts, spec, "x.csv").labels) == len(counts)
 
 
 # From settings to rows
 
 
-def test_without_a_validation_file_a_share_of_the_training_file_is_kept_aside(ask):
+def test_validation_is_a_share_of_the_training_file_unless_it_has_a_file(ask):
     dataset = ask(plain_rows(40), validation_share=0.25)
     assert (len(dataset.train), len(dataset.validation), dataset.test) == (30, 10, [])
     assert not {row.text for row in dataset.train} & {row.text for row in dataset.validation}
     assert dataset.tasks == [TaskSpec(name="intent", kind="classification", labels=("book", "fly"))]
-
-
-def test_with_validation_and_test_files_every_training_row_is_learned_from(ask):
     dataset = ask(plain_rows(20), validation=plain_rows(6), test=plain_rows(4))
-    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (20, 6, 4)
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test), dataset.notices) == (20, 6, 4, [])
+    dataset = ask(plain_rows(2))
+    assert (len(dataset.train), len(dataset.validation)) == (1, 1)
 
 
 def test_a_validation_label_that_training_never_saw_is_told(ask):
     dataset = ask(plain_rows(), validation=[*plain_rows(4), {"text": "swim", "intent": "swim"}])
     assert dataset.tasks[0].labels == ("book", "fly")
     assert any("validation.jsonl" in notice and "never occurs in training" in notice and "swim" in notice for notice in dataset.notices)
-    assert ask(plain_rows(), validation=plain_rows(4)).notices == []
-
-
-def test_a_task_that_no_validation_row_is_labelled_for_is_told(ask):
-    slots = [{"start": 0, "end": 2, "label": "X"}]
-    dataset = ask(plain_rows(10, slots=slots), validation=plain_rows(4))
-    assert [spec.name for spec in dataset.tasks] == ["intent", "slots"]
-    assert any("Validation has no row labelled for 'slots'" in notice for notice in dataset.notices)
 
 
 def test_a_validation_file_without_any_of_the_tasks_is_an_error(ask):
@@ -181,11 +119,13 @@ def test_only_the_tasks_asked_for_are_kept_and_rows_without_their_labels_left_ou
     assert any("2 of 12 rows have no label for any task and are left out" in notice for notice in dataset.notices)
 
 
-def test_an_unknown_task_or_another_kind_is_an_error(ask):
-    with pytest.raises(MtlError, match="there is no task 'slots'. The tasks found are: intent"):
-        ask(plain_rows(), tasks=(SLOTS,))
-    with pytest.raises(MtlError, match="'intent' holds classification labels, but tagging was asked for"):
-        ask(plain_rows(), tasks=(TaskSpec(name="intent", kind="tagging"),))
+def test_an_unknown_task_another_kind_or_no_task_is_an_error(ask):
+    for spec, message in ((SLOTS, "there is no task 'slots'. The tasks found are: intent"),
+                          (TaskSpec(name="intent", kind="tagging"), "'intent' holds classification labels, but tagging was asked for")):
+        with pytest.raises(MtlError, match=message):
+            ask(plain_rows(), tasks=(spec,))
+    with pytest.raises(MtlError, match="x: has texts but no labels"):
+        choose_tasks(Table([Row("a", {})], []), (), "x")
 
 
 def test_too_many_tasks_are_an_error_until_some_are_chosen(ask):
@@ -196,21 +136,11 @@ def test_too_many_tasks_are_an_error_until_some_are_chosen(ask):
     assert len(ask(rows, tasks=(INTENT,)).tasks) == 1
 
 
-def test_a_table_without_tasks_is_an_error():
-    with pytest.raises(MtlError, match="x: has texts but no labels"):
-        choose_tasks(Table([Row("a", {})], []), (), "x")
-
-
 def test_one_row_cannot_be_learned_from_and_measured_on(ask):
     one = [{"text": "Rome", "slots": [{"start": 0, "end": 4, "label": "LOC"}]}]
     with pytest.raises(MtlError, match="train.jsonl: has 1 labelled row; at least 2 are needed"):
         ask(one)
     dataset = ask(one, validation=one)
-    assert (len(dataset.train), len(dataset.validation)) == (1, 1)
-
-
-def test_two_rows_are_one_to_learn_from_and_one_to_measure_on(ask):
-    dataset = ask(plain_rows(2))
     assert (len(dataset.train), len(dataset.validation)) == (1, 1)
 
 
@@ -288,12 +218,11 @@ def test_runs_that_are_compared_share_the_labels_given_and_the_split(tmp_path, w
 
 def test_a_task_that_train_can_spare_no_row_of_is_told_with_what_to_do(ask):
     rows = [*plain_rows(20), {"text": "one text", "mood": "good"}, {"text": "One text!", "mood": "bad"}]
-    why = "Train can spare none of its rows: label at least two different texts for it, and two with each label."
-    assert ask(rows).notices[-1] == f"Validation has no row labelled for 'mood': its score cannot be shown. {why}"
+    assert ask(rows).notices[-1].startswith("Validation has no row labelled for 'mood': its score cannot be shown. Train can spare none of "
+                                            "its rows: label at least two ")
 
 
 def test_labels_that_are_only_in_validation_since_there_are_too_few_texts_are_told(ask):
     dataset = ask([{"text": "go now", "intent": "go"}, {"text": "stay here", "intent": "stay"}])
-    assert dataset.notices == ["train.jsonl: there are too few different texts to spare one from train. The labels that only "
-                               "validation has (1) "
-                               "never occur in training and will count as mistakes. Add rows."]
+    assert dataset.notices == ["train.jsonl: there are too few different texts to spare one from train. The labels that only validation "
+                               "has (1) never occur in training and will count as mistakes. Add rows."]

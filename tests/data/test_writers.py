@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from mtl.data import store
-from mtl.data.formats.schemes import TagSurvey, from_bio, to_spans
+from mtl.data.formats.schemes import TagSurvey, to_spans
 from mtl.data.readers import read_files
 from mtl.data.words import Span, are_edges, find_words, spans_to_tags, tags_to_spans
 from mtl.data.writers import write_rows
 from mtl.errors import MtlError
 from mtl.settings.config import TaskSpec
-from tests.plain import Row
+from tests.plain import Row, from_bio
 
 EXAMPLES = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 MOOD, SLOTS, KIND = (TaskSpec(name="mood", kind="classification"), TaskSpec(name="slots: two", kind="tagging"),

@@ -1,9 +1,9 @@
-"""CoNLL columns into records: a word a line with its tags, a blank line after each sentence, labels of the sentence in comments. Also the
-layout in which a sentence is a line in each of three files: seq.in, seq.out and label."""
+"""CoNLL columns into records: a line for each word with its tags, a blank line after each sentence, labels of the sentence in comments.
+Also the layout of three files, seq.in, seq.out and label, in which a sentence is a line of each."""
 
 import re
 from collections.abc import Iterator
-from itertools import chain, islice
+from itertools import chain, islice, zip_longest
 
 from mtl.data.formats.files import MAX_WORD, MAX_WORDS, PARTS, Record, Source, at_line, file_name, part_of, read_lines, show
 from mtl.data.formats.schemes import TAG
@@ -20,10 +20,8 @@ _BLANK = re.compile(r"[ \t]+")
 
 
 def read_conll(source: Source) -> Iterator[Record]:
-    """The sentences of a file of columns: `tokens`, the last column as `tags`, those between as 'column 2' and so on, unless the file
-    names them."""
-    name, layout, found = source.name, _Layout(), False
-    start, comments, words = 0, {}, []
+    """The sentences of a file of columns: `tokens`, then 'column 2' and so on, the last one `tags`, unless the file names them."""
+    name, layout, found, start, comments, words = source.name, _Layout(), False, 0, {}, []
     for number, line in enumerate(chain(read_lines(source.path), [""]), 1):
         line = line.rstrip("\r\n")
         fields = layout.cut(line)
@@ -57,7 +55,7 @@ def read_conll(source: Source) -> Iterator[Record]:
 
 
 class _Layout:
-    """How the lines of one file are cut into columns, once its first word or a comment with their names has told it."""
+    """How the lines of one file are cut into columns; found by its first word, or by a comment with the columns' names."""
 
     def __init__(self) -> None:
         self.width, self.tabs, self.numbered = 0, False, False
@@ -83,8 +81,8 @@ class _Layout:
         fields = tabs if self.tabs else fields
         if len(fields) == 1:
             raise MtlError("has 1 column. Write a word, a blank and its tag on each line.")
-        self._set(list(UNIVERSAL) if len(fields) == len(UNIVERSAL) and re.fullmatch(r"1(-\d+)?", fields[0])
-                  else ["FORM", *(f"column {index}" for index in range(2, len(fields))), "tags"])
+        is_universal = len(fields) == len(UNIVERSAL) and re.fullmatch(r"1(-\d+)?", fields[0])
+        self._set(list(UNIVERSAL) if is_universal else ["FORM", *(f"column {index}" for index in range(2, len(fields))), "tags"])
         return fields
 
     def _set(self, names: list[str]) -> None:
@@ -93,7 +91,7 @@ class _Layout:
         self.word = next((index for index, name in enumerate(names) if name.upper() == "FORM"), 0)
 
     def is_comment(self, line: str, fields: list[str]) -> bool:
-        """Whether a line with a # in front, before a sentence's first word, tells something about it and is not its first word."""
+        """Whether a line that begins with #, before the first word of a sentence, is a comment and not that word."""
         if self.tabs:
             return "\t" not in line or len(fields) != self.width
         if self.width:
@@ -101,7 +99,7 @@ class _Layout:
         return COMMENT.fullmatch(line) is not None or len(fields) == 1 or not TAG.fullmatch(fields[-1])
 
     def read_comment(self, line: str) -> dict[str, str]:
-        """What a comment says of the sentence; the names of the columns are kept."""
+        """The label of the sentence that a comment gives, if any; names of columns go into the layout."""
         comment = COMMENT.fullmatch(line)
         if comment and comment["key"] == NAMES:
             self.tabs = "\t" in comment["value"]
@@ -111,7 +109,7 @@ class _Layout:
         return {}
 
     def sentence(self, words: list[list[str]], comments: dict[str, str]) -> dict[str, object]:
-        """The words of a sentence with its columns and what was said of it."""
+        """The words of a sentence, its other columns, and the labels from its comments."""
         columns = list(zip(*words, strict=True))
         fields: dict[str, object] = {"tokens": list(columns[self.word])}
         for index, (name, column) in enumerate(zip(self.names, columns, strict=True)):
@@ -132,41 +130,28 @@ def _at_blanks(line: str) -> list[str]:
 def read_parts(source: Source) -> Iterator[Record]:
     """The sentences of seq.in, with their tags from seq.out and their class from label."""
     parts = {part_of(path): path for path in source.paths}
-    missing = [part for part in PARTS if part not in parts]
-    if missing:
+    if missing := [part for part in PARTS if part not in parts]:
         raise MtlError(f"{source.name}: its {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing. "
                        f"Give {', '.join(PARTS)} together, with the same beginning of the name.")
     names = {part: file_name(path) for part, path in parts.items()}
-    files = [read_lines(parts[part]) for part in PARTS]
     found = False
-    for number, (words, tags, label) in enumerate(_together(source, files), 1):
-        tokens, of_words = _at_blanks(words), _at_blanks(tags)
-        if len(tokens) != len(of_words):
-            raise MtlError(f"{names['seq.out']}, line {number}: {many(len(of_words), 'tag')}, but {names['seq.in']} has "
-                           f"{many(len(tokens), 'word')} there. Give one tag per word.")
-        if tokens:
-            found = True
-            yield number, {"tokens": tokens, "tags": of_words, "label": label.strip()}
-        elif label.strip():
-            raise MtlError(f"{names['label']}, line {number}: '{show(label.strip())}', but {names['seq.in']} has no words there. "
-                           "Remove the line in all three.")
-    if not found:
-        raise MtlError(f"{source.name}: has no sentences. Write one per line.")
-
-
-def _together(source: Source, files: list[Iterator[str]]) -> Iterator[tuple[str, ...]]:
-    number = 0
-    while True:
-        lines = tuple(next(file, None) for file in files)
-        number += 1
-        if None not in lines:
-            yield lines
-        elif any(line is not None and line.strip() for line in lines):
+    for number, lines in enumerate(zip_longest(*(read_lines(parts[part]) for part in PARTS)), 1):
+        if None in lines and any(line and line.strip() for line in lines):
             short = [part for part, line in zip(PARTS, lines, strict=True) if line is None]
             raise MtlError(f"{source.name}: {' and '.join(short)} end{'s' * (len(short) == 1)} before line {number}, "
                            "which the others have. Give every sentence a line in all three.")
-        elif lines == (None, None, None):
-            return
+        tokens, tags, label = _at_blanks(lines[0] or ""), _at_blanks(lines[1] or ""), (lines[2] or "").strip()
+        if len(tokens) != len(tags):
+            raise MtlError(f"{names['seq.out']}, line {number}: {many(len(tags), 'tag')}, but {names['seq.in']} has "
+                           f"{many(len(tokens), 'word')} there. Give one tag per word.")
+        if tokens:
+            found = True
+            yield number, {"tokens": tokens, "tags": tags, "label": label}
+        elif label:
+            raise MtlError(f"{names['label']}, line {number}: '{show(label)}', but {names['seq.in']} has no words there. "
+                           "Remove the line in all three.")
+    if not found:
+        raise MtlError(f"{source.name}: has no sentences. Write one per line.")
 
 
 def looks_like_columns(lines: Iterator[str]) -> bool:

@@ -1,5 +1,5 @@
-"""A user's file as lines of text: what kind of file it is, its bytes checked and decoded, nothing unpacked. The formats are for their own
-modules; this one knows their names only."""
+"""A user's file as lines of text: its format by its name, its bytes checked and decoded, nothing unpacked. The other modules here read the
+formats; this one knows only their names."""
 
 import codecs
 import json
@@ -26,8 +26,9 @@ MAGIC = {
     b"\x28\xb5\x2f\xfd": "zstd-compressed", b"\xfd7zXZ\0": "xz-compressed", b"BZh91AY": "bzip2-compressed",
     b"ARROW1": "an Arrow file", b"\xff\xfe\0\0": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16",
 }
-SAVED, SAVED_SPLITS = "state.json", "dataset_dict.json"  # which tell a folder of Dataset.save_to_disk, and of DatasetDict.save_to_disk
+SAVED, SAVED_SPLITS = "state.json", "dataset_dict.json"  # the files that mark a folder of Dataset.save_to_disk, and of DatasetDict's
 READABLE = "CSV, TSV, JSONL, JSON, CoNLL columns (.conll), marked text (.txt), Parquet, or a folder that `datasets` saved"
+_SURROGATE = re.compile("[\udc80-\udcff]")
 
 Record = tuple[int, dict[str, object]]  # the line where it begins (from 1), and its columns
 
@@ -40,6 +41,7 @@ class Source:
     format: str
     group: str = ""
     notices: list[str] = field(default_factory=list)
+    records: int = 0  # known after the first reading
 
     @property
     def path(self) -> Path:
@@ -59,19 +61,16 @@ class Source:
         return "row" if self.format in ("parquet", "dataset") else "line"
 
     def notice(self, sentence: str) -> None:
-        """Tell once what was noticed; every file is read more than once."""
-        sentence = f"{self.name}: {sentence}"
-        if sentence not in self.notices:
+        """Keep a sentence for the user, once: every file is read twice."""
+        if (sentence := f"{self.name}: {sentence}") not in self.notices:
             self.notices.append(sentence)
 
 
 def find_format(path: Path) -> str:
-    """The format of the file at `path`, by its name; raises MtlError if it is none that can be read."""
+    """The format of the file or folder at `path`, by its name; raises MtlError if there is no reader for it."""
     if os.path.isdir(path):
         return "dataset"
-    if part_of(path):
-        return "parts"
-    found = FORMATS.get(path.suffix.lower())
+    found = "parts" if part_of(path) else FORMATS.get(path.suffix.lower())
     if found is None:
         raise MtlError(f"{file_name(path)}: this kind of file cannot be read. Give {READABLE}.")
     return found
@@ -84,12 +83,12 @@ def part_of(path: Path) -> str:
 
 
 def file_name(path: Path) -> str:
-    """The name of a file as messages give it; never its folder."""
+    """The name of a file in messages: short, and never with its folder."""
     return show(own_name(path), 36)
 
 
 def own_name(path: Path) -> str:
-    """The name of a file or folder. Every `DatasetDict` that was saved has a folder 'train', so that the name of the whole goes before."""
+    """The name of a file or folder. Every saved `DatasetDict` has a folder 'train', so the name of the whole stands in front of it."""
     return f"{path.parent.name}_{path.name}" if (path.parent / SAVED_SPLITS).is_file() else path.name
 
 
@@ -139,49 +138,39 @@ def check_file(path: Path, wanted: str = "") -> None:
 
 
 def read_lines(path: Path, longest: int = MAX_LINE) -> Iterator[str]:
-    """The physical lines of a text file with their ends (CR, LF or both; U+2028 ends none), one at a time.
-
-    Raises MtlError, with the line, if the file is no UTF-8 text or a line is too long.
-    """
+    """The physical lines of a text file with their ends (CR, LF or both; U+2028 ends none), one at a time. Raises MtlError, with the
+    line, if the file is not UTF-8 text or a line is too long."""
     check_file(path)
-    name, number = file_name(path), 0
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        try:
-            while line := file.readline(longest + 2):
-                number += 1
-                if "\0" in line:
-                    raise MtlError(f"{name}, line {number}: contains NUL bytes: not a text file. Save the data as UTF-8 text.")
-                if len(line) > longest:
-                    raise MtlError(f"{name}, line {number}: has over {longest:,} characters. Write one row per line.")
-                yield line
-        except UnicodeDecodeError:
-            raise MtlError(_undecodable(path)) from None
+    number = 0
+    # bytes that are not UTF-8 become lone surrogates, so that the line of the first one is known
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        while line := file.readline(longest + 2):
+            number += 1
+            wrong = ""
+            if "\0" in line:
+                wrong = "contains NUL bytes: not a text file. Save the data as UTF-8 text."
+            elif len(line) > longest:
+                wrong = f"has over {longest:,} characters. Write one row per line."
+            elif not line.isascii() and (bad := _SURROGATE.search(line)):
+                wrong = _undecodable(line[bad.start():].encode("utf-8", "surrogateescape"))
+            if wrong:
+                raise MtlError(f"{file_name(path)}, line {number}: {wrong}")
+            yield line
 
 
-def _undecodable(path: Path) -> str:
-    """The message for the first byte of the file that is not UTF-8."""
-    decoder, ends, before = codecs.getincrementaldecoder("utf-8")(), 0, b""
-    with path.open("rb") as file:
-        for chunk in iter(lambda: file.read(1 << 20), b""):
-            try:
-                decoder.decode(chunk)
-            except UnicodeDecodeError as error:  # what is reported lies in the undecoded rest of the chunk before, and this one
-                carried = len(error.object) - len(chunk)
-                line = 1 + ends + _count_ends(before[-1:] + chunk[:max(0, error.start - carried)]) - _count_ends(before[-1:])
-                byte = error.object[error.start]
-                return f"{file_name(path)}, line {line}: byte 0x{byte:02X} is not UTF-8. Save the file as UTF-8."
-            ends += _count_ends(before[-1:] + chunk) - _count_ends(before[-1:])
-            before = chunk
-    return f"{file_name(path)}, line {1 + ends}: its last character is cut off. Is the file whole?"
-
-
-def _count_ends(data: bytes) -> int:
-    return data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n")
+def _undecodable(rest: bytes) -> str:
+    """What is wrong with the `rest` of a line from its first byte that is not UTF-8."""
+    try:
+        rest.decode()
+    except UnicodeDecodeError as error:
+        if error.reason == "unexpected end of data":
+            return "its last character is cut off. Is the file whole?"
+    return f"byte 0x{rest[0]:02X} is not UTF-8. Save the file as UTF-8."
 
 
 @contextmanager
 def at_line(name: str, line: int, unit: str = "line") -> Iterator[None]:
-    """Gives an MtlError from inside its place in the file."""
+    """Add the place in the file to an MtlError raised inside."""
     try:
         yield
     except MtlError as error:
@@ -189,7 +178,7 @@ def at_line(name: str, line: int, unit: str = "line") -> Iterator[None]:
 
 
 def show(value: object, limit: int = 30) -> str:
-    """A user's value in a message: short, only characters that can be shown, and none that move the words around it."""
+    """A user's value in a message: short, with visible characters only, and isolated from the reading direction around it."""
     text = value if isinstance(value, str) else a_kind(value) if isinstance(value, list | dict) else json.dumps(value)
     return isolate(visible(shorten(text, limit)))
 
@@ -213,9 +202,9 @@ SPLIT_OF_WORD = {word: split for split, words in SPLIT_WORDS.items() for word in
 
 
 def split_of(path: Path) -> str:
-    """'train', 'validation' or 'test' if a word of the file's name says so, else ''."""
-    words = re.findall("[a-z]+", _stem(path).lower())
-    return next((split for split, names in SPLIT_WORDS.items() if names & set(words)), "")
+    """'train', 'validation' or 'test' if the file's name has a word for it, else ''."""
+    words = set(re.findall("[a-z]+", _stem(path).lower()))
+    return next((split for split, names in SPLIT_WORDS.items() if names & words), "")
 
 
 def find_split(names: Iterable[str], role: str) -> str:
@@ -224,7 +213,7 @@ def find_split(names: Iterable[str], role: str) -> str:
 
 
 def group_of(path: Path) -> str:
-    """The file's name without what tells its split and its shard: sst2 for sst2-train-00000-of-00001.parquet."""
+    """The file's name without its split and its shard: sst2 for sst2-train-00000-of-00001.parquet."""
     stem = re.sub(r"[-_.]?\d+-of-\d+$", "", _stem(path))
     parts = [part for part in re.split(r"[-_. ]+", stem) if part and part.lower() not in SPLIT_OF_WORD]
     return cut("_".join(parts), MAX_NAME)

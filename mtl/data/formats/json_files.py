@@ -1,5 +1,5 @@
-"""JSON lines and JSON arrays into records, and the shapes in which annotation tools export: spaCy and Prodigy, doccano, Label Studio, and
-samples that name their task. All become flat objects: a text, labels, lists of spans."""
+"""JSON lines and JSON arrays into records, also as annotation tools export them (spaCy, Prodigy, doccano, Label Studio), and samples that
+name their task. All become flat objects: a text, labels, lists of spans."""
 
 import json
 import re
@@ -14,14 +14,17 @@ _BLANKS = re.compile(r"[ \t\r\n]*")
 
 
 class Annotated(dict):
-    """A sample that an annotator has finished: a list of entities that is not in it is empty, not unknown."""
+    """A sample that an annotator has finished: where it lacks a list of entities, it has none; it is not unlabelled."""
 
 
 def read_json(source: Source) -> Iterator[Record]:
     """The objects of a file of JSON lines, or of one JSON array."""
     name, empty = source.name, True
     decoder = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_no_constant)
-    for line, value in (_array if _is_array(source) else _lines)(source, decoder):
+    check_file(source.path)
+    with source.path.open("rb") as file:  # a list of samples? A line that is a list itself, [text, {...}], begins with a text
+        is_array = re.match(rb'(\xef\xbb\xbf)?\s*\[\s*($|[^\s"])', file.read(4096))
+    for line, value in (_array if is_array else _lines)(source, decoder):
         try:
             fields = flatten(value)
         except MtlError as error:
@@ -35,13 +38,6 @@ def read_json(source: Source) -> Iterator[Record]:
             source.notice("samples that were rejected or skipped while annotating are left out.")
     if empty:
         raise MtlError(f"{name}: is empty. Write one JSON object per line.")
-
-
-def _is_array(source: Source) -> bool:
-    """Whether the file is a list of samples. Lines that are lists themselves, [text, {...}], begin with a text."""
-    check_file(source.path)
-    with source.path.open("rb") as file:
-        return re.match(rb'(\xef\xbb\xbf)?\s*\[\s*($|[^\s"])', file.read(4096)) is not None
 
 
 def _lines(source: Source, decoder: json.JSONDecoder) -> Iterator[tuple[int, Any]]:
@@ -62,13 +58,13 @@ def _array(source: Source, decoder: json.JSONDecoder) -> Iterator[tuple[int, Any
     if size > MAX_ARRAY:
         raise MtlError(f"{name}: is a JSON array of {size / 1e6:,.0f} MB, the limit is {MAX_ARRAY / 1e6:,.0f} MB. "
                        "Write one object per line, without the brackets and commas around them.")
-    text = "".join(read_lines(source.path, MAX_ARRAY))
+    text = "".join(read_lines(source.path, MAX_ARRAY)).replace("\r\n", "\n").replace("\r", "\n")
     line, seen = 1, 0
 
     def skip(at: int) -> int:
         nonlocal line, seen
         at = _BLANKS.match(text, at).end()
-        line, seen = line + _count_lines(text, seen, at), at
+        line, seen = line + text.count("\n", seen, at), at
         return at
 
     at = text.index("[") + 1
@@ -85,10 +81,6 @@ def _array(source: Source, decoder: json.JSONDecoder) -> Iterator[tuple[int, Any
         raise MtlError(f"{name}, line {line}: something follows the end of the JSON array. Write one object per line, or one array.")
 
 
-def _count_lines(text: str, start: int, end: int) -> int:
-    return text.count("\n", start, end) + text.count("\r", start, end) - text.count("\r\n", start, end)
-
-
 def _parse(decoder: json.JSONDecoder, name: str, text: str, at: int, line: int) -> tuple[Any, int]:
     """The value that begins at `at`, in `line`, and where it ends."""
     try:
@@ -97,12 +89,10 @@ def _parse(decoder: json.JSONDecoder, name: str, text: str, at: int, line: int) 
             json.dumps(value, ensure_ascii=False).encode()
         return value, end
     except json.JSONDecodeError as error:
-        line += _count_lines(text, at, error.pos)
-        column = error.pos - max(text.rfind("\n", 0, error.pos), text.rfind("\r", 0, error.pos))
-        if error.pos >= len(text) or error.msg.startswith("Unterminated"):
-            what = "the object is not closed. Write one whole object per line; is the file cut off?"
-        else:
-            what = f"column {column} is not JSON: {error.msg.lower().removesuffix(' at')}. Mend it there."
+        line += text.count("\n", at, error.pos)
+        what = "the object is not closed. Write one whole object per line; is the file cut off?"
+        if error.pos < len(text) and not error.msg.startswith("Unterminated"):
+            what = f"column {error.colno} is not JSON: {error.msg.lower().removesuffix(' at')}. Mend it there."
     except MtlError as error:
         what = str(error)
     except UnicodeEncodeError:
@@ -130,7 +120,7 @@ def _no_constant(constant: str) -> NoReturn:
 
 
 def flatten(value: Any) -> dict[str, object] | None:
-    """A sample as a flat object, whichever tool wrote it; None if the annotator left it out. Raises MtlError if it is no sample."""
+    """A sample of any of the tools as a flat object; None if the annotator rejected or skipped it. Raises MtlError if it is no sample."""
     if isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict):
         return _spacy({"text": value[0]} | value[1])
     if not isinstance(value, dict):
@@ -140,7 +130,7 @@ def flatten(value: Any) -> dict[str, object] | None:
     if "annotation_id" in value and "annotator" in value:
         return _label_studio_min(value)
     if value.get("answer") in ("accept", "reject", "ignore") and _PRODIGY & value.keys():
-        return Annotated((key, part) for key, part in value.items() if key != "answer") if value["answer"] == "accept" else None
+        return Annotated(_without(value, "answer")) if value["answer"] == "accept" else None
     if isinstance(value.get("cats"), dict):
         return _spacy(value)
     if isinstance(value.get("task"), str) and value["task"].strip():
@@ -149,36 +139,36 @@ def flatten(value: Any) -> dict[str, object] | None:
 
 
 _PRODIGY = {"_task_hash", "_input_hash", "spans", "accept", "options"}
-_MIN_ONLY = {"annotator", "annotation_id", "created_at", "updated_at", "lead_time"}
+
+
+def _without(sample: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: part for key, part in sample.items() if key not in keys}
 
 
 def _spacy(sample: dict[str, Any]) -> dict[str, object]:
-    """spaCy's (text, {"entities": [[start, end, label]], "cats": {label: score}}), the two put together."""
-    fields = {key: part for key, part in sample.items() if key not in ("cats", "links", "heads", "deps")}
+    """spaCy's text and {"entities": [[start, end, label]], "cats": {label: score}} in one object."""
+    fields = _without(sample, "cats", "links", "heads", "deps")
     cats = sample.get("cats")
     if isinstance(cats, dict) and cats:
-        true = [label for label, score in cats.items() if isinstance(score, int | float) and score >= 0.5]
-        if len(true) > 1:
-            raise MtlError(f"'cats' marks {len(true)} labels at once ({show_names(true)}). A text has one label per task; "
+        labels = [label for label, score in cats.items() if isinstance(score, int | float) and score >= 0.5]
+        if len(labels) > 1:
+            raise MtlError(f"'cats' marks {len(labels)} labels at once ({show_names(labels)}). A text has one label per task; "
                            "give each task its own key.")
-        fields["cats"] = true[0] if true else None
+        fields["cats"] = labels[0] if labels else None
     return fields
 
 
 def _own_task(sample: dict[str, Any]) -> dict[str, object]:
     """{"text", "task": T, "label" or T_labels: value}: the value belongs to a task called T, and the row is not labelled for others."""
     task = sample["task"].strip()
-    keys = [key for key in (f"{task}_labels", f"{task}_label", f"{task}_tags", "labels", "label", "tags", "entities", "spans")
-            if key in sample]
-    if not keys:
+    known = (f"{task}_labels", f"{task}_label", f"{task}_tags", "labels", "label", "tags", "entities", "spans")
+    if not (keys := [key for key in known if key in sample]):
         raise MtlError(f"the task is '{show(task)}', but there is no 'label' and no '{show(task)}_labels'. Add one of them.")
-    values = [sample[key] for key in keys if sample[key] is not None]
-    rest = {key: part for key, part in sample.items() if key != "task" and key not in keys}
-    return rest | {task: values[0] if values else None}
+    return _without(sample, "task", *keys) | {task: next((sample[key] for key in keys if sample[key] is not None), None)}
 
 
 def _label_studio(sample: dict[str, Any]) -> dict[str, object] | None:
-    """A task of Label Studio's JSON export: the choices and the labels of its first annotation, named as in the labelling config."""
+    """Label Studio's JSON export: the choices and labels of the first annotation, with the names of the labelling config."""
     done = [entry for entry in sample.get("annotations") or sample.get("completions") or [] if isinstance(entry, dict)]
     kept = [entry for entry in done if not entry.get("was_cancelled")]
     if done and not kept:
@@ -202,7 +192,7 @@ def _label_studio(sample: dict[str, Any]) -> dict[str, object] | None:
 
 def _label_studio_min(sample: dict[str, Any]) -> dict[str, object]:
     """A sample of Label Studio's JSON-MIN export."""
-    fields = {key: part for key, part in sample.items() if key not in _MIN_ONLY}
+    fields = _without(sample, "annotator", "annotation_id", "created_at", "updated_at", "lead_time")
     for key, part in fields.items():
         if isinstance(part, dict) and isinstance(choices := part.get("choices"), list):
             fields[key] = _only(key, choices)

@@ -8,20 +8,19 @@ from mtl.data.formats.files import Record, Source, read_lines, show
 from mtl.data.words import Span
 from mtl.errors import MtlError
 
-# A backslash before the first sign of a mark makes it plain text. No pattern goes over a character more than a few times.
+# A backslash before the first sign of a mark makes it plain text. The patterns take linear time.
 SYNTAXES = {
     "round": re.compile(r"\\.|\[(?P<words>(?:\\.|[^\[\]\\])+)\]\((?P<label>(?:\\.|[^()\\])+)\)", re.DOTALL),  # Rasa's and Markdown's
     "tag": re.compile(r"(?<!\\)<(?P<label>[A-Za-z][\w.-]*)>(?P<words>(?:[^<]|<(?![A-Za-z/]))+)</(?P=label)>"),
     "colon": re.compile(r"(?<!\\)\[\s*(?P<label>[A-Za-z][\w.-]*)\s*:(?=\s*[^\s\[\]])(?P<words>[^\[\]]+)\]"),  # MASSIVE's
 }
-LOOKED_AT = 200  # lines, when the form of a file is found out
+LOOKED_AT = 200  # lines by which a file's layout is recognised
 _ESCAPE = re.compile(r"\\(\([nr]\)|[\\\[\]()<_])")
-_ENDS = {"\n": "\\(n)", "\r": "\\(r)"}  # so written, since C:\new is no end of a line
 _FASTTEXT = re.compile(r"__label__(\S+)[ \t]")
 
 
 def read_marked(source: Source) -> Iterator[Record]:
-    """The lines of a text file, a text each; `__label__x` in front is its class, as fastText writes it."""
+    """Each line of a text file as a text; `__label__x` in front is its class, as in fastText."""
     found = False
     for number, line in enumerate(read_lines(source.path), 1):
         line = line.rstrip("\r\n")
@@ -54,12 +53,12 @@ def find_syntax(text: str) -> str:
 
 
 def _marks(text: str, syntax: str) -> Iterator[re.Match]:
-    """What is marked in the spelling `syntax`; links of Markdown are no marks."""
+    """The entities marked in the spelling `syntax`; links of Markdown are none."""
     return (found for found in SYNTAXES[syntax].finditer(text) if "://" not in (found["label"] or "://"))
 
 
 def parse_marked(marked: str, syntax: str) -> tuple[str, tuple[Span, ...]]:
-    """The plain text and the spans marked in it; raises MtlError if an entity stands within another."""
+    """The plain text and the spans marked in it; raises MtlError if an entity is inside another."""
     if not syntax:
         return marked, ()
     unescape = _unescape if syntax == "round" else str
@@ -88,7 +87,8 @@ def write_marked(text: str, spans: Iterable[Span]) -> str:
 
 
 def _escape(text: str) -> str:
-    return re.sub(r"[\\\[\]()<]", r"\\\g<0>", text).replace("\n", _ENDS["\n"]).replace("\r", _ENDS["\r"])
+    """The ends of lines become \\(n) and \\(r), since C:\\new holds none."""
+    return re.sub(r"[\\\[\]()<]", r"\\\g<0>", text).replace("\n", r"\(n)").replace("\r", r"\(r)")
 
 
 def _unescape(text: str) -> str:

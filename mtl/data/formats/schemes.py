@@ -1,5 +1,5 @@
-"""The ways in which files write entities as one tag a word (IOB1, IOB2, BIOES, BILOU, bare types) and several labels in a cell, and how to
-tell which one a file uses. Everything after this module knows spans and labels only."""
+"""The schemes of tags, one a word (IOB1, IOB2, BIOES, BILOU, bare types), and the separators of several labels in one cell; and how to find
+out which one a file uses. Later modules know only spans and labels."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -11,19 +11,19 @@ from mtl.settings.config import MAX_LABELS
 TAG = re.compile(r"O|[BIESLU]-\S.*", re.DOTALL)
 _BARE = re.compile(r"(?![BIESLUbieslu]([-_]|$))(?!.-)(?!-)(?!o$)\S.*", re.DOTALL)  # a type without a prefix, and no slip of the pen
 SEPARATORS = ("|", "#", ";", ",")  # between several labels in one cell
-YES, NO = {"1", "1.0", "true", "yes", "x"}, {"0", "0.0", "false", "no"}  # what a column of one label may say
+YES, NO = {"1", "1.0", "true", "yes", "x"}, {"0", "0.0", "false", "no"}  # values of a column for one label
 ONLY_YES = "only yes"
 MANY = 1_000  # different types that no column of tags has, but every column of words
 
 
 class TagSurvey:
-    """Looks at every tag of a column, sentence by sentence, and then knows the scheme."""
+    """Counts the tags of a column, sentence by sentence, to find their scheme."""
 
     def __init__(self) -> None:
         self.prefixes: set[str] = set()
-        self.loose = 0  # I- tags that continue nothing: usual in IOB1, a slip in IOB2
+        self.loose = 0  # I- tags that continue nothing: usual in IOB1, an error in IOB2
         self.needless = 0  # B- tags that IOB1 would have written as I-
-        self.bare = self.prefixed = 0
+        self.bare = self.prefixed = 0  # tags without and with a prefix
         self.numbers = False
         self.types: set[str] = set()
 
@@ -71,7 +71,7 @@ class TagSurvey:
 
 
 def to_spans(words: Sequence[Range], tags: Sequence[str], scheme: str) -> list[Span]:
-    """The spans that `tags`, one per word, mark in `scheme`, as conlleval reads them: no tag is refused for what stands before it."""
+    """The spans that `tags`, one per word, mark in `scheme`, as conlleval reads them: any tag may follow any other."""
     return tags_to_spans(words, to_bio(tags, scheme))
 
 
@@ -87,27 +87,8 @@ def to_bio(tags: Sequence[str], scheme: str) -> list[str]:
     return bio
 
 
-def from_bio(tags: Sequence[str], scheme: str) -> list[str]:
-    """Valid BIO tags written in `scheme`; the inverse of `to_bio`, but that bare types cannot tell neighbours of one type apart."""
-    written = []
-    for index, tag in enumerate(tags):
-        prefix, _, label = tag.partition("-")
-        last = index + 1 == len(tags) or tags[index + 1] != f"I-{label}"
-        if not label or scheme == "IOB2":
-            written.append(tag)
-        elif scheme == "bare":
-            written.append(label)
-        elif scheme == "IOB1":
-            needed = prefix == "B" and index > 0 and tags[index - 1][1:] == tag[1:]
-            written.append(("B-" if needed else "I-") + label)
-        else:
-            single, end = ("S-", "E-") if scheme == "BIOES" else ("U-", "L-")
-            written.append({("B", True): single, ("B", False): "B-", ("I", True): end, ("I", False): "I-"}[prefix, last] + label)
-    return written
-
-
 def find_separator(values: Iterable[str]) -> str:
-    """What stands between several labels in one cell: a mark of which all parts stand alone in other cells; empty if there is none."""
+    """The mark between several labels in one cell: every part must be the whole of another cell; empty if there is none."""
     alone = set(values)
     for mark in SEPARATORS:
         parts = {part.strip() for value in alone if mark in value for part in value.split(mark)}
