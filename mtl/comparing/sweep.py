@@ -1,7 +1,7 @@
-"""The trade-off between two tasks: the validation scores of both, for every weight that was tried. Pure functions of a sweep's plan and
-logs."""
+"""The trade-off between two tasks: the validation scores of both for every weight that was tried, from a sweep's plan and logs."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from mtl.comparing.plan import Plan
@@ -21,15 +21,13 @@ class Point:
 
 def parse_numbers(text: str) -> list[float]:
     """'0.1, 0.5' -> [0.1, 0.5]; raises MtlError on anything else, and on a number that is no alpha."""
-    numbers = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        try:
-            number = float(part)
-        except ValueError:
-            number = -1.0
-        if not 0 <= number <= 1:
-            raise MtlError(f"Alphas: '{part[:40]}' is not a number from 0 to 1. Write for example 0.1,0.5,0.9.")
-        numbers.append(number)
+    parts, numbers = filter(None, (part.strip() for part in text.split(","))), []
+    for part in parts:
+        with suppress(ValueError):
+            if 0 <= (number := float(part)) <= 1:
+                numbers.append(number)
+                continue
+        raise MtlError(f"Alphas: '{part[:40]}' is not a number from 0 to 1. Write for example 0.1,0.5,0.9.")
     return numbers
 
 
@@ -52,5 +50,4 @@ def sweep_markdown(names: tuple[str, str], points: Sequence[Point]) -> str:
             for point in points]
     return "\n".join([f"| alpha | {names[0]} | {names[1]} | everything right |", "|---|---|---|---|", *rows, "",
                       f"Alpha weighs {names[0].rpartition(' ')[0]}, 1 - alpha the other. Validation scores of one run each: small "
-                      "differences are "
-                      "within the luck of a training."])
+                      "differences may be due to chance."])

@@ -149,7 +149,7 @@ class CompareTab:
 
     def _begin(self, config: RunConfig, plan: Plan, browser: dict) -> Values:
         """Queue the comparison, and show it."""
-        return self.turn_to(self.jobs.start_comparison(config, plan, browser["key"]).id, browser)
+        return self.turn_to(self.jobs.start(config, browser["key"], plan).id, browser)
 
     def turn_to(self, comparison_id: str, browser: dict) -> Values:
         """Show the comparison (empty: none), and have the browser remember it."""

@@ -38,7 +38,7 @@ def child(run: Run, resume: bool) -> int:
         status = "failed"
         try:
             with run.hold():
-                status = run_training(run, resume=resume, between_steps=lambda training: False)
+                status = run_training(run, resume=resume)
         finally:
             os._exit(0 if status == "finished" else 1)
     return pid

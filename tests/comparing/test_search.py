@@ -2,11 +2,9 @@
 
 import math
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 
 import pytest
 
-from mtl.comparing import execute
 from mtl.comparing.execute import run_comparison
 from mtl.comparing.plan import create, drop_weights, list_comparisons, open_comparison, sweep_plan
 from mtl.comparing.search import COUNTS, Pace, best, draw, flags, plan_rungs, search_markdown, search_plan, tried
@@ -17,13 +15,14 @@ from mtl.errors import MtlError
 from mtl.runs.events import CheckpointSaved, Evaluated, RunStarted, StatusChanged, StepDone
 from mtl.runs.folder import Run, delete_run
 from mtl.runs.history import read_history
+from mtl.runs.stop import StopControl
 from mtl.settings.config import make_config
 
 TASKS = ("class", "sentiment", "entities")
 
 
 @dataclass
-class Machine:
+class Machine(StopControl):
     """A machine with a clock of its own, on which a run costs `overhead` seconds and `step` a step; the best learning rate is 3e-3. It
     stops being asked, as a person would, after `patience` runs."""
 
@@ -35,26 +34,25 @@ class Machine:
     dies: bool = False  # then, instead
     slow: bool = False
     runs: list[Run] = field(default_factory=list)
-    stopped: bool = False
 
-    def turn_to(self, run: Run) -> None:
+    def clock(self) -> float:
+        return self.now
+
+    def begin(self, run: Run) -> None:
         self.runs.append(run)
 
-    def between_steps(self, learner) -> bool:
-        return self.stopped
-
-    def train(self, run: Run, *, resume, between_steps, show, **how) -> str:
+    def train(self, run: Run, *, control, **how) -> str:
         config = run.config
         self.now += self.overhead
         run.log.append(RunStarted(0, config.max_steps, 30, {task: {"kind": "classification", "main_score": "accuracy"} for task in TASKS},
                                   50, 10, 1, "cpu", "fp32", 1, 1, 1))
         is_last = len(self.runs) > self.patience
         for step in range(config.max_steps):
-            self.stopped = is_last and step * self.step >= self.after
-            if self.stopped and self.dies:
+            self.is_asked = is_last and step * self.step >= self.after
+            if self.is_asked and self.dies:
                 run.log.append(StepDone(step, 1.0, {}, 0.0, 1.0, 32 / self.step, self.step * step))
                 raise KeyboardInterrupt
-            if between_steps(SimpleNamespace()):
+            if control.between_steps(None):
                 run.log.append(StatusChanged("stopped"))
                 return "stopped"
             self.now += self.step * (9 if self.slow and len(self.runs) > 3 else 1)
@@ -70,16 +68,13 @@ class Machine:
 
 
 @pytest.fixture
-def search(tmp_path, tiny_config, monkeypatch):
+def search(tmp_path, tiny_config):
     """A function that searches for so many minutes on a machine, and returns the plan and the histories."""
     def run(machine: Machine, minutes: float = 30, comparison=None, **changes):
-        monkeypatch.setattr(execute, "clock", lambda: machine.now)
         config = tiny_config(epochs=3, **changes)  # of 30 steps each
         comparison = comparison or create(tmp_path, config, search_plan(config, minutes))
         status = run_comparison(comparison, machine, train=machine.train)
-        plan = comparison.plan
-        return comparison, status, plan, [read_history(run) if (run := comparison.member_run(member)) else None
-                                          for member in plan.members]
+        return comparison, status, comparison.plan, comparison.histories()
 
     return run
 
@@ -165,7 +160,7 @@ def test_a_candidate_that_was_deleted_after_the_search_is_said_to_be_and_the_bes
     comparison, _, plan, histories = search(Machine(), 7)
     won = best(plan, histories)
     delete_run(comparison.member_run(won.member))
-    histories = [read_history(run) if (run := comparison.member_run(member)) else None for member in plan.members]
+    histories = comparison.histories()
     left = best(plan, histories)
     assert left is not None and left.member.run != won.member.run
     for member in plan.members:

@@ -38,7 +38,7 @@ def rows(tmp_path_factory) -> list[Row]:
 
 def train_run(root: Path, config) -> Run:
     run = create_run(root, config)
-    assert run_training(run, resume=False, between_steps=lambda learner: False) == "finished"
+    assert run_training(run, resume=False) == "finished"
     return run
 
 

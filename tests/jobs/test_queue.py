@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from mtl.errors import MtlError
 from mtl.jobs import control
-from mtl.jobs.control import Control
+from mtl.jobs.control import JobControl
 from mtl.jobs.queue import Jobs
 from mtl.model.machine import Machine
 from mtl.runs.events import Preparing, StepDone, read_events
@@ -136,7 +136,7 @@ def test_a_public_host_ends_long_pauses_even_if_nobody_waits(tmp_path, tiny_conf
 
 
 def test_a_press_while_a_paused_run_gives_its_place_up_is_not_lost(tmp_path):
-    hand = Control(create_run(tmp_path, make_config({})), Limits(pause=0.0))
+    hand = JobControl(create_run(tmp_path, make_config({})), Limits(pause=0.0))
     trained = SimpleNamespace(progress=SimpleNamespace(step=7, seconds=1.0), report=lambda: None)
     hand.set_paused(True)
     assert hand.between_steps(trained) and hand.has_yielded and hand.stopped
@@ -210,7 +210,7 @@ def test_a_snapshot_is_the_weights_of_the_step_that_it_names(jobs, tiny_config):
 def test_a_fresh_snapshot_is_handed_out_at_once_and_the_next_one_is_made_meanwhile(make_model, tiny, tmp_path):
     trained = SimpleNamespace(progress=SimpleNamespace(step=1, seconds=0.0), model=make_model(), tokenizer=tiny[1],
                               machine=Machine("cpu", "fp32", 1))
-    hand = Control(create_run(tmp_path, make_config({})), Limits())
+    hand = JobControl(create_run(tmp_path, make_config({})), Limits())
     with ThreadPoolExecutor() as pool:
         asked = pool.submit(hand.snapshot)
         while not asked.done():

@@ -22,6 +22,7 @@ from mtl.runs.events import Evaluated
 from mtl.runs.folder import create_run, list_runs, open_run, starter_folder
 from mtl.ui.predict_tab import EXAMPLES, PredictTab, find_predictor, model_choices
 from tests.test_house import ROOT
+from tests.watcher import Watcher
 
 TEXT = "Anna flew from Oslo to Rome and was happy."
 OFFER = ("Starter model (newsroom)", "starter")
@@ -113,7 +114,7 @@ def test_the_same_seed_makes_the_same_starter_and_a_new_one_takes_the_place_of_t
 def test_a_training_that_does_not_end_leaves_the_old_starter_as_it_was(made, starter_config):
     before = {file.name: file.read_bytes() for file in made[0].iterdir()}
     with pytest.raises(MtlError, match="The starter model was not made. Its training was stopped."):
-        make_starter(starter_config, made[0], between_steps=lambda learner: learner.progress.step == 3)
+        make_starter(starter_config, made[0], control=Watcher(step=3))
     with pytest.raises(MtlError, match=r"The starter model was not made. Step \d: .* is not a number any more"):
         make_starter(starter_config.model_copy(update={"learning_rate": 1e30, "warmup": 0.0}), made[0])
     assert {file.name: file.read_bytes() for file in made[0].iterdir()} == before

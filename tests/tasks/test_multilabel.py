@@ -208,7 +208,7 @@ def run(tiny_config, tmp_path_factory):
     config = tiny_config(source="files", train_files=(write(folder / "train.jsonl", own_rows(300)),), epochs=10, eval_every=40,
                          test_files=(write(folder / "test.jsonl", own_rows(60, seed=2)),))
     run = create_run(folder / "runs", config, "")
-    assert run_training(run, resume=False, between_steps=lambda learner: False) == "finished"
+    assert run_training(run, resume=False) == "finished"
     return run
 
 

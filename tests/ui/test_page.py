@@ -38,7 +38,7 @@ def own_file(tmp_path_factory) -> Path:
 def finished_run(app, tiny_config) -> Run:
     """A short run that is over; like one from the terminal it belongs to nobody."""
     run = create_run(app.runs, tiny_config(name="A short one", eval_every=2))
-    assert run_training(run, resume=False, between_steps=lambda training: False) == "finished"
+    assert run_training(run, resume=False) == "finished"
     return run
 
 

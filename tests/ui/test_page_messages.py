@@ -11,6 +11,7 @@ from mtl.settings.config import make_config
 from mtl.training.execute import run_training
 from tests import browser as web
 from tests.browser import can_press, message, start_tiny, status, step, wait_for
+from tests.watcher import Watcher
 
 GONE = "There is no such run here. It was deleted"
 LONG = {"source": "hypothetical", "encoder": "tiny", "hypothetical_rows": 60, "epochs": 5000, "device": "cpu"}
@@ -53,7 +54,7 @@ def refused(page: Page, button: str, sentence: str) -> None:
 def finished(app, tiny_config) -> Run:
     """A short run that is over and belongs to nobody."""
     run = create_run(app.runs, tiny_config(name="A short one"))
-    assert run_training(run, resume=False, between_steps=lambda learner: False) == "finished"
+    assert run_training(run, resume=False) == "finished"
     return run
 
 
@@ -172,7 +173,7 @@ def test_who_waits_is_told_that_the_run_in_work_is_paused_and_how_long_it_keeps_
 
 def test_a_run_that_gave_its_place_up_is_shown_as_paused_and_goes_on_when_resume_is_pressed(app, tiny_config, new_person, open_page):
     run = create_run(app.runs, tiny_config(epochs=300))
-    assert run_training(run, resume=False, between_steps=lambda learner: learner.progress.step == 5) == "stopped"
+    assert run_training(run, resume=False, control=Watcher(step=5)) == "stopped"
     run.log.append(StatusChanged(YIELDED, "The pause was long."))
     page = open_page(new_person(), run.id)
     wait_for("its state", lambda: status(page) == "paused" and step(page) == 5)

@@ -18,6 +18,7 @@ from mtl.scoring.measure import measure_test, measure_validation
 from mtl.training.execute import run_training
 from mtl.ui.page import Page
 from mtl.ui.train_tab import TrainTab
+from tests.watcher import Watcher
 
 
 @pytest.fixture
@@ -45,17 +46,6 @@ def tab(tmp_path) -> TrainTab:
         return TrainTab(Page(jobs, gr.BrowserState({})))
 
 
-class Hand:
-    """Lets a comparison go on."""
-
-    stopped = False
-
-    def turn_to(self, run) -> None: ...
-
-    def between_steps(self, learner) -> bool:
-        return False
-
-
 def start(tab: TrainTab, files: list[str], **settings: str):
     panel = tab.form
     small = {"encoder": "tiny", "device": "cpu", "epochs": "2", "batch_size": "16", "learning_rate": "0.002", "threads": "1"} | settings
@@ -68,7 +58,7 @@ def start(tab: TrainTab, files: list[str], **settings: str):
 
 
 def train(run, steps: int | None = None, resume: bool = False) -> str:
-    return run_training(run, resume=resume, between_steps=lambda learner: steps is not None and learner.progress.step >= steps)
+    return run_training(run, resume=resume, control=Watcher(step=steps) if steps else None)
 
 
 def test_a_file_is_parsed_when_it_is_looked_at_and_never_again(tab, passes, write_rows, easy_rows, tmp_path):
@@ -93,7 +83,7 @@ def test_a_comparison_has_the_rows_of_its_first_run_whatever_becomes_of_that(tab
     assert train(run) == "finished"
     joint = open_rows(run.folder)
     comparison = create(tab.jobs.root, *plan_for_run(run, 1), "k")
-    assert run_comparison(comparison, Hand()) == "finished", read_history(comparison).message
+    assert run_comparison(comparison) == "finished", read_history(comparison).message
     members = [comparison.member_run(member) for member in comparison.plan.members]
     for member, task in zip(members[1:], ("answer", "place"), strict=True):
         alone = open_rows(member.folder)
@@ -103,7 +93,7 @@ def test_a_comparison_has_the_rows_of_its_first_run_whatever_becomes_of_that(tab
     shutil.rmtree(members[1].folder)
     again = open_comparison(tab.jobs.root, comparison.id)
     assert measure_validation(members[2]).report.rows == len(joint.validation)
-    assert run_comparison(again, Hand()) == "finished", read_history(again).message
+    assert run_comparison(again) == "finished", read_history(again).message
     assert passes == {"own.jsonl": 2}
 
 
@@ -112,7 +102,7 @@ def test_a_comparison_from_the_form_is_parsed_once_too(tab, passes, write_rows, 
     config = run.config.model_copy(update={"train_files": (str(tmp_path / "own.jsonl"),)})
     comparison = create(tab.jobs.root, config, alone_plan(config, 1), "k")
     delete_run(run)
-    assert run_comparison(comparison, Hand()) == "finished", read_history(comparison).message
+    assert run_comparison(comparison) == "finished", read_history(comparison).message
     assert passes == {"own.jsonl": 2}
 
 
