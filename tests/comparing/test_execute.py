@@ -11,8 +11,9 @@ import pytest
 from mtl.cli.main import main
 from mtl.comparing.execute import run_comparison
 from mtl.comparing.joint_vs_alone import Card, Compared, choose_step, compare_scores, make_card, markdown, read_card, write_card
-from mtl.comparing.plan import Comparison, alone_plan, create, list_comparisons, open_comparison, plan_for_run
+from mtl.comparing.plan import Comparison, alone_plan, create, list_comparisons, open_comparison, plan_for_run, sweep_plan
 from mtl.data.dataset import load
+from mtl.data.hypothetical import TASKS as SPECS
 from mtl.data.kept import open_rows
 from mtl.errors import MtlError
 from mtl.jobs import control
@@ -23,7 +24,7 @@ from mtl.runs.folder import Limits, Run, create_run, delete_run, list_runs, open
 from mtl.runs.history import read_history
 from mtl.scoring.intervals import main_score
 from mtl.training.execute import run_training
-from tests.watcher import Watcher
+from tests.watcher import Watcher, wait, wait_for_step
 
 KEY = "the owner's key"
 TASKS = ("class", "sentiment", "entities")
@@ -112,8 +113,6 @@ def test_a_finished_run_is_the_joint_one_and_is_not_trained_again(tmp_path, smal
 @pytest.mark.parametrize(("changes", "seeds", "sentence"), [
     ({"tasks": ("entities",)}, 1, "one task, 'entities'"), ({}, 0, "Seeds: found 0"), ({}, 99, "Seeds: found 99")], ids=str)
 def test_what_cannot_be_compared_is_refused(small, changes, seeds, sentence):
-    from mtl.data.hypothetical import TASKS as SPECS
-
     config = small.model_copy(update={"tasks": tuple(spec for spec in SPECS if spec.name in changes.get("tasks", TASKS))})
     with pytest.raises(MtlError, match=sentence):
         alone_plan(config, seeds)
@@ -227,22 +226,6 @@ def test_a_plan_is_there_whole_or_the_comparison_is_not(tmp_path, small):
 # In the queue of the app
 
 
-@pytest.fixture
-def jobs(tmp_path):
-    """Jobs over an empty folder; whatever still runs at the end is stopped."""
-    made = Jobs(tmp_path / "runs")
-    yield made
-    made.close()
-
-
-def wait(jobs: Jobs, run_id: str, *statuses: str) -> None:
-    """Wait until the run or the comparison is over, in one of these states."""
-    end = time.monotonic() + 60
-    while (status := jobs.history(run_id).status) not in statuses or jobs.has(run_id):
-        assert time.monotonic() < end, f"still {status}: {jobs.history(run_id).message}"
-        time.sleep(0.02)
-
-
 def test_a_comparison_is_one_job_whose_runs_are_ordinary_runs_of_its_owner(jobs, small):
     long = small.model_copy(update={"epochs": 400})
     run = jobs.start(long, KEY, alone_plan(long, 1))
@@ -275,18 +258,19 @@ def test_a_stopped_comparison_is_resumed_in_the_queue_and_tells_its_card(jobs, s
 
 
 def wait_for_its_first_run(jobs: Jobs, comparison: Comparison) -> str:
-    """The id of the run in work, once it has taken some steps."""
-    end = time.monotonic() + 60
-    while not (first := comparison.plan.members[0].run) or jobs.history(first).step < 3:
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    """The id of the run in training, once it has taken some steps."""
+    wait(jobs, comparison.id, "running")
+    while not (first := comparison.plan.members[0].run):
+        time.sleep(0.01)
+    wait_for_step(jobs, first, 3)
     return first
 
 
 def test_a_comparison_with_a_paused_run_gives_its_place_up_and_goes_on_when_it_is_resumed(jobs, small, monkeypatch):
-    monkeypatch.setattr(control, "PAUSE_YIELDS", 0.1)
-    long = small.model_copy(update={"epochs": 6})
-    run = jobs.start(long, KEY, alone_plan(long, 1))
+    monkeypatch.setattr(control, "PAUSE_YIELDS", 0.0)
+    monkeypatch.setattr(control, "PAUSE_CHECK", 0.01)
+    long = small.model_copy(update={"epochs": 4, "tasks": SPECS[:2]})
+    run = jobs.start(long, KEY, sweep_plan(long, [0.2, 0.8]))
     first = wait_for_its_first_run(jobs, open_comparison(jobs.root, run.id))
     jobs.pause(run.id, KEY)
     other = jobs.start(small, "somebody else")
@@ -437,11 +421,3 @@ def test_the_card_tells_size_and_time_and_comes_back_from_its_file(finished, tmp
     (tmp_path / "card.json").write_text("[]")
     with pytest.raises(MtlError, match="card"):
         read_card(tmp_path)
-
-
-def test_the_terminal_says_what_it_needs_to_compare(tmp_path, monkeypatch):
-    monkeypatch.setenv("MTL_RUNS", str(tmp_path))
-    for arguments, sentence in ((["compare"], "Name a finished run"), (["compare", "--resume", "last"], "There is no comparison yet"),
-                                (["train", "--seeds", "3"], "Add --compare"), (["sweep", "--alphas", "2"], "not a number from 0 to 1")):
-        with pytest.raises(SystemExit, match=sentence):
-            main(arguments)

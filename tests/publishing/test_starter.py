@@ -15,7 +15,6 @@ from safetensors.torch import load_file
 from mtl.cli.main import main
 from mtl.errors import MtlError
 from mtl.inference.predictor import Predictor
-from mtl.jobs.queue import Jobs
 from mtl.publishing.starter import STARTER, make_starter
 from mtl.runs.checkpoint import read_facts
 from mtl.runs.events import Evaluated
@@ -57,13 +56,6 @@ def missing(tmp_path, monkeypatch):
     """No starter model in the place where it is looked for."""
     for module in ("mtl.runs.folder", "mtl.ui.predict_tab"):
         monkeypatch.setattr(f"{module}.starter_folder", lambda: tmp_path / "starter")
-
-
-@pytest.fixture
-def jobs(tmp_path):
-    made = Jobs(tmp_path / "runs")
-    yield made
-    made.close()
 
 
 # Made
