@@ -20,6 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+import datasets  # noqa: F401 - once, before the forks: it takes longer to import than a run takes to train
 import torch
 
 from mtl.runs.folder import Run, create_run

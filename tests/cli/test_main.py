@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,9 +17,11 @@ import torch
 from safetensors.torch import load_file
 
 from mtl.cli.main import main
-from mtl.runs.folder import list_runs
+from mtl.comparing.joint_vs_alone import Card, Compared, read_card, write_card
+from mtl.runs.folder import Run, list_runs
 from mtl.runs.history import read_history
-from mtl.settings.config import RunConfig
+from mtl.scoring.measure import read_measured
+from mtl.settings.config import RunConfig, read_config
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = ["--encoder", "tiny", "--learning-rate", "2e-3", "--threads", "1", "--device", "cpu"]
@@ -173,3 +176,42 @@ def test_one_file_per_task_is_trained_with_the_mapping_in_the_config(mtl, tmp_pa
     assert [(spec.group, spec.column, spec.role, spec.task) for spec in config.columns] == [
         ("topic", "sentence", "text", ""), ("topic", "label", "class", "topic"),
         ("ner", "tokens", "tokens", ""), ("ner", "tags", "tags", "ner")]
+
+
+def make_older(run: Run) -> None:
+    """Change the names in the run's folder to those of versions that called the validation rows dev."""
+    for name in ("config.json", "events.jsonl", "rows/rows.json", "scores-validation.json"):
+        text = (run.folder / name).read_text()
+        for new, old in (("validation_", "dev_"), ('"validation"', '"dev"')):
+            text = text.replace(new, old)
+        (run.folder / name).write_text(text)
+    (run.folder / "rows/validation").rename(run.folder / "rows/dev")
+    (run.folder / "scores-validation.json").rename(run.folder / "scores-dev.json")
+
+
+def test_a_run_of_an_older_version_is_read_scored_and_resumed(mtl, write_rows, easy_rows, tmp_path):
+    files = [write_rows(tmp_path / f"{split}.jsonl", easy_rows(40)) for split in ("train", "held-out")]
+    assert mtl("train", "--train-files", files[0], "--dev-files", files[1], "--dev-share=0.2", "--eval-every=1", "--max-steps=2",
+               *QUICK).returncode == 0
+    run, = list_runs(mtl.root)
+    assert mtl("evaluate", run.id).returncode == 0
+    config, history, measured = run.config, read_history(run), read_measured(run, "validation")
+    assert len(config.validation_files) == 1 and config.validation_share == 0.2
+
+    make_older(run)
+    shutil.rmtree(run.folder / "data")  # the kept rows are used
+    assert "dev_files" in (run.folder / "config.json").read_text() and "dev_rows" in (run.folder / "events.jsonl").read_text()
+    assert run.config == config and read_history(run) == history and read_measured(run, "validation") == measured
+    assert "validation: 40 rows" in mtl("evaluate", run.id, "--split", "dev").stdout
+    shutil.rmtree(run.folder / "last")
+    assert mtl("train", "--resume", run.id).returncode == 0 and read_history(run).started.step == 1
+
+
+def test_the_splits_of_a_hub_dataset_and_the_card_of_a_comparison_are_read_from_older_files_too(tmp_path):
+    (tmp_path / "config.json").write_text('{"source": "hub", "hub": [{"id": "a/b", "dev": "held-out"}]}')
+    assert read_config(tmp_path / "config.json").hub[0].validation == "held-out"
+    compared = Compared("everything right", "share of rows", *[None] * 6)
+    card = Card((), compared, 7, (1,), {}, (1, 1), (1, 1), (1.0, 1.0))
+    write_card(tmp_path, card)
+    (tmp_path / "card.json").write_text((tmp_path / "card.json").read_text().replace("validation_rows", "dev_rows"))
+    assert read_card(tmp_path) == card
