@@ -17,7 +17,7 @@ from mtl.runs.events import Event, Every, RunStarted, StatusChanged, StepDone, d
 from mtl.runs.folder import STARTER_NAME, Run, create_run, default_root, list_runs, open_run, open_starter
 from mtl.runs.stop import StopControl
 from mtl.settings.config import RunConfig, make_config, read_config
-from mtl.settings.shorthand import parse_columns, parse_hub, parse_weights
+from mtl.settings.shorthand import parse_columns, parse_hub, parse_weights, parts
 
 if TYPE_CHECKING:
     from mtl.training.processes import Processes
@@ -54,7 +54,7 @@ def make_settings(given: dict[str, Any], base: RunConfig | None = None, preset: 
     given = {name: tuple(os.fspath(part) if isinstance(part, Path) else part for part in value) if isinstance(value, list | tuple)
              else value for name, value in given.items()}
     names = given.get("tasks", ())
-    names = [name.strip() for name in names.split(",") if name.strip()] if isinstance(names, str) else list(names or ())
+    names = parts(names) if isinstance(names, str) else list(names or ())
     if all(isinstance(name, str) for name in names):
         given.pop("tasks", None)
     else:

@@ -7,7 +7,7 @@ from itertools import islice
 from mtl.cli.common import find_run
 from mtl.data.values import VALUES
 from mtl.runs.folder import Run
-from mtl.scoring.error_analysis import LabelScores, TaskReport
+from mtl.scoring.error_analysis import TaskReport
 from mtl.scoring.intervals import Interval
 from mtl.scoring.measure import TEST, VALIDATION, Measured, has_test_rows, measure_test, measure_validation, to_json
 
@@ -77,7 +77,8 @@ def _task_lines(task: TaskReport) -> Iterator[str]:
     yield f"{task.name} ({task.kind}, {task.rows:,} rows): {task.main_score.replace('_', ' ')} {percent(task.main)}{others}"
     width = max(len(line.label[:30]) for line in task.labels) if task.labels else 0
     yield f"  {'':{width}}  precision  recall     F1  support"
-    yield from (_label_line(line, width) for line in task.labels[:LINES])
+    for line in task.labels[:LINES]:
+        yield f"  {line.label[:30]:{width}}  {line.precision:9.1%}  {line.recall:6.1%}  {line.f1:5.1%}  {line.support:7,}"
     if len(task.labels) > LINES:
         yield f"  and {len(task.labels) - LINES} more"
     if errors := task.errors:
@@ -85,7 +86,3 @@ def _task_lines(task: TaskReport) -> Iterator[str]:
     elif wrong := sorted(((count, gold, made) for gold, row in task.confusion.items() for made, count in row.items() if made != gold),
                          key=lambda cell: -cell[0]):
         yield "  most confused: " + "; ".join(f"{gold} taken for {made} {count}" for count, gold, made in islice(wrong, CONFUSIONS))
-
-
-def _label_line(line: LabelScores, width: int) -> str:
-    return f"  {line.label[:30]:{width}}  {line.precision:9.1%}  {line.recall:6.1%}  {line.f1:5.1%}  {line.support:7,}"

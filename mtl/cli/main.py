@@ -6,9 +6,9 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mtl.cli import common, compare, data, evaluate
 from mtl.errors import MtlError, SettingError
@@ -17,9 +17,7 @@ from mtl.runs.folder import Run, default_root, list_runs, starter_folder
 from mtl.runs.history import read_history
 from mtl.scoring.measure import has_test_rows
 from mtl.settings.config import make_config
-
-if TYPE_CHECKING:
-    from mtl.inference.predictor import Predicted
+from mtl.settings.shorthand import parts
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -141,29 +139,23 @@ def _predict(options: argparse.Namespace) -> int:
 
     predictor = Predictor.load(common.find_checkpoint(options.run, options.checkpoint), options.device, options.engine)
     print(f"Answered on {predictor.how}.", file=sys.stderr)
-    tasks = [name.strip() for name in options.tasks.split(",") if name.strip()]
     texts = options.text or [line for line in sys.stdin.read().splitlines() if line.strip()]
-    for predicted in predictor.predict(texts, tasks):
-        print(json.dumps(_plain(predicted), ensure_ascii=False))
+    for predicted in predictor.predict(texts, parts(options.tasks)):
+        contradictions = {"contradictions": predicted.contradictions} if predicted.contradictions else {}
+        answers = {task: answer.plain(predicted.text) for task, answer in predicted.predictions.items()}
+        print(json.dumps({"text": predicted.text} | contradictions | answers, ensure_ascii=False))
     return 0
 
 
-def _plain(predicted: "Predicted") -> dict[str, Any]:
-    """A prediction as a JSON object: the answer of every task; contradictions, if any."""
-    return ({"text": predicted.text} | ({"contradictions": predicted.contradictions} if predicted.contradictions else {})
-            | {task: answer.plain(predicted.text) for task, answer in predicted.predictions.items()})
-
-
 def _runs(options: argparse.Namespace) -> int:
-    rows = list(_summaries(list_runs(default_root())))
-    if options.json:
-        print("\n".join(map(json.dumps, rows)))
-    elif not rows:
+    runs = list_runs(default_root())
+    if not runs and not options.json:
         print("No runs yet. Start one: python -m mtl train")
-    else:
-        for row in rows:
-            best = "" if row["best_score"] is None else f"best validation score {row['best_score']:.1%}"
-            print(f"{row['id']}  {row['status']:<11}  step {row['step']}/{row['total_steps']}  {best}  {row['name']}".rstrip())
+    for run in runs:
+        row = _summary(run)
+        best = "" if row["best_score"] is None else f"best validation score {row['best_score']:.1%}"
+        line = f"{row['id']}  {row['status']:<11}  step {row['step']}/{row['total_steps']}  {best}  {row['name']}".rstrip()
+        print(json.dumps(row) if options.json else line)
     return 0
 
 
@@ -175,13 +167,13 @@ def _starter(options: argparse.Namespace) -> int:
     return 0
 
 
-def _summaries(runs: Iterable[Run]) -> Iterable[dict[str, Any]]:
-    for run in runs:
-        history = read_history(run)
-        best = max((seen.score for seen in history.evaluations if seen.is_best), default=None)
-        try:
-            name = run.config.name
-        except MtlError as error:
-            name = str(error)
-        yield {"id": run.id, "name": name, "status": history.state, "step": history.step,
-               "total_steps": history.started.total_steps if history.started else 0, "best_score": best}
+def _summary(run: Run) -> dict[str, Any]:
+    """A run as a JSON object."""
+    history = read_history(run)
+    try:
+        name = run.config.name
+    except MtlError as error:
+        name = str(error)
+    return {"id": run.id, "name": name, "status": history.state, "step": history.step,
+            "total_steps": history.started.total_steps if history.started else 0,
+            "best_score": max((seen.score for seen in history.evaluations if seen.is_best), default=None)}

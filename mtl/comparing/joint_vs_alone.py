@@ -75,6 +75,11 @@ class Card:
     milliseconds: tuple[float, float]
 
     @property
+    def lines(self) -> list[str]:
+        """The card in sentences."""
+        return [*(found.sentence for found in (*self.tasks, self.everything)), *self.notes]
+
+    @property
     def notes(self) -> list[str]:
         """Sentences on everything but the scores: size, time, steps, and how it was measured."""
         several = len(self.seeds) > 1
@@ -236,12 +241,11 @@ def read_card(folder: Path) -> Card | None:
 
 def markdown(card: Card) -> str:
     """The card as a table and sentences, for the terminal and for a README."""
-    scores = (*card.tasks, card.everything)
     rows = [f"| {found.name} | {found.measure.replace('_', ' ')} | {_hundredths(found.together)} | {_hundredths(found.alone)} | "
             f"{_hundredths(found.difference, '+')} ({_hundredths(found.low, '+')} to {_hundredths(found.high, '+')}) | {found.verdict} |"
-            for found in scores]
+            for found in (*card.tasks, card.everything)]
     return "\n".join(["| task | score | together | alone | difference (95 % interval) | verdict |", "|---|---|---|---|---|---|", *rows, "",
-                      *(f"- {line}" for line in [*(found.sentence for found in scores), *card.notes])])
+                      *(f"- {line}" for line in card.lines)])
 
 
 def _hundredths(value: float | None, sign: str = "") -> str:

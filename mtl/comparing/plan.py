@@ -15,7 +15,6 @@ from mtl.data.parsed import PARSED
 from mtl.errors import MtlError
 from mtl.files import replacing
 from mtl.runs.checkpoint import BEST, LAST, LOOKS, PREVIOUS
-from mtl.runs.events import RunStarted
 from mtl.runs.folder import Run, create_run, default_root, list_runs, open_run
 from mtl.runs.history import History, read_history
 from mtl.settings.config import RunConfig, Strict, TaskSpec, make_config
@@ -164,8 +163,10 @@ def alone_plan(config: RunConfig, seeds: int, joint: Run | None = None, tasks: S
         first = seed == config.seed
         varied = config if first else vary(config, JOINT, seed=seed)
         members.append(Member(role=JOINT, config=varied, run=joint.id if joint and first else ""))
-        members += [Member(role=f"{ALONE}: {spec.name}", config=vary(config, f"{spec.name} alone", seed=seed, **_only(spec)))
-                    for spec in specs]
+        # settings that need several tasks are dropped
+        members += [Member(role=f"{ALONE}: {spec.name}", config=vary(
+            config, f"{spec.name} alone", seed=seed, tasks=(spec.model_copy(update={"labels": ()}),), weights={}, alpha=None,
+            balancing="equal", sampling="joint")) for spec in specs]
     return Plan(kind="alone", members=tuple(members))
 
 
@@ -197,11 +198,6 @@ def sweep_plan(config: RunConfig, alphas: Sequence[float], tasks: Sequence[TaskS
     return Plan(kind="sweep", members=tuple(members))
 
 
-def _only(spec: TaskSpec) -> dict[str, object]:
-    """The changes for a run of one task: settings that need several tasks are dropped."""
-    return {"tasks": (spec.model_copy(update={"labels": ()}),), "weights": {}, "alpha": None, "balancing": "equal", "sampling": "joint"}
-
-
 def vary(config: RunConfig, what: str, **changes: object) -> RunConfig:
     """`config` with `changes`; `what` becomes part of its name."""
     name = visible(f"{config.name or describe_source(config)}: {what}".rstrip(": "), instead="")
@@ -209,12 +205,16 @@ def vary(config: RunConfig, what: str, **changes: object) -> RunConfig:
     return make_config(values | {"name": cut(name, 64), "keep_epochs": False} | changes)
 
 
-def as_long_as(config: RunConfig, joint: RunStarted) -> RunConfig:
-    """`config` for as many optimizer steps as `joint` may take, evaluated as often. An epoch of one task may be shorter than one of all.
+def _as_long_as_joint(comparison: Comparison, plan: Plan, config: RunConfig) -> RunConfig:
+    """`config` for as many optimizer steps as the joint run of its seed may take, evaluated as often. An epoch of one task may be shorter
+    than one of all.
 
     Patience is off: the score of a single task is less steady than the mean of several, so the run would end too early, and the comparison
     would favour training together by up to 2 points. `choose_step` of joint_vs_alone.py applies it to the mean instead.
     """
+    run = comparison.member_run(next(one for one in plan.members if (one.role, one.config.seed) == (JOINT, config.seed)))
+    if not run or not (joint := read_history(run).started):
+        raise MtlError("The run of all tasks together has not begun, so it is not known how long the others are to be. Press Resume.")
     return config.model_copy(update={"max_steps": joint.total_steps, "epochs": MAX_EPOCHS, "patience": 0,
                                      "eval_every": config.eval_every or joint.steps_per_epoch})
 
@@ -230,7 +230,7 @@ def make_member(comparison: Comparison, index: int) -> Run:
     member = plan.members[index]
     config = member.config
     if member.role.startswith(ALONE):
-        config = as_long_as(config, _joint_start(comparison, plan, config.seed))
+        config = _as_long_as_joint(comparison, plan, config)
     run = create_run(comparison.root, config.model_copy(update=_files(with_files_of(comparison))),
                      parsed=None if index else comparison.folder / PARSED)
     if index:
@@ -259,15 +259,6 @@ def rows_of(comparison: Comparison) -> Path:
             with TemporaryDirectory() as folder:
                 load_run(comparison.config, comparison.folder, Path(folder))
     return comparison.folder
-
-
-def _joint_start(comparison: Comparison, plan: Plan, seed: int) -> RunStarted:
-    """The RunStarted of the joint run of `seed`."""
-    joint = next(member for member in plan.members if member.role == JOINT and member.config.seed == seed)
-    run = comparison.member_run(joint)
-    if not run or not (started := read_history(run).started):
-        raise MtlError("The run of all tasks together has not begun, so it is not known how long the others are to be. Press Resume.")
-    return started
 
 
 def drop_weights(run: Run) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from mtl.comparing.plan import Plan
 from mtl.errors import MtlError
 from mtl.runs.history import History
+from mtl.settings.shorthand import parts
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,8 @@ class Point:
 
 def parse_numbers(text: str) -> list[float]:
     """'0.1, 0.5' -> [0.1, 0.5]; raises MtlError on anything else, and on a number that is no alpha."""
-    parts, numbers = filter(None, (part.strip() for part in text.split(","))), []
-    for part in parts:
+    numbers = []
+    for part in parts(text):
         with suppress(ValueError):
             if 0 <= (number := float(part)) <= 1:
                 numbers.append(number)

@@ -19,7 +19,6 @@ class History:
 
     status: str = "queued"
     message: str = ""
-    created: float = 0.0
     preparing: Preparing | None = None  # what goes on before the first step
     started: RunStarted | None = None
     steps: list[StepDone] = field(default_factory=list)
@@ -27,13 +26,10 @@ class History:
     diagnoses: list[GradientConflict] = field(default_factory=list)
     checkpoints: dict[str, int] = field(default_factory=dict)
     told: list[Logged] = field(default_factory=list)  # the events that are listed for people
-    last_time: float = 0.0
     live_step: int = 0  # the trainer's own step, if it is known: the log of a long run has only some steps
 
     def add(self, logged: Logged) -> None:
         """Take in one more event."""
-        self.created = self.created or logged.time
-        self.last_time = logged.time
         if not isinstance(logged.event, (StepDone, GradientConflict, CheckpointSaved, Preparing)):
             self.told.append(logged)
         match event := logged.event:

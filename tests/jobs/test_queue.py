@@ -59,7 +59,7 @@ def test_runs_are_trained_one_after_another_in_the_order_they_came(jobs, tiny_co
     for run in runs:
         wait(jobs, run.id, "finished")
     begun = [next(at.time for at in jobs.history(run.id).told if getattr(at.event, "status", "") == "running") for run in runs]
-    ended = [jobs.history(run.id).last_time for run in runs]
+    ended = [jobs.history(run.id).told[-1].time for run in runs]
     assert begun[1] >= ended[0] and begun[2] >= ended[1]
 
 

@@ -225,22 +225,9 @@ def trained(tiny_config, finish, tmp_path_factory):
     return run
 
 
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-1])
-
-
-def flip(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-
-
-def zeros(path: Path) -> None:
-    path.write_bytes(bytes(path.stat().st_size))
-
-
-def empty(path: Path) -> None:
-    path.write_bytes(b"")
+def change_bytes(change):
+    """Damage to a file: `change` makes other bytes of those in it."""
+    return lambda path: path.write_bytes(change(path.read_bytes()))
 
 
 def link(path: Path) -> None:
@@ -248,6 +235,10 @@ def link(path: Path) -> None:
     path.symlink_to(path.parent.parent / "elsewhere")
 
 
+cut = change_bytes(lambda data: data[:-1])
+flip = change_bytes(lambda data: data[:len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1:])
+zeros = change_bytes(lambda data: bytes(len(data)))
+empty = change_bytes(lambda data: b"")
 FILES = ("model.safetensors", "optimizer.pt", "config.json", "tokenizer.json", "tokenizer_config.json")
 
 
