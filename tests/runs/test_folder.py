@@ -150,7 +150,8 @@ def test_a_run_that_has_ended_is_not_interrupted(tmp_path, status):
 
 def test_a_process_that_dies_lets_go_of_its_run(tmp_path):
     run = create_run(tmp_path, CONFIG)
-    script = "import sys\nfrom filelock import FileLock\nlock = FileLock(sys.argv[1])\nlock.acquire()\nprint('held', flush=True)\nsys.stdin.read()"
+    script = ("import sys\nfrom filelock import FileLock\nlock = FileLock(sys.argv[1])\nlock.acquire()\nprint('held', flush=True)\n"
+              "sys.stdin.read()")
     with subprocess.Popen([sys.executable, "-c", script, run.folder / "run.lock"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           text=True) as holder:
         assert holder.stdout.readline() == "held\n" and run.is_alive()

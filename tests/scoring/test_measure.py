@@ -125,7 +125,7 @@ def test_the_terminal_tells_scores_tables_and_errors_and_test_only_once(run, mtl
         assert wanted in told
     assert mtl("evaluate", "last", "--split", "test", "--device", "cpu")[0] == 0
     status, told = mtl("evaluate", "last", "--split", "test", "--device", "cpu")
-    assert status == 0 and "That was the one measurement of the test rows; they were not answered again." in told
+    assert status == 0 and "The test rows are scored only once: these are the scores of that time." in told
     status, told = mtl("evaluate", run.id, "--split", "test", "--json")
     facts = json.loads(told)
     assert facts["split"] == "test" and facts["report"]["rows"] == 12 and len(looks(run, "test")) == 1
