@@ -97,17 +97,22 @@ def test_a_task_labelled_on_some_rows_only_is_measured_on_those_and_paired_row_b
     assert card.validation_rows == len(joint) and [task.name for task in card.tasks] == ["answer", "place"]
 
 
-def test_a_finished_run_is_the_joint_one_and_is_not_trained_again(tmp_path, small):
+def test_a_finished_run_is_the_joint_one_and_is_trained_again_only_if_it_was_deleted(tmp_path, small):
     run = create_run(tmp_path, small)
     with pytest.raises(MtlError, match="a finished one can be compared"):
         plan_for_run(run, 1)
-    watcher = Watcher()
     run_training(run, resume=False)
-    written = (run.folder / "events.jsonl").read_bytes()
-    comparison = create(tmp_path, *plan_for_run(run, 1))
+    written, steps = (run.folder / "events.jsonl").read_bytes(), read_history(run).step
+    comparison, stopped = (create(tmp_path, *plan_for_run(run, 1)) for _ in range(2))
+    watcher = Watcher()
     assert run_comparison(comparison, watcher) == "finished"
     assert run.id not in watcher.begun and len(watcher.begun) == 3 and (run.folder / "events.jsonl").read_bytes() == written
-    assert read_card(comparison.folder).steps["together"] == (read_history(run).step,)
+    assert read_card(comparison.folder).steps["together"] == (steps,)
+
+    assert run_comparison(stopped, Watcher(run=1, step=0)) == "stopped"
+    delete_run(run)
+    assert run_comparison(stopped) == "finished", read_history(stopped).message
+    assert set(read_card(stopped.folder).steps.values()) == {(steps,)} and runs_of(stopped)["joint 1"].id != run.id
 
 
 @pytest.mark.parametrize(("changes", "seeds", "sentence"), [
@@ -157,9 +162,9 @@ def test_a_comparison_whose_process_died_redoes_nothing_that_is_finished(tmp_pat
         return "finished"
 
     with pytest.raises(KeyboardInterrupt):
-        run_comparison(comparison, Watcher(), train=train)
+        run_comparison(comparison, train=train)
     assert read_history(comparison).status == "interrupted"
-    run_comparison(comparison, Watcher(), train=train)
+    run_comparison(comparison, train=train)
     died = calls[2][0]
     assert [run for run, _ in calls].count(died) == 2 and len(calls) == 5 and len({run for run, _ in calls}) == 4
     assert calls[3] == (died, True)
@@ -196,17 +201,6 @@ def test_runs_that_were_deleted_are_trained_again_when_their_comparison_is_resum
     assert read_card(comparison.folder) == card
     with pytest.raises(MtlError, match="alone: class: deleted meanwhile, so there is no card. Resume"):
         make_card(comparison)
-
-
-def test_a_finished_run_whose_comparison_was_stopped_and_that_was_deleted_then_is_trained_again(tmp_path, small):
-    run = create_run(tmp_path, small)
-    assert run_training(run, resume=False) == "finished"
-    steps = read_history(run).step
-    comparison = create(tmp_path, *plan_for_run(run, 1))
-    assert run_comparison(comparison, Watcher(run=1, step=0)) == "stopped"
-    delete_run(run)
-    assert run_comparison(comparison) == "finished", read_history(comparison).message
-    assert set(read_card(comparison.folder).steps.values()) == {(steps,)} and runs_of(comparison)["joint 1"].id != run.id
 
 
 def test_a_plan_is_there_whole_or_the_comparison_is_not(tmp_path, small):
