@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from mtl.data.words import Span
+from mtl.jobs.queue import Jobs
 from mtl.model.encoder import load_encoder
 from mtl.model.multitask import build_model
 from mtl.settings.config import RunConfig, TaskSpec, make_config
@@ -111,6 +112,14 @@ def easy_rows():
         return rows
 
     return make
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    """Jobs over an empty folder; whatever still runs at the end is stopped."""
+    made = Jobs(tmp_path / "runs")
+    yield made
+    made.close()
 
 
 # The page

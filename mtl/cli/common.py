@@ -1,5 +1,5 @@
-"""What the commands of the terminal and `mtl.train` share: settings as they are written by hand, one training in the foreground, lines
-about what happens, and Ctrl-C. Knows no command."""
+"""The parts shared by the commands of the terminal and `mtl.train`: settings written by hand, one training in the foreground, lines about
+its events, and Ctrl-C. Knows no command."""
 
 import argparse
 import os
@@ -9,26 +9,27 @@ import time
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args, get_origin
 
 from mtl.data.parsed import PARSED
 from mtl.errors import MtlError
 from mtl.runs.events import Event, Every, RunStarted, StatusChanged, StepDone, describe
 from mtl.runs.folder import STARTER_NAME, Run, create_run, default_root, list_runs, open_run, open_starter
+from mtl.runs.stop import StopControl
 from mtl.settings.config import RunConfig, make_config, read_config
-from mtl.settings.shorthand import parse_columns, parse_hub, parse_weights
+from mtl.settings.shorthand import parse_columns, parse_hub, parse_weights, parts
 
 if TYPE_CHECKING:
     from mtl.training.processes import Processes
 
-STOPPED = 130  # the exit status after Ctrl-C or SIGTERM, as shells expect it; the run is saved and can be resumed
+EXIT_CODES = {"finished": 0, "failed": 1, "stopped": 130}  # 130: as shells expect after Ctrl-C; the run can be resumed
 PROGRESS_EVERY = 10.0  # seconds between two lines about the steps
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """All that says what a run is asked to do: a flag for every field of RunConfig, a preset, a file of settings."""
-    parser.add_argument("--preset", default="", help="datasets of the Hub that go well together, such as snips ('list' lists them)")
-    parser.add_argument("--config", metavar="FILE", type=Path, help="settings as JSON, such as a run's config.json; flags win over it")
+    """Add a flag for every field of RunConfig, a preset, and a file of settings."""
+    parser.add_argument("--preset", default="", help="Hub datasets that go well together, such as snips ('list' shows all presets)")
+    parser.add_argument("--config", metavar="FILE", type=Path, help="settings as JSON, such as a run's config.json; flags override them")
     for name in RunConfig.model_fields:
         _add_flag(parser, name)
 
@@ -39,20 +40,21 @@ def settings_given(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def read_settings(options: argparse.Namespace) -> tuple[RunConfig, list[str]]:
-    """The settings of the file or the preset, if any, with the flags over them; and the names of the tasks, if any."""
+    """The settings of the file or the preset, if any, with the flags over them; and the tasks, if they are given by name."""
     return make_settings(settings_given(options), read_config(options.config) if options.config else None, options.preset)
 
 
 def make_settings(given: dict[str, Any], base: RunConfig | None = None, preset: str = "") -> tuple[RunConfig, list[str]]:
-    """The settings `given` over those of the preset and of `base`; and the names of the tasks, if names are given.
+    """The settings `given` over those of the preset and of `base`; and the tasks, if they are given by name.
 
-    Weights, columns, Hub datasets and names of tasks may be written on one line, as flags are; files may be Paths. Raises MtlError.
+    Weights, columns, Hub datasets and names of tasks may be written on one line, as in flags; files may be Paths. Raises MtlError.
     """
     from mtl.data.hub.presets import preset_config
 
-    given = {name: _plain(value) for name, value in given.items()}
+    given = {name: tuple(os.fspath(part) if isinstance(part, Path) else part for part in value) if isinstance(value, list | tuple)
+             else value for name, value in given.items()}
     names = given.get("tasks", ())
-    names = [name.strip() for name in names.split(",") if name.strip()] if isinstance(names, str) else list(names or ())
+    names = parts(names) if isinstance(names, str) else list(names or ())
     if all(isinstance(name, str) for name in names):
         given.pop("tasks", None)
     else:
@@ -66,11 +68,6 @@ def make_settings(given: dict[str, Any], base: RunConfig | None = None, preset: 
     return make_config(values), names
 
 
-def _plain(value: Any) -> Any:
-    """Lists as tuples, Paths as texts."""
-    return tuple(os.fspath(part) if isinstance(part, Path) else part for part in value) if isinstance(value, list | tuple) else value
-
-
 def settled(config: RunConfig, names: list[str]) -> RunConfig:
     """`config` with the tasks `names` (none: all), its data fetched and understood."""
     from mtl.data.resolve import settle
@@ -79,7 +76,7 @@ def settled(config: RunConfig, names: list[str]) -> RunConfig:
 
 
 def new_run(config: RunConfig) -> Run:
-    """A run of `config`, which is settled: what was parsed for that is not parsed again."""
+    """A run of `config`, which is settled; the rows that were parsed for that are used again."""
     return create_run(default_root(), config, parsed=default_root() / PARSED)
 
 
@@ -94,28 +91,27 @@ def find_run(name: str) -> Run:
 
 
 def find_checkpoint(name: str, checkpoint: str = "best") -> Path:
-    """The folder of a run's checkpoint, or of the model that is shipped if `name` is 'starter'."""
+    """The folder of a run's checkpoint, or of the shipped model if `name` is 'starter'."""
     return open_starter() if name == STARTER_NAME else find_run(name).checkpoint(checkpoint)
 
 
 def train_here(run: Run, *, resume: bool, processes: "Processes | None" = None) -> str:
-    """Train `run` in this process, which may be one of several `processes`; the first tells events as lines. Returns the end status.
+    """Train `run` in this process, which may be one of several `processes`; the first one prints the events. Returns the end status.
 
-    Ctrl-C and SIGTERM stop it between two steps, or while the data are read.
+    Ctrl-C and SIGTERM stop it between two steps; in a single process also while the data are read.
     """
     from mtl.training.execute import run_training
 
-    is_first, is_alone = processes is None or processes.is_first, processes is None or processes.count == 1
+    is_first = processes is None or processes.is_first
     with run.hold() if is_first else nullcontext(), StopSignal() as stop:
+        stop.can_interrupt_preparing = processes is None or processes.count == 1
         if is_first:
             print(f"Run {run.id}\nTo watch it on the page: python app.py, then open /?run={run.id}", flush=True)
-        return run_training(run, resume=resume, between_steps=lambda trainer: stop.asked,
-                            is_stopped=lambda: stop.asked and is_alone,  # several processes stop together, at a step
-                            show=Terminal().show if is_first else lambda event: None, is_logging=is_first)
+        return run_training(run, resume=resume, control=stop, show=Terminal().show if is_first else lambda event: None, is_logging=is_first)
 
 
 def _add_flag(parser: argparse.ArgumentParser, name: str) -> None:
-    """A flag for the field `name`. One that is not given is absent from the options, so that the field's own default holds."""
+    """Add a flag for the field `name`. If it is not given, it is absent from the options, so that the field's own default holds."""
     field = RunConfig.model_fields[name]
     default, kind = field.get_default(call_default_factory=True), field.annotation
     shown = "none" if default in ("", None, (), {}) else default
@@ -136,15 +132,12 @@ def _add_flag(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument("--" + name.replace("_", "-"), **flag)
 
 
-class StopSignal:
-    """Within it, Ctrl-C and SIGTERM ask for a stop between two steps; a second Ctrl-C does not wait."""
+class StopSignal(StopControl):
+    """Inside its `with`, Ctrl-C and SIGTERM ask for a stop between two steps; a second Ctrl-C ends the program at once."""
 
-    def __init__(self) -> None:
-        self.asked = False
+    def __enter__(self) -> Self:
         self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> "StopSignal":
-        with suppress(ValueError):  # only a program's first thread may listen to signals
+        with suppress(ValueError):  # Python allows signal handlers only in the main thread
             self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)}
         return self
 
@@ -153,32 +146,32 @@ class StopSignal:
             signal.signal(number, handler)
 
     def _ask(self, number: int, frame: Any) -> None:
-        self.asked = True
+        self.is_asked = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Terminal:
-    """Tells events as lines; steps only now and then."""
+    """Prints events as lines, and of the steps one now and then."""
 
     def __init__(self) -> None:
         self._total, self._is_due = 0, Every(PROGRESS_EVERY)
 
     def show(self, event: Event) -> None:
+        """Print a line about `event`, if there is anything to say."""
         if isinstance(event, RunStarted):
             self._total = event.total_steps
-        text = self._step(event) if isinstance(event, StepDone) else describe(event)
-        if text:
+        if text := self._step(event) if isinstance(event, StepDone) else describe(event):
             failed = isinstance(event, StatusChanged) and event.status == "failed"
             print(f"{time.strftime('%H:%M:%S')}  {text}", file=sys.stderr if failed else sys.stdout, flush=True)
 
     def progress(self, what: str, share: float) -> None:
-        """Tell now and then how far something is that takes long."""
+        """Print now and then how much of something slow is done."""
         if self._is_due():
             print(f"{time.strftime('%H:%M:%S')}  {what}: {share:.0%}", flush=True)
 
-    def _step(self, event: StepDone) -> str | None:
+    def _step(self, event: StepDone) -> str:
         if not self._is_due():
-            return None
+            return ""
         losses = ", ".join(f"{task} {loss:.3f}" for task, loss in event.losses.items())
         left = (self._total - event.step) * event.seconds / event.step
         return f"step {event.step} of {self._total}, loss: {losses}; {event.sentences_per_second:.0f} sentences/s, {left / 60:.1f} min left"

@@ -6,32 +6,31 @@ from itertools import islice
 
 from mtl.cli.common import find_run
 from mtl.data.values import VALUES
-from mtl.errors import MtlError
 from mtl.runs.folder import Run
-from mtl.scoring.error_analysis import LabelScores, TaskReport
+from mtl.scoring.error_analysis import TaskReport
 from mtl.scoring.intervals import Interval
 from mtl.scoring.measure import TEST, VALIDATION, SplitScores, has_test_rows, measure_test, measure_validation, to_json
-from mtl.settings.config import RunConfig
 
 LINES = 25  # of a table in the terminal; --json has them all
 CONFUSIONS = 5
 
 
 def add_parsers(commands: argparse._SubParsersAction) -> None:
-    """The command, for cli.py."""
-    evaluate = commands.add_parser("evaluate", help="tell a run's scores, and what it gets wrong")
-    evaluate.set_defaults(act=tell_scores)
+    """Add the command to those of main.py."""
+    evaluate = commands.add_parser("evaluate", help="show a run's scores and its mistakes")
+    evaluate.set_defaults(act=show_scores)
     evaluate.add_argument("run", help="the run's id, or 'last'")
-    evaluate.add_argument("--split", default=VALIDATION, type=lambda name: VALIDATION if name == "dev" else name, choices=[VALIDATION, TEST],
-                          help="validation (default; as often as you like) or test (measured once, after the run; then only shown)")
+    evaluate.add_argument("--split", default=VALIDATION, choices=[VALIDATION, TEST],
+                          type=lambda name: VALIDATION if name == "dev" else name,  # the older name
+                          help="validation (default, as often as you like) or test (scored once, after the run; later only shown again)")
     evaluate.add_argument("--checkpoint", default="best", help="best (default), last, or epoch-NNN")
-    evaluate.add_argument("--again", action="store_true", help="measure test rows again, though that makes the score less honest")
+    evaluate.add_argument("--again", action="store_true", help="score the test rows again, though each time makes the score less honest")
     evaluate.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    evaluate.add_argument("--json", action="store_true", help="everything as a JSON object, the worst mistakes too")
+    evaluate.add_argument("--json", action="store_true", help="print everything as a JSON object, with the worst mistakes")
 
 
-def tell_scores(options: argparse.Namespace) -> int:
-    """Measure, or find what was measured, and print it."""
+def show_scores(options: argparse.Namespace) -> int:
+    """Score the rows, or find the scores of an earlier time, and print them."""
     run, is_new = find_run(options.run), True
     if options.split == TEST:
         measured, is_new = measure_test(run, options.checkpoint, options.device, again=options.again)
@@ -41,31 +40,22 @@ def tell_scores(options: argparse.Namespace) -> int:
     return 0
 
 
-def refuse_without_test_rows(config: RunConfig) -> None:
-    """Before a training at the end of which the test rows are to be measured: raises MtlError if there are none."""
-    if not has_test_rows(config):
-        raise MtlError("--test wants test rows, and there are none. Give a file with --test-files, or leave --test out.")
-
-
-def finish_with_test(run: Run) -> None:
-    """The step that `train --test` takes when the run is over."""
-    print("\n".join(report_lines(run, *measure_test(run, device=run.config.device))), flush=True)
-
-
-def offer_test(run: Run) -> None:
-    """How the test rows are measured, if the run has any."""
-    if has_test_rows(run.config):
-        print(f"The test rows were not looked at. When you have chosen this run: python -m mtl evaluate {run.id} --split test")
+def end_training(run: Run, wants_test: bool) -> None:
+    """When `train` has finished: score the test rows for `--test`, else print how it is done, if there are any."""
+    if wants_test:
+        print("\n".join(report_lines(run, *measure_test(run, device=run.config.device))), flush=True)
+    elif has_test_rows(run.config):
+        print(f"The test rows were not used. When you have chosen this run: python -m mtl evaluate {run.id} --split test")
 
 
 def report_lines(run: Run, measured: SplitScores, is_new: bool) -> Iterator[str]:
-    """The report for the terminal."""
+    """The scores, for the terminal."""
     yield (f"Run {run.id}, {measured.split}: {measured.report.rows:,} rows, checkpoint '{measured.checkpoint}' of step {measured.step}, "
            f"measured {measured.when}{f' ({measured.how})' * bool(measured.how)}.")
     if not is_new:
-        yield "That was the one measurement of the test rows; they were not answered again."
+        yield "The test rows are scored only once: these are the scores of that time."
     if measured.times > 1:
-        yield f"The test rows have been measured {measured.times} times: these scores are better than new text will give."
+        yield f"The test rows were scored {measured.times} times: expect lower scores on new text."
     yield f"everything right {percent(measured.report.everything_right)}"
     for task in measured.report.tasks:
         yield from _task_lines(task)
@@ -87,7 +77,8 @@ def _task_lines(task: TaskReport) -> Iterator[str]:
     yield f"{task.name} ({task.kind}, {task.rows:,} rows): {task.main_score.replace('_', ' ')} {percent(task.main)}{others}"
     width = max(len(line.label[:30]) for line in task.labels) if task.labels else 0
     yield f"  {'':{width}}  precision  recall     F1  support"
-    yield from (_label_line(line, width) for line in task.labels[:LINES])
+    for line in task.labels[:LINES]:
+        yield f"  {line.label[:30]:{width}}  {line.precision:9.1%}  {line.recall:6.1%}  {line.f1:5.1%}  {line.support:7,}"
     if len(task.labels) > LINES:
         yield f"  and {len(task.labels) - LINES} more"
     if errors := task.errors:
@@ -95,7 +86,3 @@ def _task_lines(task: TaskReport) -> Iterator[str]:
     elif wrong := sorted(((count, gold, made) for gold, row in task.confusion.items() for made, count in row.items() if made != gold),
                          key=lambda cell: -cell[0]):
         yield "  most confused: " + "; ".join(f"{gold} taken for {made} {count}" for count, gold, made in islice(wrong, CONFUSIONS))
-
-
-def _label_line(line: LabelScores, width: int) -> str:
-    return f"  {line.label[:30]:{width}}  {line.precision:9.1%}  {line.recall:6.1%}  {line.f1:5.1%}  {line.support:7,}"

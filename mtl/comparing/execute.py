@@ -1,73 +1,52 @@
-"""run_comparison(): a comparison from where it stands to its end, one run after another, every failure put into words. For the page's
-worker and the terminal alike; knows neither."""
+"""run_comparison(): train the runs of a comparison one after another, from where it stands to its end. Used by the page's worker and the
+terminal alike; knows neither."""
 
 from collections.abc import Callable
-from time import monotonic as clock
-from typing import Any, Protocol
 
 from mtl.comparing import search
 from mtl.comparing.joint_vs_alone import make_card, write_card
-from mtl.comparing.plan import ALONE, Comparison, Member, Plan, drop_weights, make_member
+from mtl.comparing.plan import ALONE, Comparison, Member, drop_weights, make_member
 from mtl.errors import MtlError
 from mtl.runs.checkpoint import LOOKS
 from mtl.runs.events import Event, StatusChanged
-from mtl.runs.folder import Run
-from mtl.runs.history import History, read_history
-from mtl.settings.config import RunConfig
+from mtl.runs.history import read_history
+from mtl.runs.stop import StopControl
 from mtl.text import isolate, many
 
 Train = Callable[..., str]  # as run_training of training/execute.py
+Show = Callable[[Event], None]
+Outcome = tuple[str, str]  # the end status and its message
 
 
-class Hand(Protocol):
-    """Who may stop a comparison: asked between two steps of a run and between two runs, and told which run is in work."""
-
-    @property
-    def stopped(self) -> bool: ...
-
-    def turn_to(self, run: Run) -> None: ...
-
-    def between_steps(self, trainer: Any) -> bool: ...
-
-
-def run_comparison(comparison: Comparison, hand: Hand, *, show: Callable[[Event], None] = lambda event: None,
+def run_comparison(comparison: Comparison, control: StopControl | None = None, *, show: Show = lambda event: None,
                    train: Train | None = None) -> str:
-    """Train what is not finished yet, or was deleted, then tell the result; returns the end status: finished, stopped or failed.
+    """Train every run that is not finished yet, or was deleted, then write the result; returns the end status: finished, stopped or failed.
 
-    `train` is run_training, unless a test gives another. Never raises for what goes wrong: it is the status 'failed'.
+    `train` is run_training, except in tests. Never raises for what goes wrong: it is the status 'failed', with a message for the user.
     """
-    def tell(status: str, message: str = "") -> str:
-        comparison.log.append(StatusChanged(status, message))
-        return status
+    from mtl.training.execute import explain, run_training  # torch: takes seconds to load
 
-    tell("running")
+    comparison.log.append(StatusChanged("running"))
     try:
         comparison.forget_deleted()
         kind = comparison.plan.kind
-        by_kind = _search if kind == "search" else _in_turn
-        status, message = by_kind(comparison, hand, train or _run_training(), show)
+        do = _search if kind == "search" else _in_turn
+        status, message = do(comparison, control or StopControl(), train or run_training, show)
         if status == "finished" and kind == "alone":
             write_card(comparison.folder, make_card(comparison))
-        return tell(status, message)
-    except Exception as error:  # the worker must live, as with a run
-        from mtl.training.execute import explain
-
-        return tell("failed", explain(error, comparison))
-
-
-def _run_training() -> Train:
-    from mtl.training.execute import run_training  # some seconds: torch
-
-    return run_training
+    except Exception as error:  # the worker thread must survive, as with a run
+        status, message = "failed", explain(error, comparison)
+    comparison.log.append(StatusChanged(status, message))
+    return status
 
 
-def _in_turn(comparison: Comparison, hand: Hand, train: Train, show: Callable[[Event], None]) -> tuple[str, str]:
-    """Every member that is not finished, in the order of the plan; the end status and what to say."""
+def _in_turn(comparison: Comparison, control: StopControl, train: Train, show: Show) -> Outcome:
+    """Every member that is not finished, in the order of the plan."""
     count = len(comparison.plan.members)
     for index in range(count):
-        if hand.stopped:
+        if control.stopped:
             return "stopped", f"Stopped before run {index + 1} of {count}. Resume goes on with it."
-        status, message = train_member(comparison, index, hand, train, show)
+        status, message = _train_member(comparison, index, control, train, show)
         if status == "stopped":
             return "stopped", f"Stopped in run {index + 1} of {count}. Resume goes on with it."
         if status != "finished":
@@ -75,76 +54,54 @@ def _in_turn(comparison: Comparison, hand: Hand, train: Train, show: Callable[[E
     return "finished", "The run is finished." if count == 1 else f"All {count} runs are finished."
 
 
-def train_member(comparison: Comparison, index: int, hand: Hand, train: Train, show: Callable[[Event], None]) -> tuple[str, str]:
-    """Train the member at `index` to its end, or go on with it; one that is finished is left alone. Its status and message.
+def _train_member(comparison: Comparison, index: int, control: StopControl, train: Train, show: Show) -> Outcome:
+    """Train the member at `index`, or go on with it, unless it is finished already.
 
-    Raises MtlError if it was begun by an earlier version and kept too little to be compared."""
+    Raises MtlError if an earlier version began it and kept too little of it to compare."""
     member = comparison.plan.members[index]
     run = comparison.member_run(member)
-    is_new = run is None
-    if not is_new and member.role.startswith(ALONE) and not (run.folder / LOOKS).is_dir():
-        raise MtlError("This comparison was begun by an earlier version, which did not keep enough of its runs to compare them fairly. "
-                       "Start it again; a finished run of all tasks can be used again.")
-    if not is_new and (history := read_history(run)).status == "finished":
-        return history.status, history.message
-    run = make_member(comparison, index) if is_new else run
+    if run:
+        if member.role.startswith(ALONE) and not (run.folder / LOOKS).is_dir():
+            raise MtlError("This comparison was begun by an earlier version, which did not keep enough of its runs to compare them fairly. "
+                           "Start it again; a finished run of all tasks can be used again.")
+        if (history := read_history(run)).status == "finished":
+            return history.status, history.message
+    resume, run = run is not None, run or make_member(comparison, index)
     with run.hold():
-        hand.turn_to(run)
-        status = train(run, resume=not is_new, between_steps=hand.between_steps, is_stopped=lambda: hand.stopped, show=show)
+        control.begin(run)
+        status = train(run, resume=resume, control=control, show=show)
     return status, read_history(run).message
 
 
-# A search
-
-
-class _Until:
-    """A hand that also stops when the time is over."""
-
-    def __init__(self, hand: Hand, end: float) -> None:
-        self._hand, self._end = hand, end
-
-    @property
-    def stopped(self) -> bool:
-        return self._hand.stopped or clock() >= self._end
-
-    def turn_to(self, run: Run) -> None:
-        self._hand.turn_to(run)
-
-    def between_steps(self, trainer: Any) -> bool:
-        return self._hand.between_steps(trainer) or self.stopped
-
-
-def _search(comparison: Comparison, hand: Hand, train: Train, show: Callable[[Event], None]) -> tuple[str, str]:
-    """The pace, then round after round until the rounds or the minutes are over; the end status and what to say."""
-    base, plan = comparison.config, comparison.plan
-    end = clock() + 60 * plan.minutes - sum(_used(comparison, member) for member in plan.members)
-    until = _Until(hand, end)
+def _search(comparison: Comparison, control: StopControl, train: Train, show: Show) -> Outcome:
+    """A short run that measures the pace, then round after round until the rounds or the minutes are over."""
+    plan = comparison.plan
+    control.deadline = control.clock() + 60 * plan.minutes - sum(_used(comparison, member) for member in plan.members)
     while True:
         plan = comparison.plan
         index = next((index for index, member in enumerate(plan.members) if not member.seconds and not member.is_cut), None)
         if index is None:
-            plan = _more(comparison, base, end)
-            if plan is None:
-                return "finished", _found(comparison)
-            comparison.write_plan(plan)
+            if not _add_round(comparison, control.deadline - control.clock()):
+                return "finished", _result(comparison)
             continue
-        if hand.stopped:
-            return "stopped", "Stopped. Resume goes on with the time that is left."
-        if index and clock() + _foreseen(comparison, plan, index) > end:
+        if control.is_asked:
+            break
+        if index and control.clock() + _foreseen(comparison, index) > control.deadline:
             comparison.write_plan(plan.with_member(index, is_cut=True))
             continue
-        begun, before = clock(), _used(comparison, plan.members[index])
-        status, message = train_member(comparison, index, until, train, show)
-        took = max(clock() - begun, 0.001)
+        begun, before = control.clock(), _used(comparison, plan.members[index])
+        status, message = _train_member(comparison, index, control, train, show)
+        took = max(control.clock() - begun, 0.001)
         comparison.write_plan(comparison.plan.with_member(index, used=before + took))
-        if status == "stopped" and hand.stopped:
-            return "stopped", "Stopped. Resume goes on with the time that is left."
+        if status == "stopped" and control.is_asked:
+            break
         if not index and status != "finished":
             advice = " Give more minutes." if status == "stopped" else ""
             return "failed", f"The first run, which measures the pace, was {status}: {message}{advice}"
-        # a candidate whose loss is no number any more has failed, not the search
+        # a candidate that diverged has failed, but the search goes on
         comparison.write_plan(comparison.plan.with_member(index, seconds=took, used=before, is_cut=status == "stopped"))
         drop_weights(comparison.member_run(comparison.plan.members[index]))
+    return "stopped", "Stopped. Resume goes on with the time that is left."
 
 
 def _used(comparison: Comparison, member: Member) -> float:
@@ -155,32 +112,32 @@ def _used(comparison: Comparison, member: Member) -> float:
     return max(member.used, steps[-1].seconds if steps else 0.0)
 
 
-def _histories(comparison: Comparison, plan: Plan) -> list[History | None]:
-    return [read_history(run) if (run := comparison.member_run(member)) else None for member in plan.members]
-
-
-def _more(comparison: Comparison, base: RunConfig, end: float) -> Plan | None:
-    """The plan with another round of runs; None if it was the last one."""
-    plan = comparison.plan
-    histories = _histories(comparison, plan)
+def _add_round(comparison: Comparison, seconds: float) -> bool:
+    """Put the next round of runs into the plan, at first with all rounds that fit into `seconds`; returns whether there is one."""
+    plan, base, histories = comparison.plan, comparison.config, comparison.histories()
     if plan.rungs:
-        return search.next_rung(plan, histories, base)
-    rungs = search.plan_rungs(search.measure(histories[0], plan.members[0].seconds, base), end - clock())
-    drawn = search.draw(base, list(histories[0].started.tasks), rungs[0][0])
-    return search.with_rung(plan.model_copy(update={"rungs": rungs}), 1, base, dict(enumerate(drawn, 1)))
+        longer = search.next_rung(plan, histories, base)
+    else:
+        rungs = search.plan_rungs(search.measure(histories[0], plan.members[0].seconds, base), seconds)
+        drawn = search.draw(base, list(histories[0].started.tasks), rungs[0][0])
+        longer = search.with_rung(plan.model_copy(update={"rungs": rungs}), 1, base, dict(enumerate(drawn, 1)))
+    if longer:
+        comparison.write_plan(longer)
+    return longer is not None
 
 
-def _foreseen(comparison: Comparison, plan: Plan, index: int) -> float:
-    """How long the run at `index` will take, or what is left of it, at the pace of the first one."""
-    first, member = read_history(comparison.member_run(plan.members[0])), plan.members[index]
+def _foreseen(comparison: Comparison, index: int) -> float:
+    """The seconds that the run at `index`, or what is left of it, will take at the pace of the first one."""
+    first, member = comparison.plan.members[0], comparison.plan.members[index]
+    pace = search.measure(read_history(comparison.member_run(first)), first.seconds, comparison.config)
     done = read_history(comparison.member_run(member)).step if member.run else 0
-    return search.measure(first, plan.members[0].seconds, comparison.config).seconds(member.config.max_steps - done)
+    return pace.seconds(member.config.max_steps - done)
 
 
-def _found(comparison: Comparison) -> str:
+def _result(comparison: Comparison) -> str:
     """The best settings, in a sentence."""
     plan = comparison.plan
-    best = search.best(plan, _histories(comparison, plan))
+    best = search.best(plan, comparison.histories())
     if best is None:
         return "No candidate was finished in time. Give more minutes."
     cut = sum(member.is_cut for member in plan.members)

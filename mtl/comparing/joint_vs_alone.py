@@ -1,5 +1,5 @@
-"""Did it help? The card of a comparison: every task trained together and alone, measured on the same validation rows, with the interval of
-the difference; and what one model costs against several. Numbers from logs and tallies; only the clock needs the models."""
+"""Did it help? The card of a comparison: every task trained together and alone, scored on the same validation rows, with the interval of
+the difference; and the cost of one model against several. All but the milliseconds comes from logs and tallies, without the models."""
 
 import statistics
 import time
@@ -13,11 +13,10 @@ from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 
 from mtl.comparing.plan import ALONE, JOINT, Comparison, rows_of
 from mtl.data.kept import open_rows
-from mtl.data.rows import Row
 from mtl.data.store import take
 from mtl.errors import MtlError
 from mtl.files import replacing
-from mtl.runs.checkpoint import BEST, TALLIES, kept_looks, read_tallies
+from mtl.runs.checkpoint import BEST, TALLIES, kept_tallies, read_tallies
 from mtl.runs.folder import Run
 from mtl.runs.history import History, read_history
 from mtl.scoring.intervals import LEVEL, all_right, difference, holm, main_score
@@ -25,11 +24,12 @@ from mtl.scoring.intervals import LEVEL, all_right, difference, holm, main_score
 CARD = "card.json"
 VERDICTS = {"helped": "training together helped", "hurt": "training together hurt", "no difference": "no difference shown",
             "higher": "higher together with this one seed", "lower": "lower together with this one seed",
-            "unknown": "nothing to tell it by, as no validation row is labelled"}
+            "unknown": "no score, as no validation row is labelled"}
 BY_CHANCE = ". The interval leaves out 0, but among several scores one such interval comes too easily by chance"
 EVERYTHING = "everything right"
-ONE_SEED = ("With one seed there is no verdict, because nobody knows how far another seed would move these scores. To get one, choose 3 "
+ONE_SEED = ("With one seed there is no verdict, because it is unknown how far another seed would move these scores. To get one, choose 3 "
             "seeds or more: Seeds on the Compare tab, or --seeds 3 in the terminal.")
+OTHER_ROWS = "The runs were not scored on the same validation rows, so they cannot be compared. Start a new comparison."
 ROUNDS, SENTENCES = 5, 16  # how often, and on how many validation texts, prediction is timed
 Tallies = Mapping[str, np.ndarray]
 
@@ -37,7 +37,7 @@ Tallies = Mapping[str, np.ndarray]
 @dataclass(frozen=True)
 class Compared:
     """One score together and alone (means over the seeds), their difference, its 95 % interval and its p-value; None where no validation
-    row is labelled. The verdict is one of VERDICTS: 'no difference' does not mean that there is none, and 'higher' and 'lower', with one
+    row is labelled. The verdict is a key of VERDICTS: 'no difference' does not mean that there is none, and 'higher' and 'lower', with one
     seed, are no verdicts on training together."""
 
     name: str
@@ -62,12 +62,12 @@ class Compared:
 
 @dataclass(frozen=True)
 class Card:
-    """What a comparison found. `steps` are those that the runs took ('together', 'topic alone', ...), for each seed. Pairs are (one joint
-    model, the separate ones together); milliseconds are for one sentence, all tasks."""
+    """What a comparison found. `steps` has the steps of each kind of run ('together', 'topic alone', ...), one number per seed. Pairs are
+    (one joint model, the separate ones in sum); milliseconds are for one sentence and all tasks."""
 
     tasks: tuple[Compared, ...]
     everything: Compared
-    validation_rows: Annotated[int, Field(validation_alias=AliasChoices("validation_rows", "dev_rows"))]  # the older name
+    validation_rows: Annotated[int, Field(validation_alias=AliasChoices("validation_rows", "dev_rows"))]  # dev_rows: the older name
     seeds: tuple[int, ...]
     steps: dict[str, tuple[int, ...]]
     parameters: tuple[int, int]
@@ -77,58 +77,43 @@ class Card:
     @property
     def lines(self) -> list[str]:
         """The card in sentences."""
-        scores = [compared.sentence for compared in (*self.tasks, self.everything)]
-        return [*scores, *self.notes]
+        return [*(found.sentence for found in (*self.tasks, self.everything)), *self.notes]
 
     @property
     def notes(self) -> list[str]:
-        """All but the scores."""
-        one_seed = [ONE_SEED] if len(self.seeds) == 1 else []
-        return [*one_seed, self.size_sentence, self.time_sentence, self.steps_sentence, self.how_sentence]
+        """Sentences on everything but the scores: size, time, steps, and how it was measured."""
+        several = len(self.seeds) > 1
+        (one, separate), (one_mb, separate_mb) = ([count / 1e6 for count in pair] for pair in (self.parameters, self.bytes))
+        return [ONE_SEED] * (not several) + [
+            f"Size: one model of {one:.1f}M parameters ({one_mb:,.1f} MB on disk) against {len(self.tasks)} of {separate:.1f}M together "
+            f"({separate_mb:,.1f} MB).",
+            f"Time: {self.milliseconds[0]:.1f} ms for one sentence and all tasks with the joint model, {self.milliseconds[1]:.1f} ms with "
+            "the separate ones one after the other (medians).",
+            self._steps_note(f"(seed{'s' * several} {', '.join(map(str, self.seeds))})"),
+            f"Scores: on the same {self.validation_rows:,} validation rows, from the step at which the mean over the tasks was best; the "
+            "separate runs of a seed are all taken at one step, chosen by their mean. In brackets: "
+            f"{LEVEL:.0%} intervals; they cover the choice of the validation rows{', and the luck of training' * several}. Verdicts allow "
+            "for the number of scores on this card (Holm's method)."]
 
-    @property
-    def size_sentence(self) -> str:
-        """What is stored and loaded."""
-        return (f"Size: one model of {self.parameters[0] / 1e6:.1f}M parameters ({self.bytes[0] / 1e6:,.1f} MB on disk) against "
-                f"{len(self.tasks)} of {self.parameters[1] / 1e6:.1f}M together ({self.bytes[1] / 1e6:,.1f} MB).")
-
-    @property
-    def time_sentence(self) -> str:
-        """What an answer costs."""
-        return (f"Time: {self.milliseconds[0]:.1f} ms for one sentence and all tasks with the joint model, {self.milliseconds[1]:.1f} ms "
-                "with the separate ones one after the other (medians).")
-
-    @property
-    def steps_sentence(self) -> str:
-        """How long each run trained."""
-        seeds = f"seed{'s' * (len(self.seeds) > 1)} {', '.join(map(str, self.seeds))}"
+    def _steps_note(self, seeds: str) -> str:
         different = {step for steps in self.steps.values() for step in steps}
         if len(different) == 1:
-            return f"Steps: each run took {different.pop():,} ({seeds})."
-        told = "; ".join(f"{which} {', '.join(f'{step:,}' for step in steps)}" for which, steps in self.steps.items())
-        return (f"Steps: {told} ({seeds}). Patience ended the shorter runs. The separate runs train to the end: patience is asked of their "
-                "mean score, when their look is chosen.")
-
-    @property
-    def how_sentence(self) -> str:
-        """How the scores were measured, and what the intervals are."""
-        luck = ", and the luck of training" if len(self.seeds) > 1 else ""
-        return (f"Scores: on the same {self.validation_rows:,} validation rows, from the step at which the mean over the tasks was best; "
-                f"the separate "
-                f"runs of a seed are all taken at one step, chosen by their mean. In brackets: {LEVEL:.0%} intervals; they cover the "
-                f"choice of the validation rows{luck}. Verdicts allow for the number of scores on this card (Holm's method).")
+            return f"Steps: each run took {different.pop():,} {seeds}."
+        each = "; ".join(f"{which} {', '.join(f'{step:,}' for step in steps)}" for which, steps in self.steps.items())
+        return (f"Steps: {each} {seeds}. Patience ended the shorter runs. The separate runs train to the end; patience then limits the "
+                "steps among which theirs is chosen by their mean score.")
 
 
 def compare_scores(joint: Sequence[Tallies], alone: Sequence[Tallies], labelled: Tallies,
                    measures: Mapping[str, str]) -> tuple[tuple[Compared, ...], Compared]:
     """The tasks' scores and 'everything right', from the tallies of each seed's joint run and of its separate ones.
 
-    `labelled` says for each task which validation rows have a label (N, bool): a separate run was measured on those only. Raises MtlError
-    if the rows are not the same.
+    `labelled` marks for each task the validation rows with a label (N, bool); a separate run was scored on those only. Raises MtlError if
+    the rows are not the same.
     """
     rows = len(next(iter(labelled.values())))
     if any(len(of_task) != rows for seed in joint for of_task in seed.values()):
-        raise MtlError("The runs were not measured on the same validation rows, so they cannot be compared. Start a new comparison.")
+        raise MtlError(OTHER_ROWS)
     ours = {task: np.stack([seed[task] for seed in joint]) for task in labelled}
     theirs = {task: np.stack([_spread(seed[task], mask) for seed in alone]) for task, mask in labelled.items()}
     lines = [_compare(task, measures[task], ours[task], theirs[task]) for task in labelled]
@@ -140,7 +125,7 @@ def compare_scores(joint: Sequence[Tallies], alone: Sequence[Tallies], labelled:
 def _spread(tally: np.ndarray, labelled: np.ndarray) -> np.ndarray:
     """`tally` of the rows that are labelled, with zeros for the others."""
     if len(tally) != labelled.sum():
-        raise MtlError("The runs were not measured on the same validation rows, so they cannot be compared. Start a new comparison.")
+        raise MtlError(OTHER_ROWS)
     spread = np.zeros((len(labelled), 2), tally.dtype)
     spread[labelled] = tally
     return spread
@@ -154,18 +139,19 @@ def _compare(name: str, measure: str, ours: np.ndarray, theirs: np.ndarray) -> C
 
 
 def _judge(lines: Sequence[Compared], seeds: int) -> list[Compared]:
-    """`lines` with their verdicts; with one seed nobody knows whether the next would say the same, so there is none."""
+    """`lines` with their verdicts; from one seed nothing follows for another one, so there it is only 'higher' or 'lower'."""
     better, worse = ("helped", "hurt") if seeds > 1 else ("higher", "lower")
     shown = iter(holm([line.p_value for line in lines if line.p_value is not None]))
     return [line if line.p_value is None
             else replace(line, verdict="no difference" if not next(shown) else better if line.difference > 0 else worse) for line in lines]
 
 
-def choose_look(scores: Sequence[Mapping[int, float]], patience: int) -> int:
-    """The step whose evaluation counts for all separate runs of a seed, from what each scored at every step: as a joint run chooses its
-    own, that with the best mean, up to where `patience` would have ended a joint run. Raises MtlError if they have no look in common."""
+def choose_step(scores: Sequence[Mapping[int, float]], patience: int) -> int:
+    """The step whose evaluation counts for all separate runs of a seed, from the scores of each run by step. A joint run chooses its best
+    step by the mean over its tasks, and `patience` may end it; the separate runs are treated alike: the step with the best mean counts,
+    among those before `patience` would have ended them. Raises MtlError if they have no step in common."""
     best, chosen, stale = -1.0, None, 0
-    for step in sorted(set.intersection(*(set(of_run) for of_run in scores))):
+    for step in sorted(set.intersection(*map(set, scores))):
         mean = statistics.fmean(of_run[step] for of_run in scores)
         if mean > best:
             best, chosen, stale = mean, step, 0
@@ -179,7 +165,7 @@ def choose_look(scores: Sequence[Mapping[int, float]], patience: int) -> int:
 
 
 def make_card(comparison: Comparison) -> Card:
-    """The card of a comparison whose runs are all finished. Their models are timed, so it takes some seconds. Raises MtlError if a run was
+    """The card of a comparison whose runs are all finished. Takes some seconds, as the models are timed. Raises MtlError if a run was
     deleted."""
     runs = {(member.config.seed, member.role): comparison.member_run(member) for member in comparison.plan.members}
     if gone := [role for (_, role), run in runs.items() if run is None]:
@@ -189,43 +175,34 @@ def make_card(comparison: Comparison) -> Card:
     facts = histories[seeds[0], JOINT].started.tasks
     validation = open_rows(rows_of(comparison)).validation
     labelled = {task: np.fromiter((row.values.get(task) is not None for row in validation), bool, len(validation)) for task in facts}
-    texts = _some_texts(validation)
     alone = [{task: (runs[seed, f"{ALONE}: {task}"], histories[seed, f"{ALONE}: {task}"]) for task in facts} for seed in seeds]
-    counted = [task for task, of_task in facts.items() if of_task["weight"] > 0]  # by these a joint run chooses too
+    counted = [task for task, of_task in facts.items() if of_task["weight"] > 0]  # a joint run chooses by these too
     tasks, everything = compare_scores([read_tallies(runs[seed, JOINT].folder / BEST / TALLIES) for seed in seeds],
                                        [_tallies_alone(of_seed, counted, comparison.config.patience) for of_seed in alone],
                                        labelled, {task: of_task["main_score"] for task, of_task in facts.items()})
     steps = {"together" if role == JOINT else f"{role.removeprefix(f'{ALONE}: ')} alone":
              tuple(histories[seed, role].step for seed in seeds) for role in roles}
-    of_first = [(seeds[0], role) for role in roles]
-    best, sizes = [runs[key].folder / BEST for key in of_first], [histories[key].started.parameters for key in of_first]
-    bytes_ = [_size(folder) for folder in best]
-    return Card(tasks, everything, len(validation), seeds, steps, (sizes[0], sum(sizes[1:])), (bytes_[0], sum(bytes_[1:])),
+    best = [runs[seeds[0], role].folder / BEST for role in roles]
+    parameters = [histories[seeds[0], role].started.parameters for role in roles]
+    bytes_ = [sum(file.stat().st_size for file in checkpoint.iterdir()) for checkpoint in best]
+    evenly = sorted({round(place) for place in np.linspace(0, len(validation) - 1, SENTENCES)})
+    texts = [row.text for row in take(validation, evenly)]
+    return Card(tasks, everything, len(validation), seeds, steps, (parameters[0], sum(parameters[1:])), (bytes_[0], sum(bytes_[1:])),
                 time_models(best[0], best[1:], texts, comparison.config.device))
 
 
 def _tallies_alone(runs: Mapping[str, tuple[Run, History]], counted: Sequence[str], patience: int) -> Tallies:
-    """The tallies of each task's own run, all of the look that is chosen by the `counted` tasks."""
-    looks = {task: kept_looks(run.folder) for task, (run, _) in runs.items()}
-    scores = {task: {seen.step: seen.score for seen in history.evaluations if seen.step in looks[task] and seen.split == "validation"}
+    """The tallies of each task's own run, all of the step that is chosen by the `counted` tasks."""
+    files = {task: kept_tallies(run.folder) for task, (run, _) in runs.items()}
+    scores = {task: {seen.step: seen.score for seen in history.evaluations if seen.step in files[task] and seen.split == "validation"}
               for task, (_, history) in runs.items()}
-    step = choose_look([scores[task] for task in counted], patience)
-    return {task: read_tallies(of_task[step])[task] for task, of_task in looks.items()}
-
-
-def _some_texts(validation: Sequence[Row]) -> list[str]:
-    """Validation texts to time prediction on, evenly spread."""
-    places = sorted({round(place) for place in np.linspace(0, len(validation) - 1, SENTENCES)})
-    return [row.text for row in take(validation, places)]
-
-
-def _size(checkpoint: Path) -> int:
-    return sum(file.stat().st_size for file in checkpoint.iterdir())
+    step = choose_step([scores[task] for task in counted], patience)
+    return {task: read_tallies(of_task[step])[task] for task, of_task in files.items()}
 
 
 def time_models(joint: Path, alone: Sequence[Path], texts: Sequence[str], device: str) -> tuple[float, float]:
     """Median milliseconds for one sentence and all tasks: with the joint model, and with the separate ones one after the other. The two
-    take turns, so that whatever else the machine does is borne by both."""
+    take turns, so that other work of the machine slows both alike."""
     from mtl.inference.predictor import Predictor
 
     sides = [[Predictor.load(joint, device)], [Predictor.load(checkpoint, device) for checkpoint in alone]]
@@ -246,7 +223,7 @@ _JSON = TypeAdapter(Card)
 
 
 def write_card(folder: Path, card: Card) -> None:
-    """Keep `card` in the comparison's folder, whole or not at all."""
+    """Write `card` into the comparison's folder, whole or not at all."""
     with replacing(folder / CARD) as building:
         building.write_bytes(_JSON.dump_json(card, indent=1))
 
@@ -264,16 +241,12 @@ def read_card(folder: Path) -> Card | None:
 
 def markdown(card: Card) -> str:
     """The card as a table and sentences, for the terminal and for a README."""
-    rows = [f"| {found.name} | {found.measure.replace('_', ' ')} | {_percent(found.together)} | {_percent(found.alone)} | "
-            f"{_signed(found.difference)} ({_signed(found.low)} to {_signed(found.high)}) | {found.verdict} |"
+    rows = [f"| {found.name} | {found.measure.replace('_', ' ')} | {_hundredths(found.together)} | {_hundredths(found.alone)} | "
+            f"{_hundredths(found.difference, '+')} ({_hundredths(found.low, '+')} to {_hundredths(found.high, '+')}) | {found.verdict} |"
             for found in (*card.tasks, card.everything)]
     return "\n".join(["| task | score | together | alone | difference (95 % interval) | verdict |", "|---|---|---|---|---|---|", *rows, "",
                       *(f"- {line}" for line in card.lines)])
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"
-
-
-def _signed(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:+.1f}"
+def _hundredths(value: float | None, sign: str = "") -> str:
+    return "-" if value is None else f"{100 * value:{sign}.1f}"

@@ -1,14 +1,13 @@
-"""A comparison: runs that belong together, in a folder of its own beside theirs. Its plan says which runs; what became of them stands in
-their own logs. Makes the folder, the plan and the runs; knows no models, and trains nothing."""
+"""A comparison: runs that belong together. It has a folder of its own with a plan that lists them; what became of them is in their own
+logs. Makes the folder, the plan and the runs; knows no models, and trains nothing."""
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
-
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mtl.data.dataset import SPLIT, choose_tasks, describe_source, read_table
 from mtl.data.kept import has_rows, load_run, share_rows
@@ -16,10 +15,9 @@ from mtl.data.parsed import PARSED
 from mtl.errors import MtlError
 from mtl.files import replacing
 from mtl.runs.checkpoint import BEST, LAST, LOOKS, PREVIOUS
-from mtl.runs.events import RunStarted
 from mtl.runs.folder import Run, create_run, default_root, list_runs, open_run
-from mtl.runs.history import read_history
-from mtl.settings.config import RunConfig, TaskSpec, make_config
+from mtl.runs.history import History, read_history
+from mtl.settings.config import RunConfig, Strict, TaskSpec, make_config
 from mtl.text import cut, isolate, many, visible
 
 FOLDER = "comparisons"  # within the folder of the runs
@@ -31,12 +29,10 @@ MAX_EPOCHS = 10_000  # as many as a run may have; the number of steps is the lim
 Kind = Literal["alone", "sweep", "search"]
 
 
-class Member(BaseModel):
-    """One run of a comparison: what it is there for, its settings, and its id once it was made. In a search, `rung` is the round,
-    `seconds` is what it took, known once it is over; `used` what it had taken before, when it was stopped and went on; and `is_cut` says
-    that there was no time to end it."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+class Member(Strict):
+    """One run of a comparison: its part in it, its settings, and its id once it was made. In a search `rung` is the round (from 1, the pace
+    has 0), `seconds` the time it took, once it is over, and `used` the time it took before it was stopped and resumed; `is_cut` means that
+    there was no time to finish it."""
 
     role: str  # 'joint', 'alone: topic', 'alpha = 0.3', 'candidate 2'
     config: RunConfig
@@ -47,11 +43,9 @@ class Member(BaseModel):
     is_cut: bool = False
 
 
-class Plan(BaseModel):
-    """What a comparison is asked to do: its kind, its runs in order, and for a search the minutes it may take and the rounds (how many
-    candidates, how many steps each) once it knows how fast this machine is."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+class Plan(Strict):
+    """What a comparison is asked to do: its kind and its runs in order. A search also has its minutes and, once the machine's pace is
+    known, its rounds: (candidates, steps of each)."""
 
     kind: Kind
     members: tuple[Member, ...]
@@ -67,8 +61,8 @@ class Plan(BaseModel):
 
 @dataclass(frozen=True)
 class Comparison(Run):
-    """One comparison's folder. Like a run's it has settings (those that all members vary), a copy of the data files, an owner, a lock and
-    a log; that log only tells whether the comparison is going, and why not."""
+    """One comparison's folder. Like a run's it has settings (which the members vary), a copy of the data files, an owner, a lock and a log;
+    that log only has the state of the comparison as a whole."""
 
     @property
     def root(self) -> Path:
@@ -77,14 +71,14 @@ class Comparison(Run):
 
     @property
     def plan(self) -> Plan:
-        """What was asked, and which runs there are by now."""
+        """The kind, and the runs that were made by now."""
         try:
             return Plan.model_validate_json((self.folder / PLAN).read_text(encoding="utf-8"))
-        except (OSError, ValidationError, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise MtlError(f"The plan of this comparison cannot be read ({type(error).__name__}). Start a new one.") from error
 
     def write_plan(self, plan: Plan) -> None:
-        """Put `plan` in the place of the old one, whole or not at all."""
+        """Replace the plan, whole or not at all."""
         with replacing(self.folder / PLAN) as building:
             building.write_text(plan.model_dump_json(indent=1), encoding="utf-8")
 
@@ -93,13 +87,17 @@ class Comparison(Run):
         run = Run(self.root / member.run)
         return run if member.run and run.is_there() else None
 
+    def histories(self) -> list[History | None]:
+        """What happened in each member; None if it was not made yet, or was deleted."""
+        return [read_history(run) if run else None for run in map(self.member_run, self.plan.members)]
+
     def needs(self, run_id: str) -> bool:
         """Whether that run is one of its runs."""
         return any(member.run == run_id for member in self.plan.members)
 
     def forget_deleted(self) -> None:
-        """Have the runs that were deleted trained again: in the plan they are not begun, and in a search their time is there again. One
-        that was cut for want of time stays so."""
+        """Mark the runs that were deleted as not begun, so that they are trained again and their time is free again in a search. Those that
+        were cut for lack of time stay cut."""
         before = plan = self.plan
         for index, member in enumerate(plan.members):
             if member.run and not member.is_cut and self.member_run(member) is None:
@@ -110,13 +108,11 @@ class Comparison(Run):
 
 def open_comparison(root: Path, comparison_id: str) -> Comparison:
     """The comparison called `comparison_id`; raises MtlError if there is none."""
-    try:
+    with suppress(MtlError):
         found = Comparison(open_run(root / FOLDER, comparison_id).folder)
-    except MtlError:
-        found = None
-    if found is None or not (found.folder / PLAN).is_file():
-        raise MtlError("There is no such comparison. It may have been deleted.")
-    return found
+        if (found.folder / PLAN).is_file():
+            return found
+    raise MtlError("There is no such comparison. It may have been deleted.")
 
 
 def list_comparisons(root: Path, key: str | None = None) -> list[Comparison]:
@@ -126,20 +122,20 @@ def list_comparisons(root: Path, key: str | None = None) -> list[Comparison]:
 
 
 def find_tasks(config: RunConfig) -> list[TaskSpec]:
-    """The tasks that a run of `config` would train; the data is read to tell. Its files must be where `config` says."""
+    """The tasks that a run of `config` would train, read from its data."""
     with TemporaryDirectory() as folder:
         table = read_table(config, Path(), Path(folder), parsed=default_root() / PARSED)
     return choose_tasks(table, config.tasks, describe_source(config))
 
 
 def with_files_of(run: Run) -> RunConfig:
-    """The settings of `run`, its data files named by whole paths."""
+    """The settings of `run`, its data files named by absolute paths."""
     config = run.config
     return config.model_copy(update={name: tuple(str(run.folder / file) for file in files) for name, files in _files(config).items()})
 
 
 def create(root: Path, config: RunConfig, plan: Plan, key: str = "") -> Comparison:
-    """A folder for `plan`; the comparison is there once its plan is. Its members take the data files from the copies in it."""
+    """A folder for `plan`, which is written last: before, it is no comparison. The members use the copies of the data files in it."""
     comparison = Comparison(create_run(root / FOLDER, config, key, root / PARSED).folder)
     files = _files(comparison.config)
     members = tuple(member.model_copy(update={"config": member.config.model_copy(update=files)}) for member in plan.members)
@@ -155,8 +151,8 @@ def _files(config: RunConfig) -> dict[str, tuple[str, ...]]:
 
 
 def alone_plan(config: RunConfig, seeds: int, joint: Run | None = None, tasks: Sequence[TaskSpec] = ()) -> Plan:
-    """Did it help? For each seed a run of `config` and, for each task, one with that task only; `joint` is the first of them if it is there
-    already. Raises MtlError if there is nothing to compare."""
+    """Did it help? For each seed a run of `config` and, for each task, one with that task only; `joint`, if given, is the first of them and
+    finished already. Raises MtlError if there is nothing to compare."""
     if not 1 <= seeds <= MAX_SEEDS:
         raise MtlError(f"Seeds: found {seeds}, wanted 1 to {MAX_SEEDS}.")
     specs = tasks or config.tasks or find_tasks(config)
@@ -167,8 +163,10 @@ def alone_plan(config: RunConfig, seeds: int, joint: Run | None = None, tasks: S
         first = seed == config.seed
         varied = config if first else vary(config, JOINT, seed=seed)
         members.append(Member(role=JOINT, config=varied, run=joint.id if joint and first else ""))
-        members += [Member(role=f"{ALONE}: {spec.name}", config=vary(config, f"{spec.name} alone", seed=seed, **_only(spec)))
-                    for spec in specs]
+        # settings that need several tasks are dropped
+        members += [Member(role=f"{ALONE}: {spec.name}", config=vary(
+            config, f"{spec.name} alone", seed=seed, tasks=(spec.model_copy(update={"labels": ()}),), weights={}, alpha=None,
+            balancing="equal", sampling="joint")) for spec in specs]
     return Plan(kind="alone", members=tuple(members))
 
 
@@ -200,24 +198,23 @@ def sweep_plan(config: RunConfig, alphas: Sequence[float], tasks: Sequence[TaskS
     return Plan(kind="sweep", members=tuple(members))
 
 
-def _only(spec: TaskSpec) -> dict[str, object]:
-    """What a run of one task has of its own; settings that need several tasks are dropped."""
-    return {"tasks": (spec.model_copy(update={"labels": ()}),), "weights": {}, "alpha": None, "balancing": "equal", "sampling": "joint"}
-
-
 def vary(config: RunConfig, what: str, **changes: object) -> RunConfig:
-    """`config` with `changes`, named after `what` they are."""
+    """`config` with `changes`; `what` becomes part of its name."""
     name = visible(f"{config.name or describe_source(config)}: {what}".rstrip(": "), instead="")
     values = {field: getattr(config, field) for field in RunConfig.model_fields}
     return make_config(values | {"name": cut(name, 64), "keep_epochs": False} | changes)
 
 
-def as_long_as(config: RunConfig, joint: RunStarted) -> RunConfig:
-    """`config` for as many optimizer steps as `joint` may take, measured as often. An epoch of one task may be shorter than one of all.
+def _as_long_as_joint(comparison: Comparison, plan: Plan, config: RunConfig) -> RunConfig:
+    """`config` for as many optimizer steps as the joint run of its seed may take, evaluated as often. An epoch of one task may be shorter
+    than one of all.
 
-    Patience is not asked of a single task: its score is less steady than the mean of several, so it would end too early, and the
-    comparison would favour training together by up to 2 points. `choose_look` of joint_vs_alone.py asks it of the mean instead.
+    Patience is off: the score of a single task is less steady than the mean of several, so the run would end too early, and the comparison
+    would favour training together by up to 2 points. `choose_step` of joint_vs_alone.py applies it to the mean instead.
     """
+    run = comparison.member_run(next(one for one in plan.members if (one.role, one.config.seed) == (JOINT, config.seed)))
+    if not run or not (joint := read_history(run).started):
+        raise MtlError("The run of all tasks together has not begun, so it is not known how long the others are to be. Press Resume.")
     return config.model_copy(update={"max_steps": joint.total_steps, "epochs": MAX_EPOCHS, "patience": 0,
                                      "eval_every": config.eval_every or joint.steps_per_epoch})
 
@@ -225,25 +222,25 @@ def as_long_as(config: RunConfig, joint: RunStarted) -> RunConfig:
 def make_member(comparison: Comparison, index: int) -> Run:
     """Make the run of the member at `index`, which has none yet, and write its id into the plan.
 
-    The first one reads the data as the comparison's own settings say. All others have its training and validation rows, whatever their
-    tasks and seed are, so that all are measured on the same rows in the same order. A run of one task keeps the tallies of all its looks,
-    since only in the end is it known which look counts.
+    The first one reads the data by the comparison's own settings. All others get its training and validation rows, whatever their tasks
+    and seed are, so that all are scored on the same rows in the same order. A run of one task keeps the tallies of all its evaluations,
+    since it is known only at the end which one counts.
     """
     plan = comparison.plan
     member = plan.members[index]
     config = member.config
     if member.role.startswith(ALONE):
-        config = as_long_as(config, _joint_start(comparison, plan, config.seed))
+        config = _as_long_as_joint(comparison, plan, config)
     run = create_run(comparison.root, config.model_copy(update=_files(with_files_of(comparison))),
                      parsed=None if index else comparison.folder / PARSED)
     if index:
         share_rows(rows_of(comparison), run.folder, [spec.name for spec in config.tasks], with_test=False)
     elif has_rows(comparison.folder):  # it was deleted, and is trained again
         share_rows(comparison.folder, run.folder)
-    elif plan.kind != "alone":  # where settings are chosen, nobody sees a test row
+    elif plan.kind != "alone":  # no test row may be read while settings are chosen
         shutil.copyfile(comparison.folder / "config.json", run.folder / SPLIT)
-    if (comparison.folder / "owner").is_file():  # one from the terminal has no owner
-        (run.folder / "owner").write_bytes((comparison.folder / "owner").read_bytes())
+    if comparison.has_owner():
+        shutil.copyfile(comparison.folder / "owner", run.folder / "owner")
     if member.role.startswith(ALONE):
         (run.folder / LOOKS).mkdir()
     comparison.write_plan(plan.with_member(index, config=config, run=run.id))
@@ -251,8 +248,8 @@ def make_member(comparison: Comparison, index: int) -> Run:
 
 
 def rows_of(comparison: Comparison) -> Path:
-    """The folder of `comparison`, with the rows of its first run in it; they stay there whatever becomes of that run. Where an earlier
-    version kept none, they are read from the files."""
+    """The folder of `comparison`, with the rows of its first run in it; they stay there even if that run is deleted. If an earlier version
+    kept none, they are read from the files."""
     if not has_rows(comparison.folder):
         first = comparison.member_run(comparison.plan.members[0])
         if first and has_rows(first.folder):
@@ -264,17 +261,7 @@ def rows_of(comparison: Comparison) -> Path:
     return comparison.folder
 
 
-def _joint_start(comparison: Comparison, plan: Plan, seed: int) -> RunStarted:
-    """How the joint run of `seed` began."""
-    member = next(member for member in plan.members if member.role == JOINT and member.config.seed == seed)
-    run = comparison.member_run(member)
-    started = run and read_history(run).started
-    if not started:
-        raise MtlError("The run of all tasks together has not begun, so it is not known how long the others are to be. Press Resume.")
-    return started
-
-
 def drop_weights(run: Run) -> None:
-    """Remove the checkpoints of a run that is over and of which only the scores are wanted: a search has dozens."""
+    """Remove the checkpoints of a finished run of a search: it has dozens, and only their scores are needed."""
     for name in (BEST, LAST, PREVIOUS):
         shutil.rmtree(run.folder / name, ignore_errors=True)

@@ -1,8 +1,8 @@
-"""Find good settings: successive halving (Jamieson and Talwalkar, 2016, https://arxiv.org/abs/1502.07943). Many candidates train a little,
-the better third trains three times as long, and so on; validation scores decide. Draws, rounds and ranking; execute.py trains them.
+"""Find good settings by successive halving (Jamieson and Talwalkar, 2016, https://arxiv.org/abs/1502.07943): many candidates train a
+little, the better third trains three times as long, and so on; validation scores decide. Draws, plans rounds and ranks; execute.py trains.
 
-Each round's runs begin anew, with a warm-up and a decay of their own: a run that was cut off in the middle of a long schedule, its learning
-rate still high, says little about how it would have ended, and one that has decayed cannot go on."""
+Each round trains its runs from the start, with a warm-up and a decay of their own. A run cut off in the middle of a long schedule still has
+a high learning rate, so its score predicts little; one whose rate has decayed cannot be continued."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,11 @@ from mtl.errors import MtlError
 from mtl.runs.history import History
 from mtl.settings.config import RunConfig
 
-KEPT = 3  # one of so many goes on to the next round, which is so many times longer
-PACE_STEPS = 20  # of the first run, which measures how fast this machine is
-LEAST_STEPS = 10  # of a run from which anything can be told
-SAFETY = 0.9  # of the time is planned for
-COUNTS = (27, 18, 9, 6, 4, 3)  # candidates to begin with: as many as there is time for
+KEPT = 3  # one in three candidates goes on to the next round, which is three times as long
+PACE_STEPS = 20  # steps of the first run, which measures the machine's pace
+LEAST_STEPS = 10  # a shorter run shows nothing
+SAFETY = 0.9  # the share of the time that is planned for
+COUNTS = (27, 18, 9, 6, 4, 3)  # how many candidates to begin with: the most that there is time for
 PACE, CANDIDATE = "pace", "candidate"
 MAX_MINUTES = 7 * 24 * 60
 NOTE = ("Candidate 1 has the settings the search began with. Scores are the tasks' mean validation scores. Test rows stayed untouched. "
@@ -27,33 +27,33 @@ NOTE = ("Candidate 1 has the settings the search began with. Scores are the task
 
 @dataclass(frozen=True)
 class Pace:
-    """What a run costs: seconds to begin and end it, seconds a step; and how many steps the settings ask for."""
+    """The cost of a run: seconds to begin and end it, seconds per step; and `full`, the number of steps that the settings ask for."""
 
     overhead: float
     step: float
     full: int
 
     def seconds(self, steps: int) -> float:
-        """How long a run of so many steps takes."""
+        """The time of a run of so many steps."""
         return self.overhead + self.step * steps
 
 
 def search_plan(config: RunConfig, minutes: float) -> Plan:
-    """A search around `config` within so many minutes. It begins with one short run of `config`: the pace. Raises MtlError if the time is
-    none."""
+    """A search around `config` within so many minutes. It begins with one short run of `config`, the pace. Raises MtlError if the minutes
+    are out of bounds."""
     if not 0 < minutes <= MAX_MINUTES:
         raise MtlError(f"Minutes: found {minutes:g}, wanted more than 0 and at most {MAX_MINUTES:,}.")
     return Plan(kind="search", minutes=float(minutes), members=(Member(role=PACE, config=_short(config, PACE, PACE_STEPS)),))
 
 
 def _short(config: RunConfig, role: str, steps: int) -> RunConfig:
-    """`config` for so many steps, measured once, at the end."""
+    """`config` for so many steps, evaluated once, at the end."""
     return vary(config, role, max_steps=min(steps, config.max_steps or steps), eval_every=steps, checkpoint_every=0, patience=0,
                 diagnose_every=0)
 
 
 def measure(history: History, seconds: float, config: RunConfig) -> Pace:
-    """What is known when the first run is over, which took `seconds` since it began, or went on."""
+    """The pace, once the first run is over; it took `seconds` since it began, or was resumed."""
     started, last = history.started, history.steps[-1]
     before = max((done.seconds for done in history.steps if done.step <= started.step), default=0.0)
     full = min(config.epochs * started.steps_per_epoch, config.max_steps or math.inf)
@@ -61,8 +61,8 @@ def measure(history: History, seconds: float, config: RunConfig) -> Pace:
 
 
 def plan_rungs(pace: Pace, seconds: float) -> tuple[tuple[int, int], ...]:
-    """The rounds that fit into `seconds`: (candidates, steps of each). The last ones train as long as the settings ask for if there is
-    time, else a share of that. Raises MtlError, saying how much is needed, if nothing fits."""
+    """The rounds that fit into `seconds`: (candidates, steps of each). The last round trains for `pace.full` steps, or for a share of that
+    if there is less time. Raises MtlError, with the time needed, if nothing fits."""
     for count in COUNTS:
         counts = [count]
         while counts[-1] >= 2 * KEPT:
@@ -78,8 +78,8 @@ def plan_rungs(pace: Pace, seconds: float) -> tuple[tuple[int, int], ...]:
 
 
 def draw(config: RunConfig, tasks: Sequence[str], count: int) -> list[RunConfig]:
-    """`count` settings to try: `config` itself first, then draws around it from its seed: learning rates up to 4 times higher or lower (not
-    that of an encoder which is frozen), and, for half of them, other task weights."""
+    """`count` settings to try: `config` itself, then random ones around it, by its seed: learning rates up to 4 times higher or lower (not
+    that of a frozen encoder), and, for half of them, other task weights."""
     random = Random(f"search {config.seed}")
     drawn = [config]
     while len(drawn) < count:
@@ -96,13 +96,13 @@ def draw(config: RunConfig, tasks: Sequence[str], count: int) -> list[RunConfig]
 
 
 def _near(random: Random, value: float, times: float) -> float:
-    """A number around `value`, up to so many times higher or lower, alike on the logarithmic scale; two digits are enough."""
+    """A number up to so many times higher or lower than `value`, uniform on the logarithmic scale, with two digits."""
     return float(f"{value * times ** random.uniform(-1, 1):.2g}")
 
 
 def with_rung(plan: Plan, rung: int, base: RunConfig, chosen: Mapping[int, RunConfig]) -> Plan:
-    """`plan` with the runs of round `rung` (from 1): `base` with the settings of the `chosen`, by the number of their candidate, in the
-    order in which to train them."""
+    """`plan` with the runs of round `rung` (from 1): `base` with the settings of each of the `chosen`, by candidate number, in the order in
+    which to train them."""
     steps = plan.rungs[rung - 1][1]
     members = [Member(role=f"{CANDIDATE} {number}", rung=rung,
                       config=_short(base.model_copy(update=settings(config)), f"{CANDIDATE} {number}, round {rung}", steps))
@@ -111,7 +111,8 @@ def with_rung(plan: Plan, rung: int, base: RunConfig, chosen: Mapping[int, RunCo
 
 
 def next_rung(plan: Plan, histories: Sequence[History | None], base: RunConfig) -> Plan | None:
-    """`plan` with its next round, in which the best of the last one train longer; None if there is none. All runs so far must be over."""
+    """`plan` with its next round, in which the best of the last one train longer; None after the last round. All runs so far must be
+    over."""
     done = max(member.rung for member in plan.members)
     if done == len(plan.rungs):
         return None
@@ -121,7 +122,7 @@ def next_rung(plan: Plan, histories: Sequence[History | None], base: RunConfig) 
 
 @dataclass(frozen=True)
 class Tried:
-    """One run of a search and its validation score; None if it has none (yet)."""
+    """One run of a search, its status, and its validation score if it is finished."""
 
     member: Member
     score: float | None
@@ -129,12 +130,12 @@ class Tried:
 
     @property
     def number(self) -> int:
-        """Of the candidate; 1 is the settings the search began with."""
+        """Of the candidate; 1 has the settings that the search began with."""
         return int(self.member.role.removeprefix(CANDIDATE))
 
 
 def tried(plan: Plan, histories: Sequence[History | None]) -> list[Tried]:
-    """Every candidate's longest run, the best first: who came further is before those who did not."""
+    """Every candidate's longest run, the best first; a run of a later round is before those of earlier ones."""
     found: dict[str, Tried] = {}
     for member, history in zip(plan.members, histories, strict=True):
         if member.rung:
@@ -147,24 +148,23 @@ def tried(plan: Plan, histories: Sequence[History | None]) -> list[Tried]:
 
 
 def best(plan: Plan, histories: Sequence[History | None]) -> Tried | None:
-    """Whose settings to use."""
+    """The candidate whose settings to use; None if no run is finished."""
     return next((one for one in tried(plan, histories) if one.score is not None), None)
 
 
 def settings(config: RunConfig) -> dict[str, object]:
-    """What a search looks for, as it is in `config`."""
-    return {"learning_rate": config.learning_rate, "head_learning_rate": config.head_learning_rate, "balancing": config.balancing,
-            "alpha": config.alpha, "weights": config.weights}
+    """The settings that a search varies, as they are in `config`."""
+    return {name: getattr(config, name) for name in ("learning_rate", "head_learning_rate", "balancing", "alpha", "weights")}
 
 
 def flags(config: RunConfig) -> str:
     """The same, for the command line."""
-    told = [f"--learning-rate {config.learning_rate:g}", f"--head-learning-rate {config.head_learning_rate:g}"]
+    given = [f"--learning-rate {config.learning_rate:g}", f"--head-learning-rate {config.head_learning_rate:g}"]
     if config.alpha is not None:
-        told.append(f"--alpha {config.alpha:g}")
+        given.append(f"--alpha {config.alpha:g}")
     if config.weights:
-        told.append('--weights "' + ",".join(f"{task}={weight:g}" for task, weight in config.weights.items()) + '"')
-    return " ".join(told)
+        given.append('--weights "' + ",".join(f"{task}={weight:g}" for task, weight in config.weights.items()) + '"')
+    return " ".join(given)
 
 
 def search_markdown(plan: Plan, histories: Sequence[History | None]) -> str:
@@ -175,5 +175,5 @@ def search_markdown(plan: Plan, histories: Sequence[History | None]) -> str:
 
 
 def percent(one: Tried) -> str:
-    """The validation score of a run, or why there is none."""
+    """The validation score of a run, or its status if it has none."""
     return one.status if one.score is None else f"{100 * one.score:.1f}"

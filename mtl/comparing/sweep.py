@@ -1,12 +1,13 @@
-"""The trade-off between two tasks: the validation scores of both, for every weight that was tried. Pure functions of a sweep's plan and
-logs."""
+"""The trade-off between two tasks: the validation scores of both for every weight that was tried, from a sweep's plan and logs."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from mtl.comparing.plan import Plan
 from mtl.errors import MtlError
 from mtl.runs.history import History
+from mtl.settings.shorthand import parts
 
 
 @dataclass(frozen=True)
@@ -22,14 +23,12 @@ class Point:
 def parse_numbers(text: str) -> list[float]:
     """'0.1, 0.5' -> [0.1, 0.5]; raises MtlError on anything else, and on a number that is no alpha."""
     numbers = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        try:
-            number = float(part)
-        except ValueError:
-            number = -1.0
-        if not 0 <= number <= 1:
-            raise MtlError(f"Alphas: '{part[:40]}' is not a number from 0 to 1. Write for example 0.1,0.5,0.9.")
-        numbers.append(number)
+    for part in parts(text):
+        with suppress(ValueError):
+            if 0 <= (number := float(part)) <= 1:
+                numbers.append(number)
+                continue
+        raise MtlError(f"Alphas: '{part[:40]}' is not a number from 0 to 1. Write for example 0.1,0.5,0.9.")
     return numbers
 
 
@@ -52,5 +51,4 @@ def sweep_markdown(names: tuple[str, str], points: Sequence[Point]) -> str:
             for point in points]
     return "\n".join([f"| alpha | {names[0]} | {names[1]} | everything right |", "|---|---|---|---|", *rows, "",
                       f"Alpha weighs {names[0].rpartition(' ')[0]}, 1 - alpha the other. Validation scores of one run each: small "
-                      "differences are "
-                      "within the luck of a training."])
+                      "differences may be due to chance."])

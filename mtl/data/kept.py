@@ -15,7 +15,7 @@ from mtl.data.rows import Dataset, narrow, row_shape
 from mtl.data.store import link_folder, open_saved, save
 from mtl.errors import MtlError
 from mtl.files import replacing
-from mtl.settings.config import RunConfig, TaskSpec
+from mtl.settings.config import RunConfig, TaskSpec, rename_old
 
 ROWS = "rows"  # the folder within a run's: a dataset per split, as `Dataset.save_to_disk` writes it
 FACTS = "rows.json"  # in it: tasks, notices, fingerprint, settings (empty: those of another run), and whether other runs share the rows
@@ -36,7 +36,7 @@ def load_run(config: RunConfig, folder: Path, into: Path, progress: Progress = n
     if has_rows(folder):
         with _readable():
             before = read_facts(folder / ROWS / FACTS)["settings"]
-        if before.replace('"dev', '"validation') in ("", settings):
+        if rename_old(before) in ("", settings):
             return open_rows(folder)
     parsed = folder / PARSED
     dataset = load(config, folder, into, progress, parsed=parsed if parsed.is_dir() else None)

@@ -1,5 +1,5 @@
-"""Control over a running training: pause, resume, stop, and copies of its model to predict with. Other threads say what they want; the
-training thread asks between two steps and does it itself, so that no other thread ever touches the model that trains."""
+"""Control over a running training: pause, resume, stop, and copies of its model to predict with. Other threads only leave a request; the
+training thread acts on it between two steps, so that no other thread ever touches the model that trains."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING
 from mtl.errors import MtlError
 from mtl.runs.events import Notice, StatusChanged
 from mtl.runs.folder import Limits, Run
+from mtl.runs.stop import StopControl
 
 if TYPE_CHECKING:
     from mtl.inference.predictor import Predictor
     from mtl.training.trainer import Trainer
 
 FIRST_COPY_WAIT = 30.0  # seconds to wait for the first copy of a model; a step on a slow machine may take long
-NEXT_COPY_WAIT = 3.0  # seconds to wait for a newer copy before the one at hand is used
-PAUSE_YIELDS = 60.0  # seconds of a pause after which the run makes room for those that wait in the queue
-PAUSE_CHECK = 1.0  # seconds between two checks of a paused run for whether somebody waits
-FRESH = 3.0  # seconds for which a copy is used again; the page says of which step it is
+NEXT_COPY_WAIT = 3.0  # seconds to wait for a newer copy before the last one is used again
+PAUSE_YIELDS = 60.0  # seconds of a pause after which the run makes room for those in the queue
+PAUSE_CHECK = 1.0  # seconds between two checks of a paused run for others in the queue
+FRESH = 3.0  # seconds for which a copy is used again; the page shows its step
 
 
 @dataclass(frozen=True)
@@ -35,45 +36,50 @@ class Snapshot:
     predictor: Predictor
 
 
-class Control:
-    """What other threads want of a running training. One lock (a Condition) guards all of it."""
+class JobControl(StopControl):
+    """The requests of other threads to a running training, all guarded by one lock (a Condition)."""
 
     def __init__(self, run: Run, limits: Limits, others_wait: Callable[[], bool] = lambda: False) -> None:
-        self.run, self._limits, self._others_wait = run, limits, others_wait  # of a comparison: the member that trains now
+        self.run, self._limits, self._others_wait = run, limits, others_wait  # of a comparison: the member in training
         self.step = 0  # steps that this run has done
         self.has_yielded = False  # whether it was stopped to make room for others after a long pause
         self._changed = threading.Condition()
-        self._paused = self._stopped = self._copy_wanted = False
+        self._paused = self._copy_wanted = False
         self._paused_at: float | None = None
         self._snapshot: Snapshot | None = None
 
+    def begin(self, run: Run) -> None:
+        """From now on this controls `run`, the next member of a comparison."""
+        with self._changed:
+            self.run, self._snapshot, self.step = run, None, 0
+
     def between_steps(self, trainer: Trainer) -> bool:
-        """Called by the training thread: publish a copy if one is wanted, wait while paused; returns whether to stop."""
+        """Publish a copy if one is wanted, and wait while paused; returns whether to stop."""
         with self._changed:
             self.step = trainer.progress.step
             self._publish_copy(trainer)
             minutes = self._limits.minutes
-            if trainer.progress.seconds > 60 * minutes and not self._stopped:
+            if trainer.progress.seconds > 60 * minutes and not self.is_asked:
                 self.run.log.append(Notice(f"On this public page a run may train for {minutes:g} minutes. Duplicate the Space, or run MTL "
                                            "Studio on your own machine, to train longer.", "warning"))
-                self._stopped = True
-            if self._paused and not self._stopped:
+                self.is_asked = True
+            if self._paused and not self.is_asked:
                 self._pause(trainer)
-            return self._stopped
+            return self.stopped
 
     def _pause(self, trainer: Trainer) -> None:
         """Wait until somebody resumes or stops the run, or others have waited long enough for its place."""
-        if report := trainer.report():  # a long run does not log every step, and the page shows where this one stands
+        if report := trainer.report():  # a long run does not log every step, and the page shows the last one logged
             self.run.log.append(report)
         self.run.log.append(StatusChanged("paused"))
         self._paused_at = time.monotonic()
-        while self._paused and not self._stopped:
-            self._changed.wait(PAUSE_CHECK)  # gives the lock up meanwhile, or nobody could resume; wakes early if something is wanted
+        while self._paused and not self.is_asked:
+            self._changed.wait(PAUSE_CHECK)  # releases the lock meanwhile, or nobody could resume; any request wakes it early
             self._publish_copy(trainer)  # predictions are made during a pause too
-            if self._paused and not self._stopped and self.yields_in() == 0:
-                self._stopped = self.has_yielded = True
+            if self._paused and not self.is_asked and self.yields_in() == 0:
+                self.is_asked = self.has_yielded = True
         self._paused_at = None
-        if not self._stopped:
+        if not self.is_asked:
             self.run.log.append(StatusChanged("running"))
 
     def yields_in(self) -> float | None:
@@ -81,19 +87,9 @@ class Control:
         since, limit = self._paused_at, PAUSE_YIELDS if self._others_wait() else 60 * self._limits.pause
         return None if since is None or limit == math.inf else max(0.0, limit - (time.monotonic() - since))
 
-    @property
-    def stopped(self) -> bool:
-        """Whether the run is to end before its next step."""
-        return self._stopped
-
-    def turn_to(self, run: Run) -> None:
-        """From now on this controls `run`, the next member of a comparison."""
-        with self._changed:
-            self.run, self._snapshot, self.step = run, None, 0
-
     def _publish_copy(self, trainer: Trainer) -> None:
         if self._copy_wanted:
-            from mtl.inference.predictor import Predictor  # torch: by now it is loaded, but not when the page starts
+            from mtl.inference.predictor import Predictor  # torch: loaded by now, but not yet when the page starts
             from mtl.model.multitask import for_inference
 
             model = for_inference(copy.deepcopy(trainer.model))
@@ -104,7 +100,7 @@ class Control:
     def set_paused(self, paused: bool) -> None:
         """Wait before the next step, or go on; raises MtlError if the run is just making room for another one."""
         with self._changed:
-            if self.has_yielded:  # it ends at once, so that this wish would be lost
+            if self.has_yielded:  # it is about to end, so this request would be lost
                 raise MtlError("This run was paused for long and is giving its place to another one just now. Press Resume again in a "
                                "moment.")
             self._paused = paused
@@ -113,14 +109,14 @@ class Control:
     def stop(self) -> None:
         """End before the next step, with a checkpoint."""
         with self._changed:
-            self._stopped, self.has_yielded = True, False  # a run that was to go on later is stopped for good now
+            self.is_asked, self.has_yielded = True, False  # a run that made room would be resumable as paused; this one is stopped
             self._changed.notify_all()
 
     def snapshot(self) -> Snapshot | None:
-        """A copy of the model: the last one if it is fresh, or if no step ends within NEXT_COPY_WAIT (an evaluation takes long); None if
-        the run is still preparing and there is no copy yet.
+        """A copy of the model: the last one if it is fresh, or if no step ends within NEXT_COPY_WAIT (an evaluation takes long); None while
+        the run is preparing and there is no copy yet.
 
-        Every call also orders the next copy, so that somebody who asks again and again need not wait for the end of a step.
+        Every call also requests the next copy, so that a page that asks again and again need not wait for the end of a step.
         """
         with self._changed:
             self._copy_wanted = True

@@ -1,22 +1,22 @@
-"""What can happen in a run, one small dataclass each, and EventLog: the append-only file that the page, the command line and every
-later look at the run read. Knows nothing of training or of pages."""
+"""What can happen in a run, a small dataclass each, and its log: an append-only file, events.jsonl, that the page and the command line
+read. Knows nothing of training or of pages."""
 
-import json
-import math
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_args
+
+import orjson
 
 from mtl.text import isolate, many
 
 
 @dataclass(frozen=True)
 class StatusChanged:
-    """The run is now queued, running, paused, yielded, stopping, finished, stopped or failed; `message` says why, for the user."""
+    """The run is now queued, running, paused, yielded, stopping, finished, stopped or failed; `message` gives the reason, for the user."""
 
     status: str
     message: str = ""
@@ -24,7 +24,7 @@ class StatusChanged:
 
 @dataclass(frozen=True)
 class Preparing:
-    """Before training begins: what is being done, and the share of it that is done (0 to 1). Only told of what takes long."""
+    """Something slow goes on before training begins: what, and the share of it that is done (0 to 1)."""
 
     what: str
     share: float
@@ -32,7 +32,7 @@ class Preparing:
 
 @dataclass(frozen=True)
 class RunStarted:
-    """Training begins at `step` (above 0: resumed; what the log says of later steps no longer holds)."""
+    """Training begins at `step`. Above 0 it was resumed: events of later steps in the log no longer hold."""
 
     step: int
     total_steps: int
@@ -46,12 +46,12 @@ class RunStarted:
     threads: int
     processes: int
     pid: int
-    trainable: int | None = None  # of the parameters; None in a log from before it was told
+    trainable: int | None = None  # of the parameters; None in older logs
 
 
 @dataclass(frozen=True)
 class StepDone:
-    """The mean training loss per task over the steps since the last such event; `seconds` is time spent training, pauses left out."""
+    """The mean training loss per task over the steps since the last such event; `seconds` is the time spent training, without pauses."""
 
     step: int
     epoch: float
@@ -74,7 +74,8 @@ class GradientConflict:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A look at a split: loss and scores per task, the share of rows with everything right, and the one `score` that best is chosen by."""
+    """An evaluation on a split: loss and scores per task, the share of rows with everything right, and the mean `score` that decides which
+    checkpoint is best."""
 
     step: int
     epoch: float
@@ -105,8 +106,10 @@ class Notice:
 
 
 Event = StatusChanged | Preparing | RunStarted | StepDone | GradientConflict | Evaluated | CheckpointSaved | Notice
-_KINDS = {kind.__name__: kind for kind in get_args(Event)} | {"Diagnosed": GradientConflict}  # so called in older logs
-_OLD_NAMES = {"dev_rows": "validation_rows"}
+
+# older logs have other names
+_KINDS = {kind.__name__: kind for kind in get_args(Event)} | {"Diagnosed": GradientConflict}
+_STATUS = b'{"event":"StatusChanged"', b'{"event": "StatusChanged"'
 
 
 @dataclass(frozen=True)
@@ -117,22 +120,21 @@ class Logged:
     event: Event
 
 
+@dataclass
 class EventLog:
-    """Appends events to a file, one JSON object a line; a line cut off by a crash is closed, never lost silently."""
+    """Appends events to a file, one JSON object a line. A line that a crash cut off is closed first, so that only that event is lost."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    path: Path
 
     def append(self, event: Event) -> None:
-        """Write `event` as one line; the write is a single one, so that readers and other writers never see it interleaved."""
-        line = json.dumps({"event": type(event).__name__, "time": round(time.time(), 3), **_finite(asdict(event))}, ensure_ascii=False)
+        """Write `event` as one line, in a single write, so that lines of several writers never mix. NaN and infinity become null."""
+        values = {"event": type(event).__name__, "time": round(time.time(), 3)} | asdict(event)
+        line = orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE)
         with open(self.path, "ab+") as file:
-            end = file.seek(0, os.SEEK_END)
-            if end:
-                file.seek(end - 1)
-                if file.read(1) != b"\n":
-                    line = "\n" + line
-            file.write(line.encode() + b"\n")
+            if file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                line = line if file.read(1) == b"\n" else b"\n" + line
+            file.write(line)
 
 
 @dataclass
@@ -141,7 +143,7 @@ class LogReader:
 
     path: Path
     offset: int = 0
-    _kept: bytes = field(default=b"", repr=False)
+    _unfinished: bytes = field(default=b"", repr=False)
 
     def read(self) -> list[Logged]:
         """The events of the complete lines added since the last call; lines that are no event (a crash cut them) are passed over."""
@@ -152,7 +154,7 @@ class LogReader:
         except FileNotFoundError:
             return []
         self.offset += len(added)
-        *lines, self._kept = (self._kept + added).split(b"\n")
+        *lines, self._unfinished = (self._unfinished + added).split(b"\n")
         return list(_parse(lines))
 
 
@@ -162,37 +164,24 @@ def read_events(path: Path) -> list[Logged]:
 
 
 def read_statuses(path: Path) -> list[Logged]:
-    """Only the changes of state in the log at `path`: a long log is not parsed for them."""
+    """Only the changes of state in the log at `path`, without parsing the other lines of a long log."""
     with suppress(FileNotFoundError), open(path, "rb") as file:
-        return list(_parse(line for line in file if line.startswith(b'{"event": "StatusChanged"')))
+        return list(_parse(line for line in file if line.startswith(_STATUS)))
     return []
 
 
-def _parse(lines: Iterable[bytes]) -> Iterable[Logged]:
+def _parse(lines: Iterable[bytes]) -> Iterator[Logged]:
     for line in lines:
-        try:
-            values = {_OLD_NAMES.get(name, name): value for name, value in json.loads(line).items()}
+        with suppress(ValueError, KeyError, TypeError, AttributeError):
+            values = orjson.loads(line.replace(b'"dev_rows":', b'"validation_rows":'))
             kind, when = _KINDS[values.pop("event")], values.pop("time")
             if values.get("split") == "dev":
                 values["split"] = "validation"
             yield Logged(when, kind(**values))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            continue
-
-
-def _finite(value: Any) -> Any:
-    """`value` with null for numbers that JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 class Every:
-    """For what is told now and then: true at most once in so many seconds, and not at first."""
+    """True at most once in so many seconds, and not at first: for messages that should not come too often."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds, self._last = seconds, time.monotonic()
@@ -206,7 +195,7 @@ class Every:
 
 
 def describe(event: Event) -> str | None:
-    """`event` as a line for people, in the terminal and in the page's log; None for what happens too often to be told."""
+    """`event` as a line for the terminal and the page's log; None for what happens too often to be shown."""
     match event:
         case StatusChanged():
             return event.message or f"The run is {event.status}."
@@ -222,22 +211,22 @@ def describe(event: Event) -> str | None:
         case Evaluated():
             tasks = "; ".join(f"{isolate(task)} {_measures(event.losses.get(task), scores)}"
                               for task, scores in event.scores.items() if scores)
-            best = " (best so far)" if event.is_best else ""
-            where = f"Epoch {event.epoch:.2f}, step {event.step:,}, {event.split}"
-            return f"{where}: {tasks}; everything right {event.everything_right:.1%}{best}"
+            return (f"Epoch {event.epoch:.2f}, step {event.step:,}, {event.split}: {tasks}; everything right {event.everything_right:.1%}"
+                    + " (best so far)" * event.is_best)
         case Notice():
-            return ("Warning: " if event.level == "warning" else "") + event.message
+            return "Warning: " * (event.level == "warning") + event.message
     return None
 
 
 def describe_size(started: RunStarted) -> str:
-    """The model's parameters, and how many of them are trained if not all are."""
-    frozen = started.trainable is not None and started.trainable != started.parameters
-    trained = "" if not frozen else f"{started.trainable:,}" if started.trainable < 1e5 else f"{started.trainable / 1e6:.2f}M"
-    return f"{started.parameters / 1e6:.1f}M parameters" + (f", of which {trained} are trained" if frozen else "")
+    """The number of the model's parameters, and of the trained ones if not all are."""
+    size, trained = f"{started.parameters / 1e6:.1f}M parameters", started.trainable
+    if trained in (None, started.parameters):
+        return size
+    return f"{size}, of which {f'{trained:,}' if trained < 1e5 else f'{trained / 1e6:.2f}M'} are trained"
 
 
 def _measures(loss: float | None, scores: dict[str, float]) -> str:
-    """A task's loss, if there was one that is a number, and its scores."""
-    return ", ".join([f"loss {loss:.3f}" for loss in [loss] if loss is not None]
-                     + [f"{name.replace('_', ' ')} {value:.1%}" for name, value in scores.items()])
+    """A task's scores, after its loss if there is one."""
+    shown = [f"{name.replace('_', ' ')} {value:.1%}" for name, value in scores.items()]
+    return ", ".join(shown if loss is None else [f"loss {loss:.3f}", *shown])

@@ -1,4 +1,4 @@
-"""Run folders as values: make one, find it, and tell from its log what happened. Knows no models and no threads."""
+"""A run's folder: make it, find it, lock it, delete it, and check who owns it. Knows no models and no threads."""
 
 import hashlib
 import hmac
@@ -8,42 +8,37 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from mtl.data.dataset import split_paths, used_columns
 from mtl.data.formats.files import own_name
 from mtl.data.parsed import PARSED, share_parsed
 from mtl.data.store import link
 from mtl.errors import MtlError
-from mtl.runs.events import (
-    EventLog,
-    StatusChanged,
-)
+from mtl.runs.events import EventLog, StatusChanged
 from mtl.settings.config import RunConfig, read_config
 
+CHECKPOINTS = Path(__file__).resolve().parents[2] / "checkpoints"
 STARTER_NAME = "starter"  # the name of the model that is shipped, which is no run
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{32}")
-_FILES = ("train_files", "validation_files", "test_files")
 
 
 def default_root() -> Path:
     """Where runs are kept: the folder in the variable MTL_RUNS, else checkpoints/ beside the package."""
-    return Path(os.environ.get("MTL_RUNS") or Path(__file__).resolve().parents[2] / "checkpoints")
+    return Path(os.environ.get("MTL_RUNS") or CHECKPOINTS)
 
 
 def starter_folder() -> Path:
-    """Where the starter model is, whatever MTL_RUNS says: in checkpoints/ beside the package."""
-    return Path(__file__).resolve().parents[2] / "checkpoints" / STARTER_NAME
+    """Where the starter model is, whatever MTL_RUNS says."""
+    return CHECKPOINTS / STARTER_NAME
 
 
 def open_starter() -> Path:
-    """The checkpoint of the starter model, which is everyone's; raises MtlError if it is not there."""
+    """The checkpoint of the starter model, which is everyone's; raises MtlError if it is missing."""
     if not starter_folder().is_dir():
         raise MtlError("The starter model is not here: python -m mtl starter makes it. Or train a model of your own.")
     return starter_folder()
@@ -51,7 +46,7 @@ def open_starter() -> Path:
 
 @dataclass(frozen=True)
 class Run:
-    """One run's folder. Its id cannot be guessed: who knows it may look."""
+    """One run's folder. Its id cannot be guessed, and gives read access to whoever has it."""
 
     folder: Path
 
@@ -68,20 +63,26 @@ class Run:
         return EventLog(self.folder / "events.jsonl")
 
     def lock(self) -> FileLock:
-        """Held by the process that queues or trains the run; the system lets go of it when that process dies."""
+        """Held by the process that queues or trains the run; the system releases it when that process dies."""
         return FileLock(self.folder / "run.lock", thread_local=False)
 
-    @contextmanager
-    def hold(self) -> Iterator[None]:
-        """Have the lock inside; raises MtlError if another process has it."""
+    def hold(self) -> AcquireReturnProxy:
+        """Take the lock; a `with` releases it at its end. Raises MtlError if another process has it."""
         try:
-            with self.lock().acquire(timeout=2):
-                yield
+            return self.lock().acquire(timeout=2)
         except Timeout as error:
             raise MtlError("Another process is training this run. Watch it here, or stop it there.") from error
 
+    def is_alive(self) -> bool:
+        """Whether some process trains the run or has it in its queue."""
+        try:
+            with self.lock().acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
+
     def checkpoint(self, name: str) -> Path:
-        """The folder of the checkpoint called `name`, whether it is there or not; raises MtlError if nothing can be called so."""
+        """The folder of the checkpoint called `name`, which need not exist; raises MtlError if no checkpoint can have that name."""
         if not re.fullmatch(r"best|last|previous|epoch-\d{3,}", name):
             raise MtlError(f"'{name}' is not the name of a checkpoint. Use best, last, or epoch-NNN.")
         return self.folder / name
@@ -92,34 +93,24 @@ class Run:
         return self.checkpoint("best")
 
     def is_there(self) -> bool:
-        """Whether the folder is still, or already, a run."""
+        """Whether the folder is that of a run: its settings are written, and it was not deleted."""
         return (self.folder / "config.json").is_file()
 
     def has_owner(self) -> bool:
         """Whether it was started on a page; one from the terminal is everyone's."""
         return (self.folder / "owner").is_file()
 
-    def is_alive(self) -> bool:
-        """Whether some process is about to train the run, or at it."""
-        try:
-            with self.lock().acquire(timeout=0):
-                return False
-        except Timeout:
-            return True
-
     def belongs_to(self, key: str) -> bool:
-        """Whether `key` is the secret of the run's owner. A run from the terminal has none: it is everyone's, but on a public host."""
-        try:
-            owner = (self.folder / "owner").read_text()
-        except FileNotFoundError:
+        """Whether `key` is the secret of the run's owner. A run from the terminal is everyone's, except on a public host."""
+        if not self.has_owner():
             return not os.environ.get("SPACE_ID")
-        return hmac.compare_digest(owner, hash_key(key))
+        return hmac.compare_digest((self.folder / "owner").read_text(), hash_key(key))
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one visitor may take: minutes of training per run, and of a pause before it gives its place up, whether others wait or not;
-    runs at a time, the free disk (GB) without which none begins, and runs in a comparison."""
+    """What one visitor may use: minutes of training per run; minutes of a pause before it gives its place up, whether others wait or not;
+    runs at a time; the free disk (GB) needed to begin one; runs in a comparison."""
 
     minutes: float = math.inf
     pause: float = math.inf
@@ -129,7 +120,7 @@ class Limits:
 
 
 def host_limits() -> Limits:
-    """On a public Space, that many may share; on one's own machine, none."""
+    """On a public Space so much that several people can share it; on one's own machine no limit."""
     return Limits(minutes=15, pause=10, runs=2, free_disk=2, members=6) if os.environ.get("SPACE_ID") else Limits()
 
 
@@ -139,36 +130,36 @@ def hash_key(key: str) -> str:
 
 
 def create_run(root: Path, config: RunConfig, key: str = "", parsed: Path | None = None) -> Run:
-    """A new folder under `root` with the settings, a copy of the data files, what was parsed of them (as far as it is in the folder
-    `parsed`), and the first event: queued.
+    """A new folder under `root` with the settings, a copy of the data files, their parsed rows if they are in the folder `parsed`, and the
+    first event: queued.
 
-    The copy makes the run its own: it can be resumed whatever becomes of the files. Raises MtlError if a file cannot be read.
+    With its own copy the run can be resumed whatever becomes of the files. Raises MtlError if a file cannot be read.
     """
-    folder = root / _new_id()
-    copies = {}
+    run = Run(root / _new_id())
+    folder = run.folder
     try:
         folder.mkdir(parents=True)
-        for name in _FILES:
-            copies[name] = tuple(_copy(Path(file), folder / "data" / name.removesuffix("_files")).relative_to(folder).as_posix()
-                                 for file in getattr(config, name))
+        copies = {split: tuple(_copy(Path(file), folder / "data" / split) for file in getattr(config, f"{split}_files"))
+                  for split in ("train", "validation", "test")}
         if parsed:
             _share_parsed(config, parsed, folder / PARSED)
-        (folder / "config.json").write_text(config.model_copy(update=copies).model_dump_json(indent=1), encoding="utf-8")
+        settings = config.model_copy(update={f"{split}_files": tuple(file.relative_to(folder).as_posix() for file in files)
+                                             for split, files in copies.items()})
+        (folder / "config.json").write_text(settings.model_dump_json(indent=1), encoding="utf-8")
         if key:
             (folder / "owner").write_text(hash_key(key))
-        run = Run(folder)
         run.log.append(StatusChanged("queued"))
-    except OSError as error:
+    except (OSError, MtlError) as error:
         shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, MtlError):
+            raise
         raise MtlError(f"The run's folder cannot be made ({error.strerror}). Free some space, or set MTL_RUNS to another one.") from error
-    except MtlError:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
     return run
 
 
 def _new_id() -> str:
-    """A name that nobody can guess, and by which runs sort as they were made: the second, then 20 bits of its fraction, 108 of chance."""
+    """A name that nobody can guess, and by which runs sort in the order they were made: the second, 20 bits of its fraction, 108 random
+    bits."""
     now = time.time()
     return f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{int(now % 1 * 2**20):05x}{secrets.token_hex(14)[1:]}"
 
@@ -180,14 +171,15 @@ def _copy(file: Path, into: Path) -> Path:
     if target.exists():
         raise MtlError(f"{file.name}: two files of one split have this name. Rename one of them.")
     into.mkdir(parents=True, exist_ok=True)
-    is_own = (file.parents[2] / "config.json").is_file()  # a run's own copy, which nobody changes
+    folder = file.absolute().parent.parent.parent
+    is_own = bool(_ID.fullmatch(folder.name)) and (folder / "config.json").is_file()  # another run's copy, which nobody changes
     if file.is_dir():  # of a dataset that was saved
         return Path(shutil.copytree(file, target, copy_function=link if is_own else shutil.copyfile))
     return link(file, target) if is_own else Path(shutil.copyfile(file, target))
 
 
 def _share_parsed(config: RunConfig, parsed: Path, to: Path) -> None:
-    """Have what was parsed of the data of `config` in the folder `to` too."""
+    """Link the parsed rows of the files of `config` from the folder `parsed` into `to`."""
     paths = split_paths(config, Path())
     columns = share_parsed(paths["train"], config.columns, parsed, to) if paths["train"] else ()
     for split in ("validation", "test"):
@@ -208,13 +200,13 @@ def open_run(root: Path, run_id: str) -> Run:
 def list_runs(root: Path, key: str | None = None, most: int | None = None) -> list[Run]:
     """The runs under `root`, newest first, all or the first `most`; with `key`, only those of its owner and those from the terminal."""
     names = sorted(filter(_ID.fullmatch, os.listdir(root)), reverse=True) if root.is_dir() else []
-    runs = (Run(root / name) for name in names if (root / name / "config.json").is_file())
-    return list(islice((run for run in runs if key is None or run.belongs_to(key)), most))
+    runs = (run for run in map(Run, map(root.joinpath, names)) if run.is_there() and (key is None or run.belongs_to(key)))
+    return list(islice(runs, most))
 
 
 def delete_run(run: Run) -> None:
     """Remove the run's folder; raises MtlError if it is still being trained."""
     if run.is_alive():
         raise MtlError("This run is still going. Stop it first.")
-    # at once: who looks meanwhile finds the whole run, or none
+    # renamed first, in one step, so that a reader finds the whole run or none
     shutil.rmtree(run.folder.rename(run.folder.with_name(f".{run.id}")))

@@ -1,5 +1,6 @@
-"""What a run's log says, folded into its state and its curves."""
+"""The state of a run and its curves, as they follow from its log."""
 
+from copy import copy
 from dataclasses import dataclass, field, replace
 
 from mtl.runs.checkpoint import LAST
@@ -8,31 +9,27 @@ from mtl.runs.folder import Run
 
 ACTIVE = ("queued", "running", "paused", "stopping")
 ENDED = ("finished", "stopped", "failed")
-YIELDED = "yielded"  # paused, but its place was given to others and its state saved: for people it is paused
+YIELDED = "yielded"  # paused so long that its place was given to others and its state saved; shown to people as paused
 RESUMABLE = ("interrupted", "stopped", "failed", YIELDED)
 
 
 @dataclass
 class History:
-    """What a log tells, folded: the state now, and the curves. Steps that a crash undid are forgotten when the run resumes before them."""
+    """The state of a run now, and its curves. Steps that a crash undid are dropped when the run resumes before them."""
 
     status: str = "queued"
     message: str = ""
-    created: float = 0.0
     preparing: Preparing | None = None  # what goes on before the first step
     started: RunStarted | None = None
     steps: list[StepDone] = field(default_factory=list)
     evaluations: list[Evaluated] = field(default_factory=list)
     diagnoses: list[GradientConflict] = field(default_factory=list)
     checkpoints: dict[str, int] = field(default_factory=dict)
-    told: list[Logged] = field(default_factory=list)  # what a log for people tells
-    last_time: float = 0.0
-    live_step: int = 0  # where the trainer stands, if that is known otherwise than from the log, which is told of some steps only
+    told: list[Logged] = field(default_factory=list)  # the events that are listed for people
+    live_step: int = 0  # the trainer's own step, if it is known: the log of a long run has only some steps
 
     def add(self, logged: Logged) -> None:
         """Take in one more event."""
-        self.created = self.created or logged.time
-        self.last_time = logged.time
         if not isinstance(logged.event, (StepDone, GradientConflict, CheckpointSaved, Preparing)):
             self.told.append(logged)
         match event := logged.event:
@@ -45,7 +42,7 @@ class History:
             case RunStarted():
                 self.started, self.preparing = event, None
                 self.steps = [step for step in self.steps if step.step <= event.step]
-                self.diagnoses = [look for look in self.diagnoses if look.step <= event.step]
+                self.diagnoses = [found for found in self.diagnoses if found.step <= event.step]
                 self.evaluations = [seen for seen in self.evaluations if 0 < event.step >= seen.step and seen.split == "validation"]
             case StepDone():
                 self.steps.append(event)
@@ -57,10 +54,8 @@ class History:
                 self.checkpoints[event.name] = event.step
 
     def copy(self) -> "History":
-        """The same history in lists of its own; the events in them never change."""
-        return replace(self, steps=list(self.steps), evaluations=list(self.evaluations), diagnoses=list(self.diagnoses),
-                       checkpoints=dict(self.checkpoints),
-                       told=list(self.told))
+        """The same history with lists of its own; the events in them never change."""
+        return replace(self, **{name: copy(value) for name, value in vars(self).items() if isinstance(value, list | dict)})
 
     @property
     def step(self) -> int:
@@ -69,7 +64,7 @@ class History:
 
     @property
     def state(self) -> str:
-        """The status, in the word that people are told."""
+        """The status, in the word that people see."""
         return "paused" if self.status == YIELDED else self.status
 
     @property
@@ -79,7 +74,7 @@ class History:
 
     @property
     def seconds_left(self) -> float | None:
-        """At the pace so far, the training seconds to the end; None while nothing is known."""
+        """The training seconds to the end at the pace so far; None while the pace is unknown."""
         if not self.started or not self.steps:
             return None
         last = self.steps[-1]
@@ -92,21 +87,23 @@ class RunReader:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.history = History()
-        self._log = LogReader(run.folder / "events.jsonl")
+        self._log = LogReader(run.log.path)
 
     def refresh(self) -> History:
-        """The history up to now, its status true: a run that says it is going but that no process holds is 'interrupted'."""
-        for logged in self._log.read():
-            self.history.add(logged)
+        """The history up to now. A run that is active in its log, but that no process holds, is 'interrupted'."""
+        self._read()
         if self.history.status in ACTIVE and not self.run.is_alive():
-            for logged in self._log.read():  # it may have ended between the two looks
-                self.history.add(logged)
+            self._read()  # it may have ended between the reading and the check
             if self.history.status in ACTIVE:
                 self.history.status = "interrupted"
                 kept = self.history.checkpoints.get(LAST)
                 onward = f"goes on from its last checkpoint, of step {kept:,}" if kept else "begins anew, as no checkpoint was saved"
                 self.history.message = f"The process that trained this run is gone. Resume {onward}."
         return self.history
+
+    def _read(self) -> None:
+        for logged in self._log.read():
+            self.history.add(logged)
 
 
 def read_history(run: Run) -> History:

@@ -1,9 +1,11 @@
-"""What the user asks for: TaskSpec and RunConfig. Every field has its default, its bounds and its sentence of help here; the page's
-form, the flags of the command line and the JSON files are all made from them. Knows nothing of data, models or pages."""
+"""The settings of a run. Every field has its default, its bounds and its help text here; the page's form, the flags of the command line and
+the JSON files are all made from them. Knows nothing of data, models or pages."""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -26,21 +28,23 @@ ROLES: dict[str, str] = {
 Spec = TypeVar("Spec", bound=BaseModel)
 
 
-class TaskSpec(BaseModel):
-    """One task: its name (the column of the data that holds its labels), its kind, and its labels once they are known."""
+class Strict(BaseModel):
+    """A value that never changes. Unknown fields and values of another type are refused."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", loc_by_alias=False)
+
+
+class TaskSpec(Strict):
+    """One task: its name (the column that holds its labels), its kind, and its labels once they are known."""
 
     name: str = Field(min_length=1, max_length=64)
     kind: Kind
     labels: tuple[str, ...] = ()
 
 
-class ColumnSpec(BaseModel):
-    """What a column of the data is for. `group` tells files with columns of one name apart (sst2 for sst2.train.csv); empty: any file.
-    `task` is the name of the task whose labels stand in it; empty: the column's own name."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+class ColumnSpec(Strict):
+    """What a column of the data is used for. `task` names the task whose labels it holds (empty: as the column). `group` limits this to
+    some files, such as sst2 for sst2.train.csv (empty: to none)."""
 
     column: str = Field(min_length=1, max_length=64)
     role: Role
@@ -48,128 +52,142 @@ class ColumnSpec(BaseModel):
     group: str = Field("", max_length=64)
 
 
-class HubSpec(BaseModel):
-    """A dataset of the Hub: its id, the config (subset) of it, the commit it is pinned to, and which of its splits are for what (empty: the
-    one that is called so; 'none': none)."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+class HubSpec(Strict):
+    """A dataset of the Hub: its id, its config (subset), the commit it is pinned to, and the name of its split for each of ours (empty: the
+    usual one; 'none': none)."""
 
     id: str = Field(min_length=1, max_length=200)
     config: str = Field("", max_length=100)
     revision: str = Field("", max_length=40)
     train: str = Field("", max_length=100)
-    validation: str = Field("", max_length=100, validation_alias=AliasChoices("validation", "dev"))  # the second is the older name
+    validation: str = Field("", max_length=100, validation_alias=AliasChoices("validation", "dev"))  # dev: the older name
     test: str = Field("", max_length=100)
 
 
 def setting(default: Any, label: str, help: str, *, basic: bool = False, **bounds: Any) -> Any:
-    """A field of RunConfig; `basic` ones stand in sight on the page, the others are folded away."""
+    """A field of RunConfig. The page always shows the `basic` ones and folds the others away."""
     return Field(default, title=label, description=help, json_schema_extra={"basic": basic}, **bounds)
 
 
-class RunConfig(BaseModel):
-    """Everything that a run is asked to do. Immutable; JSON in and out."""
+class RunConfig(Strict):
+    """All settings of a run. Read from JSON and written to it."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
-    name: str = setting("", "Name", "A name for you to recognise the run by.", max_length=64)
+    name: str = setting("", "Name", "A name by which you recognise the run.", max_length=64)
 
     # Data
     source: Literal["newsroom", "files", "hub", "hypothetical"] = setting(
-        "newsroom", "Data", "'newsroom' is the bundled corpus; 'files' reads your own; 'hub' loads datasets of the Hub; 'hypothetical' "
-        "makes sentences from the seed.")
+        "newsroom", "Data", "'newsroom' is a small set of news sentences that comes with the program. 'files' are your own. 'hub' "
+        "downloads datasets from the Hugging Face Hub. 'hypothetical' makes up sentences.")
     train_files: tuple[str, ...] = setting(
-        (), "Training files", "Sentences to learn from: CSV, TSV, JSONL, JSON, CoNLL columns, marked text, Parquet, or a folder "
-        "that `datasets` saved; one, or one per task.", max_length=MAX_FILES)
+        (), "Training files", "Texts with labels to learn from: CSV, TSV, JSONL, JSON, CoNLL columns, marked text, Parquet, or a folder "
+        "that `datasets` saved. One with all tasks, or one per task.", max_length=MAX_FILES)
     validation_files: tuple[str, ...] = setting(
-        (), "Validation files", "Sentences to measure on while training. Empty: a share of the training rows.", max_length=MAX_FILES,
-        validation_alias=AliasChoices("validation_files", "dev_files"))
+        (), "Validation files", "Texts on which the model is scored during training. Empty: some training rows are set aside for this.",
+        max_length=MAX_FILES, validation_alias=AliasChoices("validation_files", "dev_files"))
     test_files: tuple[str, ...] = setting(
-        (), "Test files", "Sentences measured once, after the run and when you ask for it, with the best checkpoint.", max_length=MAX_FILES)
+        (), "Test files", "Texts for one last score, when training is over and you ask for it.", max_length=MAX_FILES)
     hub: tuple[HubSpec, ...] = setting(
-        (), "Hub datasets", "Datasets of the Hub, such as fancyzhx/ag_news or nyu-mll/glue:sst2; several are trained together.",
+        (), "Hub datasets", "Datasets from the Hub, such as fancyzhx/ag_news or nyu-mll/glue:sst2. Several are trained together.",
         max_length=MAX_TASKS)
     columns: tuple[ColumnSpec, ...] = setting(
-        (), "Columns", "What the columns are for, such as Review=text,Stars=class:sentiment (text, tokens, class, tags, spans, marked, "
-        "labels, in or ignore; 'in' is for labels with a column each, such as sport=in:topics,law=in:topics; after a colon, a name for the "
-        "task; in front, file/ where files differ). Not named: guessed.", max_length=MAX_COLUMNS * 4)
+        (), "Columns", "What each column holds, such as Review=text,Stars=class:sentiment, where sentiment names the task. A column can be "
+        "text, tokens, class, tags, spans, marked, labels, in or ignore ('in': 1 or 0, a column for each label, as in "
+        "sport=in:topics,law=in:topics). Write file/ in front if files differ. Columns that are left out are guessed.",
+        max_length=MAX_COLUMNS * 4)
     hypothetical_labels: Literal["learnable", "random"] = setting(
-        "learnable", "Hypothetical labels",
-        "'learnable' labels follow from the sentence; 'random' ones do not, so that validation scores should stay at chance.")
-    hypothetical_rows: int = setting(1200, "Hypothetical rows", "How many sentences to make.", ge=20, le=1_000_000)
+        "learnable", "Hypothetical labels", "'learnable' labels follow from the made-up sentence. 'random' labels do not, so the scores "
+        "should stay at the level of guessing.")
+    hypothetical_rows: int = setting(1200, "Hypothetical rows", "How many sentences to make up.", ge=20, le=1_000_000)
     validation_share: float = setting(
-        0.1, "Validation share", "Share of the training rows kept aside when there is no validation file: equal texts together, and of "
-        "every label its share; the rest is chance that follows from the seed.", ge=0.01, le=0.5,
+        0.1, "Validation share", "The share of the training rows to set aside for validation if there are no validation files. Rows with "
+        "the same text stay together, and each label keeps its share.", ge=0.01, le=0.5,
         validation_alias=AliasChoices("validation_share", "dev_share"))
 
     # Tasks
-    tasks: tuple[TaskSpec, ...] = setting((), "Tasks", "The tasks to train. Empty: every task found in the data.", max_length=MAX_TASKS)
+    tasks: tuple[TaskSpec, ...] = setting((), "Tasks", "The tasks to train. Empty: all tasks in the data.", max_length=MAX_TASKS)
     alpha: float | None = setting(
-        None, "Alpha", "With two tasks: the total loss is alpha x the first one's loss + (1 - alpha) x the second one's.", ge=0, le=1)
+        None, "Alpha", "With two tasks: how much the first one counts, from 0 to 1. The second one counts 1 - alpha.", ge=0, le=1)
     weights: dict[str, Annotated[float, Field(ge=0)]] = setting(
-        {}, "Loss weights", "Weight of each task's loss in the sum, such as intent=1,tags=2. Not named: 1.")
+        {}, "Loss weights", "How much each task counts, such as intent=1,tags=2. A task that is left out counts 1.")
     sampling: Literal["joint", "alternating", "proportional", "temperature", "annealed"] = setting(
-        "joint", "Sampling", "Which rows make up a step. 'joint': all mixed, with every label on them; 'alternating': the tasks take "
-        "turns; the others draw each row for one task.", basic=True)
+        "joint", "Sampling", "Which rows the model sees in a step. 'joint' mixes all rows and uses every label on them. 'alternating' "
+        "gives each step to one task, in turn. The others draw each row for one task.", basic=True)
     temperature: float = setting(
-        2.0, "Temperature", "T of 'temperature' sampling, which draws tasks in proportion to size^(1/T). 1: as 'proportional'; large: all "
-        "alike.", ge=1, le=1000)
+        2.0, "Temperature", "For Sampling 'temperature': 1 draws large tasks more often, in proportion to their rows; a large number draws "
+        "all tasks equally often (in proportion to rows^(1/T)).", ge=1, le=1000)
     balancing: Literal["equal", "fixed", "uncertainty", "random", "famo", "pcgrad", "upgrad"] = setting(
-        "equal", "Balancing", "How the tasks' losses become one gradient. 'equal' adds them; 'fixed' weighs them by Alpha or Loss weights; "
-        "the others find weights by themselves.", basic=True)
+        "equal", "Balancing", "How the errors of all tasks are combined in a step. 'equal' adds them up, 'fixed' first multiplies them by "
+        "Alpha or the Loss weights, the others find weights by themselves.", basic=True)
 
     # Model
     encoder: str = setting(
-        "bundled", "Encoder", "'bundled' is all-MiniLM-L6-v2 (22M parameters, no download); 'tiny' starts from random weights and "
-        "wants a learning rate of about 2e-3; or the id of a Hub encoder, such as distilbert-base-uncased.", basic=True, min_length=1,
-        max_length=200)
+        "bundled", "Encoder", "The language model to start from. 'bundled' is all-MiniLM-L6-v2, which comes with the program (22M "
+        "parameters). 'tiny' is untrained; give it a learning rate of about 2e-3. Or the id of an encoder on the Hub, such as "
+        "distilbert-base-uncased.", basic=True, min_length=1, max_length=200)
     fine_tuning: Literal["full", "lora", "heads"] = setting(
-        "full", "Fine-tuning", "'full' trains every weight: the best scores. 'lora' trains small adapters beside the frozen encoder: a "
-        "checkpoint of a few MB, a little less accurate, and it wants a learning rate of 1e-3 to 2e-3. 'heads' trains only the heads on "
-        "the frozen encoder, which reads each sentence once: seconds an epoch, the least accurate, and it wants a head learning rate of "
-        "about 1e-2.")
-    lora_rank: int = setting(16, "LoRA rank", "Size of the adapters: a higher rank learns more, and its files are larger.", ge=1, le=256)
+        "full", "Fine-tuning", "Which part of the model is trained. 'full': all of it, for the best scores. 'lora': small adapters beside "
+        "the encoder; a little less accurate, files of a few MB, and a learning rate of 1e-3 to 2e-3. 'heads': only the last layer of each "
+        "task; the least accurate, but an epoch takes seconds, with a head learning rate of about 1e-2.")
+    lora_rank: int = setting(16, "LoRA rank", "The size of the adapters. Larger ones can learn more and need more space.", ge=1, le=256)
     freeze_embeddings: bool = setting(
-        True, "Freeze embeddings", "With 'full': keep the word embeddings as they came: as accurate, faster steps, less memory, and words "
-        "that the training rows lack stay where they were. 'tiny' has none yet and learns them anyway; 'lora' and 'heads' never do.")
+        True, "Freeze embeddings", "With Fine-tuning 'full': leave the encoder's word vectors as they are. As accurate, faster, and less "
+        "memory. The encoder 'tiny' always trains them.")
     frozen_layers: int = setting(
-        0, "Frozen layers", "With 'full': so many of the lowest layers, and the embeddings, keep the weights they came with: the more, the "
-        "faster a step, and the less can be learned. 0: none.", ge=0, le=1000)
+        0, "Frozen layers", "With Fine-tuning 'full': how many of the encoder's lowest layers, besides the word vectors, are left as they "
+        "are. More make a step faster, but less can be learned.", ge=0, le=1000)
     pooling: Literal["mean", "cls", "pooler"] = setting(
-        "mean", "Pooling", "How a sentence becomes one vector: the mean over its tokens, its first token, or the encoder's own pooler.")
-    normalize: bool = setting(False, "Normalise", "Scale the sentence vector to length 1 before the classification heads.")
-    dropout: float = setting(0.1, "Dropout", "Share of the features hidden from the heads while training.", ge=0, lt=1)
-    encoder_dropout: float | None = setting(None, "Encoder dropout", "Dropout inside the encoder. Empty: the encoder's own.", ge=0, lt=1)
+        "mean", "Pooling", "How a sentence becomes one vector: 'mean' averages all its tokens, 'cls' takes the first one, 'pooler' is the "
+        "encoder's own layer for this.")
+    normalize: bool = setting(False, "Normalise", "Scale the vector of a sentence to length 1 before it is classified.")
+    dropout: float = setting(
+        0.1, "Dropout", "The share of the encoder's output that is hidden at random from the tasks while training, against overfitting.",
+        ge=0, lt=1)
+    encoder_dropout: float | None = setting(
+        None, "Encoder dropout", "The same inside the encoder. Empty: as the encoder itself has it.", ge=0, lt=1)
     max_length: int = setting(
-        128, "Max length", "Longest sentence in subwords; what is beyond is cut off, and entities there count as missed.", ge=8, le=8192)
+        128, "Max length", "The longest text the model reads, in subwords (parts of words). The rest is cut off; entities in it count as "
+        "missed.", ge=8, le=8192)
 
     # Loop
-    epochs: int = setting(8, "Epochs", "How many times the training rows are seen.", basic=True, ge=1, le=10_000)
-    max_steps: int = setting(0, "Max steps", "End after so many steps, whatever the epochs say. 0: no limit.", ge=0, le=100_000_000)
-    batch_size: int = setting(32, "Batch size", "Sentences per forward pass (on each process).", basic=True, ge=1, le=4096)
+    epochs: int = setting(8, "Epochs", "How many times the model goes through the training rows.", basic=True, ge=1, le=10_000)
+    max_steps: int = setting(0, "Max steps", "Stop after so many steps, even if there are epochs left. 0: no limit.", ge=0, le=100_000_000)
+    batch_size: int = setting(
+        32, "Batch size", "How many sentences the model reads at once (in each process).", basic=True, ge=1, le=4096)
     accumulation: int = setting(
-        1, "Accumulation", "Forward passes per step: the step is as if the batch were so many times larger.", ge=1, le=1024)
-    learning_rate: float = setting(2e-4, "Learning rate", "Step size for the encoder; 2e-5 to 3e-4 is usual.", basic=True, gt=0)
+        1, "Accumulation", "How many batches make up a step: as if a batch were so many times larger, in the memory of one.", ge=1, le=1024)
+    learning_rate: float = setting(
+        2e-4, "Learning rate", "How far a step changes the encoder. 2e-5 to 3e-4 is usual.", basic=True, gt=0)
     head_learning_rate: float = setting(
-        1e-3, "Head learning rate", "Step size for the heads, which start from nothing and may go faster.", gt=0)
-    weight_decay: float = setting(0.01, "Weight decay", "Pull towards zero (AdamW); never on biases and norms.", ge=0, le=1)
-    schedule: Literal["linear", "cosine", "constant"] = setting("linear", "Schedule", "How the learning rate falls after the warm-up.")
-    warmup: float = setting(0.1, "Warm-up", "Share of the steps over which the learning rate rises from 0.", ge=0, le=1)
-    max_grad_norm: float = setting(1.0, "Clip gradients at", "Longer gradients are scaled down to this norm. 0: never.", ge=0)
+        1e-3, "Head learning rate", "How far a step changes the last layers, one per task. They start untrained, so it can be higher.",
+        gt=0)
+    weight_decay: float = setting(
+        0.01, "Weight decay", "How strongly weights are pulled towards zero (AdamW). Biases and norms are left out.", ge=0, le=1)
+    schedule: Literal["linear", "cosine", "constant"] = setting(
+        "linear", "Schedule", "How the learning rates fall after the warm-up.")
+    warmup: float = setting(0.1, "Warm-up", "The share of the steps in which the learning rates rise from 0.", ge=0, le=1)
+    max_grad_norm: float = setting(
+        1.0, "Clip gradients at", "Longer gradients are shortened to this length, so that no step changes too much. 0: never.", ge=0)
     diagnose_every: int = setting(
-        10, "Diagnose every", "Steps between two looks at how the tasks' gradients agree. 0: never.", ge=0, le=10_000_000)
-    eval_every: int = setting(0, "Evaluate every", "Steps between two evaluations on the validation rows. 0: once an epoch.", ge=0,
-                              le=10_000_000)
+        10, "Diagnose every", "Check every so many steps whether the tasks pull the encoder in different directions. 0: never.", ge=0,
+        le=10_000_000)
+    eval_every: int = setting(
+        0, "Evaluate every", "Score the validation rows every so many steps. 0: once an epoch.", ge=0, le=10_000_000)
     patience: int = setting(0, "Patience", "Stop after so many evaluations without a better score. 0: never.", ge=0, le=10_000)
 
     # Machine
-    device: Literal["auto", "cpu", "cuda"] = setting("auto", "Device", "'auto' takes the GPU where there is one.", basic=True)
+    device: Literal["auto", "cpu", "cuda"] = setting("auto", "Device", "'auto' uses the GPU if there is one.", basic=True)
     precision: Literal["auto", "fp32", "bf16"] = setting(
-        "auto", "Precision", "'auto' takes bf16 where a short look at the machine finds it clearly faster, else fp32.")
-    threads: int = setting(0, "CPU threads", "0: all cores.", ge=0, le=1024)
-    checkpoint_every: int = setting(0, "Checkpoint every", "Steps between two checkpoints. 0: at every evaluation.", ge=0, le=10_000_000)
-    keep_epochs: bool = setting(False, "Keep every epoch", "Keep the weights of every epoch, not only the best and the last.")
-    seed: int = setting(1, "Seed", "The same seed on the same machine gives the same run, bit for bit.", ge=0, lt=2**32)
+        "auto", "Precision", "How exactly numbers are computed. 'auto' uses the coarser bf16 where a short trial finds it clearly faster, "
+        "else fp32.")
+    threads: int = setting(0, "CPU threads", "How many processor cores to use. 0: all.", ge=0, le=1024)
+    checkpoint_every: int = setting(
+        0, "Checkpoint every", "Save a checkpoint every so many steps. 0: at every evaluation.", ge=0, le=10_000_000)
+    keep_epochs: bool = setting(
+        False, "Keep every epoch", "Keep the model as it was after every epoch, not only the best and the last one.")
+    seed: int = setting(
+        1, "Seed", "Where the random numbers start. The same seed on the same machine gives the same run, bit for bit.", ge=0, lt=2**32)
 
     @field_validator("name")
     @classmethod
@@ -184,21 +202,20 @@ class RunConfig(BaseModel):
         if len(set(names)) < len(names):
             raise _wrong("tasks", f"two tasks have one name ({', '.join(names)}); give each its own column.")
         if self.source == "files" and not self.train_files:
-            raise _wrong("train_files", "found none; name a file with sentences and labels, or use the bundled corpus.")
+            raise _wrong("train_files", "found none; name a file with texts and labels, or use the bundled data.")
         if self.source == "hub" and not self.hub:
             raise _wrong("hub", "found none; name a dataset of the Hub, such as fancyzhx/ag_news.")
         if self.source not in ("files", "hub") and (self.train_files or self.validation_files or self.test_files):
             raise _wrong("source", f"found '{self.source}', but a file is given too; set it to 'files', or leave the files out.")
         if self.fine_tuning != "full" and self.encoder == "tiny":
-            what = {"lora": "that could be adapted", "heads": "that heads could read"}[self.fine_tuning]
-            raise _wrong("fine_tuning", f"found '{self.fine_tuning}', but the encoder 'tiny' has learned nothing {what}; use 'full', or "
-                         "another encoder.")
+            raise _wrong("fine_tuning", f"found '{self.fine_tuning}', but the encoder 'tiny' has learned nothing that heads or adapters "
+                         "could build on; use 'full', or another encoder.")
         if self.fine_tuning != "full" and self.frozen_layers:
             raise _wrong("frozen_layers", f"found {self.frozen_layers}, but Fine-tuning '{self.fine_tuning}' freezes every layer anyway; "
                          "leave it at 0, or use 'full'.")
         if self.fine_tuning == "heads" and self.pooling == "pooler":
-            raise _wrong("pooling", "found 'pooler', which may be new and would have to be trained, but Fine-tuning 'heads' trains nothing "
-                         "of the encoder; use 'mean' or 'cls'.")
+            raise _wrong("pooling", "found 'pooler', a layer that may be untrained, but Fine-tuning 'heads' trains nothing of the encoder; "
+                         "use 'mean' or 'cls'.")
         if self.alpha is not None and self.weights:
             raise _wrong("alpha", f"found {self.alpha:g}, but Loss weights are given too; use one of them.")
         if problem := refusal(self.balancing, self):
@@ -206,10 +223,8 @@ class RunConfig(BaseModel):
         return self
 
     def loss_weights(self, tasks: list[str]) -> dict[str, float]:
-        """The weight of each task's loss, for the `tasks` in training order.
-
-        Raises MtlError if alpha is set for other than two tasks, a weight names an unknown task, or no weight is above 0.
-        """
+        """The weight of each of the `tasks`, which are in training order. Raises MtlError if alpha is set but there are not two tasks, if a
+        weight is for an unknown task, or if no weight is above 0."""
         if self.alpha is not None:
             if len(tasks) != 2:
                 raise _wrong("alpha", f"weighs two tasks against each other, but this run has {len(tasks)} ({', '.join(tasks)}). Use Loss "
@@ -224,9 +239,14 @@ class RunConfig(BaseModel):
         return weights
 
 
+def rename_old(text: str) -> str:
+    """Settings as JSON, with the names of today for those that earlier versions wrote."""
+    return re.sub(r'"dev(_files|_share)?":', r'"validation\1":', text)
+
+
 def make_config(values: dict[str, Any]) -> RunConfig:
     """A checked RunConfig from plain values (a form, flags); raises MtlError in the user's words."""
-    return _checked(lambda: RunConfig.model_validate(_fixed(values)))
+    return _checked(RunConfig.model_validate, values)
 
 
 def read_config(path: Path) -> RunConfig:
@@ -234,16 +254,19 @@ def read_config(path: Path) -> RunConfig:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else error  # the whole of an OSError names the folder
+        why = error.strerror if isinstance(error, OSError) else error  # an OSError's own text names the folder
         raise MtlError(f"{path.name}: cannot be read as a run's settings ({why}).") from error
-    return _checked(lambda: RunConfig.model_validate_json(json.dumps(_fixed(values))))
+    return _checked(lambda values: RunConfig.model_validate_json(json.dumps(values)), values)
 
 
-def _fixed(values: Any) -> Any:
-    """Who gives weights need not say that they are fixed."""
-    if not isinstance(values, dict) or values.get("balancing", "equal") != "equal":
-        return values
-    return values | {"balancing": "fixed"} if values.get("weights") or values.get("alpha") is not None else values
+def _checked(validate: Callable[[Any], RunConfig], values: Any) -> RunConfig:
+    """The settings, with Balancing 'fixed' if weights are given and nothing else is chosen."""
+    if isinstance(values, dict) and (values.get("weights") or values.get("alpha") is not None):
+        values = values | {"balancing": "fixed"} if values.get("balancing", "equal") == "equal" else values
+    try:
+        return validate(values)
+    except ValidationError as error:
+        raise refused(error, RunConfig) from error
 
 
 def make_spec(field: str, kind: type[Spec], values: dict[str, Any]) -> Spec:
@@ -254,13 +277,6 @@ def make_spec(field: str, kind: type[Spec], values: dict[str, Any]) -> Spec:
         raise refused(error, kind, field, RunConfig.model_fields[field].title) from error
 
 
-def _checked(make: Any) -> RunConfig:
-    try:
-        return make()
-    except ValidationError as error:
-        raise refused(error, RunConfig) from error
-
-
 def _wrong(name: str, what: str) -> SettingError:
-    """Why the setting `name` cannot be as it is, with its label in front."""
+    """The refusal of the setting `name`, with its label in front."""
     return SettingError(RunConfig.model_fields[name].title, name, what)

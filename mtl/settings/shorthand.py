@@ -6,27 +6,29 @@ from mtl.errors import MtlError
 from mtl.settings.config import ROLES, ColumnSpec, HubSpec, make_spec
 
 
+def parts(text: str) -> list[str]:
+    """'a, b' -> ['a', 'b']."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def parse_weights(text: str) -> dict[str, float]:
     """'intent=1, tags=2' -> {'intent': 1.0, 'tags': 2.0}; raises MtlError on anything else."""
     weights = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        task, equals, number = part.rpartition("=")
-        task = task.strip()
+    for part in parts(text):
+        task, _, number = map(str.strip, part.rpartition("="))
         if task in weights:
             raise MtlError(f"Loss weights: '{task}' has two weights. Give it one.")
         try:
-            weights[task] = float(number)
-        except ValueError:
-            equals = ""
-        if not equals:
-            raise MtlError(f"Loss weights: '{part}' is not of the form task=number. Write for example intent=1,tags=2.")
+            weights[task] = float(number if "=" in part else "")
+        except ValueError as error:
+            raise MtlError(f"Loss weights: '{part}' is not of the form task=number. Write for example intent=1,tags=2.") from error
     return weights
 
 
 def parse_columns(text: str) -> tuple[ColumnSpec, ...]:
     """'Review=text, sst2/label=class:mood' -> ColumnSpecs; raises MtlError on anything else."""
     specs = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
+    for part in parts(text):
         place, equals, what = part.rpartition("=")
         group, _, column = place.strip().rpartition("/")
         role, _, task = what.strip().partition(":")
@@ -40,7 +42,7 @@ def parse_columns(text: str) -> tuple[ColumnSpec, ...]:
 def parse_hub(text: str) -> tuple[HubSpec, ...]:
     """'fancyzhx/ag_news, nyu-mll/glue:sst2@<commit>' -> HubSpecs with the usual splits; raises MtlError on anything else."""
     specs = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
+    for part in parts(text):
         found = re.fullmatch(r"([^\s:@]+)(?::([^\s:@]+))?(?:@([0-9a-f]{40}))?", part)
         if not found:
             raise MtlError(f"Hub datasets: '{part[:60]}' is not of the form owner/name:config@commit. Write for example nyu-mll/glue:sst2.")

@@ -15,8 +15,9 @@ from mtl.errors import MtlError, is_disk_full
 from mtl.runs.checkpoint import LAST
 from mtl.runs.events import Event, Every, Preparing, StatusChanged, StepDone
 from mtl.runs.folder import Run
+from mtl.runs.stop import StopControl
 from mtl.settings.config import make_config
-from mtl.training.loop import BetweenSteps, train
+from mtl.training.loop import train
 
 PROGRESS_EVERY = 2.0  # seconds between two Preparing events
 
@@ -25,13 +26,15 @@ class _Stopped(Exception):
     """The run was stopped while its data was prepared."""
 
 
-def run_training(run: Run, *, resume: bool, between_steps: BetweenSteps, is_stopped: Callable[[], bool] = lambda: False,
-                 show: Callable[[Event], None] = lambda event: None, is_logging: bool = True) -> str:
-    """Train `run`, pass every event to `show` and log it (unless another process of the run does); returns the last status.
+def run_training(run: Run, *, resume: bool, control: StopControl | None = None, show: Callable[[Event], None] = lambda event: None,
+                 is_logging: bool = True) -> str:
+    """Train `run`, logging every event (unless another process of the run does) and showing it; returns the last status.
 
-    `between_steps` can stop it from the first step on, `is_stopped` while the data is prepared, which may take minutes. Errors are not
-    raised: they become the status 'failed', with a message for the user.
+    `control` can stop it, also while the data are prepared, which may take minutes. Whatever goes wrong in the training is not raised: it
+    becomes the status 'failed', with a message for the user.
     """
+    control = control or StopControl()
+
     def record(event: Event) -> None:
         if is_logging:
             run.log.append(event)
@@ -40,14 +43,14 @@ def run_training(run: Run, *, resume: bool, between_steps: BetweenSteps, is_stop
     is_due = Every(PROGRESS_EVERY)
 
     def progress(what: str, share: float) -> None:
-        if is_stopped():
+        if control.can_interrupt_preparing and control.stopped:
             raise _Stopped
         if is_due():
             record(Preparing(what, share))
 
     status = "failed"
     try:
-        with closing(train(run.config, run.folder, resume=resume, between_steps=between_steps, progress=progress)) as events:
+        with closing(train(run.config, run.folder, resume=resume, between_steps=control.between_steps, progress=progress)) as events:
             for event in events:
                 record(event)
                 if isinstance(event, StatusChanged):

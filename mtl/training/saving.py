@@ -2,6 +2,7 @@
 and keeps what each evaluation scored on every validation row. When to save is decided in loop.py."""
 
 import copy
+import json
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,7 @@ from mtl.runs.checkpoint import LAST, LOOKS, TALLIES, read_facts, save_checkpoin
 from mtl.runs.events import CheckpointSaved, Event, Notice
 from mtl.scoring.intervals import cost_bound
 from mtl.scoring.scores import count_hits
+from mtl.settings.config import rename_old
 from mtl.training.trainer import Trainer, TrainingProgress
 
 OPTIMIZER, BALANCER = "optimizer.pt", "balancer.pt"
@@ -72,7 +74,8 @@ def restore(trainer: Trainer, checkpoint: Path, facts: Mapping[str, Any]) -> lis
         raise MtlError("The data is not the same as when this run began, so it cannot be resumed. Either a file was changed, or this "
                        "version of the program reads or splits the rows in another way than the one that began the run. Start a new "
                        "run, or resume this one with the files and the version that it began with.")
-    changed = [name for name, value in trainer.config.model_dump(mode="json").items() if facts["config"].get(name, value) != value]
+    begun = json.loads(rename_old(json.dumps(facts["config"])))
+    changed = [name for name, value in trainer.config.model_dump(mode="json").items() if begun.get(name, value) != value]
     if changed:
         raise MtlError(f"The settings {', '.join(changed)} are not the ones that this run began with, so it cannot be resumed. "
                        "Start a new run.")

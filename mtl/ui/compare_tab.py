@@ -127,7 +127,7 @@ class CompareTab:
         return self._start(config, search_plan(config, minutes), values[self.page.browser])
 
     def _start(self, config: RunConfig, plan: Plan, browser: dict) -> Values:
-        return self.menu.turn_to(self.jobs.start_comparison(config, plan, browser["key"]).id, browser)
+        return self.menu.turn_to(self.jobs.start(config, browser["key"], plan).id, browser)
 
     def use(self, comparison_id: str) -> WithMessage:
         """Put the best settings of a search into the form of the Train tab."""

@@ -26,7 +26,7 @@ from mtl.ui.page import Page, Values, hidden_text, text_of
 
 SOURCES = {"newsroom": "Newsroom", "files": "My own files", "hub": "From the Hub", "hypothetical": "Hypothetical data"}
 ABOUT = {"newsroom": "A bundled corpus: 2,479 rows, each a short news sentence with its topic, its sentiment, and the names in it, written "
-                     "for this project. 1,867 are for training, 306 for validation and 306 for the test.",
+                     "for this project. 1,867 are for training, 306 for validation and 306 for test.",
          "files": "One file; or several with train, validation and test in their names; or one file per task.",
          "hub": "Datasets of the Hugging Face Hub. You see how large a dataset is before it is downloaded.",
          "hypothetical": "Generated sentences, to see how training works. Scores on them say nothing about real text."}

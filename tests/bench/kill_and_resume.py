@@ -20,6 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+import datasets  # noqa: F401 - once, before the forks: it takes longer to import than a run takes to train
 import torch
 
 from mtl.runs.folder import Run, create_run
@@ -38,7 +39,7 @@ def child(run: Run, resume: bool) -> int:
         status = "failed"
         try:
             with run.hold():
-                status = run_training(run, resume=resume, between_steps=lambda training: False)
+                status = run_training(run, resume=resume)
         finally:
             os._exit(0 if status == "finished" else 1)
     return pid

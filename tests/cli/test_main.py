@@ -4,49 +4,42 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from mtl.cli.main import main
-from mtl.runs.folder import list_runs
+from mtl.comparing.joint_vs_alone import Card, Compared, read_card, write_card
+from mtl.runs.folder import Run, list_runs
 from mtl.runs.history import read_history
-from mtl.settings.config import RunConfig
+from mtl.scoring.measure import read_measured
+from mtl.settings.config import RunConfig, read_config
 
 ROOT = Path(__file__).resolve().parents[2]
-QUICK = ["--source", "hypothetical", "--encoder", "tiny", "--hypothetical-rows", "120", "--epochs", "2",
-         "--learning-rate", "2e-3", "--threads", "1", "--device", "cpu"]
+QUICK = ["--encoder", "tiny", "--learning-rate", "2e-3", "--threads", "1", "--device", "cpu"]
+MADE_UP = ["--source", "hypothetical", "--hypothetical-rows", "120", "--epochs", "2", *QUICK]
 
 
 @pytest.fixture
-def mtl(tmp_path):
-    """Runs `python -m mtl ...` with its runs in a folder of the test's own."""
-    def run(*arguments: str, launcher: tuple[str, ...] = (sys.executable,), stdin: str = "") -> subprocess.CompletedProcess:
-        environment = {**os.environ, "MTL_RUNS": str(tmp_path / "runs")}
-        return subprocess.run([*launcher, "-m", "mtl", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, input=stdin)
-
-    run.root = tmp_path / "runs"
-    return run
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch, capsys):
-    """As `mtl`, in this process: torch takes seconds to load."""
+def mtl(tmp_path, monkeypatch, capsys):
+    """Runs `python -m mtl ...` in this process, as torch takes seconds to load; its runs are in a folder of the test's own."""
     monkeypatch.setenv("MTL_RUNS", str(tmp_path / "runs"))
 
     def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess:
         monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
         with pytest.raises(SystemExit) as ended:
             main(arguments)
-        code, told = ended.value.code, capsys.readouterr()
-        return subprocess.CompletedProcess(arguments, code if isinstance(code, int) else 1, told.out,
-                                           told.err + (code if isinstance(code, str) else ""))
+        code, told = ended.value.code or 0, capsys.readouterr()
+        failed = isinstance(code, str)  # Python prints it, and exits with 1
+        return subprocess.CompletedProcess(arguments, 1 if failed else code, told.out, told.err + code if failed else told.err)
 
     run.root = tmp_path / "runs"
     return run
@@ -58,15 +51,15 @@ def test_help_lists_every_setting(mtl):
         assert "--" + name.replace("_", "-") in text
 
 
-def test_a_run_is_trained_listed_and_asked(here):
-    trained = here("train", *QUICK, "--name", "first try")
+def test_a_run_is_trained_listed_and_asked(mtl):
+    trained = mtl("train", *MADE_UP, "--name", "first try")
     assert trained.returncode == 0, trained.stderr
     looks = re.findall(r"Epoch (\d)\.00, step \d+, validation: .*class loss .*entities loss .*f1 ", trained.stdout)
     assert looks == ["0", "1", "2"]
-    listed = json.loads(here("runs", "--json").stdout)
+    listed = json.loads(mtl("runs", "--json").stdout)
     assert (listed["status"], listed["name"], listed["step"]) == ("finished", "first try", listed["total_steps"])
     texts = ["Anna left Oslo.", "Caf\u00e9 \U0001f44d\U0001f3fd in San Remo!"]
-    asked = here("predict", "last", "--tasks", "class,entities", stdin="\n".join(texts))
+    asked = mtl("predict", "last", "--tasks", "class,entities", stdin="\n".join(texts))
     answers = [json.loads(line) for line in asked.stdout.splitlines()]
     assert [answer["text"] for answer in answers] == texts
     for answer in answers:
@@ -85,55 +78,59 @@ def test_a_run_is_trained_listed_and_asked(here):
     (["train", "--resume", "last", "--epochs", "3"], "--resume goes on with the settings"),
     (["predict", "last", "Hello"], "There is no run yet"),
     (["predict", "../../etc", "Hello"], "There is no such run"),
-])
-def test_what_is_wrong_is_said_in_one_sentence(monkeypatch, tmp_path, arguments, sentence):
-    monkeypatch.setenv("MTL_RUNS", str(tmp_path / "runs"))
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    assert str(ended.value.code).startswith("mtl: ") and sentence in ended.value.code and "\n" not in ended.value.code
+    (["compare"], "Name a finished run"), (["compare", "--resume", "last"], "There is no comparison yet"),
+    (["train", "--seeds", "3"], "Add --compare"), (["sweep", "--alphas", "2"], "not a number from 0 to 1")])
+def test_what_is_wrong_is_said_in_one_sentence(mtl, arguments, sentence):
+    result = mtl(*arguments)
+    assert result.returncode == 1 and result.stderr.splitlines()[-1].startswith("mtl: ") and sentence in result.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(("flags", "sentence"), [
     (["--alpha", "0.3"], "Alpha: weighs two tasks against each other, but this run has 3"),
     (["--encoder", "../etc"], "'../etc' is not the id of a Hub model"),
 ])
-def test_a_run_that_cannot_begin_fails_with_a_sentence_and_no_traceback(here, flags, sentence):
-    result = here("train", *QUICK, *flags)
+def test_a_run_that_cannot_begin_fails_with_a_sentence_and_no_traceback(mtl, flags, sentence):
+    result = mtl("train", *MADE_UP, *flags)
     assert result.returncode == 1
     assert sentence in result.stderr and "Traceback" not in result.stderr + result.stdout
-    assert read_history(list_runs(here.root)[0]).status == "failed"
+    assert read_history(list_runs(mtl.root)[0]).status == "failed"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_run_that_is_told_to_stop_saves_exits_with_130_and_goes_on_where_it_was(mtl, here, number):
-    command = [sys.executable, "-m", "mtl", "train", *QUICK, "--epochs", "15"]
-    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "MTL_RUNS": str(mtl.root)}, stdout=subprocess.PIPE, text=True)
-    end = time.monotonic() + 120
-    while not (runs := list_runs(mtl.root)) or read_history(runs[0]).step < 5:
-        assert process.poll() is None and time.monotonic() < end
-        time.sleep(0.05)
-    process.send_signal(number)
-    assert process.wait(60) == 130
-    stopped = read_history(runs[0])
+def test_a_run_that_gets_a_signal_to_stop_saves_exits_with_130_and_goes_on_where_it_was(mtl, number):
+    settings = [*MADE_UP, "--batch-size", "4", "--eval-every", "1000"]
+
+    def stop() -> None:
+        while not (runs := list_runs(mtl.root)) or read_history(runs[0]).step < 3:
+            time.sleep(0.01)
+        os.kill(os.getpid(), number)
+
+    before = signal.getsignal(number)
+    Thread(target=stop, daemon=True).start()
+    assert mtl("train", *settings).returncode == 130 and signal.getsignal(number) == before
+    run, = list_runs(mtl.root)
+    stopped = read_history(run)
     assert stopped.status == "stopped" and stopped.checkpoints["last"] == stopped.step
     if number == signal.SIGINT:
         return  # how it goes on is the same
-    assert here("train", "--resume", runs[0].id).returncode == 0
-    assert here("train", *QUICK, "--epochs", "15").returncode == 0
+    assert mtl("train", "--resume", run.id).returncode == 0
+    assert mtl("train", *settings).returncode == 0
     one, other = (load_file(run.folder / "last/model.safetensors") for run in list_runs(mtl.root))
     assert all(torch.equal(value, other[name]) for name, value in one.items())
 
 
-def test_two_processes_of_accelerate_give_what_one_gives_with_twice_the_batch(mtl, here):
-    settings = [*QUICK, "--dropout", "0", "--encoder-dropout", "0", "--accumulation", "2"]
-    launch = (str(Path(sys.executable).parent / "accelerate"), "launch", "--cpu", "--num_processes", "2")
-    two = mtl("train", *settings, "--batch-size", "5", launcher=launch)
+def test_two_processes_of_accelerate_give_what_one_gives_with_twice_the_batch(mtl):
+    settings = [*MADE_UP, "--dropout", "0", "--encoder-dropout", "0", "--accumulation", "2", "--hypothetical-rows", "60"]
+    accelerate = Path(sys.executable).parent / "accelerate"
+    two = subprocess.run([accelerate, "launch", "--cpu", "--num_processes", "2", "-m", "mtl", "train", *settings, "--batch-size", "5",
+                          "--diagnose-every", "2"], cwd=ROOT, capture_output=True, text=True)
     assert two.returncode == 0, two.stderr[-3000:]
-    one = here("train", *settings, "--batch-size", "10")
+    one = mtl("train", *settings, "--batch-size", "10", "--diagnose-every", "2")
     assert one.returncode == 0, one.stderr
     single, double = (read_history(run) for run in list_runs(mtl.root))
     assert (double.started.processes, single.started.processes) == (2, 1)
-    for one, other in zip(double.diagnoses, single.diagnoses, strict=True):  # a look sums over the processes
+    assert double.diagnoses
+    for one, other in zip(double.diagnoses, single.diagnoses, strict=True):  # they sum over the processes
         assert one.norms == pytest.approx(other.norms, rel=1e-3)
     assert double.started.total_steps == single.started.total_steps
     one, other = (load_file(run.folder / "last/model.safetensors") for run in list_runs(mtl.root))
@@ -142,44 +139,79 @@ def test_two_processes_of_accelerate_give_what_one_gives_with_twice_the_batch(mt
         assert left.losses == pytest.approx(right.losses, abs=1e-4)
 
 
-def test_the_settings_of_a_run_can_be_used_for_another(here, tmp_path):
+def test_the_settings_of_a_run_can_be_used_for_another(mtl, tmp_path):
     rows = [{"text": f"{word} {number}", "mood": word} for number in range(20) for word in ("good", "bad")]
     data = tmp_path / "moods.jsonl"
     data.write_text("\n".join(map(json.dumps, rows)))
-    assert here("train", *QUICK[2:4], *QUICK[6:], "--train-files", str(data)).returncode == 0
-    first, = list_runs(here.root)
+    assert mtl("train", *QUICK, "--epochs", "2", "--train-files", str(data)).returncode == 0
+    first, = list_runs(mtl.root)
     settings = tmp_path / "settings.json"
     settings.write_text(json.dumps({"encoder": "tiny", "epochs": 1, "weights": {"mood": 2.0}, "threads": 1}))
-    again = here("train", "--config", str(settings), "--train-files", str(data), "--epochs", "2")
+    again = mtl("train", "--config", str(settings), "--train-files", str(data), "--epochs", "2")
     assert again.returncode == 0, again.stderr
-    run, = (run for run in list_runs(here.root) if run.id != first.id)  # both may have begun within one second: in any order
+    run, = (run for run in list_runs(mtl.root) if run.id != first.id)  # both may have begun within one second: in any order
     assert run.config.epochs == 2 and run.config.weights == {"mood": 2.0}
 
 
-def test_data_are_looked_at_and_converted_without_training(tmp_path, capsys):
+def test_data_are_reported_on_and_converted_without_training(mtl, tmp_path):
     (tmp_path / "odd.csv").write_text("Nr,Review,Stars\n" + "".join(
         f'{index},"A {("good", "bad")[index % 2]} meal in Rome, the {index}th",{index % 2 + 1}\n' for index in range(40)))
     columns = ["--columns", "Review=text,Stars=class:mood"]
-    with pytest.raises(SystemExit, match="0"):
-        main(["data", str(tmp_path / "odd.csv"), *columns])
-    told = capsys.readouterr().out
+    told = mtl("data", str(tmp_path / "odd.csv"), *columns).stdout
     assert "odd.csv: 40 rows." in told and "Stars: class, task 'mood'" in told and "Nr: ignore" in told
     assert re.search(r"train\s+36\s+36", told) and "WARNING" in told
-    with pytest.raises(SystemExit, match="0"):
-        main(["convert", str(tmp_path / "odd.csv"), "--to", str(tmp_path / "new.jsonl"), *columns])
-    assert "new.jsonl: 40 rows, mood (classification)." in capsys.readouterr().out
+    converted = mtl("convert", str(tmp_path / "odd.csv"), "--to", str(tmp_path / "new.jsonl"), *columns)
+    assert "new.jsonl: 40 rows, mood (classification)." in converted.stdout
     first = json.loads((tmp_path / "new.jsonl").read_text().splitlines()[0])
     assert first == {"text": "A good meal in Rome, the 0th", "mood": "1"}
 
 
-def test_one_file_per_task_is_trained_with_the_mapping_in_the_config(here, tmp_path):
+def test_one_file_per_task_is_trained_with_the_mapping_in_the_config(mtl, tmp_path):
     (tmp_path / "topic.csv").write_text("sentence,label\n" + "".join(f"it is {index} {'ab'[index % 2]},{'ab'[index % 2]}\n"
                                                                      for index in range(40)))
     (tmp_path / "ner.conll").write_text("".join(f"Rome\tS-LOC\nis\tO\n{index}\tO\n\n" for index in range(40)))
-    done = here("train", "--train-files", str(tmp_path / "topic.csv"), str(tmp_path / "ner.conll"), "--encoder", "tiny", "--epochs", "1",
-               "--learning-rate", "2e-3", "--threads", "1", "--device", "cpu")
+    done = mtl("train", "--train-files", str(tmp_path / "topic.csv"), str(tmp_path / "ner.conll"), "--epochs", "1", *QUICK)
     assert done.returncode == 0, done.stderr
-    config = list_runs(here.root)[0].config
+    config = list_runs(mtl.root)[0].config
     assert [(spec.group, spec.column, spec.role, spec.task) for spec in config.columns] == [
         ("topic", "sentence", "text", ""), ("topic", "label", "class", "topic"),
         ("ner", "tokens", "tokens", ""), ("ner", "tags", "tags", "ner")]
+
+
+def make_older(run: Run) -> None:
+    """Change the names in the run's folder to those of versions that called the validation rows dev."""
+    for name in ("config.json", "events.jsonl", "rows/rows.json", "scores-validation.json"):
+        text = (run.folder / name).read_text()
+        for new, old in (("validation_", "dev_"), ('"validation"', '"dev"')):
+            text = text.replace(new, old)
+        (run.folder / name).write_text(text)
+    (run.folder / "rows/validation").rename(run.folder / "rows/dev")
+    (run.folder / "scores-validation.json").rename(run.folder / "scores-dev.json")
+
+
+def test_a_run_of_an_older_version_is_read_scored_and_resumed(mtl, write_rows, easy_rows, tmp_path):
+    files = [write_rows(tmp_path / f"{split}.jsonl", easy_rows(40)) for split in ("train", "held-out")]
+    assert mtl("train", "--train-files", files[0], "--dev-files", files[1], "--dev-share=0.2", "--eval-every=1", "--max-steps=2",
+               *QUICK).returncode == 0
+    run, = list_runs(mtl.root)
+    assert mtl("evaluate", run.id).returncode == 0
+    config, history, measured = run.config, read_history(run), read_measured(run, "validation")
+    assert len(config.validation_files) == 1 and config.validation_share == 0.2
+
+    make_older(run)
+    shutil.rmtree(run.folder / "data")  # the kept rows are used
+    assert "dev_files" in (run.folder / "config.json").read_text() and "dev_rows" in (run.folder / "events.jsonl").read_text()
+    assert run.config == config and read_history(run) == history and read_measured(run, "validation") == measured
+    assert "validation: 40 rows" in mtl("evaluate", run.id, "--split", "dev").stdout
+    shutil.rmtree(run.folder / "last")
+    assert mtl("train", "--resume", run.id).returncode == 0 and read_history(run).started.step == 1
+
+
+def test_the_splits_of_a_hub_dataset_and_the_card_of_a_comparison_are_read_from_older_files_too(tmp_path):
+    (tmp_path / "config.json").write_text('{"source": "hub", "hub": [{"id": "a/b", "dev": "held-out"}]}')
+    assert read_config(tmp_path / "config.json").hub[0].validation == "held-out"
+    compared = Compared("everything right", "share of rows", *[None] * 6)
+    card = Card((), compared, 7, (1,), {}, (1, 1), (1, 1), (1.0, 1.0))
+    write_card(tmp_path, card)
+    (tmp_path / "card.json").write_text((tmp_path / "card.json").read_text().replace("validation_rows", "dev_rows"))
+    assert read_card(tmp_path) == card

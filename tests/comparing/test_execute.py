@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,39 +10,24 @@ import pytest
 
 from mtl.cli.main import main
 from mtl.comparing.execute import run_comparison
-from mtl.comparing.joint_vs_alone import Card, Compared, choose_look, compare_scores, make_card, markdown, read_card, write_card
-from mtl.comparing.plan import Comparison, alone_plan, create, list_comparisons, open_comparison, plan_for_run
+from mtl.comparing.joint_vs_alone import Card, Compared, choose_step, compare_scores, make_card, markdown, read_card, write_card
+from mtl.comparing.plan import Comparison, alone_plan, create, list_comparisons, open_comparison, plan_for_run, sweep_plan
 from mtl.data.dataset import load
+from mtl.data.hypothetical import TASKS as SPECS
 from mtl.data.kept import open_rows
 from mtl.errors import MtlError
 from mtl.jobs import control
 from mtl.jobs.queue import Jobs
-from mtl.runs.checkpoint import LOOKS, kept_looks, read_tallies
+from mtl.runs.checkpoint import LOOKS, kept_tallies, read_tallies
 from mtl.runs.events import CheckpointSaved, RunStarted, StatusChanged
 from mtl.runs.folder import Limits, Run, create_run, delete_run, list_runs, open_run
 from mtl.runs.history import read_history
 from mtl.scoring.intervals import main_score
 from mtl.training.execute import run_training
+from tests.watcher import Watcher, wait, wait_for_step
 
 KEY = "the owner's key"
 TASKS = ("class", "sentiment", "entities")
-
-
-@dataclass
-class Hand:
-    """Stops the comparison when it has come to as many runs as `runs`, after `steps` steps of it."""
-
-    runs: int = 99
-    steps: int = 0
-    stopped: bool = False
-    begun: list[str] = field(default_factory=list)
-
-    def turn_to(self, run: Run) -> None:
-        self.begun.append(run.id)
-
-    def between_steps(self, learner) -> bool:
-        self.stopped = self.stopped or len(self.begun) >= self.runs and learner.progress.step >= self.steps
-        return self.stopped
 
 
 def runs_of(comparison: Comparison) -> dict[str, Run]:
@@ -66,7 +51,7 @@ def finished(tmp_path_factory, tiny_config) -> Comparison:
     root = tmp_path_factory.mktemp("runs")
     config = tiny_config(epochs=1, sampling="alternating", weights={"class": 2.0}, diagnose_every=0, batch_size=30)
     comparison = create(root, config, alone_plan(config, 2))
-    assert run_comparison(comparison, Hand()) == "finished", read_history(comparison).message
+    assert run_comparison(comparison) == "finished", read_history(comparison).message
     return comparison
 
 
@@ -104,7 +89,7 @@ def test_a_task_labelled_on_some_rows_only_is_measured_on_those_and_paired_row_b
     file = write_rows(tmp_path / "rows.jsonl", rows)
     config = tiny_config(source="files", train_files=(file,), validation_share=0.3, epochs=1, diagnose_every=0)
     comparison = create(tmp_path / "runs", config, alone_plan(config, 1))
-    assert run_comparison(comparison, Hand()) == "finished", read_history(comparison).message
+    assert run_comparison(comparison) == "finished", read_history(comparison).message
     joint, answer, place = (open_rows(run.folder).validation for run in runs_of(comparison).values())
     assert [row.text for row in answer] == [row.text for row in joint]
     assert [row.text for row in place] == [row.text for row in joint if row.values["place"] is not None] and len(place) < len(joint)
@@ -112,24 +97,27 @@ def test_a_task_labelled_on_some_rows_only_is_measured_on_those_and_paired_row_b
     assert card.validation_rows == len(joint) and [task.name for task in card.tasks] == ["answer", "place"]
 
 
-def test_a_finished_run_is_the_joint_one_and_is_not_trained_again(tmp_path, small):
+def test_a_finished_run_is_the_joint_one_and_is_trained_again_only_if_it_was_deleted(tmp_path, small):
     run = create_run(tmp_path, small)
     with pytest.raises(MtlError, match="a finished one can be compared"):
         plan_for_run(run, 1)
-    hand = Hand()
-    run_training(run, resume=False, between_steps=hand.between_steps)
-    written = (run.folder / "events.jsonl").read_bytes()
-    comparison = create(tmp_path, *plan_for_run(run, 1))
-    assert run_comparison(comparison, hand) == "finished"
-    assert run.id not in hand.begun and len(hand.begun) == 3 and (run.folder / "events.jsonl").read_bytes() == written
-    assert read_card(comparison.folder).steps["together"] == (read_history(run).step,)
+    run_training(run, resume=False)
+    written, steps = (run.folder / "events.jsonl").read_bytes(), read_history(run).step
+    comparison, stopped = (create(tmp_path, *plan_for_run(run, 1)) for _ in range(2))
+    watcher = Watcher()
+    assert run_comparison(comparison, watcher) == "finished"
+    assert run.id not in watcher.begun and len(watcher.begun) == 3 and (run.folder / "events.jsonl").read_bytes() == written
+    assert read_card(comparison.folder).steps["together"] == (steps,)
+
+    assert run_comparison(stopped, Watcher(run=1, step=0)) == "stopped"
+    delete_run(run)
+    assert run_comparison(stopped) == "finished", read_history(stopped).message
+    assert set(read_card(stopped.folder).steps.values()) == {(steps,)} and runs_of(stopped)["joint 1"].id != run.id
 
 
 @pytest.mark.parametrize(("changes", "seeds", "sentence"), [
     ({"tasks": ("entities",)}, 1, "one task, 'entities'"), ({}, 0, "Seeds: found 0"), ({}, 99, "Seeds: found 99")], ids=str)
 def test_what_cannot_be_compared_is_refused(small, changes, seeds, sentence):
-    from mtl.data.hypothetical import TASKS as SPECS
-
     config = small.model_copy(update={"tasks": tuple(spec for spec in SPECS if spec.name in changes.get("tasks", TASKS))})
     with pytest.raises(MtlError, match=sentence):
         alone_plan(config, seeds)
@@ -140,22 +128,21 @@ def test_what_cannot_be_compared_is_refused(small, changes, seeds, sentence):
 
 def test_a_comparison_that_was_stopped_goes_on_where_it_was_from_the_terminal(tmp_path, small, monkeypatch, capsys):
     comparison = create(tmp_path, small, alone_plan(small, 1))
-    hand = Hand(runs=2, steps=3)
-    assert run_comparison(comparison, hand) == "stopped"
-    assert len(hand.begun) == 2 and read_history(comparison).message.startswith("Stopped in run 2 of 4")
+    watcher = Watcher(run=2, step=3)
+    assert run_comparison(comparison, watcher) == "stopped"
+    assert len(watcher.begun) == 2 and read_history(comparison).message.startswith("Stopped in run 2 of 4")
     joint, second = (comparison.member_run(member) for member in comparison.plan.members[:2])
     assert read_history(second).status == "stopped" and read_history(second).checkpoints["last"] == 3
     before = (joint.folder / "events.jsonl").read_bytes()
 
     monkeypatch.setenv("MTL_RUNS", str(tmp_path))
-    monkeypatch.setattr("signal.signal", lambda *how: None)
     with pytest.raises(SystemExit) as end:
         main(["compare", "--resume", "last"])
     told = capsys.readouterr().out
     assert end.value.code == 0 and "| entities | f1 |" in told and f"2 of 4, alone: class: run {second.id}" in told and "1 of 4" not in told
     assert (joint.folder / "events.jsonl").read_bytes() == before and read_history(second).started.step == 3
     looks = [seen.step for seen in read_history(second).evaluations if seen.step]
-    assert sorted(kept_looks(second.folder)) == looks and not kept_looks(joint.folder)
+    assert sorted(kept_tallies(second.folder)) == looks and not kept_tallies(joint.folder)
     assert len(list_runs(tmp_path)) == 4
 
 
@@ -175,9 +162,9 @@ def test_a_comparison_whose_process_died_redoes_nothing_that_is_finished(tmp_pat
         return "finished"
 
     with pytest.raises(KeyboardInterrupt):
-        run_comparison(comparison, Hand(), train=train)
+        run_comparison(comparison, train=train)
     assert read_history(comparison).status == "interrupted"
-    run_comparison(comparison, Hand(), train=train)
+    run_comparison(comparison, train=train)
     died = calls[2][0]
     assert [run for run, _ in calls].count(died) == 2 and len(calls) == 5 and len({run for run, _ in calls}) == 4
     assert calls[3] == (died, True)
@@ -186,10 +173,10 @@ def test_a_comparison_whose_process_died_redoes_nothing_that_is_finished(tmp_pat
 def test_a_run_that_fails_fails_the_comparison_with_its_message_and_the_others_stay(tmp_path, small):
     config = small.model_copy(update={"max_length": 8})
     comparison = create(tmp_path, config, alone_plan(config, 1))
-    assert run_comparison(comparison, Hand(runs=2, steps=0)) == "stopped"
+    assert run_comparison(comparison, Watcher(run=2, step=0)) == "stopped"
     second = comparison.member_run(comparison.plan.members[1])
     (second.folder / "config.json").write_text("{")
-    assert run_comparison(comparison, Hand()) == "failed"
+    assert run_comparison(comparison) == "failed"
     message = read_history(comparison).message
     assert message.startswith("Run 2 of 4 (alone: class) failed: ") and "config.json" in message
     assert read_history(comparison.member_run(comparison.plan.members[0])).status == "finished"
@@ -197,13 +184,14 @@ def test_a_run_that_fails_fails_the_comparison_with_its_message_and_the_others_s
 
 def test_runs_that_were_deleted_are_trained_again_when_their_comparison_is_resumed(tmp_path, small):
     comparison = create(tmp_path, small, alone_plan(small, 1))
-    assert run_comparison(comparison, Hand(runs=3, steps=2)) == "stopped"
+    assert run_comparison(comparison, Watcher(run=3, step=2)) == "stopped"
     joint, alone, third = (comparison.member_run(member) for member in comparison.plan.members[:3])
     for run in (joint, alone):
         delete_run(run)
-    hand = Hand()
-    assert run_comparison(comparison, hand) == "finished", read_history(comparison).message
-    assert third.id in hand.begun and len(hand.begun) == 4 and not {joint.id, alone.id} & {member.run for member in comparison.plan.members}
+    watcher = Watcher()
+    assert run_comparison(comparison, watcher) == "finished", read_history(comparison).message
+    assert third.id in watcher.begun and len(watcher.begun) == 4
+    assert not {joint.id, alone.id} & {member.run for member in comparison.plan.members}
     assert {read_history(run).step for run in runs_of(comparison).values()} == {read_history(third).started.total_steps}
     card = read_card(comparison.folder)
     assert [task.name for task in card.tasks] == list(TASKS)
@@ -213,17 +201,6 @@ def test_runs_that_were_deleted_are_trained_again_when_their_comparison_is_resum
     assert read_card(comparison.folder) == card
     with pytest.raises(MtlError, match="alone: class: deleted meanwhile, so there is no card. Resume"):
         make_card(comparison)
-
-
-def test_a_finished_run_whose_comparison_was_stopped_and_that_was_deleted_then_is_trained_again(tmp_path, small):
-    run = create_run(tmp_path, small)
-    assert run_training(run, resume=False, between_steps=Hand().between_steps) == "finished"
-    steps = read_history(run).step
-    comparison = create(tmp_path, *plan_for_run(run, 1))
-    assert run_comparison(comparison, Hand(runs=1)) == "stopped"
-    delete_run(run)
-    assert run_comparison(comparison, Hand()) == "finished", read_history(comparison).message
-    assert set(read_card(comparison.folder).steps.values()) == {(steps,)} and runs_of(comparison)["joint 1"].id != run.id
 
 
 def test_a_plan_is_there_whole_or_the_comparison_is_not(tmp_path, small):
@@ -242,26 +219,10 @@ def test_a_plan_is_there_whole_or_the_comparison_is_not(tmp_path, small):
 # In the queue of the app
 
 
-@pytest.fixture
-def jobs(tmp_path):
-    """Jobs over an empty folder; whatever still runs at the end is stopped."""
-    made = Jobs(tmp_path / "runs")
-    yield made
-    made.close()
-
-
-def wait(jobs: Jobs, run_id: str, *statuses: str) -> None:
-    """Wait until the run or the comparison is over, in one of these states."""
-    end = time.monotonic() + 60
-    while (status := jobs.history(run_id).status) not in statuses or jobs.has(run_id):
-        assert time.monotonic() < end, f"still {status}: {jobs.history(run_id).message}"
-        time.sleep(0.02)
-
-
 def test_a_comparison_is_one_job_whose_runs_are_ordinary_runs_of_its_owner(jobs, small):
     long = small.model_copy(update={"epochs": 400})
-    run = jobs.start_comparison(long, alone_plan(long, 1), KEY)
-    assert jobs.start_comparison(long, alone_plan(long, 1), KEY) == run, "the second click started another one"
+    run = jobs.start(long, KEY, alone_plan(long, 1))
+    assert jobs.start(long, KEY, alone_plan(long, 1)) == run, "the second click started another one"
     after = jobs.start(small, KEY)
     assert jobs.ahead(after.id) == 1
     first = wait_for_its_first_run(jobs, open_comparison(jobs.root, run.id))
@@ -276,7 +237,7 @@ def test_a_comparison_is_one_job_whose_runs_are_ordinary_runs_of_its_owner(jobs,
 
 
 def test_a_stopped_comparison_is_resumed_in_the_queue_and_tells_its_card(jobs, small):
-    run = jobs.start_comparison(small, alone_plan(small, 1), KEY)
+    run = jobs.start(small, KEY, alone_plan(small, 1))
     jobs.stop(run.id, KEY)
     wait(jobs, run.id, "stopped", "finished")
     if jobs.history(run.id).status == "stopped":
@@ -290,18 +251,19 @@ def test_a_stopped_comparison_is_resumed_in_the_queue_and_tells_its_card(jobs, s
 
 
 def wait_for_its_first_run(jobs: Jobs, comparison: Comparison) -> str:
-    """The id of the run in work, once it has taken some steps."""
-    end = time.monotonic() + 60
-    while not (first := comparison.plan.members[0].run) or jobs.history(first).step < 3:
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    """The id of the run in training, once it has taken some steps."""
+    wait(jobs, comparison.id, "running")
+    while not (first := comparison.plan.members[0].run):
+        time.sleep(0.01)
+    wait_for_step(jobs, first, 3)
     return first
 
 
 def test_a_comparison_with_a_paused_run_gives_its_place_up_and_goes_on_when_it_is_resumed(jobs, small, monkeypatch):
-    monkeypatch.setattr(control, "PAUSE_YIELDS", 0.1)
-    long = small.model_copy(update={"epochs": 6})
-    run = jobs.start_comparison(long, alone_plan(long, 1), KEY)
+    monkeypatch.setattr(control, "PAUSE_YIELDS", 0.0)
+    monkeypatch.setattr(control, "PAUSE_CHECK", 0.01)
+    long = small.model_copy(update={"epochs": 4, "tasks": SPECS[:2]})
+    run = jobs.start(long, KEY, sweep_plan(long, [0.2, 0.8]))
     first = wait_for_its_first_run(jobs, open_comparison(jobs.root, run.id))
     jobs.pause(run.id, KEY)
     other = jobs.start(small, "somebody else")
@@ -317,7 +279,7 @@ def test_a_run_is_not_deleted_under_a_comparison_that_is_in_work(jobs, small):
     done = jobs.start(small, KEY)
     wait(jobs, done.id, "finished")
     config, plan = plan_for_run(done, 1)
-    run = jobs.start_comparison(config, plan, KEY)
+    run = jobs.start(config, KEY, plan)
     with pytest.raises(MtlError, match="belongs to a comparison that is in work or waits. Stop the comparison first."):
         jobs.delete(done.id, KEY)
     jobs.stop(run.id, KEY)
@@ -328,7 +290,7 @@ def test_a_run_is_not_deleted_under_a_comparison_that_is_in_work(jobs, small):
 def test_a_public_host_refuses_a_comparison_that_it_has_no_time_for(tmp_path, small):
     jobs = Jobs(tmp_path, Limits(minutes=15, members=3))
     with pytest.raises(MtlError, match="a comparison may have at most 3 runs"):
-        jobs.start_comparison(small, alone_plan(small, 1), KEY)
+        jobs.start(small, KEY, alone_plan(small, 1))
     assert list_comparisons(tmp_path) == []
 
 
@@ -376,13 +338,13 @@ def test_on_a_card_with_many_scores_an_interval_that_barely_leaves_out_0_is_no_v
 
 def test_the_separate_runs_of_a_seed_are_looked_at_where_their_mean_is_best_and_no_later_than_patience_allows():
     topic, mood = {4: 0.5, 8: 0.9, 12: 0.6, 16: 0.8}, {4: 0.5, 8: 0.2, 12: 0.6, 16: 0.8}
-    assert choose_look([topic, mood], 0) == 16 and choose_look([topic], 0) == 8 and choose_look([mood], 0) == 16
+    assert choose_step([topic, mood], 0) == 16 and choose_step([topic], 0) == 8 and choose_step([mood], 0) == 16
     falling, rising = {4: 0.5, 8: 0.4, 12: 0.3, 16: 0.9}, {4: 0.1, 8: 0.4, 12: 0.2, 16: 0.9}
-    assert choose_look([falling, rising], 1) == 8 and choose_look([falling], 1) == 4 and choose_look([falling, rising], 2) == 16
-    assert choose_look([{4: 0.5, 8: 0.5}], 0) == 4  # the first of equals, as when best is saved
-    assert choose_look([topic, {4: 0.1, 8: 0.1}], 0) == 8
+    assert choose_step([falling, rising], 1) == 8 and choose_step([falling], 1) == 4 and choose_step([falling, rising], 2) == 16
+    assert choose_step([{4: 0.5, 8: 0.5}], 0) == 4  # the first of equals, as when best is saved
+    assert choose_step([topic, {4: 0.1, 8: 0.1}], 0) == 8
     with pytest.raises(MtlError, match="no evaluation in common"):
-        choose_look([topic, {}], 0)
+        choose_step([topic, {}], 0)
 
 
 def test_the_card_takes_the_separate_runs_at_one_look_and_not_each_at_its_own_best(finished):
@@ -391,9 +353,9 @@ def test_the_card_takes_the_separate_runs_at_one_look_and_not_each_at_its_own_be
         scores = {task: {seen.step: seen.score for seen in read_history(runs[f"alone: {task} {seed}"]).evaluations if seen.step}
                   for task in TASKS}
         best = max(scores["class"], key=lambda step: sum(of_task[step] for of_task in scores.values()))
-        assert choose_look(list(scores.values()), 0) == best
+        assert choose_step(list(scores.values()), 0) == best
         for task in TASKS:
-            tally = read_tallies(kept_looks(runs[f"alone: {task} {seed}"].folder)[best])[task]
+            tally = read_tallies(kept_tallies(runs[f"alone: {task} {seed}"].folder)[best])[task]
             scores[task] = float(main_score(tally))
         if seed == 1:
             first = scores
@@ -404,11 +366,11 @@ def test_the_card_takes_the_separate_runs_at_one_look_and_not_each_at_its_own_be
 def test_patience_ends_the_run_together_only_and_the_card_tells_the_steps_of_each(tmp_path, tiny_config):
     config = tiny_config(epochs=4, patience=1, learning_rate=1e-9, head_learning_rate=1e-9, diagnose_every=0)  # no score gets better
     comparison = create(tmp_path, config, alone_plan(config, 1))
-    assert run_comparison(comparison, Hand()) == "finished", read_history(comparison).message
+    assert run_comparison(comparison) == "finished", read_history(comparison).message
     card = read_card(comparison.folder)
     assert card.steps == {"together": (8,)} | {f"{task} alone": (16,) for task in TASKS}
     assert card.steps == {name: (read_history(run).step,) for name, run in zip(card.steps, runs_of(comparison).values(), strict=True)}
-    assert "together 8; class alone 16; sentiment alone 16; entities alone 16 (seed 1). Patience ended" in card.steps_sentence
+    assert "together 8; class alone 16; sentiment alone 16; entities alone 16 (seed 1). Patience ended" in card.notes[3]
 
 
 def test_a_comparison_of_an_earlier_version_says_to_compare_again(tmp_path, small, finished):
@@ -416,10 +378,10 @@ def test_a_comparison_of_an_earlier_version_says_to_compare_again(tmp_path, smal
     with pytest.raises(MtlError, match="earlier version made it.*Start the comparison again"):
         read_card(tmp_path)
     comparison = create(tmp_path, small, alone_plan(small, 1))
-    assert run_comparison(comparison, Hand(runs=2, steps=1)) == "stopped"
+    assert run_comparison(comparison, Watcher(run=2, step=1)) == "stopped"
     (comparison.member_run(comparison.plan.members[1]).folder / LOOKS).rmdir()
-    hand = Hand()
-    assert run_comparison(comparison, hand) == "failed" and hand.begun == []
+    watcher = Watcher()
+    assert run_comparison(comparison, watcher) == "failed" and watcher.begun == []
     assert "begun by an earlier version" in read_history(comparison).message
 
 
@@ -452,11 +414,3 @@ def test_the_card_tells_size_and_time_and_comes_back_from_its_file(finished, tmp
     (tmp_path / "card.json").write_text("[]")
     with pytest.raises(MtlError, match="card"):
         read_card(tmp_path)
-
-
-def test_the_terminal_says_what_it_needs_to_compare(tmp_path, monkeypatch):
-    monkeypatch.setenv("MTL_RUNS", str(tmp_path))
-    for arguments, sentence in ((["compare"], "Name a finished run"), (["compare", "--resume", "last"], "There is no comparison yet"),
-                                (["train", "--seeds", "3"], "Add --compare"), (["sweep", "--alphas", "2"], "not a number from 0 to 1")):
-        with pytest.raises(SystemExit, match=sentence):
-            main(arguments)

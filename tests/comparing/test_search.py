@@ -2,28 +2,28 @@
 
 import math
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 
 import pytest
 
-from mtl.comparing import execute
 from mtl.comparing.execute import run_comparison
 from mtl.comparing.plan import create, drop_weights, list_comparisons, open_comparison, sweep_plan
 from mtl.comparing.search import COUNTS, Pace, best, draw, flags, plan_rungs, search_markdown, search_plan, tried
 from mtl.comparing.sweep import parse_numbers, sweep_markdown, sweep_points
 from mtl.data import dataset
+from mtl.data.hypothetical import TASKS as SPECS
 from mtl.data.kept import open_rows
 from mtl.errors import MtlError
 from mtl.runs.events import CheckpointSaved, Evaluated, RunStarted, StatusChanged, StepDone
 from mtl.runs.folder import Run, delete_run
 from mtl.runs.history import read_history
+from mtl.runs.stop import StopControl
 from mtl.settings.config import make_config
 
 TASKS = ("class", "sentiment", "entities")
 
 
 @dataclass
-class Machine:
+class Machine(StopControl):
     """A machine with a clock of its own, on which a run costs `overhead` seconds and `step` a step; the best learning rate is 3e-3. It
     stops being asked, as a person would, after `patience` runs."""
 
@@ -35,26 +35,25 @@ class Machine:
     dies: bool = False  # then, instead
     slow: bool = False
     runs: list[Run] = field(default_factory=list)
-    stopped: bool = False
 
-    def turn_to(self, run: Run) -> None:
+    def clock(self) -> float:
+        return self.now
+
+    def begin(self, run: Run) -> None:
         self.runs.append(run)
 
-    def between_steps(self, learner) -> bool:
-        return self.stopped
-
-    def train(self, run: Run, *, resume, between_steps, show, **how) -> str:
+    def train(self, run: Run, *, control, **how) -> str:
         config = run.config
         self.now += self.overhead
         run.log.append(RunStarted(0, config.max_steps, 30, {task: {"kind": "classification", "main_score": "accuracy"} for task in TASKS},
                                   50, 10, 1, "cpu", "fp32", 1, 1, 1))
         is_last = len(self.runs) > self.patience
         for step in range(config.max_steps):
-            self.stopped = is_last and step * self.step >= self.after
-            if self.stopped and self.dies:
+            self.is_asked = is_last and step * self.step >= self.after
+            if self.is_asked and self.dies:
                 run.log.append(StepDone(step, 1.0, {}, 0.0, 1.0, 32 / self.step, self.step * step))
                 raise KeyboardInterrupt
-            if between_steps(SimpleNamespace()):
+            if control.between_steps(None):
                 run.log.append(StatusChanged("stopped"))
                 return "stopped"
             self.now += self.step * (9 if self.slow and len(self.runs) > 3 else 1)
@@ -69,24 +68,32 @@ class Machine:
         return "finished"
 
 
-@pytest.fixture
-def search(tmp_path, tiny_config, monkeypatch):
-    """A function that searches for so many minutes on a machine, and returns the plan and the histories."""
+@pytest.fixture(scope="module")
+def search(tmp_path_factory, tiny_config):
+    """A function that searches for so many minutes on a machine, and returns the comparison, its end status, plan and histories."""
     def run(machine: Machine, minutes: float = 30, comparison=None, **changes):
-        monkeypatch.setattr(execute, "clock", lambda: machine.now)
         config = tiny_config(epochs=3, **changes)  # of 30 steps each
-        comparison = comparison or create(tmp_path, config, search_plan(config, minutes))
+        comparison = comparison or create(tmp_path_factory.mktemp("runs"), config, search_plan(config, minutes))
         status = run_comparison(comparison, machine, train=machine.train)
-        plan = comparison.plan
-        return comparison, status, plan, [read_history(run) if (run := comparison.member_run(member)) else None
-                                          for member in plan.members]
+        return comparison, status, comparison.plan, comparison.histories()
 
     return run
 
 
-def test_a_search_measures_the_pace_tries_many_a_little_and_few_for_long(search):
-    machine = Machine()
-    comparison, status, plan, histories = search(machine)
+@pytest.fixture(scope="module")
+def stopped(search):
+    """A function that searches until the seventh run is stopped; returns the comparison and the machine."""
+    def run():
+        machine = Machine(patience=6)
+        comparison, status, _, _ = search(machine)
+        assert status == "stopped" and len(machine.runs) == 7
+        return open_comparison(comparison.root, comparison.id), machine
+
+    return run
+
+
+def test_a_search_measures_the_pace_tries_many_a_little_and_the_best_for_longer(search):
+    comparison, status, plan, histories = search(Machine())
     assert status == "finished" and plan.members[0].role == "pace" and plan.rungs == ((27, 10), (9, 30), (3, 90))
     assert [member.rung for member in plan.members] == [0] + [1] * 27 + [2] * 9 + [3] * 3
     assert all(member.config.max_steps == plan.rungs[member.rung - 1][1] for member in plan.members[1:])
@@ -95,10 +102,6 @@ def test_a_search_measures_the_pace_tries_many_a_little_and_few_for_long(search)
     distance = {member.role: abs(math.log(member.config.learning_rate / 3e-3)) for member in plan.members[1:28]}
     assert won.member.rung == 3 and distance[won.member.role] == min(distance.values())
     assert f"Best: {won.member.role}" in read_history(comparison).message
-
-
-def test_those_that_go_on_are_the_best_of_the_round_before(search):
-    _, _, plan, histories = search(Machine())
     for rung in (1, 2):
         scores = {member.role: history.best.score if history.best else 0.0
                   for member, history in zip(plan.members, histories, strict=True) if member.rung == rung}
@@ -115,12 +118,19 @@ def test_a_search_keeps_to_its_minutes_and_uses_them(search, minutes):
     assert best(plan, histories) is not None
 
 
-def test_a_candidate_that_would_overrun_is_cut(search):
+def test_a_candidate_that_would_overrun_is_cut_and_the_table_shows_it(search):
     machine = Machine(slow=True)  # it becomes slower than it was measured
     comparison, status, plan, histories = search(machine, 7)
     assert status == "finished" and machine.now <= 7 * 60 + 4.5  # the step in work is ended
     assert any(member.is_cut for member in plan.members) and "left out, as there was no time" in read_history(comparison).message
     assert best(plan, histories) is not None
+
+    table = tried(plan, histories)
+    assert len(table) == plan.rungs[0][0] == len({one.number for one in table})
+    scored = [(one.member.rung, one.score) for one in table if one.score is not None]
+    assert scored == sorted(scored, reverse=True)
+    text = search_markdown(plan, histories)
+    assert flags(table[0].member.config) in text and "Test rows stayed untouched" in text
 
 
 def test_minutes_in_which_nothing_can_be_told_are_said_to_be_too_few(search):
@@ -137,25 +147,22 @@ def test_a_candidate_that_fails_does_not_fail_the_search(search):
     assert status == "finished" and failed and best(plan, histories).member.config.learning_rate < 7e-3
 
 
-def test_a_search_that_was_stopped_goes_on_with_the_time_that_is_left(search):
-    machine = Machine(patience=6)
-    comparison, status, plan, _ = search(machine, 30)
-    assert status == "stopped" and len(machine.runs) == 7
-    spent, again = machine.now, Machine(now=5000.0)
-    comparison, status, plan, histories = search(again, comparison=open_comparison(comparison.root, comparison.id))
-    assert status == "finished" and again.runs[0] == machine.runs[-1] and not {run.id for run in again.runs[1:]} & {
-        run.id for run in machine.runs}
-    assert spent + again.now - 5000 <= 30 * 60 and best(plan, histories)
+def test_a_search_that_was_stopped_goes_on_with_the_time_that_is_left(search, stopped):
+    comparison, machine = stopped()
+    again = Machine(now=5000.0)
+    _, status, plan, histories = search(again, comparison=comparison)
+    assert status == "finished" and again.runs[0] == machine.runs[-1]
+    assert not {run.id for run in again.runs[1:]} & {run.id for run in machine.runs}
+    assert machine.now + again.now - 5000 <= 30 * 60 and best(plan, histories)
 
 
-def test_a_search_whose_runs_were_deleted_trains_them_again_when_it_is_resumed(search):
-    machine = Machine(patience=6)
-    comparison, status, _, _ = search(machine, 30)
+def test_a_search_whose_runs_were_deleted_trains_them_again_when_it_is_resumed(search, stopped):
+    comparison, machine = stopped()
     pace, candidate = machine.runs[0], machine.runs[2]
     for run in (pace, candidate):
         delete_run(run)
     again = Machine(now=5000.0)
-    _, status, plan, histories = search(again, comparison=open_comparison(comparison.root, comparison.id))
+    _, status, plan, histories = search(again, comparison=comparison)
     assert status == "finished", read_history(comparison).message
     assert again.runs[0].config.name.endswith("pace") and not {pace.id, candidate.id} & {member.run for member in plan.members}
     assert None not in histories and len(tried(plan, histories)) == plan.rungs[0][0]
@@ -165,14 +172,14 @@ def test_a_candidate_that_was_deleted_after_the_search_is_said_to_be_and_the_bes
     comparison, _, plan, histories = search(Machine(), 7)
     won = best(plan, histories)
     delete_run(comparison.member_run(won.member))
-    histories = [read_history(run) if (run := comparison.member_run(member)) else None for member in plan.members]
+    histories = comparison.histories()
     left = best(plan, histories)
     assert left is not None and left.member.run != won.member.run
-    for member in plan.members:
-        if (run := comparison.member_run(member)) is not None:
-            delete_run(run)
-    assert {one.status for one in tried(plan, [None] * len(plan.members))} <= {"deleted", "cut"}
-    assert best(plan, [None] * len(plan.members)) is None and "| deleted |" in search_markdown(plan, [None] * len(plan.members))
+    none = [None] * len(plan.members)
+    assert {one.status for one in tried(plan, none)} <= {"deleted", "cut"}
+    assert best(plan, none) is None and "| deleted |" in search_markdown(plan, none)
+
+
 def test_a_search_that_is_stopped_again_and_again_takes_no_more_than_its_minutes(search):
     machine = Machine(patience=6, after=3.0)
     comparison, status, _, _ = search(machine, 3)
@@ -263,30 +270,10 @@ def test_what_is_no_alpha_is_refused(text):
         parse_numbers(text)
 
 
-def test_a_sweep_needs_two_tasks_and_two_values(tiny_config):
-    with pytest.raises(MtlError, match="but 3 tasks are chosen"):
-        sweep_plan(tiny_config(), [0.1, 0.9])
-    from mtl.data.hypothetical import TASKS as SPECS
-
-    with pytest.raises(MtlError, match="found 1 different values"):
-        sweep_plan(tiny_config().model_copy(update={"tasks": SPECS[:2]}), [0.5, 0.5])
-
-
-@pytest.mark.parametrize(("changes", "told"), [
-    ({"weights": {"class": 2.0}}, "Loss weights: a weight sweep weighs the tasks by Alphas"),
-    ({"balancing": "famo"}, "Balancing: found 'famo', but a weight sweep weighs the tasks by Alphas")])
-def test_a_sweep_refuses_what_it_would_not_use(tiny_config, changes, told):
-    from mtl.data.hypothetical import TASKS as SPECS
-
+@pytest.mark.parametrize(("changes", "alphas", "told"), [
+    ({"tasks": SPECS}, [0.1, 0.9], "but 3 tasks are chosen"), ({}, [0.5, 0.5], "found 1 different values"),
+    ({"weights": {"class": 2.0}, "balancing": "fixed"}, [0.1, 0.9], "Loss weights: a weight sweep weighs the tasks by Alphas"),
+    ({"balancing": "famo"}, [0.1, 0.9], "Balancing: found 'famo', but a weight sweep weighs the tasks by Alphas")])
+def test_a_sweep_refuses_what_it_would_not_use(tiny_config, changes, alphas, told):
     with pytest.raises(MtlError, match=told):
-        sweep_plan(tiny_config(**changes).model_copy(update={"tasks": SPECS[:2]}), [0.1, 0.9])
-
-
-def test_the_table_of_a_search_has_the_best_first_and_says_what_was_cut(search):
-    _, _, plan, histories = search(Machine(slow=True), 7)
-    table = tried(plan, histories)
-    assert len(table) == plan.rungs[0][0] == len({one.number for one in table})
-    scored = [(one.member.rung, one.score) for one in table if one.score is not None]
-    assert scored == sorted(scored, reverse=True)
-    text = search_markdown(plan, histories)
-    assert flags(table[0].member.config) in text and "Test rows stayed untouched" in text
+        sweep_plan(tiny_config(**{"tasks": SPECS[:2]} | changes), alphas)

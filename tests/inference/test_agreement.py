@@ -42,7 +42,7 @@ def rows(tmp_path_factory) -> list[Row]:
 def scores_of_run(root: Path, config) -> tuple[Run, tuple[dict[str, float], float]]:
     """A finished run, and what `evaluate` says of its validation rows: each task's main score, and the share of rows right for all."""
     run = create_run(root, config)
-    assert run_training(run, resume=False, between_steps=lambda trainer: False) == "finished"
+    assert run_training(run, resume=False) == "finished"
     return run, by_evaluate(run)
 
 
@@ -92,7 +92,7 @@ def test_evaluate_and_predict_agree_exactly_on_odd_tokens_in_every_format(tmp_pa
     write_rows(tmp_path / name, rows, TASKS)
     run = create_run(tmp_path / "runs", odd_config(tmp_path / name))
     if name == "x.txt":  # it has no room for the tasks' names: only a run of its own knows these tasks
-        assert run_training(run, resume=False, between_steps=lambda trainer: False) == "finished"
+        assert run_training(run, resume=False) == "finished"
     else:
         facts = read_facts(trained) | {"data": load_run(run.config, run.folder, tmp_path / "parts").fingerprint}
         save_checkpoint(run.folder, "best", copy, facts)

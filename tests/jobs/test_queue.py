@@ -7,6 +7,7 @@ import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,54 +17,49 @@ from safetensors.torch import load_file
 
 from mtl.errors import MtlError
 from mtl.jobs import control
-from mtl.jobs.control import Control
+from mtl.jobs.control import JobControl
 from mtl.jobs.queue import Jobs
 from mtl.model.machine import Machine
-from mtl.runs.events import Preparing, StepDone, read_events
+from mtl.runs.events import StepDone
 from mtl.runs.folder import Limits, Run, create_run
 from mtl.runs.history import YIELDED, read_history
 from mtl.settings.config import RunConfig, make_config
 from mtl.training import execute, loop, step
 from mtl.ui.status import run_name, status_html
+from tests.watcher import wait, wait_for_step
 
 KEY = "the owner's key"
 
 
 @pytest.fixture
-def jobs(tmp_path):
-    """Jobs over an empty folder; whatever still runs at the end is stopped."""
-    made = Jobs(tmp_path / "runs")
-    yield made
-    made.close()
+def yields_at_once(monkeypatch):
+    """A paused run gives its place up as soon as somebody waits."""
+    monkeypatch.setattr(control, "PAUSE_YIELDS", 0.0)
+    monkeypatch.setattr(control, "PAUSE_CHECK", 0.01)
 
 
-def wait(jobs: Jobs, run: Run, *statuses: str, seconds: float = 60) -> str:
-    """The status of `run` once it is one of `statuses`."""
-    end = time.monotonic() + seconds
-    while (status := jobs.history(run.id).status) not in statuses or (status not in ("queued", "running", "paused") and jobs.has(run.id)):
-        assert time.monotonic() < end, f"still {status}: {jobs.history(run.id).message}"
-        time.sleep(0.02)
-    return status
+def start_and_pause(jobs: Jobs, config: RunConfig) -> Run:
+    """A run that has taken some steps and is paused."""
+    run = jobs.start(config, KEY)
+    wait_for_step(jobs, run.id, 3)
+    jobs.pause(run.id, KEY)
+    wait(jobs, run.id, "paused")
+    return run
 
 
-def wait_for_step(jobs: Jobs, run: Run, step: int) -> None:
-    end = time.monotonic() + 60
-    while jobs.history(run.id).step < step:
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-def weights(run: Run) -> dict[str, torch.Tensor]:
-    return load_file(run.folder / "last" / "model.safetensors")
+def have_the_same_weights(*runs: Run) -> bool:
+    """Whether the last checkpoints agree bit for bit."""
+    first, second = (load_file(run.folder / "last" / "model.safetensors") for run in runs)
+    return all(torch.equal(value, second[name]) for name, value in first.items())
 
 
 def test_runs_are_trained_one_after_another_in_the_order_they_came(jobs, tiny_config):
-    runs = [jobs.start(tiny_config(seed=seed, epochs=8), KEY) for seed in (1, 2, 3)]
+    runs = [jobs.start(tiny_config(seed=seed), KEY) for seed in (1, 2, 3)]
     assert [jobs.ahead(run.id) for run in runs] == [0, 1, 2]
     for run in runs:
-        assert wait(jobs, run, "finished") == "finished"
+        wait(jobs, run.id, "finished")
     begun = [next(at.time for at in jobs.history(run.id).told if getattr(at.event, "status", "") == "running") for run in runs]
-    ended = [jobs.history(run.id).last_time for run in runs]
+    ended = [jobs.history(run.id).told[-1].time for run in runs]
     assert begun[1] >= ended[0] and begun[2] >= ended[1]
 
 
@@ -74,44 +70,30 @@ def test_the_same_start_pressed_twice_is_one_run(jobs, tiny_config):
 
 
 def test_a_paused_run_takes_no_step_until_it_is_resumed(jobs, tiny_config):
-    run = jobs.start(tiny_config(epochs=400), KEY)
-    wait_for_step(jobs, run, 3)
-    jobs.pause(run.id, KEY)
-    wait(jobs, run, "paused")
+    run = start_and_pause(jobs, tiny_config(epochs=400, eval_every=10_000))
     step = jobs.history(run.id).step
-    time.sleep(0.5)
-    assert jobs.history(run.id).step == step
+    assert jobs.snapshot(run.id).step == jobs.snapshot(run.id).step == step  # the trainer itself makes them, where it stands
     jobs.resume(run.id, KEY)
-    wait(jobs, run, "running")
-    wait_for_step(jobs, run, step + 3)
+    wait(jobs, run.id, "running")
+    wait_for_step(jobs, run.id, step + 3)
 
 
-def start_and_pause(jobs: Jobs, config: RunConfig) -> Run:
-    """A run that has taken some steps and is paused."""
-    run = jobs.start(config, KEY)
-    wait_for_step(jobs, run, 3)
-    jobs.pause(run.id, KEY)
-    wait(jobs, run, "paused")
-    return run
-
-
-def test_a_paused_run_gives_its_place_to_one_that_waits_and_ends_bit_for_bit_like_one_left_alone(jobs, tiny_config, monkeypatch):
-    monkeypatch.setattr(control, "PAUSE_YIELDS", 0.1)
-    config = tiny_config(epochs=40)
+def test_a_paused_run_gives_its_place_to_one_that_waits_and_ends_bit_for_bit_like_one_left_alone(jobs, tiny_config, yields_at_once):
+    config = tiny_config(epochs=12, eval_every=10_000)
     run = start_and_pause(jobs, config)
     step = jobs.history(run.id).step
     assert jobs.yields_in() is None  # nobody waits: it may stay for ever
     calm = jobs.start(config, "somebody else")
-    assert wait(jobs, calm, "finished") == "finished"
+    wait(jobs, calm.id, "finished")
     paused = jobs.history(run.id)
     assert (paused.status, paused.state, paused.step, paused.checkpoints["last"]) == (YIELDED, "paused", step, step)
     assert f"Resume goes on from step {step}" in paused.message and not jobs.has(run.id)
     jobs.resume(run.id, KEY)
-    assert wait(jobs, run, "finished") == "finished"
-    assert all(torch.equal(value, weights(calm)[name]) for name, value in weights(run).items())
+    wait(jobs, run.id, "finished")
+    assert have_the_same_weights(run, calm)
 
 
-def test_a_paused_run_keeps_its_place_for_a_while_and_who_waits_is_told_how_long(jobs, tiny_config):
+def test_a_paused_run_keeps_its_place_for_a_while_and_the_page_of_one_that_waits_shows_how_long(jobs, tiny_config):
     run = start_and_pause(jobs, tiny_config(epochs=400))
     waiting = jobs.start(tiny_config(seed=2), "somebody else")
     assert 0 < jobs.yields_in() <= control.PAUSE_YIELDS
@@ -119,24 +101,24 @@ def test_a_paused_run_keeps_its_place_for_a_while_and_who_waits_is_told_how_long
     assert "1 run ahead, of which the one in work is paused: it gives its place up in 42 s" in told
     assert "gives its place up in 42 s" in status_html(jobs.history(run.id), 0, "", 41.7)
     jobs.resume(run.id, KEY)
-    wait(jobs, run, "running")
+    wait(jobs, run.id, "running")
     assert jobs.yields_in() is None and "paused" not in status_html(jobs.history(waiting.id), 1, "", jobs.yields_in())
 
 
-def test_a_public_host_ends_long_pauses_even_if_nobody_waits(tmp_path, tiny_config):
+def test_a_public_host_ends_long_pauses_even_if_nobody_waits(tmp_path, tiny_config, yields_at_once):
     jobs = Jobs(tmp_path, Limits(pause=0.001))
     run = start_and_pause(jobs, tiny_config(epochs=400))
-    assert wait(jobs, run, YIELDED) == YIELDED
+    wait(jobs, run.id, YIELDED)
     jobs.close()
     later = Jobs(tmp_path)  # after a restart it is paused still, and goes on
     assert later.history(run.id).state == "paused"
     later.resume(run.id, KEY)
-    wait_for_step(later, run, later.history(run.id).checkpoints["last"] + 1)
+    wait_for_step(later, run.id, later.history(run.id).checkpoints["last"] + 1)
     later.close()
 
 
 def test_a_press_while_a_paused_run_gives_its_place_up_is_not_lost(tmp_path):
-    hand = Control(create_run(tmp_path, make_config({})), Limits(pause=0.0))
+    hand = JobControl(create_run(tmp_path, make_config({})), Limits(pause=0.0))
     trained = SimpleNamespace(progress=SimpleNamespace(step=7, seconds=1.0), report=lambda: None)
     hand.set_paused(True)
     assert hand.between_steps(trained) and hand.has_yielded and hand.stopped
@@ -150,67 +132,60 @@ def test_the_step_of_a_long_run_is_the_true_one_between_the_steps_that_are_logge
     monkeypatch.setattr(step, "LOGGED_STEPS", 1)
     monkeypatch.setattr(step, "LOGGED_AFTER", math.inf)
     run = jobs.start(tiny_config(epochs=10_000, batch_size=4, eval_every=1_000_000), KEY)
-    wait_for_step(jobs, run, 1)
+    wait_for_step(jobs, run.id, 1)
     assert "getting ready" not in status_html(jobs.history(run.id), 0, "")
-    wait_for_step(jobs, run, 5)
+    wait_for_step(jobs, run.id, 5)
     assert [step.step for step in read_history(run).steps] == [1]
     jobs.pause(run.id, KEY)
-    wait(jobs, run, "paused")
+    wait(jobs, run.id, "paused")
     at = jobs.snapshot(run.id).step
     assert at >= 5 and jobs.history(run.id).step == at
     assert [step.step for step in read_history(run).steps] == [1, at], "what the log tells who trains elsewhere"
 
 
 def test_a_run_paused_stopped_and_resumed_ends_bit_for_bit_like_one_left_alone(jobs, tiny_config):
-    config = tiny_config(epochs=12)
-    run, calm = jobs.start(config, KEY), jobs.start(config, "somebody else")
-    wait_for_step(jobs, run, 5)
-    jobs.pause(run.id, KEY)
-    wait(jobs, run, "paused", "finished")
+    config = tiny_config(epochs=12, eval_every=10_000)
+    run, calm = start_and_pause(jobs, config), jobs.start(config, "somebody else")
     jobs.stop(run.id, KEY)
-    assert wait(jobs, run, "stopped") == "stopped"
+    wait(jobs, run.id, "stopped")
     jobs.resume(run.id, KEY)
-    wait(jobs, run, "finished")
-    wait(jobs, calm, "finished")
-    assert all(torch.equal(value, weights(calm)[name]) for name, value in weights(run).items())
+    wait(jobs, run.id, "finished")
+    wait(jobs, calm.id, "finished")
+    assert have_the_same_weights(run, calm)
 
 
-def test_predicting_from_live_weights_leaves_the_training_bit_for_bit_as_it_was(jobs, tiny_config):
-    config = tiny_config(epochs=40)
+def test_predicting_from_live_weights_leaves_the_training_bit_for_bit_as_it_was(jobs, tiny_config, monkeypatch):
+    monkeypatch.setattr(control, "FRESH", 0.0)  # a new copy each time
+    config = tiny_config(epochs=12, eval_every=10_000)
     asked, left_alone = jobs.start(config, KEY), jobs.start(config, "somebody else")
     steps = []
-    while wait(jobs, asked, "queued", "running", "finished") != "finished":
-        try:
+    while jobs.has(asked.id):
+        with suppress(MtlError):  # it has no model yet, or no more
             snapshot = jobs.snapshot(asked.id)
-        except MtlError:
-            continue
-        before = {name: value.clone() for name, value in snapshot.predictor.model.state_dict().items()}
-        answers = snapshot.predictor.predict(["Anna flew to Oslo with Acme Group.", "The soup was great!"])
-        assert [answer.text for answer in answers] == ["Anna flew to Oslo with Acme Group.", "The soup was great!"]
-        assert all(torch.equal(value, before[name]) for name, value in snapshot.predictor.model.state_dict().items())
-        steps.append(snapshot.step)
-    wait(jobs, left_alone, "finished")
+            before = {name: value.clone() for name, value in snapshot.predictor.model.state_dict().items()}
+            answers = snapshot.predictor.predict(["Anna flew to Oslo with Acme Group.", "The soup was great!"])
+            assert [answer.text for answer in answers] == ["Anna flew to Oslo with Acme Group.", "The soup was great!"]
+            assert all(torch.equal(value, before[name]) for name, value in snapshot.predictor.model.state_dict().items())
+            steps.append(snapshot.step)
+    wait(jobs, left_alone.id, "finished")
     assert len(set(steps)) > 3 and steps == sorted(steps)
-    assert all(torch.equal(value, weights(left_alone)[name]) for name, value in weights(asked).items())
+    assert have_the_same_weights(asked, left_alone)
 
 
 def test_a_snapshot_is_the_weights_of_the_step_that_it_names(jobs, tiny_config):
-    run = jobs.start(tiny_config(epochs=400), KEY)
-    wait_for_step(jobs, run, 2)
-    jobs.pause(run.id, KEY)
-    wait(jobs, run, "paused")
+    run = start_and_pause(jobs, tiny_config(epochs=400))
     snapshot = jobs.snapshot(run.id)
     jobs.stop(run.id, KEY)
-    wait(jobs, run, "stopped")
-    saved = weights(run)
+    wait(jobs, run.id, "stopped")
     assert snapshot.step == jobs.history(run.id).checkpoints["last"]
+    saved = load_file(run.folder / "last" / "model.safetensors")
     assert all(torch.equal(value, saved[name]) for name, value in snapshot.predictor.model.state_dict().items())
 
 
 def test_a_fresh_snapshot_is_handed_out_at_once_and_the_next_one_is_made_meanwhile(make_model, tiny, tmp_path):
     trained = SimpleNamespace(progress=SimpleNamespace(step=1, seconds=0.0), model=make_model(), tokenizer=tiny[1],
                               machine=Machine("cpu", "fp32", 1))
-    hand = Control(create_run(tmp_path, make_config({})), Limits())
+    hand = JobControl(create_run(tmp_path, make_config({})), Limits())
     with ThreadPoolExecutor() as pool:
         asked = pool.submit(hand.snapshot)
         while not asked.done():
@@ -248,28 +223,28 @@ def test_a_bad_run_fails_with_a_sentence_and_the_next_one_is_trained(jobs, tiny_
     bad_file.write_text("text,topic\nonly one label,a\nhere,a\n")
     bad = jobs.start(tiny_config(source="files", train_files=(str(bad_file),)), KEY)
     good = jobs.start(tiny_config(), KEY)
-    assert wait(jobs, bad, "failed") == "failed"
+    wait(jobs, bad.id, "failed")
     assert "bad.csv: task 'topic' has one label, 'a'" in jobs.history(bad.id).message
-    assert wait(jobs, good, "finished") == "finished"
+    wait(jobs, good.id, "finished")
 
 
 def test_a_learning_rate_out_of_this_world_fails_with_its_step_and_task_and_keeps_what_was_saved(jobs, tiny_config):
     run = jobs.start(tiny_config(learning_rate=1e9, head_learning_rate=1e9, warmup=0.0, epochs=40, checkpoint_every=1), KEY)
-    wait(jobs, run, "failed")
+    wait(jobs, run.id, "failed")
     message = jobs.history(run.id).message
     assert message.startswith("Step ") and "is not a number any more" in message and "'" in message and "learning rate" in message
-    assert all(value.isfinite().all() for value in weights(run).values())
+    assert all(value.isfinite().all() for value in load_file(run.folder / "last" / "model.safetensors").values())
 
 
 def test_an_app_that_ends_saves_the_run_in_work_and_keeps_the_waiting_ones_to_be_resumed(jobs, tiny_config):
     first, second = jobs.start(tiny_config(epochs=400), KEY), jobs.start(tiny_config(seed=2), KEY)
-    wait_for_step(jobs, first, 3)
+    wait_for_step(jobs, first.id, 3)
     jobs.close()
     later = Jobs(jobs.root)
     assert (later.history(first.id).status, later.history(second.id).status) == ("stopped", "interrupted")
     assert later.history(first.id).checkpoints["last"] == later.history(first.id).step
     later.resume(second.id, KEY)
-    assert wait(later, second, "finished") == "finished"
+    wait(later, second.id, "finished")
     later.close()
 
 
@@ -278,7 +253,7 @@ def test_a_manifest_that_says_nothing_is_damage_and_training_starts_again(jobs, 
     (run.folder / "last").mkdir()
     (run.folder / "last" / "manifest.json").write_text("{}")
     jobs.resume(run.id, KEY)
-    assert wait(jobs, run, "finished") == "finished"
+    wait(jobs, run.id, "finished")
     assert any("damaged" in getattr(at.event, "message", "") for at in read_history(run).told)
 
 
@@ -292,7 +267,7 @@ def test_a_run_of_the_terminal_is_watched_but_not_touched_while_its_process_has_
             jobs.resume(run.id, KEY)
     assert jobs.history(run.id).status == "interrupted"
     jobs.resume(run.id, KEY)
-    assert wait(jobs, run, "finished") == "finished"
+    wait(jobs, run.id, "finished")
 
 
 def test_a_stop_is_obeyed_while_the_data_are_still_read(jobs, tiny_config, monkeypatch):
@@ -305,37 +280,32 @@ def test_a_stop_is_obeyed_while_the_data_are_still_read(jobs, tiny_config, monke
     monkeypatch.setattr(execute, "train", read_for_ever)
     monkeypatch.setattr(execute, "PROGRESS_EVERY", 0.0)
     run, waiting = (jobs.start(tiny_config(seed=seed), KEY) for seed in (1, 2))
-    while not any(isinstance(at.event, Preparing) for at in read_events(run.folder / "events.jsonl")):
-        time.sleep(0.1)
+    while jobs.history(run.id).preparing is None:
+        time.sleep(0.01)
     monkeypatch.undo()
     jobs.stop(run.id, KEY)
-    assert wait(jobs, run, "stopped") == "stopped" and "Resume begins anew" in jobs.history(run.id).message
-    assert wait(jobs, waiting, "finished") == "finished"
+    wait(jobs, run.id, "stopped")
+    assert "Resume begins anew" in jobs.history(run.id).message
+    wait(jobs, waiting.id, "finished")
     jobs.resume(run.id, KEY)
-    assert wait(jobs, run, "finished") == "finished"
+    wait(jobs, run.id, "finished")
 
 
-def test_who_presses_on_a_run_that_ended_meanwhile_is_told_so(jobs, tiny_config):
+def test_a_run_is_deleted_when_it_is_over_and_whoever_presses_on_it_later_reads_why_nothing_happens(jobs, tiny_config):
     run = jobs.start(tiny_config(), KEY)
-    wait(jobs, run, "finished")
+    with pytest.raises(MtlError, match="still going"):
+        jobs.delete(run.id, KEY)
+    wait(jobs, run.id, "finished")
     for act in (jobs.pause, jobs.stop):
         with pytest.raises(MtlError, match="This run is finished and not in work any more"):
             act(run.id, KEY)
     jobs.delete(run.id, KEY)
-    for act in (jobs.pause, jobs.stop, jobs.resume, jobs.delete):
-        with pytest.raises(MtlError, match="no such run here. It was deleted"):
-            act(run.id, KEY)
-
-
-def test_a_finished_run_can_be_deleted_and_is_gone(jobs, tiny_config):
-    run = jobs.start(tiny_config(), KEY)
-    with pytest.raises(MtlError, match="still going"):
-        jobs.delete(run.id, KEY)
-    wait(jobs, run, "finished")
-    jobs.delete(run.id, KEY)
     assert not run.folder.exists()
     with pytest.raises(MtlError, match="no such run"):
         jobs.history(run.id)
+    for act in (jobs.pause, jobs.stop, jobs.resume, jobs.delete):
+        with pytest.raises(MtlError, match="no such run here. It was deleted"):
+            act(run.id, KEY)
 
 
 def test_a_public_host_ends_long_runs_with_a_word_and_keeps_their_checkpoint(tmp_path, tiny_config):
@@ -343,7 +313,7 @@ def test_a_public_host_ends_long_runs_with_a_word_and_keeps_their_checkpoint(tmp
     run = jobs.start(tiny_config(epochs=2000), KEY)
     with pytest.raises(MtlError, match="You have 1 run in"):
         jobs.start(tiny_config(seed=2), KEY)
-    assert wait(jobs, run, "stopped") == "stopped"
+    wait(jobs, run.id, "stopped")
     history = jobs.history(run.id)
     assert any("may train for" in getattr(at.event, "message", "") for at in history.told)
     assert history.checkpoints["last"] == history.step > 0
@@ -362,8 +332,9 @@ def test_a_run_whose_settings_were_spoilt_on_disk_fails_and_the_next_one_is_trai
     last = jobs.start(tiny_config(seed=3), KEY)
     (good.folder / "config.json").write_text("{")
     jobs.stop(spoilt.id, KEY)
-    assert wait(jobs, good, "failed") == "failed" and "config.json" in jobs.history(good.id).message
-    assert wait(jobs, last, "finished") == "finished"
+    wait(jobs, good.id, "failed")
+    assert "config.json" in jobs.history(good.id).message
+    wait(jobs, last.id, "finished")
     assert "cannot be read" in run_name(good) and "hypothetical data" in run_name(last)  # and the page's menu still opens
 
 
@@ -391,7 +362,8 @@ def test_a_run_that_is_asked_for_during_the_rehearsal_ends_it(jobs, monkeypatch,
     monkeypatch.setattr(execute, "rehearse", rehearse)
     jobs.prepare()
     assert begun.wait(30) and not ended.is_set()
-    assert wait(jobs, jobs.start(tiny_config(), KEY), "finished") == "finished" and ended.is_set()
+    wait(jobs, jobs.start(tiny_config(), KEY).id, "finished")
+    assert ended.is_set()
 
 
 def test_who_asks_a_model_while_the_worker_still_loads_its_libraries_waits_for_them(tmp_path):

@@ -4,8 +4,8 @@ second, on hypothetical data."""
 import os
 import re
 import shutil
-import signal
 import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -15,13 +15,13 @@ from safetensors.torch import load_file
 from mtl.cli.main import main
 from mtl.errors import MtlError
 from mtl.inference.predictor import Predictor
-from mtl.jobs.queue import Jobs
 from mtl.publishing.starter import STARTER, make_starter
 from mtl.runs.checkpoint import read_facts
 from mtl.runs.events import Evaluated
-from mtl.runs.folder import create_run, list_runs, open_run, starter_folder
+from mtl.runs.folder import Run, create_run, list_runs, open_run, starter_folder
 from mtl.ui.predict_tab import EXAMPLES, PredictTab, find_predictor, model_choices
 from tests.test_house import ROOT
+from tests.watcher import Watcher
 
 TEXT = "Anna flew from Oslo to Rome and was happy."
 OFFER = ("Starter model (newsroom)", "starter")
@@ -44,25 +44,32 @@ def made(starter_config, tmp_path_factory):
 
 
 @pytest.fixture
-def shipped(made, monkeypatch):
-    """The starter model in the place where it is looked for."""
-    monkeypatch.setattr("mtl.runs.folder.starter_folder", lambda: made[0])
-    monkeypatch.setattr("mtl.ui.predict_tab.starter_folder", lambda: made[0])
-    return made[0]
+def put_starter(monkeypatch):
+    """A function that makes a folder the place where the starter model is looked for."""
+    def put(folder: Path) -> Path:
+        for module in ("mtl.runs.folder", "mtl.ui.predict_tab"):
+            monkeypatch.setattr(f"{module}.starter_folder", lambda: folder)
+        return folder
+
+    return put
 
 
 @pytest.fixture
-def missing(tmp_path, monkeypatch):
-    """No starter model in the place where it is looked for."""
-    for module in ("mtl.runs.folder", "mtl.ui.predict_tab"):
-        monkeypatch.setattr(f"{module}.starter_folder", lambda: tmp_path / "starter")
+def shipped(made, put_starter):
+    """The starter model in its place."""
+    return put_starter(made[0])
 
 
 @pytest.fixture
-def jobs(tmp_path):
-    made = Jobs(tmp_path / "runs")
-    yield made
-    made.close()
+def finished_run(jobs, finish, tiny_config):
+    """A function that trains a run of this owner."""
+    def make(key: str) -> Run:
+        run = create_run(jobs.root, tiny_config(epochs=1), key)
+        for event in finish(run.config, run.folder):
+            run.log.append(event)
+        return run
+
+    return make
 
 
 # Made
@@ -113,7 +120,7 @@ def test_the_same_seed_makes_the_same_starter_and_a_new_one_takes_the_place_of_t
 def test_a_training_that_does_not_end_leaves_the_old_starter_as_it_was(made, starter_config):
     before = {file.name: file.read_bytes() for file in made[0].iterdir()}
     with pytest.raises(MtlError, match="The starter model was not made. Its training was stopped."):
-        make_starter(starter_config, made[0], between_steps=lambda learner: learner.progress.step == 3)
+        make_starter(starter_config, made[0], control=Watcher(step=3))
     with pytest.raises(MtlError, match=r"The starter model was not made. Step \d: .* is not a number any more"):
         make_starter(starter_config.model_copy(update={"learning_rate": 1e30, "warmup": 0.0}), made[0])
     assert {file.name: file.read_bytes() for file in made[0].iterdir()} == before
@@ -142,11 +149,9 @@ def test_what_is_shipped_is_tracked_and_runs_are_not():
 # Offered
 
 
-def test_the_starter_is_offered_last_to_everybody_and_alone_where_there_is_no_run_yet(jobs, shipped, finish, tiny_config):
+def test_the_starter_is_offered_last_to_everybody_and_alone_where_there_is_no_run_yet(jobs, shipped, finished_run):
     assert model_choices(jobs, "a visitor", "") == [OFFER]
-    run = create_run(jobs.root, tiny_config(source="hypothetical", epochs=1), "the owner")
-    for event in finish(run.config, run.folder):
-        run.log.append(event)
+    run = finished_run("the owner")
     assert [value for _, value in model_choices(jobs, "the owner", run.id)] == [f"{run.id}/best", f"{run.id}/last", "starter"]
     assert model_choices(jobs, "a visitor", "") == [OFFER]
 
@@ -157,30 +162,29 @@ def test_the_starter_answers_when_it_or_nothing_was_chosen(jobs, shipped, choice
     assert source == "starter model" and predictor.predict([EXAMPLES[-1]])[0].predictions.keys() == {"answer", "place"}
 
 
-def test_the_starter_is_chosen_as_soon_as_the_tab_opens_until_a_run_is_shown_that_has_a_model(jobs, shipped, finish, tiny_config):
-    tab = SimpleNamespace(jobs=jobs)
-    assert PredictTab.list_models(tab, {"key": "a visitor"}, "", None)["value"] == "starter"
-    run = create_run(jobs.root, tiny_config(source="hypothetical", epochs=1), "a visitor")
-    assert PredictTab.list_models(tab, {"key": "a visitor"}, run.id, "starter")["value"] == "starter"
-    for event in finish(run.config, run.folder):
-        run.log.append(event)
-    assert PredictTab.list_models(tab, {"key": "a visitor"}, run.id, "starter")["value"] == f"{run.id}/best"
+def test_the_starter_is_chosen_as_soon_as_the_tab_opens_until_a_run_is_shown_that_has_a_model(jobs, shipped, finished_run, tiny_config):
+    tab, me = SimpleNamespace(jobs=jobs), {"key": "a visitor"}
+    assert PredictTab.list_models(tab, me, "", None)["value"] == "starter"
+    assert PredictTab.list_models(tab, me, create_run(jobs.root, tiny_config(), "a visitor").id, "starter")["value"] == "starter"
+    run = finished_run("a visitor")
+    assert PredictTab.list_models(tab, me, run.id, "starter")["value"] == f"{run.id}/best"
 
 
-def test_a_starter_that_is_missing_is_not_offered_and_told(jobs, missing):
+def test_a_starter_that_is_missing_is_not_offered_and_its_users_read_how_to_make_it(jobs, put_starter, tmp_path):
+    put_starter(tmp_path / "starter")
     assert model_choices(jobs, "a visitor", "") == []
     for choice in ("starter", ""):
         with pytest.raises(MtlError, match="^The starter model is not here: python -m mtl starter makes it."):
             find_predictor(jobs, choice, "cpu")
+    with pytest.raises(SystemExit, match="mtl: The starter model is not here: python -m mtl starter makes it."):
+        main(["predict", "starter", TEXT])
 
 
 @pytest.mark.parametrize(("file", "message"), [("model.safetensors", "model.safetensors is not what was saved"),
                                                ("manifest.json", "its manifest.json cannot be read")])
-def test_a_starter_that_is_damaged_is_told_on_the_page_and_in_the_terminal(jobs, made, tmp_path, monkeypatch, file, message):
-    damaged = tmp_path / "starter"
-    shutil.copytree(made[0], damaged)
+def test_a_starter_that_is_damaged_is_refused_on_the_page_and_in_the_terminal(jobs, made, tmp_path, put_starter, file, message):
+    damaged = put_starter(Path(shutil.copytree(made[0], tmp_path / "starter")))
     (damaged / file).write_bytes(b"not what it was")
-    monkeypatch.setattr("mtl.runs.folder.starter_folder", lambda: damaged)
     with pytest.raises(MtlError, match=f"Checkpoint 'starter' is damaged: {message}"):
         find_predictor(jobs, "starter", "cpu")
     with pytest.raises(SystemExit, match=f"mtl: Checkpoint 'starter' is damaged: {message}"):
@@ -203,21 +207,7 @@ def test_the_terminal_asks_the_starter_wherever_the_runs_are(shipped, monkeypatc
     assert ended.value.code == 0 and '"answer": {"label": ' in capsys.readouterr().out
 
 
-def test_the_terminal_says_that_there_is_no_starter(missing):
-    with pytest.raises(SystemExit, match="mtl: The starter model is not here: python -m mtl starter makes it."):
-        main(["predict", "starter", TEXT])
-
-
-@pytest.fixture
-def signals():
-    """The terminal's door takes over Ctrl-C; afterwards it is pytest's again."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-def test_the_terminal_makes_a_starter_with_the_seed_and_epochs_given(signals, starter_config, monkeypatch, tmp_path, capsys):
+def test_the_terminal_makes_a_starter_with_the_seed_and_epochs_given(starter_config, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("mtl.cli.main.STARTER", starter_config.model_dump())
     with pytest.raises(SystemExit) as ended:
         main(["starter", "--seed", "7", "--epochs", "1", "--folder", str(tmp_path / "starter")])

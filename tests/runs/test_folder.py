@@ -87,11 +87,11 @@ def test_an_id_that_is_no_run_s_is_refused_before_it_becomes_a_path(tmp_path, ru
         open_run(root, run_id)
 
 
-def test_runs_are_listed_newest_first_and_nothing_else_is(tmp_path):
-    runs = [create_run(tmp_path, CONFIG) for _ in range(3)]
+def test_runs_are_listed_newest_first_even_of_the_same_second_and_nothing_else_is(tmp_path):
+    runs = [create_run(tmp_path, CONFIG).id for _ in range(12)]
     (tmp_path / "starter").mkdir()
     (tmp_path / "20260101-000000-half").mkdir()
-    assert [run.id for run in list_runs(tmp_path)] == sorted((run.id for run in runs), reverse=True)
+    assert [run.id for run in list_runs(tmp_path)] == runs[::-1]
     assert list_runs(tmp_path, most=2) == list_runs(tmp_path)[:2] and list_runs(tmp_path, "anybody", 2) == list_runs(tmp_path)[:2]
     assert list_runs(tmp_path / "none") == []
 
@@ -139,10 +139,7 @@ def test_a_run_that_nobody_holds_is_interrupted_and_one_that_is_held_is_not(tmp_
     ([CheckpointSaved(1200, "best", 0.1), CheckpointSaved(1200, "last", 0.1)], "Resume goes on from its last checkpoint, of step 1,200."),
     ([], "Resume begins anew, as no checkpoint was saved."), ([CheckpointSaved(3, "best", 0.1)], "Resume begins anew")])
 def test_resume_is_said_to_go_on_from_a_checkpoint_only_where_there_is_one(tmp_path, saved, told):
-    run = create_run(tmp_path, CONFIG)
-    for event in (StatusChanged("running"), *saved):
-        run.log.append(event)
-    assert told in read_history(run).message
+    assert told in history_of(create_run(tmp_path, CONFIG), StatusChanged("running"), *saved).message
 
 
 @pytest.mark.parametrize("status", ["finished", "stopped", "failed"])
@@ -153,13 +150,12 @@ def test_a_run_that_has_ended_is_not_interrupted(tmp_path, status):
 
 def test_a_process_that_dies_lets_go_of_its_run(tmp_path):
     run = create_run(tmp_path, CONFIG)
-    script = ("import sys, time\nfrom filelock import FileLock\nlock = FileLock(sys.argv[1])\nlock.acquire()\nprint('held', flush=True)\n"
-              "time.sleep(60)")
-    holder = subprocess.Popen([sys.executable, "-c", script, str(run.folder / "run.lock")], stdout=subprocess.PIPE, text=True)
-    assert holder.stdout.readline() == "held\n" and run.is_alive()
-    holder.kill()
-    holder.wait()
-    holder.stdout.close()
+    script = ("import sys\nfrom filelock import FileLock\nlock = FileLock(sys.argv[1])\nlock.acquire()\nprint('held', flush=True)\n"
+              "sys.stdin.read()")
+    with subprocess.Popen([sys.executable, "-c", script, run.folder / "run.lock"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True) as holder:
+        assert holder.stdout.readline() == "held\n" and run.is_alive()
+        holder.kill()
     assert not run.is_alive()
 
 
@@ -215,12 +211,5 @@ def test_the_time_left_follows_from_the_pace_so_far(tmp_path):
 
 
 def test_a_run_that_ended_while_it_was_asked_to_stop_has_ended(tmp_path):
-    run = create_run(tmp_path, make_config({}))
-    for status in ("running", "finished", "stopping"):
-        run.log.append(StatusChanged(status))
-    assert read_history(run).status == "finished"
-
-
-def test_runs_of_the_same_second_are_listed_in_the_order_in_which_they_were_made(tmp_path):
-    made = [create_run(tmp_path, make_config({"seed": seed})).id for seed in range(12)]
-    assert [run.id for run in list_runs(tmp_path)] == made[::-1]
+    run = create_run(tmp_path, CONFIG)
+    assert history_of(run, *map(StatusChanged, ("running", "finished", "stopping"))).status == "finished"

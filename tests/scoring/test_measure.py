@@ -23,7 +23,7 @@ def trained(tiny_config, write_rows, easy_rows, tmp_path_factory) -> Run:
     config = tiny_config(source="files", train_files=(write_rows(place / "train.jsonl", rows[:60]),), epochs=6, batch_size=8,
                          test_files=(write_rows(place / "test.jsonl", rows[60:]),))
     run = create_run(place / "runs", config)
-    assert run_training(run, resume=False, between_steps=lambda trainer: False) == "finished"
+    assert run_training(run, resume=False) == "finished"
     return run
 
 
@@ -121,7 +121,7 @@ def test_the_terminal_shows_scores_tables_and_errors_and_test_only_once(run, mtl
         assert wanted in shown
     assert mtl("evaluate", "last", "--split", "test", "--device", "cpu")[0] == 0
     status, shown = mtl("evaluate", "last", "--split", "test", "--device", "cpu")
-    assert status == 0 and "That was the one measurement of the test rows; they were not answered again." in shown
+    assert status == 0 and "The test rows are scored only once: these are the scores of that time." in shown
     status, shown = mtl("evaluate", run.id, "--split", "test", "--json")
     facts = json.loads(shown)
     assert facts["split"] == "test" and facts["report"]["rows"] == 12 and len(evaluations(run, "test")) == 1
@@ -144,5 +144,5 @@ def test_train_with_test_takes_the_step_at_the_end_and_wants_test_rows_first(run
 
 def test_a_run_without_test_rows_says_so(tiny_config, tmp_path, mtl):
     run = create_run(tmp_path / "runs", tiny_config(epochs=1))
-    run_training(run, resume=False, between_steps=lambda trainer: False)
+    run_training(run, resume=False)
     assert mtl("evaluate", "last", "--split", "test")[0] == "mtl: This run has no test rows with labels. Give it a test file to have some."

@@ -14,7 +14,7 @@ from mtl.settings.config import ColumnSpec, HubSpec, RunConfig, TaskSpec, make_c
 from mtl.settings.shorthand import parse_columns, parse_hub
 
 SCHEMA = RunConfig.model_json_schema()
-PYDANTIC = re.compile(r"pydantic|Input|should|valid|tuple|dict|str\b|bool|None|Literal|instance|type=|Value error|\[|\(\)|Traceback")
+PYDANTIC = re.compile(r"pydantic|Input|should|valid\b|tuple|dict|str\b|bool|None|Literal|instance|type=|Value error|\[|\(\)|Traceback")
 LONG = "x" * 300
 
 

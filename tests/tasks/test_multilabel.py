@@ -5,7 +5,6 @@ import json
 import random
 from itertools import combinations
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -214,7 +213,7 @@ def run(tiny_config, tmp_path_factory):
     config = tiny_config(source="files", train_files=(write(folder / "train.jsonl", topic_rows(300)),), epochs=8, eval_every=68,
                          test_files=(write(folder / "test.jsonl", topic_rows(60, seed=2)),))
     run = create_run(folder / "runs", config, "")
-    assert run_training(run, resume=False, between_steps=lambda trainer: False) == "finished"
+    assert run_training(run, resume=False) == "finished"
     return run
 
 
@@ -267,8 +266,7 @@ def test_adapters_or_heads_alone_learn_it_and_are_loaded_with_its_thresholds(fin
 def test_a_comparison_with_one_has_a_verdict_on_its_micro_f1(tiny_config, tmp_path):
     config = tiny_config(source="files", train_files=(write(tmp_path / "x.jsonl", topic_rows(50)),), epochs=1, validation_share=0.3)
     comparison = create(tmp_path / "runs", config, alone_plan(config, 1))
-    never = SimpleNamespace(stopped=False, turn_to=lambda run: None, between_steps=lambda trainer: False)
-    assert run_comparison(comparison, never) == "finished", read_history(comparison).message
+    assert run_comparison(comparison) == "finished", read_history(comparison).message
     card = read_card(comparison.folder)
     assert {task.name: task.measure for task in card.tasks} == {"topics": "micro_f1", "place": "f1"}
     assert all(task.verdict in VERDICTS and task.low <= task.difference <= task.high for task in card.tasks)

@@ -41,5 +41,5 @@ def filled(tabs):
 def short_run(app, tiny_config):
     """A short run in the app that is over; like one from the terminal it belongs to nobody."""
     run = create_run(app.runs, tiny_config(name="A short one", eval_every=2))
-    assert run_training(run, resume=False, between_steps=lambda training: False) == "finished"
+    assert run_training(run, resume=False) == "finished"
     return run

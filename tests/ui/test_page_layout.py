@@ -30,7 +30,7 @@ def odd_run(app, tmp_path_factory) -> Run:
     run = create_run(app.runs, make_config({
         "name": ARABIC, "source": "files", "train_files": (str(file),), "encoder": "tiny", "epochs": 1, "batch_size": 16, "threads": 1,
         "device": "cpu", "precision": "fp32", "learning_rate": 2e-3, "diagnose_every": 1}))
-    assert run_training(run, resume=False, between_steps=lambda training: False) == "finished"
+    assert run_training(run, resume=False) == "finished"
     return run
 
 

@@ -13,6 +13,7 @@ from mtl.settings.config import make_config
 from mtl.training.execute import run_training
 from tests import browser as web
 from tests.browser import can_press, message, start_tiny, wait_for
+from tests.watcher import Watcher
 
 GONE = "There is no such run here. It was deleted"
 LONG = {"source": "hypothetical", "encoder": "tiny", "hypothetical_rows": 60, "epochs": 5000, "device": "cpu"}
@@ -140,7 +141,7 @@ def test_a_torn_link_is_said_not_to_be_complete(tabs, tiny_config):
 
 def test_a_run_that_gave_its_place_up_is_shown_as_paused_and_can_be_resumed(tabs, tiny_config):
     run = create_run(tabs.jobs.root, tiny_config(epochs=300))
-    assert run_training(run, resume=False, between_steps=lambda learner: learner.progress.step == 5) == "stopped"
+    assert run_training(run, resume=False, control=Watcher(step=5)) == "stopped"
     run.log.append(StatusChanged(YIELDED, "The pause was long."))
     shown = tabs.train.poll(run.id, {"key": "k", "run": run.id})
     assert ">paused<" in shown[tabs.train.status] and "step 5 of" in shown[tabs.train.status]

@@ -25,7 +25,7 @@ def make_run(tiny_config, write_rows, easy_rows, tmp_path_factory):
 
     def make(root, key: str = "", **settings) -> Run:
         run = create_run(root, tiny_config(**{"source": "files", "epochs": 2, **files} | settings), key)
-        assert run_training(run, resume=False, between_steps=lambda learner: False) == "finished"
+        assert run_training(run, resume=False) == "finished"
         return run
 
     return make

@@ -14,6 +14,7 @@ from mtl.runs.folder import delete_run, open_run
 from mtl.runs.history import read_history
 from mtl.scoring.measure import measure_test, measure_validation
 from mtl.training.execute import run_training
+from tests.watcher import Watcher
 
 
 @pytest.fixture
@@ -32,17 +33,6 @@ def passes(monkeypatch) -> Counter:
     return counted
 
 
-class Hand:
-    """Lets a comparison go on."""
-
-    stopped = False
-
-    def turn_to(self, run) -> None: ...
-
-    def between_steps(self, learner) -> bool:
-        return False
-
-
 @pytest.fixture
 def start(tabs, filled):
     """A function that starts a run on files, as a person does; its training is left to the test."""
@@ -58,7 +48,7 @@ def start(tabs, filled):
 
 
 def train(run, steps: int | None = None, resume: bool = False) -> str:
-    return run_training(run, resume=resume, between_steps=lambda learner: steps is not None and learner.progress.step >= steps)
+    return run_training(run, resume=resume, control=Watcher(step=steps) if steps else None)
 
 
 def test_a_file_is_parsed_when_it_is_looked_at_and_never_again(start, passes, write_rows, easy_rows, tmp_path):
@@ -83,7 +73,7 @@ def test_a_comparison_has_the_rows_of_its_first_run_whatever_becomes_of_that(sta
     assert train(run) == "finished"
     joint = open_rows(run.folder)
     comparison = create(root, *plan_for_run(run, 1), "k")
-    assert run_comparison(comparison, Hand()) == "finished", read_history(comparison).message
+    assert run_comparison(comparison) == "finished", read_history(comparison).message
     members = [comparison.member_run(member) for member in comparison.plan.members]
     for member, task in zip(members[1:], ("answer", "place"), strict=True):
         alone = open_rows(member.folder)
@@ -93,7 +83,7 @@ def test_a_comparison_has_the_rows_of_its_first_run_whatever_becomes_of_that(sta
     shutil.rmtree(members[1].folder)
     again = open_comparison(root, comparison.id)
     assert measure_validation(members[2]).report.rows == len(joint.validation)
-    assert run_comparison(again, Hand()) == "finished", read_history(again).message
+    assert run_comparison(again) == "finished", read_history(again).message
     assert passes == {"own.jsonl": 2}
 
 
@@ -102,7 +92,7 @@ def test_a_comparison_from_the_form_is_parsed_once_too(start, passes, write_rows
     config = run.config.model_copy(update={"train_files": (str(tmp_path / "own.jsonl"),)})
     comparison = create(tmp_path / "runs", config, alone_plan(config, 1), "k")
     delete_run(run)
-    assert run_comparison(comparison, Hand()) == "finished", read_history(comparison).message
+    assert run_comparison(comparison) == "finished", read_history(comparison).message
     assert passes == {"own.jsonl": 2}
 
 

@@ -1,0 +1,33 @@
+"""StopControl: how a training is asked to end. Ctrl-C in the terminal, the buttons of the page and the time limit of a search all use it,
+so that a training has one object to ask. Knows no signals, threads or models."""
+
+import math
+import time
+from typing import Any
+
+from mtl.runs.folder import Run
+
+
+class StopControl:
+    """A training asks it before every step, and while it prepares the data, whether to end. By itself it never says so: subclasses set
+    `is_asked`, and may do work of their own between two steps."""
+
+    is_asked = False  # somebody wants the training to end
+    deadline = math.inf  # the time on `clock` at which it ends without being asked
+    can_interrupt_preparing = True  # False where several processes train: they must end together, at the same step
+
+    def clock(self) -> float:
+        """Seconds from a fixed moment."""
+        return time.monotonic()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the training is to end before its next step."""
+        return self.is_asked or self.clock() >= self.deadline
+
+    def begin(self, run: Run) -> None:
+        """Called before a comparison trains `run`, one of its members."""
+
+    def between_steps(self, trainer: Any) -> bool:
+        """Called by the training thread before each step, while the model is at rest; returns `stopped`."""
+        return self.stopped

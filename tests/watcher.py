@@ -1,0 +1,40 @@
+"""Somebody who watches a training: stops it at a certain step, or waits for what happens in the queue."""
+
+import math
+import time
+from dataclasses import dataclass, field
+
+from mtl.jobs.queue import Jobs
+from mtl.runs.stop import StopControl
+
+
+@dataclass
+class Watcher(StopControl):
+    """Asks for a stop before step number `step` (from 0); of a comparison, in its run number `run` (from 1). Notes the runs that began."""
+
+    step: float = math.inf
+    run: int = 0
+    begun: list[str] = field(default_factory=list)
+
+    def begin(self, run) -> None:
+        self.begun.append(run.id)
+
+    def between_steps(self, trainer) -> bool:
+        self.is_asked = self.is_asked or len(self.begun) >= self.run and trainer.progress.step >= self.step
+        return self.stopped
+
+
+def wait(jobs: Jobs, run_id: str, *statuses: str) -> None:
+    """Wait until the run or the comparison has one of these states; if it is over then, also until it has left the queue."""
+    end = time.monotonic() + 60
+    while (status := jobs.history(run_id).status) not in statuses or (status not in ("queued", "running", "paused") and jobs.has(run_id)):
+        assert time.monotonic() < end, f"still {status}: {jobs.history(run_id).message}"
+        time.sleep(0.01)
+
+
+def wait_for_step(jobs: Jobs, run_id: str, step: int) -> None:
+    """Wait until the run has done so many steps."""
+    end = time.monotonic() + 60
+    while jobs.history(run_id).step < step:
+        assert time.monotonic() < end
+        time.sleep(0.01)
