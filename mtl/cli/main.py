@@ -141,9 +141,7 @@ def _predict(options: argparse.Namespace) -> int:
     print(f"Answered on {predictor.how}.", file=sys.stderr)
     texts = options.text or [line for line in sys.stdin.read().splitlines() if line.strip()]
     for predicted in predictor.predict(texts, parts(options.tasks)):
-        contradictions = {"contradictions": predicted.contradictions} if predicted.contradictions else {}
-        answers = {task: answer.plain(predicted.text) for task, answer in predicted.predictions.items()}
-        print(json.dumps({"text": predicted.text} | contradictions | answers, ensure_ascii=False))
+        print(json.dumps(predicted.plain(), ensure_ascii=False))
     return 0
 
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
@@ -82,6 +82,11 @@ class Predicted:
     predictions: dict[str, Prediction]
     cut_at: int | None
     contradictions: tuple[str, ...] = ()
+
+    def plain(self) -> dict[str, Any]:
+        """As a JSON object: the text, the contradictions if there are any, and each task's answer."""
+        contradictions = {"contradictions": self.contradictions} if self.contradictions else {}
+        return {"text": self.text} | contradictions | {task: answer.plain(self.text) for task, answer in self.predictions.items()}
 
 
 @dataclass(frozen=True)

@@ -237,8 +237,9 @@ def test_no_run_of_a_search_or_a_sweep_sees_a_test_row(tmp_path, write_rows, eas
     files = {split: (write_rows(tmp_path / f"{split}.jsonl", easy_rows(30)),) for split in ("train", "test")}
     config = tiny_config(source="files", train_files=files["train"], test_files=files["test"], epochs=1, diagnose_every=0)
     asked = []
-    real = dataset._read_more
-    monkeypatch.setattr(dataset, "_read_more", lambda split, paths, *rest: asked.append((split, list(paths))) or real(split, paths, *rest))
+    real = dataset._Loader._read_more
+    monkeypatch.setattr(dataset._Loader, "_read_more",
+                        lambda self, split, paths, *rest: asked.append((split, list(paths))) or real(self, split, paths, *rest))
     comparison = create(tmp_path / "runs", config, sweep_plan(config, [0.2, 0.8]))
     machine = Machine()
     assert run_comparison(comparison, machine) == "finished", read_history(comparison).message

@@ -9,7 +9,6 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from mtl.cli.main import _plain
 from mtl.data.cooccurrence import FALSE_ALARM, MAX_SHOWN, Hint, contradictions, find_hints
 from mtl.data.rows import row_shape
 from mtl.data.store import keep
@@ -153,10 +152,10 @@ def test_the_page_escapes_contradictions_and_shows_nothing_where_there_are_none(
 
 def test_the_terminal_has_a_key_for_contradictions_only_if_there_are_any():
     answers = {"intent": Classified({"book": 1.0})}
-    assert "contradictions" not in _plain(Predicted("x", answers, None))
-    assert json.loads(json.dumps(_plain(Predicted("x", answers, None, (SENTENCE,)))))["contradictions"] == [SENTENCE]
+    assert "contradictions" not in Predicted("x", answers, None).plain()
+    assert json.loads(json.dumps(Predicted("x", answers, None, (SENTENCE,)).plain()))["contradictions"] == [SENTENCE]
     named_so = Predicted("x", {"contradictions": Classified({"book": 1.0})}, None, (SENTENCE,))
-    assert _plain(named_so)["contradictions"]["label"] == "book"  # what was asked for is not replaced
+    assert named_so.plain()["contradictions"]["label"] == "book"  # what was asked for is not replaced
 
 
 # Through training and checkpoints

@@ -98,8 +98,8 @@ def test_a_paused_run_keeps_its_place_for_a_while_and_the_page_of_one_that_waits
     waiting = jobs.start(tiny_config(seed=2), "somebody else")
     assert 0 < jobs.yields_in() <= control.PAUSE_YIELDS
     told = status_html(jobs.history(waiting.id), jobs.ahead(waiting.id), "", 41.7)
-    assert "1 run ahead, of which the one in work is paused: it gives its place up in 42 s" in told
-    assert "gives its place up in 42 s" in status_html(jobs.history(run.id), 0, "", 41.7)
+    assert "1 run ahead; the one in training is paused and lets the next one train in 42 s" in told
+    assert "in 42 s it is saved and lets the next run train" in status_html(jobs.history(run.id), 0, "", 41.7)
     jobs.resume(run.id, KEY)
     wait(jobs, run.id, "running")
     assert jobs.yields_in() is None and "paused" not in status_html(jobs.history(waiting.id), 1, "", jobs.yields_in())

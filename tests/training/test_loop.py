@@ -15,7 +15,7 @@ from mtl.errors import MtlError
 from mtl.inference.predictor import Predictor
 from mtl.model.loading import load_weights
 from mtl.model.split import sample_places
-from mtl.runs.checkpoint import BEST, LAST, LOOKS, TALLIES, kept_looks, newest_checkpoint, read_facts, read_tallies
+from mtl.runs.checkpoint import BEST, LAST, LOOKS, TALLIES, kept_tallies, newest_checkpoint, read_facts, read_tallies
 from mtl.runs.events import CheckpointSaved, Evaluated, GradientConflict, Notice, RunStarted, StatusChanged, StepDone
 from mtl.scoring.intervals import main_score
 from mtl.settings.config import TaskSpec
@@ -299,11 +299,11 @@ def test_a_task_without_a_validation_label_or_a_machine_without_8_bits_leaves_th
 def test_a_run_with_a_folder_for_them_keeps_the_hit_counts_of_its_evaluations_and_of_many_only_some(plain, tiny_config, finish, monkeypatch,
                                                                                                     tmp_path):
     config = tiny_config(eval_every=1)
-    assert kept_looks(plain[0]) == {} and not (plain[0] / LOOKS).exists()
+    assert kept_tallies(plain[0]) == {} and not (plain[0] / LOOKS).exists()
     for name in ("all", "some"):
         (tmp_path / name / LOOKS).mkdir(parents=True)
     looks = [seen for seen in validation(finish(config, tmp_path / "all")) if seen.step]
-    files = kept_looks(tmp_path / "all")
+    files = kept_tallies(tmp_path / "all")
     assert sorted(files) == [seen.step for seen in looks] == list(range(1, 9))
     for seen in looks:
         counts = read_tallies(files[seen.step])
@@ -311,7 +311,7 @@ def test_a_run_with_a_folder_for_them_keeps_the_hit_counts_of_its_evaluations_an
         assert float(main_score(counts["entities"])) == pytest.approx(seen.scores["entities"]["f1"])
     monkeypatch.setattr("mtl.training.saving.KEPT_EVALUATIONS", 3)
     finish(config, tmp_path / "some")
-    assert sorted(kept_looks(tmp_path / "some")) == [3, 6, 8]
+    assert sorted(kept_tallies(tmp_path / "some")) == [3, 6, 8]
 
 
 def test_events_come_in_order(plain):

@@ -97,7 +97,7 @@ def test_the_bundled_corpus_is_told_in_the_numbers_and_the_word_that_the_page_co
     sizes = {split: (NEWSROOM / f"{split}.jsonl").read_text("utf-8").count("\n") for split in ("train", "validation", "test")}
     assert f"{sum(sizes.values()):,} rows" in ABOUT["newsroom"]
     train, validation, test = sizes.values()
-    assert f"{train:,} are for training, {validation} for validation and {test} for the test" in ABOUT["newsroom"]
+    assert f"{train:,} are for training, {validation} for validation and {test} for test" in ABOUT["newsroom"]
 
 
 @pytest.mark.parametrize(("labels", "steps", "threads", "told"), [
