@@ -149,9 +149,9 @@ def create_run(root: Path, config: RunConfig, key: str = "", parsed: Path | None
         if key:
             (folder / "owner").write_text(hash_key(key))
         run.log.append(StatusChanged("queued"))
-    except (OSError, MtlError) as error:
+    except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
-        if isinstance(error, MtlError):
+        if not isinstance(error, OSError):
             raise
         raise MtlError(f"The run's folder cannot be made ({error.strerror}). Free some space, or set MTL_RUNS to another one.") from error
     return run

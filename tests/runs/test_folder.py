@@ -62,6 +62,19 @@ def test_a_run_copies_its_data_files_and_trains_from_the_copies(tmp_path):
         assert not Path(copy).is_absolute() and (run.folder / copy).read_text() == text and Path(copy).name == "data.csv"
 
 
+@pytest.mark.parametrize("name", ["x.csv", "./x.csv", "data/x.csv", "p/data/raw/x.csv"])
+def test_a_file_is_copied_whatever_its_name_and_whatever_lies_above_it(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = Path(name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("text,mood\nfine,good\n")
+    for folder in ("p", "."):  # of no run, though there is such a file
+        Path(folder).mkdir(exist_ok=True)
+        (Path(folder) / "config.json").write_text("{}")
+    run = create_run(Path("runs"), make_config({"source": "files", "train_files": (name,)}))
+    assert (run.folder / run.config.train_files[0]).read_text() == file.read_text() and file.stat().st_nlink == 1
+
+
 def test_a_run_whose_file_is_not_there_is_not_made(tmp_path):
     with pytest.raises(MtlError, match="none.csv: there is no such file"):
         create_run(tmp_path, make_config({"source": "files", "train_files": (str(tmp_path / "none.csv"),)}))
