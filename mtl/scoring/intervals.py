@@ -34,7 +34,12 @@ class Difference:
 
     def margin(self, level: float = LEVEL) -> float:
         """Half the width of the interval at `level`: the root of the sum of the two sources' squared margins."""
-        return math.sqrt(_z(level) ** 2 * self.rows + (_t(level, self.freedom) ** 2 * self.luck if self.freedom else 0.0))
+        square = _z(level) ** 2 * self.rows
+        if self.freedom:
+            from scipy.special import stdtrit  # the quantile of Student's t; imported here, because showing a page does not need it
+
+            square += float(stdtrit(self.freedom, (1 + level) / 2)) ** 2 * self.luck
+        return math.sqrt(square)
 
     @property
     def interval(self) -> Interval:
@@ -66,10 +71,8 @@ def all_right(of_tasks: Iterable[np.ndarray]) -> np.ndarray:
 
 def interval(counts: np.ndarray) -> Interval:
     """The main score of `counts` (rows, 2) and its Wilson interval (Wilson, 1927), with an effective sample size: the number of independent
-    items that would give the variance of the score over whole rows (Korn and Graubard, 1998; Kott and Carr, 1997).
-
-    For accuracy that is the number of rows. Unlike a bootstrap, it holds near 0 and 1 and with few rows.
-    """
+    items that would give the variance of the score over whole rows (Korn and Graubard, 1998; Kott and Carr, 1997). For accuracy that is the
+    number of rows. Unlike a bootstrap, it holds near 0 and 1 and with few rows."""
     score, most = float(main_score(counts)), float(counts[:, 1].sum() / 2)
     if math.isnan(score):
         return Interval(score, score, score)
@@ -142,10 +145,3 @@ def _influences(counts: np.ndarray, score: np.ndarray) -> np.ndarray:
 def _z(level: float) -> float:
     """The normal quantile of a two-sided interval."""
     return NormalDist().inv_cdf((1 + level) / 2) if level < 1 else math.inf
-
-
-def _t(level: float, freedom: float) -> float:
-    """The same of Student's t."""
-    from scipy.special import stdtrit  # imported here, because showing a page does not need it
-
-    return float(stdtrit(freedom, (1 + level) / 2))

@@ -60,11 +60,11 @@ class Scalarized(Balancer):
     """A method that combines the losses into one number and takes its gradient: one backward pass, as for a plain sum."""
 
     def backward(self, losses: dict[str, Tensor]) -> None:
-        # `combine` gets values as large as the loss of the whole step, and the result is divided by the batches again (processes average
-        # their gradients). So a term that a method adds, such as uncertainty weighting's log-variances, counts once a step and not once
-        # a batch.
-        values = torch.stack([_scale_gradient(loss, self.shares.get(task, 1.0)) for task, loss in losses.items()])
-        values = values * self.batches * self.processes
+        shares = [self.shares.get(task, 1.0) for task in losses]
+        scaled = [share * loss + (1 - share) * loss.detach() for share, loss in zip(shares, losses.values(), strict=True)]
+        # Scale each part up to the size of the whole step's loss, because some methods add constant terms; divide the result by the number
+        # of batches (processes average their gradients).
+        values = torch.stack(scaled) * self.batches * self.processes
         received: list[Tensor] = []  # the weights: the derivative of the combined number with respect to each task's loss
         values.register_hook(received.append)
         (self.combine(values, list(losses)) / self.batches).backward()
@@ -73,11 +73,6 @@ class Scalarized(Balancer):
     @abstractmethod
     def combine(self, values: Tensor, tasks: Sequence[str]) -> Tensor:
         """The losses `values` (T) of `tasks`, all or some of the run's tasks, as one number."""
-
-
-def _scale_gradient(loss: Tensor, factor: float) -> Tensor:
-    """The same value as `loss`, with `factor` times its gradient."""
-    return loss if factor == 1 else factor * loss + (1 - factor) * loss.detach()
 
 
 class Fixed(Scalarized):
@@ -99,7 +94,8 @@ class RandomWeights(Scalarized):
 
 
 class Uncertainty(Scalarized):
-    """Uncertainty weighting: each loss is divided by a learned variance, whose logarithm is added; twice torchjd's formula."""
+    """Uncertainty weighting: each loss is divided by a learned variance, whose logarithm is added. torchjd halves the losses; we double its
+    result, so that training begins as with the plain sum."""
 
     def __init__(self, tasks: Sequence[str], device: str) -> None:
         self.learned = {task: UW(1).to(device) for task in tasks}
@@ -127,10 +123,8 @@ class Uncertainty(Scalarized):
 
 class Famo(Scalarized):
     """FAMO (Liu et al., 2023, https://arxiv.org/abs/2306.03792): weights under which all losses fall at the same pace, learned from how far
-    each fell in a step, times the number of tasks. A step that lacks a task cannot be compared and is a plain sum.
-
-    torchjd has FAMO too, but keeps the optimizer of the weights to itself, and an exact resume needs that optimizer's state.
-    """
+    each fell in a step, times the number of tasks. A step that lacks a task cannot be compared and is a plain sum. Not torchjd's FAMO,
+    because that hides the optimizer of the weights, whose state an exact resume needs."""
 
     needs_second_pass = True
 
@@ -166,11 +160,9 @@ class Famo(Scalarized):
 
 class Surgery(Balancer):
     """A method that compares the tasks' gradients (PCGrad, UPGrad). The encoder's gradient is computed for each task; the inner products of
-    these gradients (the Gramian) give the weights, and their weighted sum is the gradient. Each head gets its own task's gradient.
-
-    The result is that of torchjd's `mtl_backward` and `jac_to_grad`, without their second Jacobian in memory. Where tasks have rows of
-    their own, each comes in its own batch, and all tasks together cost as much as one.
-    """
+    these gradients (the Gramian) give the weights, and their weighted sum is the gradient. Each head gets its own task's gradient. The
+    result is that of torchjd's `mtl_backward` and `jac_to_grad`, without their second Jacobian in memory. Where tasks have rows of their
+    own, each comes in its own batch, and all tasks together cost as much as one."""
 
     by_task = True
 

@@ -29,33 +29,35 @@ from mtl.training.step import TrainingStep, rate_factor, set_learning_rate
 from mtl.training.trainer import Trainer
 
 FIRST_ROWS = 24  # validation rows of the first evaluation: less than a batch, because the user waits for the first point of the curve
-BetweenSteps = Callable[[Trainer], bool]
 
 
-def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: BetweenSteps = lambda trainer: False,
+def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: Callable[[Trainer], bool] = lambda trainer: False,
           progress: Progress = no_progress) -> Iterator[Event]:
     """Train with `config` in the folder `run`, yielding events; `resume` continues from its newest undamaged checkpoint.
-
     `between_steps(trainer)` is called before every step. It may copy the model, wait (a pause), or return True to stop the run, which saves
     a checkpoint. `progress` is called while the data is prepared. The last event is StatusChanged 'finished' or 'stopped'. Raises MtlError
-    for bad data, settings that do not fit, or a loss that is not a number.
-    """
+    for bad data, settings that do not fit, or a loss that is not a number."""
     trainer, notices = _set_up(config, run, resume, progress)
-    yield from _opening(trainer, notices)
+    yield trainer.started()
+    yield from notices
+    yield StatusChanged("running")
+    if trainer.progress.step == 0:  # the scores of chance
+        yield _evaluate(trainer, sample(trainer.validation_split, FIRST_ROWS, config.seed))[1]
     now, optimizer, balancer, processes = trainer.progress, trainer.optimizer, trainer.balancer, trainer.processes
     while not trainer.is_finished:
         epoch, done = divmod(now.step, trainer.steps_per_epoch)
-        for plan in trainer.plan(epoch)[done:]:  # `done` is above 0 only after a resume: it skips the steps that were taken before
+        # `done` is above 0 only after a resume: the epoch's plan is made again and its first `done` steps are skipped
+        for planned in trainer.plan(epoch)[done:]:
             stop, report = processes.any(between_steps(trainer), trainer.log.is_due_after(now.step, now.seconds))
             if stop:
                 yield from _stop(trainer)
                 return
             start = time.perf_counter()
             rate = set_learning_rate(optimizer, rate_factor(now.step, trainer.total_steps, config.warmup, config.schedule))
-            step = trainer.begin(plan)
+            step = trainer.begin(planned)
             with seeded_dropout(step.dropout_seed, trainer.machine.device):
                 for batch in step.batches:
-                    with processes.sync(trainer.wrapped, batch.is_last):
+                    with processes.sync(trainer.wrapped, now=batch is step.batches[-1]):
                         losses = trainer.forward(batch)  # one encoder pass, a loss per task
                         means = step.means(losses)
                         trainer.conflicts.measure(now.step, means)
@@ -111,16 +113,6 @@ def _machine(config: RunConfig, facts: dict[str, Any], processes: Processes) -> 
     return Machine(processes.gpu, wanted.precision, wanted.threads) if processes.gpu else wanted
 
 
-def _opening(trainer: Trainer, notices: list[Notice]) -> Iterator[Event]:
-    """The events before the first step. A new run is also evaluated, to show the scores of chance."""
-    yield trainer.started()
-    yield from notices
-    yield StatusChanged("running")
-    if trainer.progress.step == 0:
-        _, event = _evaluate(trainer, sample(trainer.validation_split, FIRST_ROWS, trainer.config.seed))
-        yield event
-
-
 def _due_events(trainer: Trainer, report: bool) -> Iterator[Event]:
     """The events that are due after a step: losses if `report`, gradient conflicts, an evaluation, a checkpoint."""
     step, config = trainer.progress.step, trainer.config
@@ -138,7 +130,9 @@ def _evaluate_and_save(trainer: Trainer) -> Iterator[Event]:
     """Score the validation rows; save the weights as `last`, and as `best` if they are."""
     now = trainer.progress
     scores, event = _evaluate(trainer, trainer.validation_split)
-    is_best = now.note_score(scores.score)
+    if is_best := scores.score > now.best_score:
+        now.best_score, now.best_step = scores.score, now.step
+    now.stale = 0 if is_best else now.stale + 1
     yield replace(event, is_best=is_best)
     keep_hit_counts(trainer, scores.hit_counts)
     if is_best:
@@ -158,8 +152,8 @@ def _divergence(trainer: Trainer, step: TrainingStep) -> str:
     """A message about which loss or gradient is not a number any more. All processes must call it."""
     config, kept = trainer.config, kept_step(trainer.run)
     parts = trainer.processes.gather({task: loss.item() for task, loss in step.losses.items()})
-    bad = [task for task in step.labels if not math.isfinite(sum(part.get(task, 0.0) for part in parts))]
-    what = f"the loss of {' and '.join(map(repr, bad))}" if bad else f"the gradient of {' + '.join(map(repr, step.labels))}"
+    bad = [task for task in step.targets if not math.isfinite(sum(part.get(task, 0.0) for part in parts))]
+    what = f"the loss of {' and '.join(map(repr, bad))}" if bad else f"the gradient of {' + '.join(map(repr, step.targets))}"
     saved = f"the checkpoint of step {kept} is kept" if kept else "no checkpoint was saved before"
     return (f"Step {trainer.progress.step + 1}: {what} is not a number any more, so this step was not taken and the run ends; {saved}. "
             f"Lower the learning rates (now {config.learning_rate:g} and {config.head_learning_rate:g}; 1e-4 and 1e-3 are usual).")

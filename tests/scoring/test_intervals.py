@@ -177,5 +177,5 @@ def test_hit_counts_come_back_from_a_file_under_any_task_name(tmp_path):
 
 
 def test_a_checkpoint_without_hit_counts_says_so(tmp_path):
-    with pytest.raises(MtlError, match="how the model did"):
+    with pytest.raises(MtlError, match="the scores of every validation row, cannot be read"):
         read_tallies(tmp_path / "tallies.npz")

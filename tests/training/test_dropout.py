@@ -70,4 +70,3 @@ def test_nothing_is_dropped_where_nothing_should_be(p, training):
     with FastDropout(1):
         assert torch.equal(F.dropout(features, p, training), features)
 
-

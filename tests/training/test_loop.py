@@ -3,7 +3,6 @@
 import math
 import random
 import shutil
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from mtl.errors import MtlError
 from mtl.inference.predictor import Predictor
 from mtl.model.loading import load_weights
 from mtl.model.split import sample_places
-from mtl.runs.checkpoint import BEST, LAST, LOOKS, TALLIES, kept_looks, newest_checkpoint, read_facts, read_tallies
+from mtl.runs.checkpoint import BEST, LAST, LOOKS, TALLIES, kept_tallies, newest_checkpoint, read_facts, read_tallies
 from mtl.runs.events import CheckpointSaved, Evaluated, GradientConflict, Notice, RunStarted, StatusChanged, StepDone
 from mtl.scoring.intervals import main_score
 from mtl.settings.config import TaskSpec
@@ -299,11 +298,11 @@ def test_a_task_without_a_validation_label_or_a_machine_without_8_bits_leaves_th
 def test_a_run_with_a_folder_for_them_keeps_the_hit_counts_of_its_evaluations_and_of_many_only_some(plain, tiny_config, finish, monkeypatch,
                                                                                                     tmp_path):
     config = tiny_config(eval_every=1)
-    assert kept_looks(plain[0]) == {} and not (plain[0] / LOOKS).exists()
+    assert kept_tallies(plain[0]) == {} and not (plain[0] / LOOKS).exists()
     for name in ("all", "some"):
         (tmp_path / name / LOOKS).mkdir(parents=True)
     looks = [seen for seen in validation(finish(config, tmp_path / "all")) if seen.step]
-    files = kept_looks(tmp_path / "all")
+    files = kept_tallies(tmp_path / "all")
     assert sorted(files) == [seen.step for seen in looks] == list(range(1, 9))
     for seen in looks:
         counts = read_tallies(files[seen.step])
@@ -311,7 +310,7 @@ def test_a_run_with_a_folder_for_them_keeps_the_hit_counts_of_its_evaluations_an
         assert float(main_score(counts["entities"])) == pytest.approx(seen.scores["entities"]["f1"])
     monkeypatch.setattr("mtl.training.saving.KEPT_EVALUATIONS", 3)
     finish(config, tmp_path / "some")
-    assert sorted(kept_looks(tmp_path / "some")) == [3, 6, 8]
+    assert sorted(kept_tallies(tmp_path / "some")) == [3, 6, 8]
 
 
 def test_events_come_in_order(plain):
@@ -398,14 +397,6 @@ def test_a_run_stopped_and_resumed_at_random_steps_is_bit_for_bit_the_unbroken_o
     assert all(torch.equal(state[key], two[index][key]) for index, state in one.items() for key in state)
     facts = [read_facts(tmp_path / run / LAST)["progress"] | {"seconds": 0} for run in ("whole", "sliced")]
     assert facts[0] == facts[1]
-
-
-def test_a_run_killed_between_checkpoints_resumes_from_the_last_one_and_ends_the_same(plain, tiny_config, finish, tmp_path):
-    with closing(train(tiny_config(), tmp_path)) as events:
-        assert next(event for event in events if isinstance(event, StepDone) and event.step == 6)
-    rest = finish(tiny_config(), tmp_path, resume=True)
-    assert of(RunStarted, rest)[0].step == 4 and curves(rest) == [event for event in curves(plain[1]) if event.step > 4]
-    assert same(weights(plain[0]), weights(tmp_path))
 
 
 def test_instead_of_a_damaged_last_checkpoint_the_one_before_it_is_resumed_with_a_warning(plain, tiny_config, finish, tmp_path):
