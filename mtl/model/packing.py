@@ -89,8 +89,7 @@ def first_position(encoder: PreTrainedModel) -> int:
 @torch.no_grad()
 def can_pack(encoder: PreTrainedModel, longest: int) -> bool:
     """Whether `encoder`, in eval mode, gives packed texts of up to `longest` subwords the hidden states that each has alone. No property of
-    an encoder shows this, so it is tried. One text is long, because some encoders attend only within a window, which the mask of packed
-    texts would replace."""
+    an encoder shows this, so it is tried. One text is long, because some encoders attend only within a window, which the mask replaces."""
     longest = min(longest, LONGEST_TRIED)
     lengths = [longest, *(max(1, longest // part) for part in (2, 4, 8))]
     # any ids but those of special tokens, which tokenizers put first

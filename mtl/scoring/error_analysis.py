@@ -48,16 +48,15 @@ class Mistake:
 
 @dataclass(frozen=True)
 class TaskReport:
-    """One task on the `rows` that are labelled for it, of which `wrong` have an error. `main` is the main score with its 95 % interval,
-    None if there is nothing to score. A kind of task has either `confusion` (gold label -> predicted label -> rows) or `errors` (sort of
-    error -> items)."""
+    """One task on the `rows` that are labelled for it, of which `wrong` have an error. `main`: the main score and its 95 % interval. A kind
+    of task has either `confusion` (gold label -> predicted label -> rows) or `errors` (sort of error -> items)."""
 
     name: str
     kind: str
     rows: int
     wrong: int
     main_score: str
-    main: Interval | None
+    main: Interval | None  # None if there is nothing to score
     scores: dict[str, float]
     labels: tuple[LabelScores, ...]
     mistakes: tuple[Mistake, ...]

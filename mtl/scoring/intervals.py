@@ -86,11 +86,9 @@ def interval(counts: np.ndarray) -> Interval:
 
 def difference(ours: np.ndarray, theirs: np.ndarray) -> Difference:
     """The mean over seeds of our main score minus theirs, both hit counts (seeds, rows, 2) of the same rows in the same order.
-
     Rows: paired, linearised (Woodruff, 1971), and with two added rows that differ, one each way (Bonett and Price, 2012), because a few
     rows that all differ one way prove little. For accuracy the verdict is nearly that of McNemar's exact test. Luck of training: the
-    variance of either side over its seeds, with the degrees of freedom of Welch (1947).
-    """
+    variance of either side over its seeds, with the degrees of freedom of Welch (1947)."""
     if ours.shape[:2] != theirs.shape[:2]:
         raise ValueError(f"{ours.shape} and {theirs.shape} are not the same seeds and rows")
     scores, seeds = np.stack([main_score(ours), main_score(theirs)]), len(ours)
@@ -120,12 +118,9 @@ def holm(p_values: Sequence[float]) -> list[bool]:
 
 def cost_bound(before: np.ndarray, after: np.ndarray) -> float:
     """An upper bound (95 % confidence) on the fall of the main score from hit counts `before` to `after` (rows, 2) of the same rows;
-    infinite if nothing is labelled.
-
-    It is the Bayesian bootstrap (Rubin, 1981) over the rows and one added row in which everything is lost: Gaffke's bound for a mean (2005;
-    Learned-Miller and Thomas, 2019), and for accuracy without a gain exactly that of Clopper and Pearson. So it holds with few rows too: if
-    nothing was lost in n rows, it is about 3 / n.
-    """
+    infinite if nothing is labelled. It is the Bayesian bootstrap (Rubin, 1981) over the rows and one added row in which everything is lost:
+    Gaffke's bound for a mean (2005; Learned-Miller and Thomas, 2019), and for accuracy without a gain exactly that of Clopper and Pearson.
+    So it holds with few rows too: if nothing was lost in n rows, it is about 3 / n."""
     both = np.concatenate([before, after], axis=1)
     both = both[both.any(axis=1)]
     if not before[:, 1].any() or not after[:, 1].any():

@@ -18,12 +18,9 @@ FAMO_RATE, FAMO_DECAY, FAMO_EPSILON = 0.025, 1e-3, 1e-8  # those of the paper; e
 
 
 class Balancer(ABC):
-    """How one step's losses become gradients: `begin`, then `backward` for each batch, then `finish`.
-
-    Every batch brings a part of the losses: summed over the batches and processes of a step, the parts are the tasks' mean losses. A
-    sampling that draws rows for tasks also gives each task a share of the step. A share multiplies only the gradient and not the loss,
-    because a method that evens out the sizes of losses would undo it there.
-    """
+    """How one step's losses become gradients: `begin`, then `backward` for each batch, then `finish`. Every batch brings a part of the
+    losses: summed over the batches and processes of a step, the parts are the tasks' mean losses. A sampling that draws rows for tasks also
+    gives each task a share of the step. It multiplies only the gradient: in the loss, a method that evens out losses would undo it."""
 
     by_task = False  # needs the gradient of each task alone, so a batch whose rows serve one task each is cut into one batch per task
     needs_second_pass = False  # `update` needs the losses of the same rows after the optimizer's step
@@ -62,8 +59,8 @@ class Scalarized(Balancer):
     def backward(self, losses: dict[str, Tensor]) -> None:
         shares = [self.shares.get(task, 1.0) for task in losses]
         scaled = [share * loss + (1 - share) * loss.detach() for share, loss in zip(shares, losses.values(), strict=True)]
-        # Scale each part up to the size of the whole step's loss, because some methods add constant terms; divide the result by the number
-        # of batches (processes average their gradients).
+        # Scale each part up to the size of the whole step's loss, because some methods add constant terms; then divide by the batches
+        # (processes average their gradients)
         values = torch.stack(scaled) * self.batches * self.processes
         received: list[Tensor] = []  # the weights: the derivative of the combined number with respect to each task's loss
         values.register_hook(received.append)

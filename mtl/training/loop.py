@@ -16,13 +16,13 @@ from mtl.data.kept import load_run
 from mtl.data.readers import Progress, no_progress
 from mtl.errors import MtlError
 from mtl.model.machine import Machine, find_machine, use_threads
+from mtl.model.randomness import seeded_dropout
 from mtl.model.split import Split, sample
 from mtl.runs.checkpoint import BEST, PREVIOUS, drop_damaged_last, newest_checkpoint, sweep
 from mtl.runs.events import Evaluated, Event, Notice, StatusChanged
 from mtl.scoring.scores import Scores
 from mtl.settings.config import RunConfig
 from mtl.text import many
-from mtl.training.dropout import seeded_dropout
 from mtl.training.processes import Processes, join_processes
 from mtl.training.saving import keep_hit_counts, kept_step, measure_int8_cost, restore, save
 from mtl.training.step import TrainingStep, rate_factor, set_learning_rate
@@ -86,10 +86,10 @@ def _set_up(config: RunConfig, run: Path, resume: bool, progress: Progress) -> t
     checkpoint, facts, complaints = newest_checkpoint(run) if resume else (None, {}, [])
     machine = _machine(config, facts, processes)
     use_threads(machine.threads)
-    laid_out = run / LAID_OUT / str(processes.rank)
-    shutil.rmtree(laid_out, ignore_errors=True)  # left by a process that was killed
-    dataset = load_run(config, run, laid_out, progress, is_first=processes.is_first, expected=facts.get("data", ""))
-    trainer = Trainer(config, run, dataset, machine, laid_out, processes, progress)
+    scratch = run / LAID_OUT / str(processes.rank)
+    shutil.rmtree(scratch, ignore_errors=True)  # left by a process that was killed
+    dataset = load_run(config, run, scratch, progress, is_first=processes.is_first, expected=facts.get("data", ""))
+    trainer = Trainer(config, run, dataset, machine, scratch, processes, progress)
     if processes.is_first:
         sweep(run)
         if checkpoint and checkpoint.name == PREVIOUS:

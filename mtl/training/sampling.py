@@ -98,17 +98,10 @@ def quotas(sizes: Mapping[str, int], exponent: float) -> dict[str, int]:
     return dict(zip(sizes, whole.tolist(), strict=True))
 
 
-@dataclass(frozen=True)
-class Outlook:
-    """The number of steps in an epoch, and the rows of each task in the first and in the last epoch."""
-
-    steps: int
-    first: dict[str, int]
-    last: dict[str, int]
-
-
-def outlook(sampling: str, sizes: Mapping[str, int], rows: int, step_rows: int, epochs: int, temperature: float) -> Outlook:
-    """What the plans of a run will be, from plans for made-up rows: `rows` rows with any label, `sizes` of them labelled for each task."""
+def outlook(sampling: str, sizes: Mapping[str, int], rows: int, step_rows: int, epochs: int,
+            temperature: float) -> tuple[int, dict[str, int], dict[str, int]]:
+    """The number of steps in an epoch, and the rows of each task in the first and in the last epoch, from plans for made-up rows: `rows`
+    rows with any label, `sizes` of them labelled for each task."""
     labelled, start = {}, 0
     for task, size in sizes.items():
         if size:  # the tasks' rows lie one after the other and begin again at the first row, so that every row has a label
@@ -116,14 +109,14 @@ def outlook(sampling: str, sizes: Mapping[str, int], rows: int, step_rows: int, 
             labelled[task][np.arange(start, start + size) % rows] = True
             start += size
     if not labelled:
-        return Outlook(0, {}, {})
+        return 0, {}, {}
     plans = [plan_epoch(sampling, Pool(labelled, step_rows), 0, epoch, epochs, temperature) for epoch in (0, max(epochs, 1) - 1)]
     first, last = (dict.fromkeys(labelled, 0) for _ in plans)
     for counts, plan in zip((first, last), plans, strict=True):
         for step in plan:
             for task in step.tasks:
                 counts[task] += int(np.count_nonzero(labelled[task][step.rows] if step.owners is None else step.serves(task)))
-    return Outlook(len(plans[0]), first, last)
+    return len(plans[0]), first, last
 
 
 def share(step: Step, rank: int, processes: int, batch_size: int) -> list[np.ndarray]:

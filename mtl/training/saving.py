@@ -115,8 +115,6 @@ def keep_hit_counts(trainer: Trainer, hit_counts: HitCounts) -> None:
 def measure_int8_cost(trainer: Trainer, hit_counts: HitCounts) -> float | None:
     """An upper bound (95 % confidence) on how far any task's main score falls from `hit_counts` when the encoder runs in 8 bits; prediction
     uses it to choose an engine. None without 8 bits, with a frozen encoder, or if a task has no validation label."""
-    # The largest of the tasks' bounds needs no correction for their number (Berger, 1982): it is too low only if the bound of the task that
-    # loses most is.
     split, seed, model = trainer.validation_split, trainer.config.seed, trainer.model
     # with a frozen encoder, reading the validation rows again would take longer than the training of the heads
     if not HAS_INT8 or not trainer.processes.is_first or split.features is not None or not is_known(model):
@@ -125,5 +123,6 @@ def measure_int8_cost(trainer: Trainer, hit_counts: HitCounts) -> float | None:
     part, cpu = sample(split, INT8_ROWS, seed), Machine("cpu", "fp32", trainer.machine.threads)
     fast = accelerate(for_inference(copy.deepcopy(model).cpu()), "int8")[0]
     made = answer(fast, part.examples, part.batches(), cpu, list(fast.tasks)).in_order()
+    # no correction for the number of bounds (Berger, 1982): the largest is too low only if that of the task that loses most is
     worst = max(cost_bound(hit_counts[name][places], counts) for name, counts in count_hits(trainer.tasks, part.rows, made).items())
     return worst if math.isfinite(worst) else None

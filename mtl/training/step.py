@@ -29,12 +29,11 @@ class MicroBatch:
 
 @dataclass
 class TrainingStep:
-    """A step of the epoch's plan on this process, and its losses so far. `targets`: the number of targets of each task in the whole step,
-    on all processes."""
+    """A step of the epoch's plan on this process, and its losses so far."""
 
     planned: Step
     batches: list[MicroBatch]
-    targets: dict[str, int]
+    targets: dict[str, int]  # the number of targets of each task in the whole step, on all processes
     dropout_seed: int  # of this process
     losses: dict[str, Tensor] = field(default_factory=dict)  # summed over the targets of the batches so far; on the device
 

@@ -23,6 +23,7 @@ from mtl.model.encoder import load_encoder, longest_input
 from mtl.model.machine import Machine
 from mtl.model.multitask import MultiTaskModel, build_model, count_parameters, freeze_lowest, parameter_groups
 from mtl.model.packing import can_pack, pack
+from mtl.model.randomness import seeded_dropout
 from mtl.model.split import Split, compute_features, make_split
 from mtl.runs.events import RunStarted, StepDone
 from mtl.scoring.scores import Scores, score, tune
@@ -30,7 +31,6 @@ from mtl.settings.config import RunConfig
 from mtl.settings.methods import refusal_of_processes
 from mtl.tasks.base import IGNORED
 from mtl.training.balancing import UNCERTAINTY_RATE, make_balancer
-from mtl.training.dropout import seeded_dropout
 from mtl.training.gradient_conflict import ConflictMeter, last_layer
 from mtl.training.processes import ALONE, Processes
 from mtl.training.sampling import Pool, Step, plan_epoch
@@ -52,9 +52,9 @@ class TrainingProgress:
 class Trainer:
     """Everything that one process of a run holds in memory."""
 
-    def __init__(self, config: RunConfig, run: Path, dataset: Dataset, machine: Machine, laid_out: Path,
+    def __init__(self, config: RunConfig, run: Path, dataset: Dataset, machine: Machine, scratch: Path,
                  processes: Processes = ALONE, show: Progress = no_progress) -> None:
-        """Load the encoder, encode the rows of `dataset` (in files in the folder `laid_out` if they are many), and build the rest."""
+        """Load the encoder, encode the rows of `dataset` (in files in the folder `scratch` if they are many), and build the rest."""
         if problem := refusal_of_processes(config.balancing, processes.count):
             raise MtlError(problem)
         self.config, self.run, self.dataset, self.machine, self.processes = config, run, dataset, machine, processes
@@ -64,8 +64,8 @@ class Trainer:
         self._packs = config.fine_tuning != "heads" and config.pooling != "pooler" and can_pack(encoder, longest)
         self.model = _make_model(config, dataset, encoder, longest).to(machine.device)
         self.tasks = list(self.model.tasks.values())
-        self.train_split = self._make_split("train", dataset.train, laid_out, show)
-        self.validation_split = self._make_split("validation", dataset.validation, laid_out, show)  # training never uses test rows
+        self.train_split = self._make_split("train", dataset.train, scratch, show)
+        self.validation_split = self._make_split("validation", dataset.validation, scratch, show)  # training never uses test rows
         labelled = {task: counts > 0 for task, counts in self.train_split.targets.items() if self.weights[task] > 0}
         # padding costs nothing if texts are packed, or if a frozen encoder has encoded them already: then rows need no order by length
         self.pool = Pool(labelled, config.batch_size * config.accumulation * processes.count,
@@ -90,10 +90,10 @@ class Trainer:
         self.progress = TrainingProgress()
         self.log = StepLog(self.total_steps)
 
-    def _make_split(self, name: str, rows: Sequence[Row], laid_out: Path, show: Progress) -> Split:
-        split = make_split(self.tokenizer, self.tasks, rows, self.model.config.max_length, laid_out / f"{name}-examples.arrow", show)
+    def _make_split(self, name: str, rows: Sequence[Row], scratch: Path, show: Progress) -> Split:
+        split = make_split(self.tokenizer, self.tasks, rows, self.model.config.max_length, scratch / f"{name}-examples.arrow", show)
         if self.config.fine_tuning == "heads":  # the encoder never changes, so it encodes every text once, now
-            file = laid_out / f"{name}-features"
+            file = scratch / f"{name}-features"
             split = replace(split, features=compute_features(self.model, split.examples, split.lengths, self.machine, file, show))
         return split
 
