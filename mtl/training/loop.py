@@ -18,13 +18,13 @@ from mtl.errors import MtlError
 from mtl.model.machine import Machine, find_machine, use_threads
 from mtl.model.randomness import seeded_dropout
 from mtl.model.split import Split, sample
-from mtl.runs.checkpoint import BEST, PREVIOUS, drop_damaged_last, newest_checkpoint, sweep
+from mtl.runs.checkpoint import BEST, LAST, PREVIOUS, drop_damaged_last, newest_checkpoint, saved_step, sweep
 from mtl.runs.events import Evaluated, Event, Notice, StatusChanged
 from mtl.scoring.scores import Scores
 from mtl.settings.config import RunConfig
 from mtl.text import many
 from mtl.training.processes import Processes, join_processes
-from mtl.training.saving import keep_hit_counts, kept_step, measure_int8_cost, restore, save
+from mtl.training.saving import keep_hit_counts, measure_int8_cost, restore, save
 from mtl.training.step import TrainingStep, rate_factor, set_learning_rate
 from mtl.training.trainer import Trainer
 
@@ -150,7 +150,7 @@ def _evaluate(trainer: Trainer, split: Split) -> tuple[Scores, Evaluated]:
 
 def _divergence(trainer: Trainer, step: TrainingStep) -> str:
     """A message about which loss or gradient is not a number any more. All processes must call it."""
-    config, kept = trainer.config, kept_step(trainer.run)
+    config, kept = trainer.config, saved_step(trainer.run / LAST)
     parts = trainer.processes.gather({task: loss.item() for task, loss in step.losses.items()})
     bad = [task for task in step.targets if not math.isfinite(sum(part.get(task, 0.0) for part in parts))]
     what = f"the loss of {' and '.join(map(repr, bad))}" if bad else f"the gradient of {' + '.join(map(repr, step.targets))}"
@@ -164,7 +164,7 @@ def _stop(trainer: Trainer) -> Iterator[Event]:
     if report := trainer.report():
         yield report
     yield from save(trainer)
-    kept = kept_step(trainer.run)  # on a full disk an older one
+    kept = saved_step(trainer.run / LAST)  # on a full disk an older one
     onward = f"goes on from step {kept}" if kept else "begins anew"
     yield StatusChanged("stopped", f"Stopped at step {trainer.progress.step}. Resume {onward}.")
 

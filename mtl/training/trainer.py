@@ -114,13 +114,13 @@ class Trainer:
 
     def begin(self, planned: Step) -> TrainingStep:
         """Cut a step of the plan into batches, give it its seeds, and prepare model and balancer for it."""
-        of_rows, (rank, count), now = self.train_split.targets, (self.processes.rank, self.processes.count), self.progress.step
-        targets = {task: int(of_rows[task][planned.rows[planned.serves(task)]].sum()) for task in planned.tasks}
-        targets = {task: number for task, number in targets.items() if number}
-        batches = cut_into_batches(planned, rank, count, self.config.batch_size, of_rows, list(targets), self.balancer.by_task)
+        counts, rank, processes = self.train_split.targets, self.processes.rank, self.processes.count
+        targets = {task: total for task in planned.tasks if (total := int(counts[task][planned.rows[planned.serves(task)]].sum()))}
+        batches = cut_into_batches(planned, rank, processes, self.config.batch_size, counts, list(targets), self.balancer.by_task)
         self.model.train()  # an evaluation between two steps may have left it in eval mode
-        self.balancer.begin(seed_of(self.config.seed, now), len(batches), count, {task: planned.share_of(task) for task in targets})
-        return TrainingStep(planned, batches, targets, dropout_seed=seed_of(self.config.seed, now, rank))
+        seed, shares = seed_of(self.config.seed, self.progress.step), {task: planned.share_of(task) for task in targets}
+        self.balancer.begin(seed, len(batches), processes, shares)
+        return TrainingStep(planned, batches, targets, dropout_seed=seed_of(self.config.seed, self.progress.step, rank))
 
     def forward(self, batch: MicroBatch) -> dict[str, Tensor]:
         """One encoder pass over a batch; returns the loss of each of its tasks, summed over its labels."""
