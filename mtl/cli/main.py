@@ -98,7 +98,7 @@ def _train(options: argparse.Namespace) -> int:
             raise MtlError("--test wants test rows, and there are none. Give a file with --test-files, or leave --test out.")
         return common.new_run(settled)
 
-    run = find() if processes.count == 1 else Run(Path(processes.from_first(lambda: str(find().folder))))
+    run = find() if processes.count == 1 else Run(Path(processes.gather(str(find().folder) if processes.is_first else "")[0]))
     status = common.train_here(run, resume=bool(options.resume), processes=processes)
     if processes.is_first and status == "stopped":
         print(f"To go on: python -m mtl train --resume {run.id}")

@@ -25,11 +25,9 @@ _fastest: dict[tuple, str] = {}  # the fastest engine for a device and an encode
 
 
 class FusedBert(nn.Module):
-    """The computation of a BertModel in eval mode, with query, key and value in one product and no mask where nothing is padded.
-
-    It shares the weights of `bert`, except those of the fused products, which are copies. With `int8`, matrices are stored and multiplied
-    in 8 bits, except for outlier features; results are then rounded.
-    """
+    """The computation of a BertModel in eval mode, with query, key and value in one product and no mask without padding. The weights
+    are those of `bert`, but copies in the fused products. With `int8`, matrices are stored and multiplied in 8 bits, except for
+    outlier features; results are then rounded."""
 
     def __init__(self, bert: BertModel, int8: bool = False) -> None:
         super().__init__()
@@ -119,11 +117,9 @@ def is_known(model: MultiTaskModel) -> bool:
 
 
 def accelerate(model: MultiTaskModel, engine: str = "auto") -> tuple[MultiTaskModel, str]:
-    """A model that computes `model` (made by `for_inference`) with `engine` and shares its weights; and the name of the engine used.
-
-    'auto' is the fastest on this machine of 'plain', 'fused' (equal but for rounding in the last digits), and 'int8' if its measured cost
-    is below MAX_INT8_COST for every task. Raises MtlError if the engine is unknown or does not fit the encoder or the device.
-    """
+    """A model that computes `model` (made by `for_inference`) with `engine` and shares its weights; and the name of the engine used. 'auto'
+    is the fastest on this machine of 'plain', 'fused' (equal but for rounding in the last digits), and 'int8' if its measured cost is below
+    MAX_INT8_COST for every task. Raises MtlError if the engine is unknown or does not fit the encoder or the device."""
     if engine not in ENGINES:
         raise MtlError(f"There is no engine '{engine}'. Choose one of: {', '.join(ENGINES)}.")
     if engine == "plain" or (engine == "auto" and not is_known(model)):
@@ -141,8 +137,7 @@ def accelerate(model: MultiTaskModel, engine: str = "auto") -> tuple[MultiTaskMo
         models["int8"] = _with_encoder(model, FusedBert(model.encoder, int8=True))
     key = (*models, str(model.device), encoder.hidden_size, encoder.intermediate_size, encoder.num_hidden_layers)
     if key not in _fastest:
-        seconds = dict(zip(models, _seconds(*models.values()), strict=True))
-        _fastest[key] = min(seconds, key=seconds.get)
+        _fastest[key] = min(zip(_seconds(*models.values()), models, strict=True))[1]
     return models[_fastest[key]], _fastest[key]
 
 

@@ -45,8 +45,7 @@ class Answers:
 @torch.inference_mode()
 def answer(model: MultiTaskModel, examples: Sequence[tuple[Encoding, LabelIds | None]], batches: Sequence[Sequence[int]], machine: Machine,
            tasks: Sequence[str], features: FrozenFeatures | None = None) -> Answers:
-    """Run the texts of `batches` (indices into `examples`) through `model` in eval mode, or only through its heads if `features` are
-    given."""
+    """Run the texts of `batches` (indices into `examples`) through `model` in eval mode; with `features` only through its heads."""
     predictions: dict[int, dict[str, Prediction]] = {}
     losses: Counter[str] = Counter()
     pad_id = model.config.encoder.pad_token_id or 0
@@ -129,18 +128,13 @@ class Predictor:
     def _fast(self) -> tuple[MultiTaskModel, str]:
         return accelerate(self.model, self.engine)
 
-    @cached_property
-    def _hints(self) -> list[Hint]:
-        return [Hint(**hint) for hint in self.model.config.hints]
-
     @property
     def how(self) -> str:
         """Device and engine for the user, such as 'cpu, fused'."""
         return f"{self.machine.device}, {self._fast[1]}"
 
     def predict(self, texts: Sequence[str], tasks: Sequence[str] = ()) -> list[Predicted]:
-        """The predictions of `tasks` (default: all) for each text, in order. Raises MtlError on an empty or long text or an unknown
-        task."""
+        """The predictions of `tasks` (default: all) for each text. Raises MtlError on an empty or long text or an unknown task."""
         for number, text in enumerate(texts, 1):
             which = f"Text {number}" if len(texts) > 1 else "The text"
             if not text.strip():
@@ -154,17 +148,16 @@ class Predictor:
         encodings = encode(self.tokenizer, texts, max_length := self.model.config.max_length)
         lengths = [len(encoding.ids) for encoding in encodings]
         found = self.answer([(encoding, None) for encoding in encodings], lengths, list(tasks) or list(self.model.tasks)).in_order()
+        hints = [Hint(**hint) for hint in self.model.config.hints]
         return [Predicted(text, made, _cut_at(encoding, max_length),
-                          contradictions(self._hints, text, {task: prediction.value for task, prediction in made.items()}))
+                          contradictions(hints, text, {task: prediction.value for task, prediction in made.items()}))
                 for text, encoding, made in zip(texts, encodings, found, strict=True)]
 
     def answer(self, examples: Sequence[tuple[Encoding, LabelIds | None]], lengths: Sequence[int], tasks: Sequence[str]) -> Answers:
         """The predictions of `tasks` for tokenised texts with these `lengths` in subwords, and losses if they have labels. Checkpoints are
-        scored with it too, so that a score is that of the user's predictions.
-
-        On a CPU each core has its own share of the batches. That is faster than all cores on one batch, whose products are small, and does
-        not wait for a core that a training uses.
-        """
+        scored with it too, so that a score is that of the user's predictions."""
+        # On a CPU each core has its own share of the batches. That is faster than all cores on one batch, whose products are small, and
+        # does not wait for a core that a training uses.
         batches, (model, _) = by_tokens(lengths, BATCH_TOKENS), self._fast
 
         def answer_part(part: list[list[int]]) -> Answers:
@@ -185,8 +178,7 @@ def _cut_at(encoding: Encoding, max_length: int) -> int | None:
     return encoding.words[read + 1][0] if unread else None
 
 
-def timed(predictor: Predictor, text: str, tasks: Sequence[str] = ()) -> tuple[Predicted, float]:
+def timed(predictor: Predictor, text: str) -> tuple[Predicted, float]:
     """One prediction and its time in milliseconds."""
     start = time.perf_counter()
-    predicted = predictor.predict([text], tasks)[0]
-    return predicted, 1000 * (time.perf_counter() - start)
+    return predictor(text), 1000 * (time.perf_counter() - start)

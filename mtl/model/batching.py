@@ -28,11 +28,8 @@ class Batch(TypedDict):
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> list[Encoding]:
-    """Tokenise `texts`, cut at `max_length` subwords, and find the first subword of each word.
-
-    Training, evaluation and prediction all use this function. The words are those of `find_words` and never a file's own tokens: typed text
-    has none, and a score must be measured on what prediction will do.
-    """
+    """Tokenise `texts`, cut at `max_length` subwords, and find the first subword of each word. Training, evaluation and prediction all use
+    it. Words are those of `find_words`, never a file's own tokens: typed text has none, and a score must measure what prediction does."""
     if not texts:
         return []
     out = tokenizer(list(texts), truncation=True, max_length=max_length, return_offsets_mapping=True,

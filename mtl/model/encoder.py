@@ -45,13 +45,16 @@ TINY_SPECIAL = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]"
 
 
 def load_encoder(name: str, texts: Sequence[str] = (), seed: int = 0) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    """The encoder `name` and its tokenizer, without a head, in fp32 and eval mode: 'bundled', 'tiny' (random weights from `seed`,
-    vocabulary from `texts`) or the id of a Hub encoder. `seed` also decides weights that a Hub model lacks, such as a pooler. Raises
-    MtlError with the reason."""
+    """The encoder `name` and its tokenizer, in fp32 and eval mode: 'bundled', 'tiny' (random weights from `seed`, vocabulary from `texts`)
+    or the id of a Hub encoder. `seed` also decides weights that a Hub model lacks, such as a pooler. Raises MtlError with the reason."""
     if name == "bundled":
         return _from_folder(_bundled_folder(), seed)
     if name == "tiny":
-        return _tiny(texts, seed)
+        tokenizer = _tiny_tokenizer(texts)
+        config = BertConfig(vocab_size=len(tokenizer), hidden_size=64, num_hidden_layers=2, num_attention_heads=2, intermediate_size=128,
+                            max_position_embeddings=512)
+        with OwnRandomness(seed):
+            return BertModel(config).eval(), tokenizer
     check_hub_name(name)
     with _quiet() as token:
         folder = _hub_folder(name, token)
@@ -103,14 +106,6 @@ def _bundled_folder() -> Path:
     return folder
 
 
-def _tiny(texts: Sequence[str], seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    tokenizer = _tiny_tokenizer(texts)
-    config = BertConfig(vocab_size=len(tokenizer), hidden_size=64, num_hidden_layers=2, num_attention_heads=2, intermediate_size=128,
-                        max_position_embeddings=512)
-    with OwnRandomness(seed):
-        return BertModel(config).eval(), tokenizer
-
-
 def _tiny_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
     normalizer, pre_tokenizer = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
     counts: Counter[str] = Counter()
@@ -155,10 +150,9 @@ def _download(name: str, token: bool | None) -> Path:
         raise MtlError(f"'{name}' has {weights / 1e9:.1f} GB of weights; the limit is {HUB_MAX_BYTES / 1e9:.0f} GB. Pick a smaller model.")
     if not TOKENIZER_FILES & sizes.keys():
         raise MtlError(f"'{name}' has no tokenizer files. Pick a model that comes with its tokenizer.")
-    folder = snapshot_download(name, revision=info.sha, token=token, allow_patterns=SMALL_FILES, ignore_patterns=SKIPPED_FILES)
-    _check_config(Path(folder), name)  # before its weights are fetched
-    return Path(snapshot_download(name, revision=info.sha, token=token, allow_patterns=SMALL_FILES + WEIGHT_FILES,
-                                  ignore_patterns=SKIPPED_FILES))
+    wanted = {"revision": info.sha, "token": token, "ignore_patterns": SKIPPED_FILES}
+    _check_config(Path(snapshot_download(name, allow_patterns=SMALL_FILES, **wanted)), name)  # before its weights are fetched
+    return Path(snapshot_download(name, allow_patterns=SMALL_FILES + WEIGHT_FILES, **wanted))
 
 
 def _cached_folder(name: str) -> Path | None:

@@ -10,11 +10,9 @@ ALPHA_PER_RANK = 2
 
 
 def add_adapters(encoder: PreTrainedModel, rank: int, dropout: float) -> None:
-    """Freeze `encoder` and put an adapter beside each of its linear layers. A pooler, which may be new, is trained whole.
-
-    An adapter adds alpha / rank x B A x. Alpha grows with the rank (section 4.1 of the paper), so that a good learning rate for one rank is
-    good for the others. A is drawn at random and B is 0, so the encoder's output is unchanged at first.
-    """
+    """Freeze `encoder` and put an adapter beside each of its linear layers. A pooler, which may be new, is trained whole. An adapter adds
+    alpha / rank x B A x. Alpha grows with the rank (section 4.1 of the paper), so that a good learning rate for one rank is good for the
+    others. A is drawn at random and B is 0, so the encoder's output is unchanged at first."""
     from peft import LoraConfig, inject_adapter_in_model  # slow to import, and most runs have no adapters
 
     linear = [name for name, layer in encoder.named_modules() if isinstance(layer, nn.Linear) and not name.startswith("pooler.")]

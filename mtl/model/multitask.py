@@ -21,29 +21,25 @@ from mtl.tasks import make_task
 
 
 class MultiTaskConfig(PreTrainedConfig):
-    """The encoder's config, the tasks (TaskSpecs as plain values), the input of the heads, and `hints`: labels that never occur together in
-    the training rows (Hints of data/cooccurrence.py as plain values).
-
-    `thresholds`: those that Task.tune chose, for tasks that have some. `int8_cost_bound`: an upper bound (95 % confidence) on how far a
-    task's main score falls on validation rows when the encoder runs in 8 bits; None if it was not measured. (Older checkpoints have an
-    `int8_cost`, which was no bound and is not read.) `base`: the encoder's name. With `only_heads`, or a `lora_rank` above 0, a checkpoint
-    holds only heads and adapters, and `base_sha256` shows whether the encoder of that name is still the same.
-    """
+    """The encoder's config, the tasks (TaskSpecs as plain values), the input of the heads, and what is known about the weights. With
+    `only_heads`, or a `lora_rank` above 0, a checkpoint holds only heads and adapters."""
 
     model_type = "mtl-studio"
     sub_configs_defaults = {"encoder": SubConfigSpec(config_class=AutoConfig, model_type="bert")}
 
     encoder: dict | PreTrainedConfig | None = None
     tasks: list = field(default_factory=list)
-    hints: list = field(default_factory=list)
-    thresholds: dict = field(default_factory=dict)
+    hints: list = field(default_factory=list)  # labels that never occur together in the training rows: Hints as plain values
+    thresholds: dict = field(default_factory=dict)  # those that Task.tune chose, for tasks that have some
     pooling: str = "mean"
     normalize: bool = False
     dropout: float = 0.1
     max_length: int = 128
+    # An upper bound (95 % confidence) on how far a task's main score falls on validation rows when the encoder runs in 8 bits; None if it
+    # was not measured. Older checkpoints have an `int8_cost`, which was no bound and is not read.
     int8_cost_bound: float | None = None
-    base: str = ""
-    base_sha256: str = ""
+    base: str = ""  # the encoder's name
+    base_sha256: str = ""  # shows whether the encoder of that name still has the same weights
     lora_rank: int = 0
     only_heads: bool = False
 
@@ -108,11 +104,9 @@ class MultiTaskModel(PreTrainedModel):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: dict[str, Tensor] | None = None,
                 tasks: Sequence[str] | None = None, hidden_states: Tensor | None = None, packing: Packing | None = None) -> MultiTaskOutput:
-        """One encoder pass and the heads of `tasks` (default: the tasks of `labels`, or all).
-
-        input_ids, attention_mask (B, T); labels: for each task (B), (B, T) or (B, labels), -100 where there is none; hidden_states (B, T,
-        H): the encoder's last hidden states, if they are computed already; packing: how to pack the texts for the encoder.
-        """
+        """One encoder pass and the heads of `tasks` (default: the tasks of `labels`, or all). input_ids, attention_mask (B, T); labels: for
+        each task (B), (B, T) or (B, labels), -100 where there is none; hidden_states (B, T, H): the encoder's last hidden states, if they
+        are computed already; packing: how to pack the texts for the encoder."""
         if hidden_states is None and packing is None:
             encoded = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
         else:

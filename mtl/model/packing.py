@@ -1,9 +1,6 @@
 """Sequence packing: put several short texts into one row of a batch, with attention kept inside each text (Krell et al., 2021,
-https://arxiv.org/abs/2107.02027). Knows no tasks and no training.
-
-Why: of a batch of texts drawn at random about half is padding. Packed, at least 95 % of it are real subwords, and rows need not be sorted
-by length, which would make steps less random.
-"""
+https://arxiv.org/abs/2107.02027). Of a batch of texts drawn at random about half is padding. Packed, at least 95 % of it are real subwords,
+and rows need not be sorted by length, which would make steps less random. Knows no tasks and no training."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -20,16 +17,12 @@ TOLERANCE = 1e-4  # largest difference allowed between packed and unpacked hidde
 
 
 class Packing(NamedTuple):
-    """The map between the subwords of a padded batch (B, T) and packed rows (P, L).
+    """The map between the subwords of a padded batch (B, T) and packed rows (P, L)."""
 
-    `sources` (P, L): index of each packed subword in the flattened batch; `texts` (P, L): the text it belongs to, -1 for padding;
-    `positions` (P, L): its position in that text; `places` (B, T): index of each subword of the batch in the flattened packed rows.
-    """
-
-    sources: Tensor
-    texts: Tensor
-    positions: Tensor
-    places: Tensor
+    sources: Tensor  # (P, L): index of each packed subword in the flattened batch
+    texts: Tensor  # (P, L): the text it belongs to, -1 for padding
+    positions: Tensor  # (P, L): its position in that text
+    places: Tensor  # (B, T): index of each subword of the batch in the flattened packed rows
 
     def to(self, device: str) -> "Packing":
         """A copy on `device`."""
@@ -80,8 +73,7 @@ def _fill(lengths: Sequence[int], width: int) -> list[list[int]]:
 
 def encode_packed(encoder: PreTrainedModel, input_ids: Tensor, packing: Packing) -> Tensor:
     """Run `encoder` on `input_ids` (B, T) in packed form; returns last hidden states (B, T, H). Values at padding are undefined."""
-    # (P, 1, L, L): a subword attends only to its own text. Padding attends to padding, because a row of the mask without any True would
-    # make the attention's softmax NaN
+    # (P, 1, L, L): a subword attends only to its own text, and padding to padding: a row of the mask without True would give NaN
     same_text = packing.texts[:, None, :, None] == packing.texts[:, None, None, :]
     states = encoder(input_ids=input_ids.flatten()[packing.sources], attention_mask=same_text,
                      position_ids=packing.positions + first_position(encoder)).last_hidden_state
@@ -96,11 +88,8 @@ def first_position(encoder: PreTrainedModel) -> int:
 
 @torch.no_grad()
 def can_pack(encoder: PreTrainedModel, longest: int) -> bool:
-    """Whether `encoder`, in eval mode, gives packed texts of up to `longest` subwords the hidden states that each has alone.
-
-    No property of an encoder shows this, so it is tried. One of the texts is long, because some encoders attend only within a window, which
-    the mask of packed texts would replace.
-    """
+    """Whether `encoder`, in eval mode, gives packed texts of up to `longest` subwords the hidden states that each has alone. No property of
+    an encoder shows this, so it is tried. One text is long, because some encoders attend only within a window, which the mask replaces."""
     longest = min(longest, LONGEST_TRIED)
     lengths = [longest, *(max(1, longest // part) for part in (2, 4, 8))]
     # any ids but those of special tokens, which tokenizers put first

@@ -4,7 +4,7 @@ text because they are equal in every epoch. All of it is in memory or, where it 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from mtl.data.readers import Progress, no_progress
 from mtl.data.rows import Row
 from mtl.data.store import keep, take
 from mtl.errors import MtlError, is_disk_full
@@ -45,19 +46,22 @@ class FrozenFeatures:
 
 @dataclass(frozen=True)
 class Split:
-    """N rows and their `examples`: tokenised texts with label ids. `lengths`: subwords of each row (N); `targets`: for each task the number
-    of targets of each row (N); `cut`: how many texts were truncated; `features`: those of a frozen encoder, if they were computed."""
+    """N rows, ready for the model."""
 
     rows: Sequence[Row]
-    examples: Sequence[Example]
-    lengths: np.ndarray
-    targets: dict[str, np.ndarray]
-    cut: int
-    features: FrozenFeatures | None = None
+    examples: Sequence[Example]  # tokenised texts with label ids
+    lengths: np.ndarray  # (N): subwords of each row
+    targets: dict[str, np.ndarray]  # for each task (N): the number of targets of each row, see Task.count_targets
+    cut: int  # how many texts were truncated
+    features: FrozenFeatures | None = None  # those of a frozen encoder, if they were computed
+
+    def batches(self) -> list[list[int]]:
+        """The indices of all rows in batches of similar length."""
+        return by_length(self.lengths.tolist(), BATCH)
 
 
 def make_split(tokenizer: PreTrainedTokenizerBase, tasks: Sequence[Task], rows: Sequence[Row], max_length: int, file: Path,
-               progress: Callable[[str, float], None] = lambda what, share: None) -> Split:
+               progress: Progress = no_progress) -> Split:
     """Tokenise and label `rows`; many rows go into `file`."""
     lengths = np.empty(len(rows), np.int32)
     targets = {task.name: np.empty(len(rows), np.int32) for task in tasks}
@@ -92,15 +96,9 @@ def sample(split: Split, count: int, seed: int) -> Split:
                    targets={task: counts[places] for task, counts in split.targets.items()})
 
 
-def batches_for(split: Split, batch_size: int = 64) -> list[list[int]]:
-    """The indices of all texts of `split` in batches for `answer`."""
-    return by_length(split.lengths.tolist(), batch_size)
-
-
 def compute_features(model: MultiTaskModel, examples: Sequence[Example], lengths: np.ndarray, machine: Machine, file: Path,
-                     progress: Callable[[str, float], None] = lambda what, share: None) -> FrozenFeatures:
-    """The hidden states of `examples` (subwords: `lengths`), in order of length; many go into `file`. Raises MtlError if the disk has no
-    room."""
+                     progress: Progress = no_progress) -> FrozenFeatures:
+    """The hidden states of `examples` (subwords: `lengths`), in order of length; many go into `file`. Raises MtlError on a full disk."""
     batches = by_length(lengths.tolist(), BATCH)
     order = np.concatenate(batches)
     starts = np.empty(len(lengths), np.int64)
@@ -128,7 +126,7 @@ def compute_features(model: MultiTaskModel, examples: Sequence[Example], lengths
 
 @torch.inference_mode()
 def _passes(model: MultiTaskModel, examples: Sequence[Example], batches: list[list[int]], machine: Machine,
-            progress: Callable[[str, float], None]) -> Iterator[np.ndarray]:
+            progress: Progress) -> Iterator[np.ndarray]:
     """For each batch, the hidden states (subwords, H) of its texts, one after the other, without padding."""
     model.eval()
     pad_id = model.config.encoder.pad_token_id or 0

@@ -48,16 +48,15 @@ class Mistake:
 
 @dataclass(frozen=True)
 class TaskReport:
-    """One task on the `rows` that are labelled for it, of which `wrong` have an error. `main` is the main score with its 95 % interval,
-    None if there is nothing to score. A kind of task has either `confusion` (gold label -> predicted label -> rows) or `errors` (sort of
-    error -> items)."""
+    """One task on the `rows` that are labelled for it, of which `wrong` have an error. `main`: the main score and its 95 % interval. A kind
+    of task has either `confusion` (gold label -> predicted label -> rows) or `errors` (sort of error -> items)."""
 
     name: str
     kind: str
     rows: int
     wrong: int
     main_score: str
-    main: Interval | None
+    main: Interval | None  # None if there is nothing to score
     scores: dict[str, float]
     labels: tuple[LabelScores, ...]
     mistakes: tuple[Mistake, ...]
@@ -83,8 +82,8 @@ def analyse(rows: Sequence[Row], tasks: Sequence[Task], predictions: Sequence[di
 def _analyse_task(rows: Sequence[Row], task: Task, made: list[Prediction], scores: Scores) -> TaskReport:
     labelled = [(index, row.values[task.name], guess) for index, (row, guess) in enumerate(zip(rows, made, strict=True))
                 if row.values.get(task.name) is not None]
-    wrong = [found for found in labelled if not task.is_right(found[1], found[2])]
     counts, pairs = scores.hit_counts[task.name], [(gold, guess) for _, gold, guess in labelled]
+    wrong = [found for found in labelled if 2 * counts[found[0], 0] != counts[found[0], 1]]
     main = interval(counts) if counts[:, 1].any() else None
     return TaskReport(task.name, task.spec.kind, len(labelled), len(wrong), task.main_score, main, scores.scores[task.name],
                       _label_table(pairs), _worst(rows, wrong), **task.errors(pairs))

@@ -34,7 +34,12 @@ class Difference:
 
     def margin(self, level: float = LEVEL) -> float:
         """Half the width of the interval at `level`: the root of the sum of the two sources' squared margins."""
-        return math.sqrt(_z(level) ** 2 * self.rows + (_t(level, self.freedom) ** 2 * self.luck if self.freedom else 0.0))
+        square = _z(level) ** 2 * self.rows
+        if self.freedom:
+            from scipy.special import stdtrit  # the quantile of Student's t; imported here, because showing a page does not need it
+
+            square += float(stdtrit(self.freedom, (1 + level) / 2)) ** 2 * self.luck
+        return math.sqrt(square)
 
     @property
     def interval(self) -> Interval:
@@ -66,10 +71,8 @@ def all_right(of_tasks: Iterable[np.ndarray]) -> np.ndarray:
 
 def interval(counts: np.ndarray) -> Interval:
     """The main score of `counts` (rows, 2) and its Wilson interval (Wilson, 1927), with an effective sample size: the number of independent
-    items that would give the variance of the score over whole rows (Korn and Graubard, 1998; Kott and Carr, 1997).
-
-    For accuracy that is the number of rows. Unlike a bootstrap, it holds near 0 and 1 and with few rows.
-    """
+    items that would give the variance of the score over whole rows (Korn and Graubard, 1998; Kott and Carr, 1997). For accuracy that is the
+    number of rows. Unlike a bootstrap, it holds near 0 and 1 and with few rows."""
     score, most = float(main_score(counts)), float(counts[:, 1].sum() / 2)
     if math.isnan(score):
         return Interval(score, score, score)
@@ -83,11 +86,9 @@ def interval(counts: np.ndarray) -> Interval:
 
 def difference(ours: np.ndarray, theirs: np.ndarray) -> Difference:
     """The mean over seeds of our main score minus theirs, both hit counts (seeds, rows, 2) of the same rows in the same order.
-
     Rows: paired, linearised (Woodruff, 1971), and with two added rows that differ, one each way (Bonett and Price, 2012), because a few
     rows that all differ one way prove little. For accuracy the verdict is nearly that of McNemar's exact test. Luck of training: the
-    variance of either side over its seeds, with the degrees of freedom of Welch (1947).
-    """
+    variance of either side over its seeds, with the degrees of freedom of Welch (1947)."""
     if ours.shape[:2] != theirs.shape[:2]:
         raise ValueError(f"{ours.shape} and {theirs.shape} are not the same seeds and rows")
     scores, seeds = np.stack([main_score(ours), main_score(theirs)]), len(ours)
@@ -117,12 +118,9 @@ def holm(p_values: Sequence[float]) -> list[bool]:
 
 def cost_bound(before: np.ndarray, after: np.ndarray) -> float:
     """An upper bound (95 % confidence) on the fall of the main score from hit counts `before` to `after` (rows, 2) of the same rows;
-    infinite if nothing is labelled.
-
-    It is the Bayesian bootstrap (Rubin, 1981) over the rows and one added row in which everything is lost: Gaffke's bound for a mean (2005;
-    Learned-Miller and Thomas, 2019), and for accuracy without a gain exactly that of Clopper and Pearson. So it holds with few rows too: if
-    nothing was lost in n rows, it is about 3 / n.
-    """
+    infinite if nothing is labelled. It is the Bayesian bootstrap (Rubin, 1981) over the rows and one added row in which everything is lost:
+    Gaffke's bound for a mean (2005; Learned-Miller and Thomas, 2019), and for accuracy without a gain exactly that of Clopper and Pearson.
+    So it holds with few rows too: if nothing was lost in n rows, it is about 3 / n."""
     both = np.concatenate([before, after], axis=1)
     both = both[both.any(axis=1)]
     if not before[:, 1].any() or not after[:, 1].any():
@@ -142,10 +140,3 @@ def _influences(counts: np.ndarray, score: np.ndarray) -> np.ndarray:
 def _z(level: float) -> float:
     """The normal quantile of a two-sided interval."""
     return NormalDist().inv_cdf((1 + level) / 2) if level < 1 else math.inf
-
-
-def _t(level: float, freedom: float) -> float:
-    """The same of Student's t."""
-    from scipy.special import stdtrit  # imported here, because showing a page does not need it
-
-    return float(stdtrit(freedom, (1 + level) / 2))

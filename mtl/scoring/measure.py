@@ -99,11 +99,8 @@ def measure_validation(run: Run, checkpoint: str = BEST, device: str = "auto", p
 
 def measure_test(run: Run, checkpoint: str = BEST, device: str = "auto", *, again: bool = False,
                  progress: Progress = no_progress) -> tuple[SplitScores, bool]:
-    """Measure on the test rows and log it, unless that was done before; returns the scores, and whether they are new.
-
-    Raises MtlError as `measure_validation` does, and if the run is not over, if there are no test rows, or if another checkpoint was
-    measured and `again` is False.
-    """
+    """Measure on the test rows and log it, unless that was done before; returns the scores, and whether they are new. Raises MtlError as
+    `measure_validation` does, and if the run is not over, there are no test rows, or another checkpoint was measured and not `again`."""
     status = read_history(run).status
     if status in ACTIVE:
         raise MtlError(f"This run is {status}. The test rows are measured once, when it is over.")

@@ -28,7 +28,7 @@ class Encoding:
 @dataclass(frozen=True, slots=True)
 class Drawing:
     """A prediction for the page: either the text in `pieces`, each with a label or None, or the `probabilities` of the labels. `answer` is
-    the prediction in words where it is not simply the most probable label."""
+    the prediction in words, for kinds where it is not simply the most probable label."""
 
     pieces: list[tuple[str, str | None]] | None = None
     probabilities: dict[str, float] = field(default_factory=dict)
@@ -55,11 +55,11 @@ class Prediction(ABC):
 
     @abstractmethod
     def confidence_beyond(self, gold: Value) -> float:
-        """The largest probability of a predicted item that is not in `gold`; 0 if there is none."""
+        """How sure the model is of its worst mistake: the highest probability among predicted items that are not in `gold`, or 0."""
 
 
 class Task(ABC):
-    """One task with its labels. A subclass is final and stands whole in one file."""
+    """One task with its labels. Subclasses are not subclassed, and each is in one file."""
 
     reads: Literal["sentence", "tokens"]  # the head's input: one vector per text (B, H), or one per token (B, T, H)
     main_score: str  # the score by which the best checkpoint is chosen
@@ -68,7 +68,7 @@ class Task(ABC):
     def __init__(self, spec: TaskSpec) -> None:
         self.name, self.spec = spec.name, spec
         self.outputs = len(spec.labels)  # the size of the head's last dimension
-        self.thresholds: tuple[float, ...] = ()  # decision thresholds, which are tuned and not trained; most kinds have none
+        self.thresholds: tuple[float, ...] = ()  # decision thresholds, chosen on validation rows; empty for kinds without
 
     @abstractmethod
     def label_ids(self, value: Value | None, encoding: Encoding) -> int | list[int]:
@@ -102,16 +102,10 @@ class Task(ABC):
     def errors(self, pairs: Sequence[tuple[Value, Prediction]]) -> dict[str, Any]:
         """5. Which errors? From pairs of gold and prediction, the fields of TaskReport that only this kind of task has."""
 
-    def is_right(self, gold: Value, prediction: Prediction) -> bool:
-        """Whether `prediction` equals `gold` in every item."""
-        return set(gold.items()) == set(prediction.value.items())
-
     def hit_counts(self, gold: Value, prediction: Prediction) -> tuple[int, int]:
         """(hits, items) of one labelled row: the items in both gold and prediction, and the items of gold plus those of the prediction.
-
         Summed over rows, the main score is 2 hits / items: F1, which is accuracy where every row has one item on each side. A row is right
-        if its hits are half of its items.
-        """
+        if its hits are half of its items."""
         wanted, made = gold.items(), prediction.value.items()
         return len(set(wanted) & set(made)), len(wanted) + len(made)
 

@@ -103,11 +103,9 @@ class MultiLabel(Task):
 
 def best_thresholds(probabilities: np.ndarray, has_label: np.ndarray, unknown: int = 0) -> tuple[float, ...]:
     """The threshold of each label that maximises micro-F1, from `probabilities` and gold `has_label` (rows, labels). Gold has `unknown`
-    further labels that no threshold can find. A label of fewer than FEW_ROWS rows keeps DEFAULT_THRESHOLD.
-
-    Micro-F1 F = 2 hits / (gold + predicted) is largest where each label by itself maximises 2 hits - F predicted. As F depends on the
-    thresholds, the two are found in turn (Dinkelbach, 1967), and F only rises. Ties go to the threshold nearest to the default.
-    """
+    further labels that no threshold can find. A label of fewer than FEW_ROWS rows keeps DEFAULT_THRESHOLD."""
+    # Micro-F1 F = 2 hits / (gold + predicted) is largest where each label by itself maximises 2 hits - F predicted. As F depends on the
+    # thresholds, the two are found in turn (Dinkelbach, 1967), and F only rises. Ties go to the threshold nearest to the default.
     rows, labels = probabilities.shape
     order = np.argsort(-probabilities, axis=0, kind="stable")
     ranked = np.take_along_axis(probabilities, order, 0)

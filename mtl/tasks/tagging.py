@@ -41,10 +41,7 @@ class Tagged(Prediction):
 
 def first_subwords(text: str, words: Sequence[Range], offsets: Sequence[Range]) -> list[int]:
     """For each word the position of its first subword in `offsets`, or -1. `offsets` are the character ranges of the subwords, (0, 0) for
-    special tokens.
-
-    A subword belongs to the word that contains its first visible character, because some tokenizers put the blank before a word into it.
-    """
+    special tokens. A subword belongs to the word with its first visible character: some tokenizers put the blank before a word into it."""
     firsts, word = [-1] * len(words), 0
     for position, (start, end) in enumerate(offsets):
         while start < end and text[start].isspace():
@@ -138,13 +135,10 @@ SORTS = ("right", "wrong_type", "wrong_boundary", "wrong_both", "missed", "inven
 
 
 def sort_errors(gold: Sequence[Span], made: Sequence[Span]) -> Iterator[str]:
-    """The sort of error, one of SORTS, of each entity in one row.
-
-    Each gold entity is paired with at most one prediction: first on the same characters (right, or wrong type), then where they overlap and
-    have the same label (wrong boundary), then where they overlap (wrong both). Gold entities left over are missed, predictions left over
-    are invented. So `right` to `wrong_both` plus `missed` are the gold entities, plus `invented` the predicted ones. Where one long
-    prediction covers two gold entities, one of these is missed.
-    """
+    """The sort of error, one of SORTS, of each entity in one row. Each gold entity is paired with at most one prediction: first on the same
+    characters (right, or wrong type), then where they overlap and have the same label (wrong boundary), then where they overlap (wrong
+    both). Gold entities left over are missed (one of two that a long prediction covers), predictions left over are invented. So `right` to
+    `wrong_both` plus `missed` are the gold entities, plus `invented` the predicted ones."""
     golds, guesses = list(gold), list(made)
     for sort, fits in _FITS.items():
         for span in tuple(golds):
@@ -178,11 +172,7 @@ def _are_illegal(paths: Tensor, lengths: Tensor, labels: int) -> Tensor:
 
 def _best_paths(log_probs: Tensor, lengths: Tensor, labels: int) -> Tensor:
     """Viterbi (1967) over legal BIO sequences, in which I-x may follow only B-x or I-x: log_probs (B, W, 1 + 2 labels), lengths (B) -> tag
-    ids (B, W).
-
-    O and B- may follow anything, so they share one best predecessor, and each I- has two candidates. So a step costs O(tags) and not O(tags
-    squared).
-    """
+    ids (B, W). O and B- may follow anything, so they share one best predecessor, and each I- has two candidates: a step costs O(tags)."""
     batch, longest, _ = log_probs.shape
     paths = torch.zeros(batch, longest, dtype=torch.long)
     if not longest:

@@ -18,12 +18,9 @@ FAMO_RATE, FAMO_DECAY, FAMO_EPSILON = 0.025, 1e-3, 1e-8  # those of the paper; e
 
 
 class Balancer(ABC):
-    """How one step's losses become gradients: `begin`, then `backward` for each batch, then `finish`.
-
-    Every batch brings a part of the losses: summed over the batches and processes of a step, the parts are the tasks' mean losses. A
-    sampling that draws rows for tasks also gives each task a share of the step. A share multiplies only the gradient and not the loss,
-    because a method that evens out the sizes of losses would undo it there.
-    """
+    """How one step's losses become gradients: `begin`, then `backward` for each batch, then `finish`. Every batch brings a part of the
+    losses: summed over the batches and processes of a step, the parts are the tasks' mean losses. A sampling that draws rows for tasks also
+    gives each task a share of the step. It multiplies only the gradient: in the loss, a method that evens out losses would undo it."""
 
     by_task = False  # needs the gradient of each task alone, so a batch whose rows serve one task each is cut into one batch per task
     needs_second_pass = False  # `update` needs the losses of the same rows after the optimizer's step
@@ -60,11 +57,11 @@ class Scalarized(Balancer):
     """A method that combines the losses into one number and takes its gradient: one backward pass, as for a plain sum."""
 
     def backward(self, losses: dict[str, Tensor]) -> None:
-        # `combine` gets values as large as the loss of the whole step, and the result is divided by the batches again (processes average
-        # their gradients). So a term that a method adds, such as uncertainty weighting's log-variances, counts once a step and not once
-        # a batch.
-        values = torch.stack([_scale_gradient(loss, self.shares.get(task, 1.0)) for task, loss in losses.items()])
-        values = values * self.batches * self.processes
+        shares = [self.shares.get(task, 1.0) for task in losses]
+        scaled = [share * loss + (1 - share) * loss.detach() for share, loss in zip(shares, losses.values(), strict=True)]
+        # Scale each part up to the size of the whole step's loss, because some methods add constant terms; then divide by the batches
+        # (processes average their gradients)
+        values = torch.stack(scaled) * self.batches * self.processes
         received: list[Tensor] = []  # the weights: the derivative of the combined number with respect to each task's loss
         values.register_hook(received.append)
         (self.combine(values, list(losses)) / self.batches).backward()
@@ -73,11 +70,6 @@ class Scalarized(Balancer):
     @abstractmethod
     def combine(self, values: Tensor, tasks: Sequence[str]) -> Tensor:
         """The losses `values` (T) of `tasks`, all or some of the run's tasks, as one number."""
-
-
-def _scale_gradient(loss: Tensor, factor: float) -> Tensor:
-    """The same value as `loss`, with `factor` times its gradient."""
-    return loss if factor == 1 else factor * loss + (1 - factor) * loss.detach()
 
 
 class Fixed(Scalarized):
@@ -99,7 +91,8 @@ class RandomWeights(Scalarized):
 
 
 class Uncertainty(Scalarized):
-    """Uncertainty weighting: each loss is divided by a learned variance, whose logarithm is added; twice torchjd's formula."""
+    """Uncertainty weighting: each loss is divided by a learned variance, whose logarithm is added. torchjd halves the losses; we double its
+    result, so that training begins as with the plain sum."""
 
     def __init__(self, tasks: Sequence[str], device: str) -> None:
         self.learned = {task: UW(1).to(device) for task in tasks}
@@ -127,10 +120,8 @@ class Uncertainty(Scalarized):
 
 class Famo(Scalarized):
     """FAMO (Liu et al., 2023, https://arxiv.org/abs/2306.03792): weights under which all losses fall at the same pace, learned from how far
-    each fell in a step, times the number of tasks. A step that lacks a task cannot be compared and is a plain sum.
-
-    torchjd has FAMO too, but keeps the optimizer of the weights to itself, and an exact resume needs that optimizer's state.
-    """
+    each fell in a step, times the number of tasks. A step that lacks a task cannot be compared and is a plain sum. Not torchjd's FAMO,
+    because that hides the optimizer of the weights, whose state an exact resume needs."""
 
     needs_second_pass = True
 
@@ -166,11 +157,9 @@ class Famo(Scalarized):
 
 class Surgery(Balancer):
     """A method that compares the tasks' gradients (PCGrad, UPGrad). The encoder's gradient is computed for each task; the inner products of
-    these gradients (the Gramian) give the weights, and their weighted sum is the gradient. Each head gets its own task's gradient.
-
-    The result is that of torchjd's `mtl_backward` and `jac_to_grad`, without their second Jacobian in memory. Where tasks have rows of
-    their own, each comes in its own batch, and all tasks together cost as much as one.
-    """
+    these gradients (the Gramian) give the weights, and their weighted sum is the gradient. Each head gets its own task's gradient. The
+    result is that of torchjd's `mtl_backward` and `jac_to_grad`, without their second Jacobian in memory. Where tasks have rows of their
+    own, each comes in its own batch, and all tasks together cost as much as one."""
 
     by_task = True
 

@@ -28,11 +28,8 @@ class _Stopped(Exception):
 
 def run_training(run: Run, *, resume: bool, control: StopControl | None = None, show: Callable[[Event], None] = lambda event: None,
                  is_logging: bool = True) -> str:
-    """Train `run`, logging every event (unless another process of the run does) and showing it; returns the last status.
-
-    `control` can stop it, also while the data are prepared, which may take minutes. Whatever goes wrong in the training is not raised: it
-    becomes the status 'failed', with a message for the user.
-    """
+    """Train `run`, logging every event (unless another process of the run does) and showing it; returns the last status. `control` can stop
+    it, also while the data are prepared, which may take minutes. Any error of the training becomes the status 'failed' and a message."""
     control = control or StopControl()
 
     def record(event: Event) -> None:

@@ -27,8 +27,7 @@ class ConflictMeter:
         self._found: dict[str, list[Tensor]] = {}  # gradients of whole steps
 
     def measure(self, step: int, losses: Mapping[str, Tensor]) -> None:
-        """If a measurement is due at `step` (from 0), add the gradients of `losses`, one batch's part of the mean losses. Keeps the
-        graph."""
+        """If a measurement is due at `step` (from 0), add the gradients of one batch's part of the mean `losses`, keeping the graph."""
         self._is_measuring = self._is_measuring or (self.every > 0 and step % self.every == 0)
         for task, loss in losses.items() if self._is_measuring else ():
             found = torch.autograd.grad(loss, self.watched, retain_graph=True, allow_unused=True)

@@ -16,46 +16,48 @@ from mtl.data.kept import load_run
 from mtl.data.readers import Progress, no_progress
 from mtl.errors import MtlError
 from mtl.model.machine import Machine, find_machine, use_threads
+from mtl.model.randomness import seeded_dropout
 from mtl.model.split import Split, sample
-from mtl.runs.checkpoint import BEST, PREVIOUS, drop_damaged_last, newest_checkpoint, sweep
+from mtl.runs.checkpoint import BEST, LAST, PREVIOUS, drop_damaged_last, newest_checkpoint, saved_step, sweep
 from mtl.runs.events import Evaluated, Event, Notice, StatusChanged
 from mtl.scoring.scores import Scores
 from mtl.settings.config import RunConfig
 from mtl.text import many
-from mtl.training.dropout import seeded_dropout
 from mtl.training.processes import Processes, join_processes
-from mtl.training.saving import keep_hit_counts, kept_step, measure_int8_cost, restore, save
+from mtl.training.saving import keep_hit_counts, measure_int8_cost, restore, save
 from mtl.training.step import TrainingStep, rate_factor, set_learning_rate
 from mtl.training.trainer import Trainer
 
 FIRST_ROWS = 24  # validation rows of the first evaluation: less than a batch, because the user waits for the first point of the curve
-BetweenSteps = Callable[[Trainer], bool]
 
 
-def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: BetweenSteps = lambda trainer: False,
+def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: Callable[[Trainer], bool] = lambda trainer: False,
           progress: Progress = no_progress) -> Iterator[Event]:
     """Train with `config` in the folder `run`, yielding events; `resume` continues from its newest undamaged checkpoint.
-
     `between_steps(trainer)` is called before every step. It may copy the model, wait (a pause), or return True to stop the run, which saves
     a checkpoint. `progress` is called while the data is prepared. The last event is StatusChanged 'finished' or 'stopped'. Raises MtlError
-    for bad data, settings that do not fit, or a loss that is not a number.
-    """
+    for bad data, settings that do not fit, or a loss that is not a number."""
     trainer, notices = _set_up(config, run, resume, progress)
-    yield from _opening(trainer, notices)
+    yield trainer.started()
+    yield from notices
+    yield StatusChanged("running")
+    if trainer.progress.step == 0:  # the scores of chance
+        yield _evaluate(trainer, sample(trainer.validation_split, FIRST_ROWS, config.seed))[1]
     now, optimizer, balancer, processes = trainer.progress, trainer.optimizer, trainer.balancer, trainer.processes
     while not trainer.is_finished:
         epoch, done = divmod(now.step, trainer.steps_per_epoch)
-        for plan in trainer.plan(epoch)[done:]:  # `done` is above 0 only after a resume: it skips the steps that were taken before
+        # `done` is above 0 only after a resume: the epoch's plan is made again and its first `done` steps are skipped
+        for planned in trainer.plan(epoch)[done:]:
             stop, report = processes.any(between_steps(trainer), trainer.log.is_due_after(now.step, now.seconds))
             if stop:
                 yield from _stop(trainer)
                 return
             start = time.perf_counter()
             rate = set_learning_rate(optimizer, rate_factor(now.step, trainer.total_steps, config.warmup, config.schedule))
-            step = trainer.begin(plan)
+            step = trainer.begin(planned)
             with seeded_dropout(step.dropout_seed, trainer.machine.device):
                 for batch in step.batches:
-                    with processes.sync(trainer.wrapped, batch.is_last):
+                    with processes.sync(trainer.wrapped, now=batch is step.batches[-1]):
                         losses = trainer.forward(batch)  # one encoder pass, a loss per task
                         means = step.means(losses)
                         trainer.conflicts.measure(now.step, means)
@@ -84,10 +86,10 @@ def _set_up(config: RunConfig, run: Path, resume: bool, progress: Progress) -> t
     checkpoint, facts, complaints = newest_checkpoint(run) if resume else (None, {}, [])
     machine = _machine(config, facts, processes)
     use_threads(machine.threads)
-    laid_out = run / LAID_OUT / str(processes.rank)
-    shutil.rmtree(laid_out, ignore_errors=True)  # left by a process that was killed
-    dataset = load_run(config, run, laid_out, progress, is_first=processes.is_first, expected=facts.get("data", ""))
-    trainer = Trainer(config, run, dataset, machine, laid_out, processes, progress)
+    scratch = run / LAID_OUT / str(processes.rank)
+    shutil.rmtree(scratch, ignore_errors=True)  # left by a process that was killed
+    dataset = load_run(config, run, scratch, progress, is_first=processes.is_first, expected=facts.get("data", ""))
+    trainer = Trainer(config, run, dataset, machine, scratch, processes, progress)
     if processes.is_first:
         sweep(run)
         if checkpoint and checkpoint.name == PREVIOUS:
@@ -111,16 +113,6 @@ def _machine(config: RunConfig, facts: dict[str, Any], processes: Processes) -> 
     return Machine(processes.gpu, wanted.precision, wanted.threads) if processes.gpu else wanted
 
 
-def _opening(trainer: Trainer, notices: list[Notice]) -> Iterator[Event]:
-    """The events before the first step. A new run is also evaluated, to show the scores of chance."""
-    yield trainer.started()
-    yield from notices
-    yield StatusChanged("running")
-    if trainer.progress.step == 0:
-        _, event = _evaluate(trainer, sample(trainer.validation_split, FIRST_ROWS, trainer.config.seed))
-        yield event
-
-
 def _due_events(trainer: Trainer, report: bool) -> Iterator[Event]:
     """The events that are due after a step: losses if `report`, gradient conflicts, an evaluation, a checkpoint."""
     step, config = trainer.progress.step, trainer.config
@@ -138,7 +130,9 @@ def _evaluate_and_save(trainer: Trainer) -> Iterator[Event]:
     """Score the validation rows; save the weights as `last`, and as `best` if they are."""
     now = trainer.progress
     scores, event = _evaluate(trainer, trainer.validation_split)
-    is_best = now.note_score(scores.score)
+    if is_best := scores.score > now.best_score:
+        now.best_score, now.best_step = scores.score, now.step
+    now.stale = 0 if is_best else now.stale + 1
     yield replace(event, is_best=is_best)
     keep_hit_counts(trainer, scores.hit_counts)
     if is_best:
@@ -156,10 +150,10 @@ def _evaluate(trainer: Trainer, split: Split) -> tuple[Scores, Evaluated]:
 
 def _divergence(trainer: Trainer, step: TrainingStep) -> str:
     """A message about which loss or gradient is not a number any more. All processes must call it."""
-    config, kept = trainer.config, kept_step(trainer.run)
+    config, kept = trainer.config, saved_step(trainer.run / LAST)
     parts = trainer.processes.gather({task: loss.item() for task, loss in step.losses.items()})
-    bad = [task for task in step.labels if not math.isfinite(sum(part.get(task, 0.0) for part in parts))]
-    what = f"the loss of {' and '.join(map(repr, bad))}" if bad else f"the gradient of {' + '.join(map(repr, step.labels))}"
+    bad = [task for task in step.targets if not math.isfinite(sum(part.get(task, 0.0) for part in parts))]
+    what = f"the loss of {' and '.join(map(repr, bad))}" if bad else f"the gradient of {' + '.join(map(repr, step.targets))}"
     saved = f"the checkpoint of step {kept} is kept" if kept else "no checkpoint was saved before"
     return (f"Step {trainer.progress.step + 1}: {what} is not a number any more, so this step was not taken and the run ends; {saved}. "
             f"Lower the learning rates (now {config.learning_rate:g} and {config.head_learning_rate:g}; 1e-4 and 1e-3 are usual).")
@@ -170,7 +164,7 @@ def _stop(trainer: Trainer) -> Iterator[Event]:
     if report := trainer.report():
         yield report
     yield from save(trainer)
-    kept = kept_step(trainer.run)  # on a full disk an older one
+    kept = saved_step(trainer.run / LAST)  # on a full disk an older one
     onward = f"goes on from step {kept}" if kept else "begins anew"
     yield StatusChanged("stopped", f"Stopped at step {trainer.progress.step}. Resume {onward}.")
 

@@ -2,14 +2,13 @@
 what all of them need. Knows no data and nothing of the model's structure."""
 
 import os
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from accelerate import PartialState
-from accelerate.utils import broadcast_object_list, gather_object
+from accelerate.utils import gather_object
 from torch import nn
 
 
@@ -33,16 +32,6 @@ class Processes:
     def any(self, *flags: bool) -> list[bool]:
         """For each flag, whether any process has it. One process must not leave the loop alone: the others would wait for it forever."""
         return [any(flag) for flag in zip(*self.gather(flags), strict=True)]
-
-    def from_first(self, make: Callable[[], str]) -> str:
-        """The text that `make` returns in the first process, in every process."""
-        return broadcast_object_list([make() if self.is_first else ""])[0]
-
-    def share_gradients(self, model: nn.Module, *, some_unused: bool) -> nn.Module:
-        """`model`, wrapped so that backward passes average gradients over processes; `some_unused`: weights may lack a gradient."""
-        if not torch.distributed.is_initialized():
-            return model
-        return nn.parallel.DistributedDataParallel(model, find_unused_parameters=some_unused)
 
     def sync(self, model: nn.Module, now: bool) -> AbstractContextManager:
         """A context for a batch's forward and backward pass: average gradients `now`, or with a later batch. Gradients add up over the

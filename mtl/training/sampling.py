@@ -12,20 +12,20 @@ POOL = 50  # steps whose rows are sorted by length together: enough to leave lit
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The rows (R) of one optimizer step, as indices into the training rows, and the tasks that learn from them. With `owners` (R), each
-    row is there for one task only, given by its index in `tasks`."""
+    """The rows (R) of one optimizer step, as indices into the training rows, and the tasks that learn from them. `owners` (R) gives for
+    each row the index in `tasks` of the one task it was drawn for; None: each row serves all tasks."""
 
     rows: np.ndarray
     tasks: tuple[str, ...]
     owners: np.ndarray | None = None
 
-    def rows_of(self, task: str) -> np.ndarray:
-        """The rows whose labels for `task` are used."""
-        return self.rows if self.owners is None else self.rows[self.owners == self.tasks.index(task)]
+    def serves(self, task: str) -> np.ndarray:
+        """Whether the labels for `task` are used, for each row (R, bool)."""
+        return np.ones(len(self.rows), bool) if self.owners is None else self.owners == self.tasks.index(task)
 
     def share_of(self, task: str) -> float:
         """The factor on the mean loss of `task`: its share of the rows if rows were drawn for tasks (so that rows count alike), else 1."""
-        return 1.0 if self.owners is None else len(self.rows_of(task)) / len(self.rows)
+        return np.count_nonzero(self.serves(task)) / len(self.rows)
 
 
 @dataclass(frozen=True)
@@ -58,22 +58,32 @@ def alternating(pool: Pool, random: np.random.Generator) -> list[Step]:
     return [step for turn in zip(*turns, strict=True) for step in turn]
 
 
-# Samplings that draw each row for one task, tasks in proportion to size^exponent: 1 is proportional to size, 0 is uniform. 'annealed' goes
-# from one to the other (Stickland and Murray, 2019, https://arxiv.org/abs/1902.02671; their exponent ends at 0.2, ours at 0).
-EXPONENTS: dict[str, Callable[[int, int, float], float]] = {
-    "proportional": lambda epoch, epochs, temperature: 1.0,
-    "temperature": lambda epoch, epochs, temperature: 1 / temperature,
-    "annealed": lambda epoch, epochs, temperature: 1 - epoch / (epochs - 1) if epochs > 1 else 1.0,
+def drawn(pool: Pool, random: np.random.Generator, exponent: float) -> list[Step]:
+    """Each row is drawn for one task, tasks in proportion to size^exponent (1: to their size, 0: all alike), and all tasks are mixed. A row
+    is drawn again only after all other rows of its task."""
+    rows = {task: np.flatnonzero(mask) for task, mask in pool.labelled.items() if mask.any()}
+    parts = []
+    for task, quota in quotas({task: len(of_task) for task, of_task in rows.items()}, exponent).items():
+        shuffles = [random.permutation(rows[task]) for _ in range(-(-quota // len(rows[task])))]
+        parts.append(np.concatenate(shuffles)[:quota])
+    everything, owners = np.concatenate(parts), np.repeat(np.arange(len(rows)), [len(part) for part in parts])
+    return [Step(everything[chunk], tuple(rows), owners[chunk]) for chunk in _chunks(everything, pool, random)]
+
+
+# From the pool, a generator, the part of the epochs that is over (0 in the first, 1 in the last) and the temperature, an epoch's steps.
+# 'annealed' is from Stickland and Murray (2019, https://arxiv.org/abs/1902.02671); their exponent ends at 0.2, ours at 0.
+SAMPLINGS: dict[str, Callable[[Pool, np.random.Generator, float, float], list[Step]]] = {
+    "joint": lambda pool, random, over, temperature: joint(pool, random),
+    "alternating": lambda pool, random, over, temperature: alternating(pool, random),
+    "proportional": lambda pool, random, over, temperature: drawn(pool, random, 1.0),
+    "temperature": lambda pool, random, over, temperature: drawn(pool, random, 1 / temperature),
+    "annealed": lambda pool, random, over, temperature: drawn(pool, random, 1 - over),
 }
-SAMPLINGS = ("joint", "alternating", *EXPONENTS)
 
 
 def plan_epoch(sampling: str, pool: Pool, seed: int, epoch: int = 0, epochs: int = 1, temperature: float = 1.0) -> list[Step]:
     """The steps of `epoch` (from 0) of `epochs`, in order; `temperature` is for the sampling of that name."""
-    random = np.random.default_rng([seed, epoch])
-    if sampling in EXPONENTS:
-        return _drawn(pool, EXPONENTS[sampling](epoch, epochs, temperature), random)
-    return (joint if sampling == "joint" else alternating)(pool, random)
+    return SAMPLINGS[sampling](pool, np.random.default_rng([seed, epoch]), epoch / (epochs - 1) if epochs > 1 else 0.0, temperature)
 
 
 def quotas(sizes: Mapping[str, int], exponent: float) -> dict[str, int]:
@@ -88,28 +98,25 @@ def quotas(sizes: Mapping[str, int], exponent: float) -> dict[str, int]:
     return dict(zip(sizes, whole.tolist(), strict=True))
 
 
-@dataclass(frozen=True)
-class Outlook:
-    """The number of steps in an epoch, and the rows of each task in the first and in the last epoch."""
-
-    steps: int
-    first: dict[str, int]
-    last: dict[str, int]
-
-
-def outlook(sampling: str, sizes: Mapping[str, int], rows: int, step_rows: int, epochs: int, temperature: float) -> Outlook:
-    """The size of an epoch before there is a plan. `sizes`: labelled rows of each task; `rows`: rows with any label."""
-    sizes = {task: size for task, size in sizes.items() if size}
-    if not sizes:
-        return Outlook(0, {}, {})
-    if sampling == "joint":
-        return Outlook(-(-rows // step_rows), dict(sizes), dict(sizes))
-    if sampling == "alternating":
-        largest = max(sizes.values())
-        rows_seen = dict.fromkeys(sizes, largest)
-        return Outlook(-(-largest // step_rows) * len(sizes), rows_seen, rows_seen)
-    first, last = (quotas(sizes, EXPONENTS[sampling](epoch, epochs, temperature)) for epoch in (0, max(epochs, 1) - 1))
-    return Outlook(-(-sum(sizes.values()) // step_rows), first, last)
+def outlook(sampling: str, sizes: Mapping[str, int], rows: int, step_rows: int, epochs: int,
+            temperature: float) -> tuple[int, dict[str, int], dict[str, int]]:
+    """The number of steps in an epoch, and the rows of each task in the first and in the last epoch, from plans for made-up rows: `rows`
+    rows with any label, `sizes` of them labelled for each task."""
+    labelled, start = {}, 0
+    for task, size in sizes.items():
+        if size:  # the tasks' rows lie one after the other and begin again at the first row, so that every row has a label
+            labelled[task] = np.zeros(rows, bool)
+            labelled[task][np.arange(start, start + size) % rows] = True
+            start += size
+    if not labelled:
+        return 0, {}, {}
+    plans = [plan_epoch(sampling, Pool(labelled, step_rows), 0, epoch, epochs, temperature) for epoch in (0, max(epochs, 1) - 1)]
+    first, last = (dict.fromkeys(labelled, 0) for _ in plans)
+    for counts, plan in zip((first, last), plans, strict=True):
+        for step in plan:
+            for task in step.tasks:
+                counts[task] += int(np.count_nonzero(labelled[task][step.rows] if step.owners is None else step.serves(task)))
+    return len(plans[0]), first, last
 
 
 def share(step: Step, rank: int, processes: int, batch_size: int) -> list[np.ndarray]:
@@ -118,20 +125,6 @@ def share(step: Step, rank: int, processes: int, batch_size: int) -> list[np.nda
     mine = np.arange(len(step.rows))[rank::processes]
     count = -(-len(step.rows) // (processes * batch_size))  # the batches of the first process, which has most rows
     return [mine[index * batch_size:(index + 1) * batch_size] for index in range(count)]
-
-
-def _drawn(pool: Pool, exponent: float, random: np.random.Generator) -> list[Step]:
-    """Steps of rows that are drawn for one task each, all tasks mixed. A row is drawn again only after all other rows of its task."""
-    tasks = tuple(task for task, mask in pool.labelled.items() if mask.any())
-    drawn = quotas({task: int(pool.labelled[task].sum()) for task in tasks}, exponent)
-    parts = [_some(np.flatnonzero(pool.labelled[task]), drawn[task], random) for task in tasks]
-    rows, owners = np.concatenate(parts), np.repeat(np.arange(len(tasks)), [len(part) for part in parts])
-    return [Step(rows[chunk], tasks, owners[chunk]) for chunk in _chunks(rows, pool, random)]
-
-
-def _some(rows: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
-    """`count` of `rows` at random, each as often as any other or once more."""
-    return np.concatenate([random.permutation(rows) for _ in range(-(-count // len(rows)))])[:count]
 
 
 def _chunks(rows: np.ndarray, pool: Pool, random: np.random.Generator) -> list[np.ndarray]:

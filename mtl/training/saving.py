@@ -19,8 +19,8 @@ from mtl.inference.predictor import answer
 from mtl.model.loading import put_weights
 from mtl.model.machine import Machine
 from mtl.model.multitask import for_inference, learned_weights
-from mtl.model.split import batches_for, sample, sample_places
-from mtl.runs.checkpoint import LAST, LOOKS, TALLIES, read_facts, save_checkpoint, write_tallies
+from mtl.model.split import sample, sample_places
+from mtl.runs.checkpoint import LAST, LOOKS, TALLIES, save_checkpoint, write_tallies
 from mtl.runs.events import CheckpointSaved, Event, Notice
 from mtl.scoring.intervals import cost_bound
 from mtl.scoring.scores import count_hits
@@ -31,7 +31,7 @@ OPTIMIZER, BALANCER = "optimizer.pt", "balancer.pt"
 KEPT_EVALUATIONS = 2000  # evaluations of a run that keep their hit counts, which take 1 KB for 700 rows
 INT8_ROWS = 2000  # validation rows at most, on which the cost of 8 bits is measured
 
-HitCounts = Mapping[str, np.ndarray]  # for each task, hits and items of every validation row (N, 2)
+HitCounts = dict[str, np.ndarray]  # for each task, hits and items of every validation row (N, 2)
 
 
 def save(trainer: Trainer, name: str = LAST, hit_counts: HitCounts | None = None, int8_cost_bound: float | None = None) -> Iterator[Event]:
@@ -49,7 +49,7 @@ def save(trainer: Trainer, name: str = LAST, hit_counts: HitCounts | None = None
             if state := trainer.balancer.state():
                 torch.save(state, folder / BALANCER)
         if hit_counts:
-            write_tallies(folder / TALLIES, dict(hit_counts))
+            write_tallies(folder / TALLIES, hit_counts)
 
     start = time.perf_counter()
     try:
@@ -94,14 +94,6 @@ def restore(trainer: Trainer, checkpoint: Path, facts: Mapping[str, Any]) -> lis
                    "unbroken run, but not bit for bit the same.", "warning")]
 
 
-def kept_step(run: Path) -> int:
-    """The step of the checkpoint that `run` would be resumed from, 0 if there is none."""
-    try:
-        return read_facts(run / LAST)["step"]
-    except MtlError:
-        return 0
-
-
 def keep_hit_counts(trainer: Trainer, hit_counts: HitCounts) -> None:
     """Keep an evaluation's hit counts if the run has a folder for them (a comparison makes one, to choose a step later). Of more than
     KEPT_EVALUATIONS evaluations only every second (third, ...) and the last are kept."""
@@ -109,16 +101,12 @@ def keep_hit_counts(trainer: Trainer, hit_counts: HitCounts) -> None:
     stride = every * -(-trainer.total_steps // (every * KEPT_EVALUATIONS))
     is_wanted = trainer.processes.is_first and (trainer.run / LOOKS).is_dir()
     if is_wanted and (step % stride == 0 or step == trainer.total_steps):
-        write_tallies(trainer.run / LOOKS / f"{step}.npz", dict(hit_counts))
+        write_tallies(trainer.run / LOOKS / f"{step}.npz", hit_counts)
 
 
 def measure_int8_cost(trainer: Trainer, hit_counts: HitCounts) -> float | None:
     """An upper bound (95 % confidence) on how far any task's main score falls from `hit_counts` when the encoder runs in 8 bits; prediction
-    uses it to choose an engine. None without 8 bits, with a frozen encoder, or if a task has no validation label.
-
-    The largest of the tasks' bounds needs no correction for their number (Berger, 1982): it is too low only if the bound of the task that
-    loses most is.
-    """
+    uses it to choose an engine. None without 8 bits, with a frozen encoder, or if a task has no validation label."""
     split, seed, model = trainer.validation_split, trainer.config.seed, trainer.model
     # with a frozen encoder, reading the validation rows again would take longer than the training of the heads
     if not HAS_INT8 or not trainer.processes.is_first or split.features is not None or not is_known(model):
@@ -126,6 +114,7 @@ def measure_int8_cost(trainer: Trainer, hit_counts: HitCounts) -> float | None:
     places = sample_places(len(split.rows), INT8_ROWS, seed)
     part, cpu = sample(split, INT8_ROWS, seed), Machine("cpu", "fp32", trainer.machine.threads)
     fast = accelerate(for_inference(copy.deepcopy(model).cpu()), "int8")[0]
-    made = answer(fast, part.examples, batches_for(part), cpu, list(fast.tasks)).in_order()
+    made = answer(fast, part.examples, part.batches(), cpu, list(fast.tasks)).in_order()
+    # no correction for the number of bounds (Berger, 1982): the largest is too low only if that of the task that loses most is
     worst = max(cost_bound(hit_counts[name][places], counts) for name, counts in count_hits(trainer.tasks, part.rows, made).items())
     return worst if math.isfinite(worst) else None

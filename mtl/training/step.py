@@ -1,4 +1,4 @@
-"""One optimizer step as data: its batches, label counts, seeds and learning rate; and the sums that become a StepDone event."""
+"""One optimizer step as data: its batches, target counts, seeds and learning rate; and the sums that become a StepDone event."""
 
 import math
 from collections import Counter, defaultdict
@@ -14,40 +14,33 @@ from mtl.runs.events import StepDone
 from mtl.training.sampling import Step, share
 
 LOGGED_STEPS = 1000  # a run logs about this many StepDone events at most, each the mean since the last one
-LOGGED_AFTER = 5.0  # seconds of training after which a step is logged anyway, so that a slow run is seen to progress ...
-LOGGED_SHARE = 0.005  # ... or this share of the training time so far, so that a week adds about 1,500 events and not 120,000
+LOGGED_AFTER = 5.0  # seconds of training after which a step is logged anyway, so that a slow run is seen to progress
+LOGGED_SHARE = 0.005  # if more, this share of the training time so far: a week of slow steps adds 1,500 events, not 120,000
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Rows (B) for one encoder pass, and the tasks with a loss on them. `ignored`: for a task, rows (B, bool) whose labels it skips."""
+class MicroBatch:
+    """Rows (B) for one encoder pass, and the tasks with a loss on them. `ignored`: for each task, rows (B, bool) whose labels it skips."""
 
     rows: np.ndarray
     tasks: list[str]
     ignored: dict[str, np.ndarray]
-    is_last: bool  # in its step, on this process
 
 
 @dataclass
 class TrainingStep:
-    """A step of the plan on this process, and its losses so far.
+    """A step of the epoch's plan on this process, and its losses so far."""
 
-    `labels`: the number of labels of each task in the whole step, on all processes; `shares`: the factor on each task's mean loss. `seed`
-    is equal on all processes, `dropout_seed` is this process's own.
-    """
-
-    plan: Step
-    batches: list[Batch]
-    labels: dict[str, int]
-    shares: dict[str, float]
-    seed: int
-    dropout_seed: int
-    losses: dict[str, Tensor] = field(default_factory=dict)  # summed over the labels of the batches so far; on the device
+    planned: Step
+    batches: list[MicroBatch]
+    targets: dict[str, int]  # the number of targets of each task in the whole step, on all processes
+    dropout_seed: int  # of this process
+    losses: dict[str, Tensor] = field(default_factory=dict)  # summed over the targets of the batches so far; on the device
 
     def means(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """One batch's part of the step's mean losses, from its summed `losses`. As they are divided by the labels of the whole step, the
+        """One batch's part of the step's mean losses, from its summed `losses`. As they are divided by the targets of the whole step, the
         gradients of all batches and processes add up to that of one large batch."""
-        return {task: loss / self.labels[task] for task, loss in losses.items()}
+        return {task: loss / self.targets[task] for task, loss in losses.items()}
 
     def count(self, losses: Mapping[str, Tensor]) -> None:
         """Add one batch's summed losses to those of the step."""
@@ -55,37 +48,23 @@ class TrainingStep:
             self.losses[task] = self.losses.get(task, 0) + loss.detach()
 
 
-def cut_into_batches(plan: Step, rank: int, processes: int, batch_size: int, labels: Mapping[str, np.ndarray], tasks: list[str],
-                     by_task: bool) -> list[Batch]:
-    """The share of process `rank` in the step, in batches. `labels`: for each task the number of labels of every training row (N).
-
-    With `by_task`, for balancers that need each task's gradient alone, a batch in which no row serves two tasks is cut into one batch per
-    task, so that the encoder reads only a task's own rows for it. Rows that serve several tasks go through the encoder once.
-    """
-    parts: list[tuple[np.ndarray, list[str]]] = []
-    for places in share(plan, rank, processes, batch_size):
-        parts += _cut_by_task(plan, places, labels, tasks) if by_task and len(tasks) > 1 else [(places, tasks)]
-    return [_batch(plan, places, chosen, is_last=index == len(parts) - 1) for index, (places, chosen) in enumerate(parts)]
-
-
-def _cut_by_task(plan: Step, places: np.ndarray, labels: Mapping[str, np.ndarray], tasks: list[str]) -> list[tuple[np.ndarray, list[str]]]:
-    """The batch at `places` cut into one per task, or left whole if one of its rows serves several tasks."""
-    is_used = np.array([(labels[task][plan.rows[places]] > 0) & ~_ignored(plan, places, task) for task in tasks])  # (T, B)
-    if is_used.sum(0).max() > 1:
-        return [(places, tasks)]
-    return [(places[mask], [task]) for task, mask in zip(tasks, is_used, strict=True) if mask.any()]
-
-
-def _batch(plan: Step, places: np.ndarray, tasks: list[str], is_last: bool) -> Batch:
-    if not len(places):  # a short step left no rows for this process, but it must exchange gradients: it takes any row, without labels
-        return Batch(np.zeros(1, int), tasks, {task: np.ones(1, bool) for task in tasks}, is_last)
-    ignored = {} if plan.owners is None else {task: _ignored(plan, places, task) for task in tasks}
-    return Batch(plan.rows[places], tasks, ignored, is_last)
-
-
-def _ignored(plan: Step, places: np.ndarray, task: str) -> np.ndarray:
-    """The rows at `places` of the step (bool) that were drawn for another task."""
-    return np.zeros(len(places), bool) if plan.owners is None else plan.owners[places] != plan.tasks.index(task)
+def cut_into_batches(step: Step, rank: int, processes: int, batch_size: int, targets: Mapping[str, np.ndarray], tasks: list[str],
+                     by_task: bool) -> list[MicroBatch]:
+    """The share of process `rank` in the step, in batches. `targets`: for each task the number of targets of every training row (N). With
+    `by_task`, for balancers that need each task's gradient alone, a batch in which no row serves two tasks is cut into one batch per task,
+    so that the encoder reads only a task's own rows for it. Rows that serve several tasks go through the encoder once."""
+    batches = []
+    for places in share(step, rank, processes, batch_size):
+        if not len(places):  # a short step left no rows for this process, but it must exchange gradients: it takes any row, without labels
+            batches.append(MicroBatch(np.zeros(1, int), tasks, {task: np.ones(1, bool) for task in tasks}))
+            continue
+        rows, served = step.rows[places], {task: step.serves(task)[places] for task in tasks}
+        used = {task: served[task] & (targets[task][rows] > 0) for task in tasks}
+        if by_task and len(tasks) > 1 and sum(of_task.astype(int) for of_task in used.values()).max() <= 1:
+            batches += [MicroBatch(rows[mask], [task], {task: ~served[task][mask]}) for task, mask in used.items() if mask.any()]
+        else:
+            batches.append(MicroBatch(rows, tasks, {task: ~of_task for task, of_task in served.items()}))
+    return batches
 
 
 def seed_of(run_seed: int, step: int, *rank: int) -> int:
@@ -119,7 +98,7 @@ class StepLog:
         self._clear()
 
     def _clear(self) -> None:
-        self._losses, self._labels, self._weights = Counter(), Counter(), defaultdict(list)  # by task
+        self._losses, self._targets, self._weights = Counter(), Counter(), defaultdict(list)  # by task
         self._rows, self._seconds, self._rate, self._norm = 0, 0.0, 0.0, 0.0
 
     def is_due_after(self, steps: int, seconds: float) -> bool:
@@ -130,10 +109,10 @@ class StepLog:
     def add(self, step: TrainingStep, weights: Mapping[str, float], rate: float, norm: float, seconds: float) -> None:
         """Add a step: the `weights` of its tasks' losses, its learning `rate`, its gradient's `norm`, and its `seconds`."""
         self._losses.update(step.losses)
-        self._labels.update(step.labels)
+        self._targets.update(step.targets)
         for task, weight in weights.items():
             self._weights[task].append(weight)
-        self._rows += len(step.plan.rows)
+        self._rows += len(step.planned.rows)
         self._seconds += seconds
         self._rate, self._norm = rate, norm
 
@@ -142,7 +121,7 @@ class StepLog:
         if not self._rows:
             return None
         parts = gather({task: loss.item() for task, loss in self._losses.items()})
-        losses = {task: sum(part.get(task, 0.0) for part in parts) / count for task, count in self._labels.items()}
+        losses = {task: sum(part.get(task, 0.0) for part in parts) / count for task, count in self._targets.items()}
         weights = {task: sum(of_task) / len(of_task) for task, of_task in self._weights.items()}
         done = StepDone(step, epoch, losses, self._rate, self._norm, self._rows / self._seconds, seconds, weights)
         self._logged_at = seconds

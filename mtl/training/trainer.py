@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from mtl.data.cooccurrence import find_hints
@@ -23,18 +23,18 @@ from mtl.model.encoder import load_encoder, longest_input
 from mtl.model.machine import Machine
 from mtl.model.multitask import MultiTaskModel, build_model, count_parameters, freeze_lowest, parameter_groups
 from mtl.model.packing import can_pack, pack
-from mtl.model.split import Split, batches_for, compute_features, make_split
+from mtl.model.randomness import seeded_dropout
+from mtl.model.split import Split, compute_features, make_split
 from mtl.runs.events import RunStarted, StepDone
 from mtl.scoring.scores import Scores, score, tune
 from mtl.settings.config import RunConfig
 from mtl.settings.methods import refusal_of_processes
 from mtl.tasks.base import IGNORED
 from mtl.training.balancing import UNCERTAINTY_RATE, make_balancer
-from mtl.training.dropout import seeded_dropout
 from mtl.training.gradient_conflict import ConflictMeter, last_layer
 from mtl.training.processes import ALONE, Processes
 from mtl.training.sampling import Pool, Step, plan_epoch
-from mtl.training.step import Batch, StepLog, TrainingStep, cut_into_batches, seed_of
+from mtl.training.step import MicroBatch, StepLog, TrainingStep, cut_into_batches, seed_of
 
 
 @dataclass
@@ -48,21 +48,13 @@ class TrainingProgress:
     stale: int = 0  # evaluations since the best one
     seconds: float = 0.0  # spent training, without evaluations and pauses
 
-    def note_score(self, score: float) -> bool:
-        """Record the score of the present weights; returns whether it is the best so far."""
-        if score > self.best_score:
-            self.best_score, self.best_step, self.stale = score, self.step, 0
-            return True
-        self.stale += 1
-        return False
-
 
 class Trainer:
     """Everything that one process of a run holds in memory."""
 
-    def __init__(self, config: RunConfig, run: Path, dataset: Dataset, machine: Machine, laid_out: Path,
-                 processes: Processes = ALONE, progress: Progress = no_progress) -> None:
-        """Load the encoder, encode the rows of `dataset` (in files in the folder `laid_out` if they are many), and build the rest."""
+    def __init__(self, config: RunConfig, run: Path, dataset: Dataset, machine: Machine, scratch: Path,
+                 processes: Processes = ALONE, show: Progress = no_progress) -> None:
+        """Load the encoder, encode the rows of `dataset` (in files in the folder `scratch` if they are many), and build the rest."""
         if problem := refusal_of_processes(config.balancing, processes.count):
             raise MtlError(problem)
         self.config, self.run, self.dataset, self.machine, self.processes = config, run, dataset, machine, processes
@@ -72,13 +64,21 @@ class Trainer:
         self._packs = config.fine_tuning != "heads" and config.pooling != "pooler" and can_pack(encoder, longest)
         self.model = _make_model(config, dataset, encoder, longest).to(machine.device)
         self.tasks = list(self.model.tasks.values())
-        self.train_split = self._make_split("train", dataset.train, laid_out, progress)
-        self.validation_split = self._make_split("validation", dataset.validation, laid_out, progress)  # training never uses test rows
+        self.train_split = self._make_split("train", dataset.train, scratch, show)
+        self.validation_split = self._make_split("validation", dataset.validation, scratch, show)  # training never uses test rows
         labelled = {task: counts > 0 for task, counts in self.train_split.targets.items() if self.weights[task] > 0}
         # padding costs nothing if texts are packed, or if a frozen encoder has encoded them already: then rows need no order by length
         self.pool = Pool(labelled, config.batch_size * config.accumulation * processes.count,
                          None if self._packs or self.train_split.features else self.train_split.lengths)
-        self.wrapped = processes.share_gradients(self.model, some_unused=self._leaves_heads_out())  # for forward passes in training
+        first_epoch = plan_epoch(config.sampling, self.pool, config.seed, temperature=config.temperature)
+        self.steps_per_epoch = len(first_epoch)
+        self.total_steps = min(config.epochs * self.steps_per_epoch, config.max_steps or math.inf)
+        self.wrapped: nn.Module = self.model  # for forward passes in training
+        if torch.distributed.is_initialized():
+            some_unused = (config.pooling == "pooler" and all(task.reads != "sentence" for task in self.tasks)
+                           or not all(mask.all() for mask in labelled.values())
+                           or any(step.owners is not None or len(step.tasks) < len(self.tasks) for step in first_epoch))
+            self.wrapped = nn.parallel.DistributedDataParallel(self.model, find_unused_parameters=some_unused)  # averages gradients
         trained = [weight for weight in self.model.encoder.parameters() if weight.requires_grad]
         self.balancer = make_balancer(config.balancing, {task: self.weights[task] for task in labelled}, trained,
                                       list(self.model.heads.parameters()), machine.device)
@@ -86,25 +86,16 @@ class Trainer:
         if own := self.balancer.parameters():
             groups.append({"params": own, "lr": UNCERTAINTY_RATE, "base_lr": UNCERTAINTY_RATE, "weight_decay": 0.0})
         self.optimizer = torch.optim.AdamW(groups, fused=True)
-        self.steps_per_epoch = len(plan_epoch(config.sampling, self.pool, config.seed, temperature=config.temperature))
-        self.total_steps = min(config.epochs * self.steps_per_epoch, config.max_steps or math.inf)
         self.conflicts = ConflictMeter(list(labelled), last_layer(self.model.encoder), config.diagnose_every, self.total_steps)
         self.progress = TrainingProgress()
         self.log = StepLog(self.total_steps)
 
-    def _make_split(self, name: str, rows: Sequence[Row], laid_out: Path, progress: Progress) -> Split:
-        split = make_split(self.tokenizer, self.tasks, rows, self.model.config.max_length, laid_out / f"{name}-examples.arrow", progress)
+    def _make_split(self, name: str, rows: Sequence[Row], scratch: Path, show: Progress) -> Split:
+        split = make_split(self.tokenizer, self.tasks, rows, self.model.config.max_length, scratch / f"{name}-examples.arrow", show)
         if self.config.fine_tuning == "heads":  # the encoder never changes, so it encodes every text once, now
-            file = laid_out / f"{name}-features"
-            split = replace(split, features=compute_features(self.model, split.examples, split.lengths, self.machine, file, progress))
+            file = scratch / f"{name}-features"
+            split = replace(split, features=compute_features(self.model, split.examples, split.lengths, self.machine, file, show))
         return split
-
-    def _leaves_heads_out(self) -> bool:
-        """Whether a step can leave a head, or a pooler that no task reads, without a gradient."""
-        masks = self.pool.labelled.values()
-        if self.config.pooling == "pooler" and all(task.reads != "sentence" for task in self.tasks):
-            return True
-        return self.config.sampling != "joint" or len(masks) < len(self.tasks) or not all(mask.all() for mask in masks)
 
     @property
     def epoch(self) -> float:
@@ -121,18 +112,17 @@ class Trainer:
         epochs = -(-self.total_steps // self.steps_per_epoch)
         return plan_epoch(self.config.sampling, self.pool, self.config.seed, epoch, epochs, self.config.temperature)
 
-    def begin(self, plan: Step) -> TrainingStep:
+    def begin(self, planned: Step) -> TrainingStep:
         """Cut a step of the plan into batches, give it its seeds, and prepare model and balancer for it."""
-        labels = {task: count for task in plan.tasks if (count := int(self.train_split.targets[task][plan.rows_of(task)].sum()))}
-        rank, count, step = self.processes.rank, self.processes.count, self.progress.step
-        batches = cut_into_batches(plan, rank, count, self.config.batch_size, self.train_split.targets, list(labels), self.balancer.by_task)
-        begun = TrainingStep(plan, batches, labels, {task: plan.share_of(task) for task in labels}, seed_of(self.config.seed, step),
-                             seed_of(self.config.seed, step, rank))
-        self.model.train()  # code that ran between two steps may have left the model in eval mode
-        self.balancer.begin(begun.seed, len(batches), count, begun.shares)
-        return begun
+        counts, rank, processes = self.train_split.targets, self.processes.rank, self.processes.count
+        targets = {task: total for task in planned.tasks if (total := int(counts[task][planned.rows[planned.serves(task)]].sum()))}
+        batches = cut_into_batches(planned, rank, processes, self.config.batch_size, counts, list(targets), self.balancer.by_task)
+        self.model.train()  # an evaluation between two steps may have left it in eval mode
+        seed, shares = seed_of(self.config.seed, self.progress.step), {task: planned.share_of(task) for task in targets}
+        self.balancer.begin(seed, len(batches), processes, shares)
+        return TrainingStep(planned, batches, targets, dropout_seed=seed_of(self.config.seed, self.progress.step, rank))
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, batch: MicroBatch) -> dict[str, Tensor]:
         """One encoder pass over a batch; returns the loss of each of its tasks, summed over its labels."""
         encodings, ids = zip(*take(self.train_split.examples, batch.rows), strict=True)
         tasks, device = [self.model.tasks[task] for task in batch.tasks], self.machine.device
@@ -159,7 +149,7 @@ class Trainer:
     def evaluate(self, split: Split, model: MultiTaskModel) -> Scores:
         """Losses and scores of `model` on `split`; each process computes a share of the batches. Leaves the model in eval mode."""
         model.eval()
-        mine = batches_for(split)[self.processes.rank::self.processes.count]
+        mine = split.batches()[self.processes.rank::self.processes.count]
         answers = answer(model, split.examples, mine, self.machine, [task.name for task in self.tasks], split.features)
         return score(self.tasks, split, tune(model, split, merge(self.processes.gather(answers))), self.weights)
 

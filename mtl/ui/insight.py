@@ -122,13 +122,13 @@ def outlook_html(patterns: list[tuple[list[str], int]], tasks: list[str], sampli
     """How many rows of each task a step and an epoch will have. `patterns`: tasks that are labelled together, and on how many rows."""
     sizes = {task: sum(count for labelled, count in patterns if task in labelled) for task in tasks}
     rows = sum(count for labelled, count in patterns if set(labelled) & set(tasks))
-    seen = outlook(sampling, sizes, rows, step_rows, epochs, temperature)
-    if not seen.steps:
+    steps, at_first, at_end = outlook(sampling, sizes, rows, step_rows, epochs, temperature)
+    if not steps:
         return ""
     shares = []
-    for task, first in seen.first.items():
-        last = seen.last[task]
-        later = f" at first, {last / seen.steps:.1f} and {last:,} at the end" if first != last else ""
-        shares.append(f"<b>{apart(task)}</b> {first / seen.steps:.1f} per step and {first:,} per epoch{later}")
-    return (f'<div class="mtl-report"><p>{many(step_rows, "row")} per step, {many(seen.steps, "step")} per epoch. Rows with a label for '
+    for task, first in at_first.items():
+        last = at_end[task]
+        later = f" at first, {last / steps:.1f} and {last:,} at the end" if first != last else ""
+        shares.append(f"<b>{apart(task)}</b> {first / steps:.1f} per step and {first:,} per epoch{later}")
+    return (f'<div class="mtl-report"><p>{many(step_rows, "row")} per step, {many(steps, "step")} per epoch. Rows with a label for '
             f"each task: {'; '.join(shares)}.</p></div>")

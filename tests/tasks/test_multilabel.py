@@ -67,11 +67,6 @@ def ask(*words: str) -> object:
     return ended.value.code
 
 
-def write(path, rows: list[dict]) -> str:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return str(path)
-
-
 # Loss and scores
 
 
@@ -94,8 +89,9 @@ def test_the_scores_are_those_of_sklearn_and_the_hit_counts_give_the_main_score(
     got = it.score([*golds, None], [*made, chosen("law")], [TEXT] * 81)
     assert got["micro_f1"] == pytest.approx(f1_score(true, guessed, average="micro"))
     assert got["macro_f1"] == pytest.approx(f1_score(true, guessed, average="macro"))
-    assert got["exact_match"] == sum(map(list.__eq__, true, guessed)) / 80 == sum(map(it.is_right, golds, made)) / 80
-    hits, items = np.sum([it.hit_counts(gold, guess) for gold, guess in zip(golds, made, strict=True)], 0)
+    counts = [it.hit_counts(gold, guess) for gold, guess in zip(golds, made, strict=True)]
+    assert got["exact_match"] == sum(map(list.__eq__, true, guessed)) / 80 == sum(2 * hits == items for hits, items in counts) / 80
+    hits, items = np.sum(counts, 0)
     assert got["micro_f1"] == pytest.approx(2 * hits / items)
     errors = it.errors(list(zip(golds, made, strict=True)))["errors"]
     assert errors["right"] == hits and 2 * errors["right"] + errors["missed"] + errors["invented"] == items
@@ -165,10 +161,10 @@ def test_several_labels_are_read_however_they_are_written(name, text, told, tmp_
     assert {row.text: row.values["topics"] for row in table.rows} == {row.text: wanted[row.text] for row in table.rows}
 
 
-def test_a_column_that_is_set_to_one_label_refuses_several_and_many_different_ones_are_free_text(tmp_path):
+def test_a_column_that_is_set_to_one_label_refuses_several_and_many_different_ones_are_free_text(tmp_path, write_rows):
     with pytest.raises(MtlError, match="line 1: 'topics' has 2 labels at once, but its column is for one. Set the column to labels"):
-        read_files([Path(write(tmp_path / "x.jsonl", [{"text": "a", "topics": ["law", "sport"]}]))], parse_columns("topics=class"))
-    file = Path(write(tmp_path / "x.jsonl", [{"text": "a", "names": [f"a{index}", f"b{index}"]} for index in range(30)]))
+        read_files([Path(write_rows(tmp_path / "x.jsonl", [{"text": "a", "topics": ["law", "sport"]}]))], parse_columns("topics=class"))
+    file = Path(write_rows(tmp_path / "x.jsonl", [{"text": "a", "names": [f"a{index}", f"b{index}"]} for index in range(30)]))
     table = read_files([file])
     assert table.tasks == [] and "'names' is not taken for a task: its lists look like free text." in table.notices[0]
 
@@ -192,10 +188,10 @@ def test_a_mark_whose_parts_do_not_stand_alone_or_are_numbers_separates_no_label
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv", ".tsv", ".parquet"])
-def test_rows_with_several_labels_go_into_a_file_and_come_back(suffix, tmp_path):
+def test_rows_with_several_labels_go_into_a_file_and_come_back(suffix, tmp_path, write_rows):
     rows = [*topic_rows(30), {"text": "none", "topics": [], "place": []}, {"text": "not labelled"}]
     file = tmp_path / f"y{suffix}"
-    assert ask("convert", write(tmp_path / "x.jsonl", rows), "--to", str(file)) == 0
+    assert ask("convert", write_rows(tmp_path / "x.jsonl", rows), "--to", str(file)) == 0
     back = {row.text: row.values for row in read_files([file]).rows}
     assert {text: values["topics"] for text, values in back.items()} == {
         row["text"]: Labels(row["topics"]) if "topics" in row else None for row in rows}
@@ -207,11 +203,11 @@ def test_rows_with_several_labels_go_into_a_file_and_come_back(suffix, tmp_path)
 
 
 @pytest.fixture(scope="module")
-def run(tiny_config, tmp_path_factory):
+def run(tiny_config, tmp_path_factory, write_rows):
     """A finished run on 300 sentences of our own, with test rows."""
     folder = tmp_path_factory.mktemp("multilabel")
-    config = tiny_config(source="files", train_files=(write(folder / "train.jsonl", topic_rows(300)),), epochs=8, eval_every=68,
-                         test_files=(write(folder / "test.jsonl", topic_rows(60, seed=2)),))
+    config = tiny_config(source="files", train_files=(write_rows(folder / "train.jsonl", topic_rows(300)),), epochs=8, eval_every=68,
+                         test_files=(write_rows(folder / "test.jsonl", topic_rows(60, seed=2)),))
     run = create_run(folder / "runs", config, "")
     assert run_training(run, resume=False) == "finished"
     return run
@@ -253,8 +249,8 @@ def test_the_report_of_the_data_counts_every_label(run):
 
 
 @pytest.mark.parametrize("fine_tuning", ["lora", "heads"])
-def test_adapters_or_heads_alone_learn_it_and_are_loaded_with_its_thresholds(fine_tuning, tiny_config, finish, tmp_path):
-    config = tiny_config(source="files", train_files=(write(tmp_path / "x.jsonl", topic_rows(40)),), encoder="bundled", batch_size=8,
+def test_adapters_or_heads_alone_learn_it_and_are_loaded_with_its_thresholds(fine_tuning, tiny_config, finish, tmp_path, write_rows):
+    config = tiny_config(source="files", train_files=(write_rows(tmp_path / "x.jsonl", topic_rows(40)),), encoder="bundled", batch_size=8,
                          fine_tuning=fine_tuning, head_learning_rate=2e-2, eval_every=99, epochs=1)
     seen = [event for event in finish(config, tmp_path / "run") if isinstance(event, Evaluated)]
     assert seen[-1].losses.keys() == {"topics", "place"} and seen[-1].losses["topics"] < seen[0].losses["topics"]
@@ -263,8 +259,8 @@ def test_adapters_or_heads_alone_learn_it_and_are_loaded_with_its_thresholds(fin
     assert model.config.thresholds == {"topics": list(model.tasks["topics"].thresholds)}
 
 
-def test_a_comparison_with_one_has_a_verdict_on_its_micro_f1(tiny_config, tmp_path):
-    config = tiny_config(source="files", train_files=(write(tmp_path / "x.jsonl", topic_rows(50)),), epochs=1, validation_share=0.3)
+def test_a_comparison_with_one_has_a_verdict_on_its_micro_f1(tiny_config, tmp_path, write_rows):
+    config = tiny_config(source="files", train_files=(write_rows(tmp_path / "x.jsonl", topic_rows(50)),), epochs=1, validation_share=0.3)
     comparison = create(tmp_path / "runs", config, alone_plan(config, 1))
     assert run_comparison(comparison) == "finished", read_history(comparison).message
     card = read_card(comparison.folder)

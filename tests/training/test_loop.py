@@ -3,7 +3,6 @@
 import math
 import random
 import shutil
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -398,14 +397,6 @@ def test_a_run_stopped_and_resumed_at_random_steps_is_bit_for_bit_the_unbroken_o
     assert all(torch.equal(state[key], two[index][key]) for index, state in one.items() for key in state)
     facts = [read_facts(tmp_path / run / LAST)["progress"] | {"seconds": 0} for run in ("whole", "sliced")]
     assert facts[0] == facts[1]
-
-
-def test_a_run_killed_between_checkpoints_resumes_from_the_last_one_and_ends_the_same(plain, tiny_config, finish, tmp_path):
-    with closing(train(tiny_config(), tmp_path)) as events:
-        assert next(event for event in events if isinstance(event, StepDone) and event.step == 6)
-    rest = finish(tiny_config(), tmp_path, resume=True)
-    assert of(RunStarted, rest)[0].step == 4 and curves(rest) == [event for event in curves(plain[1]) if event.step > 4]
-    assert same(weights(plain[0]), weights(tmp_path))
 
 
 def test_instead_of_a_damaged_last_checkpoint_the_one_before_it_is_resumed_with_a_warning(plain, tiny_config, finish, tmp_path):

@@ -108,7 +108,7 @@ def first_pass(config: RunConfig, folder: Path, change: Callable[[Trainer], obje
 
 
 @pytest.mark.parametrize("sampling", ["joint", "proportional"])
-def test_gradient_methods_take_rows_of_each_task_apart_and_get_the_gradient_of_one_batch(sampling, separate, tmp_path):
+def test_gradient_methods_take_rows_of_each_task_apart_and_get_the_gradient_of_one_batch(sampling, separate, tiny_config, tmp_path):
     """Without its weighting, which is set to ones here, the cheap way has to give the plain sum: to that it is compared."""
     def weigh_equally(trainer: Trainer) -> None:
         trainer.balancer.weighting = lambda tasks: lambda gramian: torch.ones(tasks)
@@ -118,16 +118,13 @@ def test_gradient_methods_take_rows_of_each_task_apart_and_get_the_gradient_of_o
     passes, apart = first_pass(separate(sampling=sampling, balancing="pcgrad", max_grad_norm=0.0), tmp_path, weigh_equally)
     assert len(passes) == 2 and sum(passes) == 16
     assert apart.keys() == plain.keys() and all(torch.allclose(apart[name], plain[name], atol=1e-5) for name in plain)
-
-
-def test_jointly_labelled_rows_go_through_the_encoder_once_whatever_the_method(tiny_config, tmp_path):
-    assert first_pass(tiny_config(balancing="pcgrad"), tmp_path)[0] == [16]
+    assert first_pass(tiny_config(balancing="pcgrad"), tmp_path)[0] == [16]  # rows with the labels of all tasks are read once
 
 
 def test_a_row_drawn_for_one_task_teaches_the_others_nothing(tiny_config, tmp_path):
     def all_rows_for_the_first_task(trainer: Trainer) -> None:
         begin = trainer.begin
-        trainer.begin = lambda plan: begin(replace(plan, owners=np.zeros_like(plan.owners)))
+        trainer.begin = lambda planned: begin(replace(planned, owners=np.zeros_like(planned.owners)))
 
     assert list(first_step(tiny_config(sampling="proportional"), tmp_path, all_rows_for_the_first_task).losses) == ["class"]
 
@@ -149,10 +146,10 @@ def test_famo_sees_the_step_s_own_rows_again_with_the_same_features_hidden(tiny_
 
 def test_a_process_without_rows_in_a_short_step_takes_part_with_a_row_that_teaches_nothing():
     plan = Step(np.array([7]), ("a", "b"))
-    labels = {"a": np.ones(9, int), "b": np.ones(9, int)}
-    mine, others = (cut_into_batches(plan, rank, 2, 4, labels, ["a", "b"], by_task=False) for rank in (0, 1))
-    assert len(mine) == len(others) == 1 and mine[0].rows.tolist() == [7] and mine[0].ignored == {}
-    assert len(others[0].rows) == 1 and all(rows.all() for rows in others[0].ignored.values()) and set(others[0].ignored) == {"a", "b"}
+    targets = {"a": np.ones(9, int), "b": np.ones(9, int)}
+    (mine,), (others,) = (cut_into_batches(plan, rank, 2, 4, targets, ["a", "b"], by_task=False) for rank in (0, 1))
+    assert mine.rows.tolist() == [7] and mine.ignored == {"a": [False], "b": [False]}
+    assert len(others.rows) == 1 and others.ignored == {"a": [True], "b": [True]}
 
 
 # Gradient conflicts
@@ -203,21 +200,16 @@ def test_norms_and_cosine_are_those_of_the_gradients():
     assert found.norms == pytest.approx({"a": 3.0, "b": 2 ** 0.5}) and found.cosines[0][2] == pytest.approx(-(0.5 ** 0.5))
 
 
-@pytest.mark.parametrize(("tasks", "every", "total", "wanted"), [
-    ("ab", 10, 101, list(range(0, 101, 10))), ("ab", 10, 50 * MOST, [0, 50, 100]), ("ab", 0, 101, []), ("a", 1, 101, [])])
-def test_gradients_are_compared_as_often_as_asked_but_in_a_long_run_less_often(tasks, every, total, wanted):
+@pytest.mark.parametrize(("tasks", "every", "total", "is_frozen", "wanted"), [
+    ("ab", 10, 101, False, list(range(0, 101, 10))), ("ab", 10, 50 * MOST, False, [0, 50, 100]), ("ab", 0, 101, False, []),
+    ("a", 1, 101, False, []), ("ab", 10, 101, True, [])])
+def test_gradients_are_compared_as_often_as_asked_but_in_a_long_run_less_often(tasks, every, total, is_frozen, wanted):
     weight, seen = torch.nn.Parameter(torch.ones(2)), []
-    meter = ConflictMeter(list(tasks), [weight], every, total)
+    meter = ConflictMeter(list(tasks), [] if is_frozen else [weight], every, total)
     for step in range(101):
         meter.measure(step, {task: (weight ** 2).sum() for task in tasks})
         seen += [step] if meter.finish(step + 1) else []
     assert seen == wanted
-
-
-def test_a_frozen_encoder_gives_nothing_to_compare():
-    meter = ConflictMeter(["a", "b"], [], 1, 100)
-    meter.measure(0, {"a": torch.ones(1), "b": torch.ones(1)})
-    assert meter.finish(1) is None
 
 
 def test_what_is_watched_is_the_last_layer(make_model):
