@@ -123,7 +123,7 @@ def profile_columns(source: Source, records: Iterable[Record]) -> dict[str, Colu
     found: dict[str, Column] = {}
     for line, fields in records:
         lengths: dict[str, int] = {}
-        try:
+        with source.at(line):
             for key, value in fields.items():
                 column = found.get(key)
                 if column is None:
@@ -131,8 +131,6 @@ def profile_columns(source: Source, records: Iterable[Record]) -> dict[str, Colu
                     column = found[key] = Column(key)
                 if not is_blank(value) and (length := column.add(value)):
                     lengths[key] = length
-        except MtlError as error:
-            raise MtlError(f"{source.name}, {source.unit} {line}: {error}") from error
         for key, length in lengths.items():
             matches = found[key].matches
             for other, value in fields.items():

@@ -3,7 +3,6 @@ mean nothing for real text. The words are in hypothetical.json."""
 
 import json
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import Literal
@@ -39,16 +38,11 @@ def make_rows(count: int, seed: int, labels: Literal["learnable", "random"]) -> 
 
 def _make_row(draws: Random) -> Row:
     topic, tone = draws.choice(tuple(NOUNS)), draws.choice(tuple(TONES))
-    parts = _WORDS["parts"] | {"tone": TONES[tone], "noun": NOUNS[topic]}
-    text, entities = _fill(draws, _expand(draws, draws.choice(_WORDS["orders"]), parts))
-    return Row(text[0].upper() + text[1:], {"class": Label(topic), "sentiment": Label(tone), "entities": Spans(entities)})
-
-
-def _expand(draws: Random, pattern: str, parts: dict[str, Sequence[str]]) -> str:
-    """`pattern` with every {part} replaced by one of its choices, until only the {SLOTS} of entities are left."""
-    while found := re.search(r"\{([a-z_]+)\}", pattern):
+    parts, pattern = _WORDS["parts"] | {"tone": TONES[tone], "noun": NOUNS[topic]}, draws.choice(_WORDS["orders"])
+    while found := re.search(r"\{([a-z_]+)\}", pattern):  # until only the {SLOTS} of entities are left
         pattern = pattern[:found.start()] + draws.choice(parts[found[1]]) + pattern[found.end():]
-    return pattern
+    text, entities = _fill(draws, pattern)
+    return Row(text[0].upper() + text[1:], {"class": Label(topic), "sentiment": Label(tone), "entities": Spans(entities)})
 
 
 def _fill(draws: Random, pattern: str) -> tuple[str, list[Span]]:

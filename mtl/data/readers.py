@@ -11,7 +11,7 @@ from unicodedata import normalize
 from mtl.data.columns import GENERIC, TEXT_ROLES, Column, assign_roles, profile_columns
 from mtl.data.formats.arrow import read_dataset, read_parquet
 from mtl.data.formats.conll import looks_like_columns, read_conll, read_parts
-from mtl.data.formats.files import MAX_NAME, Record, Source, find_format, group_of, part_of, read_lines, show, show_names
+from mtl.data.formats.files import MAX_NAME, Record, Source, check_size, find_format, group_of, part_of, read_lines, show, show_names
 from mtl.data.formats.json_files import read_json
 from mtl.data.formats.marked import looks_marked, read_marked
 from mtl.data.formats.schemes import NO, ONLY_YES, SEPARATORS, find_separator
@@ -38,11 +38,6 @@ class DataFile:
 
     source: Source
     columns: dict[str, Column]
-
-    @property
-    def text(self) -> Column:
-        """The column that holds the sentence."""
-        return next(column for column in self.columns.values() if column.role in TEXT_ROLES)
 
     @property
     def labelled(self) -> list[Column]:
@@ -94,15 +89,13 @@ def _check_specs(specs: Sequence[ColumnSpec], wanted: Sequence[str], files: Sequ
     """Raises MtlError if a column of `specs` is nowhere. Where `wanted` tasks are named, it may be: a validation file may lack a task."""
     for spec in specs:
         here = [file for file in files if spec.group in ("", file.source.group)]
-        if spec.role == "ignore" or any(spec.column in file.columns for file in here):
-            continue
-        if wanted and (spec.role in KIND_OF_ROLE or not here):
+        known = dict.fromkeys(name for file in here for name in file.columns)
+        if spec.role == "ignore" or spec.column in known or (wanted and (spec.role in KIND_OF_ROLE or not here)):
             continue
         if not here:
             groups = sorted({file.source.group for file in files} - {""})
             raise MtlError(f"{files[0].source.name}: '{show(spec.group)}/{show(spec.column)}' belongs to no file. "
                            f"The files are: {show_names(groups or ['only one'])}.")
-        known = dict.fromkeys(name for file in here for name in file.columns)
         raise MtlError(f"{here[0].source.name}: there is no column '{show(spec.column)}'. The columns are: {show_names(known)}.")
 
 
@@ -147,7 +140,7 @@ def _read(source: Source, what: str, progress: Progress) -> Iterator[Record]:
 def _guess_records(source: Source) -> int:
     """About how many records a file has, judged by its beginning."""
     if not source.path.is_file():
-        return max(1, source.bytes // UNKNOWN_BYTES)
+        return max(1, check_size(source.path) // UNKNOWN_BYTES)
     with source.path.open("rb") as file:
         head = file.read(HEAD)
     ends = head.count(b"\n\n" if source.format == "conll" else b"\n")
@@ -229,16 +222,14 @@ def _find_schemes(file: DataFile) -> None:
 
 def _rows(file: DataFile, wanted: Sequence[str], progress: Progress) -> Iterator[Row]:
     """The rows of one file, with a value or None for every task of `wanted`; notices about repairs follow at the end."""
-    source, text = file.source, file.text
+    source, text = file.source, next(column for column in file.columns.values() if column.role in TEXT_ROLES)
     columns = [column for column in file.labelled if column.task in wanted]
     absent = dict.fromkeys(name for name in wanted if name not in {column.task for column in columns})
     counts: Counter[str] = Counter()
     firsts: dict[str, int] = {}
     for line, fields in _read(source, "Reading", progress):
-        try:
+        with source.at(line):
             row, mended = make_row(fields, text, columns)
-        except MtlError as error:
-            raise MtlError(f"{source.name}, {source.unit} {line}: {error}") from error
         for notice in mended:
             counts[notice] += 1
             firsts.setdefault(notice, line)
@@ -249,20 +240,17 @@ def _rows(file: DataFile, wanted: Sequence[str], progress: Progress) -> Iterator
 
 def merge_rows(rows: Iterable[Row], source: Source) -> Iterator[Row]:
     """The rows of files for different tasks, those of one text joined into one where no task has two values; in order."""
-    rows = iter(rows)
+    rows, count = iter(rows), 0
     merged: list[Row] = []
     places: dict[str, int] = {}
-    joined = 0
-    for row in islice(rows, MERGED_ROWS):
-        place = places.setdefault(row.text, len(merged))
-        both = _join(merged[place], row) if place < len(merged) else None
-        if both is None:
+    for count, row in enumerate(islice(rows, MERGED_ROWS), 1):
+        place = places.get(row.text)
+        if place is not None and (both := _join(merged[place], row)):
+            merged[place] = both
+        else:
             places[row.text] = len(merged)
             merged.append(row)
-        else:
-            merged[place] = both
-            joined += 1
-    if joined:
+    if joined := count - len(merged):
         source.notice(f"{many(joined, 'row', 'has')} the same text as a row of another file and {'was' if joined == 1 else 'were'} "
                       "joined with it.")
     yield from merged
@@ -275,9 +263,8 @@ def _join(one: Row, other: Row) -> Row | None:
     values = {name: value for name, value in other.values.items() if value is not None}
     if any(one.values.get(name) is not None for name in values):
         return None
-    words = None if one.words and other.words and one.words != other.words else one.words or other.words
-    joined = one.values | values
-    return Row(one.text, joined, fitting(words, joined))
+    words, values = one.words or other.words, one.values | values
+    return Row(one.text, values, fitting(None if one.words and other.words and one.words != other.words else words, values))
 
 
 def similar_labels(labels: Iterable[str], task: str) -> Iterator[str]:

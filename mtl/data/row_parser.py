@@ -114,12 +114,7 @@ def _check_tokens(name: str, value: object) -> tuple[str, tuple[Range, ...]]:
             or (len(text) > MAX_WORD and max(map(len, tokens)) > MAX_WORD)):
         raise MtlError(next(f"token {index} of '{show(name)}' {wrong}" for index, token in enumerate(tokens, 1)
                             if (wrong := _token_trouble(token))))
-    words, end = [], -1
-    for length in map(len, tokens):
-        start = end + 1
-        end = start + length
-        words.append((start, end))
-    return _check_text(name, text), tuple(words)
+    return _check_text(name, text), tuple(split_at_blanks(text, len(tokens)))
 
 
 def _token_trouble(token: object) -> str:

@@ -40,7 +40,11 @@ def write_rows(path: Path, rows: Iterable[Row], tasks: Sequence[TaskSpec]) -> No
         raise MtlError(f"{file_name(path)}: rows cannot be written in this format. Name the file {', '.join(filter(None, WRITERS))}, "
                        "or give a name without a suffix: that becomes a folder of `datasets`.")
     try:
-        _check(rows, tasks)
+        if not rows:
+            raise MtlError("there are no rows to write.")
+        check_names([task.name for task in tasks])
+        if taken := [show(task.name) for task in tasks if task.name.casefold() in ("text", *TOKEN_NAMES)]:
+            raise MtlError(f"a task called '{taken[0]}' would be taken for the sentence. Give it another name.")
         if path.is_dir() and not (path / SAVED).is_file():
             raise MtlError("this name is taken, and not by a folder of `datasets`, which would be replaced. Choose another name.")
         with replacing(path) as building:
@@ -50,15 +54,6 @@ def write_rows(path: Path, rows: Iterable[Row], tasks: Sequence[TaskSpec]) -> No
     except OSError as error:
         reason = "the disk is full. Free some space" if is_disk_full(error) else f"cannot be written ({error.strerror})"
         raise MtlError(f"{file_name(path)}: {reason}.") from error
-
-
-def _check(rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> None:
-    if not rows:
-        raise MtlError("there are no rows to write.")
-    check_names([task.name for task in tasks])
-    for task in tasks:
-        if task.name.casefold() in ("text", *TOKEN_NAMES):
-            raise MtlError(f"a task called '{show(task.name)}' would be taken for the sentence. Give it another name.")
 
 
 def _records(rows: Iterable[Row], tasks: Sequence[TaskSpec], tokens: bool) -> Iterator[Fields]:

@@ -52,13 +52,17 @@ class Source:
         return file_name(self.path)
 
     @property
-    def bytes(self) -> int:
-        return check_size(self.path)
-
-    @property
     def unit(self) -> str:
         """What the number in a Record counts."""
         return "row" if self.format in ("parquet", "dataset") else "line"
+
+    @contextmanager
+    def at(self, line: int) -> Iterator[None]:
+        """Add the place in the file to an MtlError raised inside."""
+        try:
+            yield
+        except MtlError as error:
+            raise MtlError(f"{self.name}, {self.unit} {line}: {error}") from error
 
     def notice(self, sentence: str) -> None:
         """Keep a sentence for the user, once: every file is read twice."""
@@ -166,15 +170,6 @@ def _undecodable(rest: bytes) -> str:
         if error.reason == "unexpected end of data":
             return "its last character is cut off. Is the file whole?"
     return f"byte 0x{rest[0]:02X} is not UTF-8. Save the file as UTF-8."
-
-
-@contextmanager
-def at_line(name: str, line: int, unit: str = "line") -> Iterator[None]:
-    """Add the place in the file to an MtlError raised inside."""
-    try:
-        yield
-    except MtlError as error:
-        raise MtlError(f"{name}, {unit} {line}: {error}") from error
 
 
 def show(value: object, limit: int = 30) -> str:
