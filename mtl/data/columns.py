@@ -123,7 +123,7 @@ def profile_columns(source: Source, records: Iterable[Record]) -> dict[str, Colu
     found: dict[str, Column] = {}
     for line, fields in records:
         lengths: dict[str, int] = {}
-        with source.at(line):
+        try:
             for key, value in fields.items():
                 column = found.get(key)
                 if column is None:
@@ -131,6 +131,8 @@ def profile_columns(source: Source, records: Iterable[Record]) -> dict[str, Colu
                     column = found[key] = Column(key)
                 if not is_blank(value) and (length := column.add(value)):
                     lengths[key] = length
+        except MtlError as error:
+            raise MtlError(f"{source.name}, {source.unit} {line}: {error}") from error
         for key, length in lengths.items():
             matches = found[key].matches
             for other, value in fields.items():
@@ -201,7 +203,8 @@ def _find_text(source: Source, columns: dict[str, Column], chosen: dict[str, Col
         return found[0]
     longest = max((column for column in free.values() if column.kind == "text" and not column.tag_lines),
                   key=lambda column: column.length / column.filled, default=None)
-    if longest is None or source.format == "json" and not any(" " in value for value in longest.values):
+    # labels have no blanks, most texts do, except in scripts that are written without
+    if longest is None or not any(" " in value or not value.isascii() for value in longest.values):
         raise MtlError(f"{source.name}: no text among its columns ({show_names(columns)}). "
                        "Name one 'text', or say which it is, such as Review=text.")
     source.notice(f"no column is named 'text'; '{show(longest.name)}' is taken for it, because its texts are the longest.")

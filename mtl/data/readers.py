@@ -228,8 +228,10 @@ def _rows(file: DataFile, wanted: Sequence[str], progress: Progress) -> Iterator
     counts: Counter[str] = Counter()
     firsts: dict[str, int] = {}
     for line, fields in _read(source, "Reading", progress):
-        with source.at(line):
+        try:
             row, mended = make_row(fields, text, columns)
+        except MtlError as error:
+            raise MtlError(f"{source.name}, {source.unit} {line}: {error}") from error
         for notice in mended:
             counts[notice] += 1
             firsts.setdefault(notice, line)
@@ -240,17 +242,18 @@ def _rows(file: DataFile, wanted: Sequence[str], progress: Progress) -> Iterator
 
 def merge_rows(rows: Iterable[Row], source: Source) -> Iterator[Row]:
     """The rows of files for different tasks, those of one text joined into one where no task has two values; in order."""
-    rows, count = iter(rows), 0
+    rows, joined = iter(rows), 0
     merged: list[Row] = []
     places: dict[str, int] = {}
-    for count, row in enumerate(islice(rows, MERGED_ROWS), 1):
+    for row in islice(rows, MERGED_ROWS):
         place = places.get(row.text)
         if place is not None and (both := _join(merged[place], row)):
             merged[place] = both
+            joined += 1
         else:
             places[row.text] = len(merged)
             merged.append(row)
-    if joined := count - len(merged):
+    if joined:
         source.notice(f"{many(joined, 'row', 'has')} the same text as a row of another file and {'was' if joined == 1 else 'were'} "
                       "joined with it.")
     yield from merged
@@ -263,8 +266,9 @@ def _join(one: Row, other: Row) -> Row | None:
     values = {name: value for name, value in other.values.items() if value is not None}
     if any(one.values.get(name) is not None for name in values):
         return None
-    words, values = one.words or other.words, one.values | values
-    return Row(one.text, values, fitting(None if one.words and other.words and one.words != other.words else words, values))
+    values = one.values | values
+    differ = one.words and other.words and one.words != other.words
+    return Row(one.text, values, fitting(None if differ else one.words or other.words, values))
 
 
 def similar_labels(labels: Iterable[str], task: str) -> Iterator[str]:

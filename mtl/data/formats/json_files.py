@@ -25,8 +25,10 @@ def read_json(source: Source) -> Iterator[Record]:
     with source.path.open("rb") as file:  # a list of samples? A line that is a list itself, [text, {...}], begins with a text
         is_array = re.match(rb'(\xef\xbb\xbf)?\s*\[\s*($|[^\s"])', file.read(4096))
     for line, value in (_array if is_array else _lines)(source, decoder):
-        with source.at(line):
+        try:
             fields = flatten(value)
+        except MtlError as error:
+            raise MtlError(f"{name}, line {line}: {error}") from error
         empty = False
         if isinstance(fields, Annotated) and isinstance(done := value.get("annotations"), list) and len(done) > 1:
             source.notice("where a text was annotated more than once, the first annotation is taken.")
