@@ -5,11 +5,12 @@ import copy
 import json
 import math
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from mtl.cli.main import _plain
+from mtl.cli import common, main
 from mtl.data.cooccurrence import FALSE_ALARM, MAX_SHOWN, Hint, contradictions, find_hints
 from mtl.data.rows import row_shape
 from mtl.data.store import keep
@@ -151,12 +152,16 @@ def test_the_page_escapes_contradictions_and_shows_nothing_where_there_are_none(
     assert "<script" not in shown and "&lt;script&gt;" in shown and "&amp; co" in shown and shown.count("<p") == 2
 
 
-def test_the_terminal_has_a_key_for_contradictions_only_if_there_are_any():
-    answers = {"intent": Classified({"book": 1.0})}
-    assert "contradictions" not in _plain(Predicted("x", answers, None))
-    assert json.loads(json.dumps(_plain(Predicted("x", answers, None, (SENTENCE,)))))["contradictions"] == [SENTENCE]
-    named_so = Predicted("x", {"contradictions": Classified({"book": 1.0})}, None, (SENTENCE,))
-    assert _plain(named_so)["contradictions"]["label"] == "book"  # what was asked for is not replaced
+def test_the_terminal_has_a_key_for_contradictions_only_if_there_are_any(monkeypatch, capsys):
+    answers, named_so = ({name: Classified({"book": 1.0})} for name in ("intent", "contradictions"))
+    predicted = [Predicted("x", answers, None), Predicted("x", answers, None, (SENTENCE,)), Predicted("x", named_so, None, (SENTENCE,))]
+    monkeypatch.setattr(common, "find_checkpoint", lambda *given: None)
+    monkeypatch.setattr(Predictor, "load", lambda *given: SimpleNamespace(how="nothing", predict=lambda *asked: predicted))
+    with pytest.raises(SystemExit, match="0"):
+        main.main(["predict", "last", "x"])
+    none, some, replaced = map(json.loads, capsys.readouterr().out.splitlines())
+    assert "contradictions" not in none and some["contradictions"] == [SENTENCE]
+    assert replaced["contradictions"]["label"] == "book"  # what was asked for is not replaced
 
 
 # Through training and checkpoints
