@@ -215,16 +215,6 @@ def choose_tasks(table: Table, wanted: Sequence[TaskSpec], where: str) -> list[T
     return list(wanted) or table.tasks
 
 
-def pick_tasks(found: Sequence[TaskSpec], names: Sequence[str]) -> tuple[TaskSpec, ...]:
-    """The `found` tasks that are called by `names`, in the order of the data; raises MtlError on a name that is not there, or none."""
-    for name in names:
-        if name not in (spec.name for spec in found):
-            raise MtlError(f"There is no task '{isolate(name)}' in the data. The tasks found are: {_names(spec.name for spec in found)}.")
-    if not names:
-        raise MtlError("No task is chosen. Choose at least one.")
-    return tuple(spec for spec in found if spec.name in names)
-
-
 def used_columns(columns: Sequence[ColumnSpec]) -> list[ColumnSpec]:
     """The roles given to the columns of validation and test files, if those of the training files are `columns`: others may be absent."""
     return [spec for spec in columns if spec.role != "ignore"]

@@ -24,11 +24,9 @@ TONES: dict[str, list[str]] = _WORDS["tones"]
 
 
 def make_rows(count: int, seed: int, labels: Literal["learnable", "random"]) -> Table:
-    """`count` hypothetical sentences with three tasks; the same for the same seed, on every machine.
-
-    'learnable': the labels follow from the sentence. 'random': the same sentences, but every label and entity is drawn independently of
-    the words, so that no model can beat chance on new sentences.
-    """
+    """`count` hypothetical sentences with three tasks; the same for the same seed, on every machine. 'learnable': the labels follow from
+    the sentence. 'random': the same sentences, but labels and entities are drawn independently of the words, so that no model can beat
+    chance on new sentences."""
     words, draws = Random(f"sentences {seed}"), Random(f"labels {seed}")
     rows = [_make_row(words) for _ in range(count)]
     if labels == "random":

@@ -1,5 +1,5 @@
-"""The rows of a run, in its folder: parsed, checked and split once. Training, resuming, scores and comparisons read them there, whatever
-becomes of the files they come from."""
+"""The rows of a run, in its folder: parsed, checked and split once. Training, resuming, scores and comparisons read them there, even if the
+files that they come from change or disappear."""
 
 import json
 import shutil
@@ -26,11 +26,9 @@ SPLITS = ("train", "validation", "test")
 
 def load_run(config: RunConfig, folder: Path, into: Path, progress: Progress = no_progress, *, is_first: bool = True,
              expected: str = "") -> Dataset:
-    """The rows of the run of `config` in `folder`. If they are not kept there yet, they are made of what was parsed for it or of its files.
-
-    They are kept then, unless another process does that (not `is_first`), or unless their fingerprint is not the `expected` one: then a
-    file was changed, and can be changed back. Many rows are stored in the folder `into` meanwhile. Raises MtlError as `load` does.
-    """
+    """The rows of the run of `config` in `folder`. If they are not stored there yet, they are read from its files (or from what was parsed
+    of them) and stored, unless another process does that (not `is_first`), or their fingerprint is not the `expected` one: then a file was
+    changed, and can be changed back. Many rows are stored in the folder `into` meanwhile. Raises MtlError as `load` does."""
     settings = config.model_dump_json(include=OF_ROWS)
     if has_rows(folder):
         with _readable():

@@ -51,13 +51,11 @@ def no_progress(what: str, share: float) -> None:
 
 def read_files(paths: Sequence[Path], specs: Sequence[ColumnSpec] = (), wanted: Sequence[str] = (), file: Path | None = None,
                progress: Progress = no_progress, *, merge: bool = True) -> Table:
-    """The rows of the files at `paths` with the tasks `wanted` (none: all), the tasks found in them, and notices about repairs.
-
-    Columns have the role that `specs` gives them, else a guessed one; a column that looks like free text is a task only if `wanted` names
-    it. Many rows are stored in `file`. Without `merge`, rows of one text in several files stay apart. Raises MtlError, with the file's
-    name and line, if anything in them is wrong.
-    """
-    files = understand(paths, specs, wanted, progress)
+    """The rows of the files at `paths` with the tasks `wanted` (none: all), the tasks found in them, and notices about repairs. Columns
+    have the role that `specs` gives them, else a guessed one; a column that looks like free text is a task only if `wanted` names it. Many
+    rows are stored in `file`. Without `merge`, rows of one text in several files stay apart. Raises MtlError, with the file's name and
+    line, if anything in them is wrong."""
+    files = find_columns(paths, specs, wanted, progress)
     tasks = list({column.task: TaskSpec(name=column.task, kind=KIND_OF_ROLE[column.role])
                   for each in files for column in each.labelled}.values())
     rows: Iterable[Row] = (row for each in files for row in _rows(each, list(wanted) or [task.name for task in tasks], progress))
@@ -70,12 +68,12 @@ def read_files(paths: Sequence[Path], specs: Sequence[ColumnSpec] = (), wanted: 
                  tuple(tuple(column.examples) for _, column in columns))
 
 
-def understand(paths: Sequence[Path], specs: Sequence[ColumnSpec] = (), wanted: Sequence[str] = (),
+def find_columns(paths: Sequence[Path], specs: Sequence[ColumnSpec] = (), wanted: Sequence[str] = (),
                progress: Progress = no_progress) -> list[DataFile]:
     """The files with the roles and tasks of their columns; raises MtlError if one cannot be read, or a column of `specs` is in none."""
     files = []
     for source in find_sources(paths, {spec.group for spec in specs if spec.group}):
-        columns = profile_columns(source, _read(source, "Looking at", progress))
+        columns = profile_columns(source, _records(source, "Looking at", progress))
         assign_roles(source, columns, specs, wanted)
         files.append(DataFile(source, columns))
     _check_specs(specs, wanted, files)
@@ -109,10 +107,7 @@ def find_sources(paths: Sequence[Path], groups: Collection[str] = ()) -> list[So
         kind, part, name = find_format(path), part_of(path), path.name.lower()
         # the parts belong together by their names; where there are several of one name, by their folders too
         key = (name.removesuffix(part), path.parent if names[name] > 1 else None) if part else (path,)
-        if key in sources:
-            sources[key].paths += (path,)
-        else:
-            sources[key] = Source((path,), kind, group_of(path))
+        sources.setdefault(key, Source((), kind, group_of(path))).paths += (path,)
     if not sources:
         raise MtlError("No file is given. Name one with sentences and labels.")
     alone = len({source.group for source in sources.values()}) == 1
@@ -121,7 +116,7 @@ def find_sources(paths: Sequence[Path], groups: Collection[str] = ()) -> list[So
     return list(sources.values())
 
 
-def _read(source: Source, what: str, progress: Progress) -> Iterator[Record]:
+def _records(source: Source, what: str, progress: Progress) -> Iterator[Record]:
     """The records of a file, whose content decides about the format where its name does not."""
     if source.format in ("text", "csv") and looks_like_columns(read_lines(source.path)):
         source.format = "conll"
@@ -227,7 +222,7 @@ def _rows(file: DataFile, wanted: Sequence[str], progress: Progress) -> Iterator
     absent = dict.fromkeys(name for name in wanted if name not in {column.task for column in columns})
     counts: Counter[str] = Counter()
     firsts: dict[str, int] = {}
-    for line, fields in _read(source, "Reading", progress):
+    for line, fields in _records(source, "Reading", progress):
         try:
             row, mended = make_row(fields, text, columns)
         except MtlError as error:

@@ -71,10 +71,8 @@ class Stored(Sequence[T]):
 
 
 def keep(items: Iterable[T], shape: Shape[T], file: Path, limit: int | None = None) -> Sequence[T]:
-    """The `items` as a sequence: a list if there are at most `limit` (default: KEPT_IN_MEMORY), else stored in `file`.
-
-    Raises MtlError if the disk is full.
-    """
+    """The `items` as a sequence: a list if there are at most `limit` (default: KEPT_IN_MEMORY), else stored in `file`. Raises MtlError if
+    the disk is full."""
     rest, limit = iter(items), KEPT_IN_MEMORY if limit is None else limit
     first = list(islice(rest, limit + 1))
     if len(first) <= limit:

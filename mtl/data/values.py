@@ -1,9 +1,6 @@
-"""Values: what a row can hold for a task. A value knows its labels, how it is stored and how it is shown, so that no other module asks for
-its type. Knows no file format, no model and no page.
-
-A label is a `str` and entities are a `tuple`, with methods: they compare, hash, pickle and print like plain ones. `fingerprint` digests the
-printed form of rows, so it must not change.
-"""
+"""Values: what a row can hold for a task. A value knows its labels, how it is stored and how it is shown, so that other code never checks
+its type. A label is a `str` and entities are a `tuple`, with methods: they compare, hash, pickle and print like plain ones. `fingerprint`
+digests the printed form of rows, so it must not change."""
 
 from __future__ import annotations
 
@@ -40,7 +37,7 @@ class Value:
 
     @abstractmethod
     def among(self, labels: frozenset[str]) -> Value | None:
-        """This value without the labels that are not in `labels`; None if the row is no longer labelled then."""
+        """This value with only the given labels; None if nothing is left to learn from."""
 
     def within(self, start: int, end: int) -> Value:
         """This value for the part of the text from `start` to `end`."""
@@ -65,7 +62,7 @@ class Value:
         return list(self.labels())
 
     def key(self, text: str) -> str:
-        """Equal for two values that do not contradict each other on texts that are equal but for case and blanks."""
+        """A key to find contradictions: equal for two values that agree, on texts that differ at most in case and blanks."""
         return "\0".join(self.labels())
 
     def shows_label(self, text: str, label: str) -> str:

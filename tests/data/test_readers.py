@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from mtl.data.formats.files import MAX_BYTES
 from mtl.data.formats.json_files import MAX_ARRAY
-from mtl.data.readers import READERS, read_files, similar_labels, understand
+from mtl.data.readers import READERS, read_files, similar_labels, find_columns
 from mtl.data.rows import Table, count_all
 from mtl.data.words import Span, spans_to_tags, tags_to_spans
 from mtl.errors import MtlError
@@ -317,7 +317,7 @@ def test_the_same_sentences_are_read_from_every_dialect_of_columns(tmp_path, con
 
 def test_which_column_has_the_tags_can_be_seen_and_told(tmp_path):
     (tmp_path / "x.conll").write_bytes(SENTENCE)
-    columns = understand([tmp_path / "x.conll"])[0].columns
+    columns = find_columns([tmp_path / "x.conll"])[0].columns
     assert [(name, column.role) for name, column in columns.items()] == [
         ("tokens", "tokens"), ("column 2", "ignore"), ("column 3", "tags"), ("tags", "tags")]
     assert columns["tags"].examples == ['["B-PER", "O", "B-LOC"]']
@@ -376,7 +376,7 @@ def test_a_file_is_never_held_whole(tmp_path, name, piece):
     def peak(times: int) -> int:
         content = piece * times if piece else parquet({"text": ["hello"] * times, "label": ["a", "b"] * (times // 2)})
         (tmp_path / name).write_bytes((GOOD[:11] if name == "x.csv" else b"") + content.replace(GOOD[:11], b""))
-        [file] = understand([tmp_path / name])
+        [file] = find_columns([tmp_path / name])
         tracemalloc.start()
         rows = sum(1 for _ in READERS[file.source.format](file.source))
         used = tracemalloc.get_traced_memory()[1]

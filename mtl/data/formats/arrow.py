@@ -1,6 +1,5 @@
-"""Parquet files, and folders that `datasets` saved, into records. Numbers of classes become the names of the classes.
-
-Parquet is read with pyarrow, a batch at a time; `datasets` would first write the whole file to the disk once more."""
+"""Parquet files, and folders that `datasets` saved, into records. Numbers of classes become the names of the classes. Parquet is read with
+pyarrow, a batch at a time; `datasets` would first write the whole file to the disk once more."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any

@@ -58,7 +58,7 @@ class Source:
 
     @contextmanager
     def at(self, line: int) -> Iterator[None]:
-        """Add the place in the file to an MtlError raised inside. Takes a microsecond, so it is not for what is done twice for every row."""
+        """Add the place in the file to an MtlError raised inside. Costs a microsecond: not for what is done twice for every row."""
         try:
             yield
         except MtlError as error:

@@ -36,11 +36,8 @@ Splits = dict[str, tuple[HubFile, ...]]
 
 
 def find(name: str, everything: Sequence[HubFile], card: object, wanted: str) -> tuple[str, Splits] | None:
-    """The config that is meant, and its splits; None if no file holds rows.
-
-    `everything` is all files of the repository, `card` what its card has under `configs`, `wanted` the config asked for or ''. Raises
-    MtlError if there is no such config, or no choice among several.
-    """
+    """The config that is meant, and its splits; None if no file holds rows. `everything` is all files of the repository, `card` what its
+    card has under `configs`, `wanted` the config asked for or ''. Raises MtlError if it does not exist, or if one of several is needed."""
     files = sorted((file for file in everything if _holds_rows(file.path)), key=_natural)
     entries = {str(entry.get("config_name") or "default"): entry for entry in (card if isinstance(card, list) else ())
                if isinstance(entry, dict)}
@@ -119,11 +116,9 @@ def _by_name(files: Sequence[HubFile], strict: bool = False, one_config: bool = 
 
 
 def _place(path: str) -> tuple[str, str]:
-    """The config and the split that a path names; the split is '' if it names none.
-
-    Known are <split>-00000-of-00001, <config>/<split>/0000 (the converted branch), a folder named as a split, and a split as a word
-    in the file's name. The folders before that are the config.
-    """
+    """The config and the split that a path names; the split is '' if it names none. Known are <split>-00000-of-00001,
+    <config>/<split>/0000 (the converted branch), a folder named as a split, and a split as a word in the file's name. The folders before
+    that are the config."""
     folders, stem = list(PurePosixPath(path).parent.parts), PurePosixPath(path).stem
     shard = _SHARD.fullmatch(stem)
     split = shard[1] if shard else ""

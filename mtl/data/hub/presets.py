@@ -1,8 +1,6 @@
-"""Presets: datasets of the Hub that make a multi-task run together. Their data is in presets.json.
-
-No hub could be reached where that was written: columns, configs and splits are named as the datasets' pages and programs that use them do,
-and were never tried. The test labels of SST-2 were never published: all are -1. Few-NERD's tags have no B- and I-: neighbouring words of
-one type are one entity."""
+"""Presets: datasets of the Hub that make a multi-task run together; their data is in presets.json. It was written without access to the
+Hub, after the datasets' pages, and never tried. The test labels of SST-2 were never published: all are -1. Few-NERD's tags have no B- and
+I-: neighbouring words of one type are one entity."""
 
 import json
 from dataclasses import dataclass

@@ -9,7 +9,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from mtl.data.readers import read_files, understand
+from mtl.data.readers import read_files, find_columns
 from mtl.data.rows import Table
 from mtl.data.values import Value
 from mtl.errors import MtlError
@@ -137,7 +137,7 @@ def test_one_name_cannot_be_two_kinds_of_task(tmp_path):
 
 def test_columns_are_shown_with_what_stands_in_them(tmp_path):
     (tmp_path / "x.jsonl").write_text('{"text": "a\\nb", "e": [[0, 1, "X"]], "n": 1}\n' * 2 + '{"text": "c", "e": [], "n": 2}\n')
-    [file] = understand([tmp_path / "x.jsonl"] * 2)  # a file named twice is read once
+    [file] = find_columns([tmp_path / "x.jsonl"] * 2)  # a file named twice is read once
     assert [(column.name, column.role, column.task, column.examples) for column in file.columns.values()] == [
         ("text", "text", "", ["a b", "c"]), ("e", "spans", "e", ['[[0, 1, "X"]]', "[]"]), ("n", "class", "n", ["1", "2"])]
     assert file.source.records == 3
