@@ -81,7 +81,7 @@ def load(config: RunConfig, folder: Path, into: Path | None = None, progress: Pr
 
 
 class _Loader:
-    """Reads the data of one run, and collects the notices that are made on the way."""
+    """Reads the data of one run and collects notices."""
 
     def __init__(self, config: RunConfig, folder: Path, into: Path | None, progress: Progress, parsed: Path | None) -> None:
         self.config, self.folder, self.into, self.progress, self.parsed = config, folder, into, progress, parsed

@@ -81,8 +81,7 @@ def scan_rows(rows: Sequence[Row], tasks: Sequence[TaskSpec], report_done: Calla
             value = row.values[name]
             scan.codes[name][index] = hash_text(value.key(row.text), 4) or 1
             labels = value.labels()
-            for label in labels:
-                scan.counts[name][label] += 1
+            scan.counts[name].update(labels)
             for label in labels or [""]:
                 scan.firsts.setdefault((name, label), index)
             mentions = scan.mentions[name]
@@ -217,7 +216,7 @@ def _conflicts(task: TaskSpec, scans: Sequence[Scan]) -> Iterator[Finding]:
 
 
 def _row_of(scans: Sequence[Scan], place: int) -> Row:
-    """The row at `place` when the splits are laid end to end."""
+    """The row at `place` in all splits together, one after another."""
     first, *rest = scans
     return first.row(place) if place < len(first.rows) else _row_of(rest, place - len(first.rows))
 

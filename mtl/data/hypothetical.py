@@ -39,12 +39,6 @@ def _make_row(draws: Random) -> Row:
     parts, pattern = _WORDS["parts"] | {"tone": TONES[tone], "noun": NOUNS[topic]}, draws.choice(_WORDS["orders"])
     while found := re.search(r"\{([a-z_]+)\}", pattern):  # until only the {SLOTS} of entities are left
         pattern = pattern[:found.start()] + draws.choice(parts[found[1]]) + pattern[found.end():]
-    text, entities = _fill(draws, pattern)
-    return Row(text[0].upper() + text[1:], {"class": Label(topic), "sentiment": Label(tone), "entities": Spans(entities)})
-
-
-def _fill(draws: Random, pattern: str) -> tuple[str, list[Span]]:
-    """`pattern` with a name in every {SLOT}, and the spans of the names."""
     text, entities = "", []
     for piece in re.split(r"(\{[A-Z]+\})", pattern):
         label = piece.strip("{}")
@@ -52,7 +46,7 @@ def _fill(draws: Random, pattern: str) -> tuple[str, list[Span]]:
             piece = _make_name(draws, label)
             entities.append(Span(len(text), len(text) + len(piece), label))
         text += piece
-    return text, entities
+    return Row(text[0].upper() + text[1:], {"class": Label(topic), "sentiment": Label(tone), "entities": Spans(entities)})
 
 
 def _make_name(draws: Random, label: str) -> str:

@@ -149,10 +149,7 @@ def _name_tasks(files: Sequence[DataFile]) -> None:
     kinds: dict[str, tuple[str, str]] = {}
     for file in files:
         name = file.source.name
-        for column in file.columns.values():
-            if column.role not in KIND_OF_ROLE:
-                column.task = ""
-                continue
+        for column in file.labelled:
             if not column.task:
                 column.task = "entities" if column.role == "marked" else column.name
                 if column.task.casefold() in GENERIC and file.source.group:

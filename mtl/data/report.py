@@ -177,7 +177,7 @@ def measure_lengths(rows: Sequence[Row], tasks: Sequence[str], max_length: int, 
 def _beyond(row: Row, spans: Sequence[Span], offsets: Sequence[Range], max_length: int) -> list[Span]:
     """Those of the `spans` with a word whose first subword is cut off; first subwords as in tasks/tagging.py."""
     content = len(offsets)
-    while content and offsets[content - 1] == (0, 0):
+    while content and offsets[content - 1] == (0, 0):  # special tokens
         content -= 1
     starts, kept = [], 0
     for position, (start, end) in enumerate(offsets[:content]):

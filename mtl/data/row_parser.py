@@ -60,7 +60,8 @@ def make_row(fields: dict[str, object], text_column: Column, labelled: Sequence[
         if column.role == "in":
             continue
         if column.role == "marked":
-            values[column.task] = _fit_spans(column.name, [[mark.start, mark.end, mark.label] for mark in marks], text, mended)
+            spans = [_check_span(column.name, [mark.start, mark.end, mark.label], len(text)) for mark in marks]
+            values[column.task] = _snap(column.name, spans, text, mended)
         elif is_blank(value):
             values[column.task] = Spans() if column.role == "spans" and value is None and isinstance(fields, Annotated) else None
         elif column.role == "class":
@@ -68,7 +69,8 @@ def make_row(fields: dict[str, object], text_column: Column, labelled: Sequence[
         elif column.role == "labels":
             values[column.task] = _check_labels(column, value)
         elif column.role == "spans":
-            values[column.task] = _fit_spans(column.name, _check_list(column, value), text, mended)
+            spans = [_check_span(column.name, entry, len(text)) for entry in _check_list(column, value)]
+            values[column.task] = _snap(column.name, spans, text, mended)
         else:
             spans = _check_tags(column, tags[column.name], words, mended)
             # a token's edge is a word's edge, unless it has control characters there
@@ -202,19 +204,14 @@ def _check_tags(column: Column, tags: list, words: Sequence[Range], mended: list
     return Spans(tags_to_spans(words, tags))
 
 
-def _fit_spans(name: str, entries: list, text: str, mended: list[str]) -> Spans:
-    """The entities that a cell lists, on edges of `find_words`, in order."""
-    return _snap(name, [_check_span(name, entry, len(text)) for entry in entries], text, mended) if entries else Spans()
-
-
 def _snap(name: str, spans: Sequence[Span], text: str, mended: list[str]) -> Spans:
     """The spans widened to edges of `find_words`, in order."""
     spans = sorted(spans)
     for left, right in zip(spans, spans[1:], strict=False):
         if right.start < left.end:
             raise MtlError(f"in '{show(name)}' {left.start}-{left.end} and {right.start}-{right.end} overlap. Keep one of them.")
-    words = find_words(text)
     kept: list[Span] = []
+    words = find_words(text) if spans else []
     for span in spans:
         wide = snap_to_words(words, span)
         if wide is None:

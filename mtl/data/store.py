@@ -60,10 +60,6 @@ class Stored(Sequence[T]):
         places = indices if isinstance(indices, range) else list(indices)
         return [self.unpack(item) for item in self.dataset[places].combine_chunks().to_pylist()] if places else []
 
-    def select(self, indices: np.ndarray) -> Stored[T]:
-        """The items at `indices` as a sequence of their own; nothing is copied."""
-        return Stored(self.dataset.select(indices, new_fingerprint="selected"), self.unpack)  # the name of a cache that is not used
-
     def view(self, shape: Shape[Any]) -> Stored[Any]:
         """The same rows, of which only the fields of `shape` are read, as far as they are there."""
         names = [name for name in shape.fields().names if name in self.dataset.column_names]
@@ -78,7 +74,6 @@ def keep(items: Iterable[T], shape: Shape[T], file: Path, limit: int | None = No
     if len(first) <= limit:
         return first
     everything = chain(first, rest)
-    del first
     import pyarrow
 
     schema = shape.fields()
@@ -120,8 +115,10 @@ def open_dataset(folder: Path) -> Dataset:
 
 
 def pick(items: Sequence[T], indices: np.ndarray) -> Sequence[T]:
-    """The `items` at `indices`, in that order."""
-    return items.select(indices) if isinstance(items, Stored) else [items[index] for index in indices]
+    """The `items` at `indices`, in that order; of stored ones nothing is copied."""
+    if isinstance(items, Stored):
+        return Stored(items.dataset.select(indices, new_fingerprint="selected"), items.unpack)  # the name of a cache that is not used
+    return [items[index] for index in indices]
 
 
 def take(items: Sequence[T], indices: Iterable[int]) -> list[T]:

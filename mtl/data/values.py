@@ -5,7 +5,8 @@ digests the printed form of rows, so it must not change."""
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mtl.data.words import Span
@@ -26,6 +27,7 @@ class Value:
     marks_text: ClassVar[bool] = False  # whether it is shown in the text itself, and not beside it
     left_out: ClassVar[tuple[str, str]]  # where the labels that the user left out are counted, and what they count as
     spans: ClassVar[Sequence[Span]] = ()  # the entities, if it has any
+    arrow_type: ClassVar[Callable[[ModuleType], pyarrow.DataType]]  # of pyarrow, which is given as a module
 
     def items(self) -> Sequence[Hashable]:
         """What is right or wrong one by one: each equals an item of another value if both mean the same."""
@@ -52,10 +54,12 @@ class Value:
         """The value that `plain` was made from."""
         return cls(plain)
 
-    @staticmethod
-    @abstractmethod
-    def arrow() -> pyarrow.DataType:
+    @classmethod
+    def arrow(cls) -> pyarrow.DataType:
         """The Arrow type of `plain`."""
+        import pyarrow
+
+        return cls.arrow_type(pyarrow)
 
     def named(self, text: str) -> list[str]:
         """Each item in words, for people."""
@@ -76,6 +80,7 @@ class Label(Value, str):
     __slots__ = ()
     fewest_labels, has_one_label = 2, True
     left_out = "labelled rows", "rows that are not labelled for it"
+    arrow_type = staticmethod(lambda pa: pa.string())
 
     def labels(self) -> Sequence[str]:
         return (str(self),)
@@ -87,18 +92,13 @@ class Label(Value, str):
     def plain(self) -> str:
         return str(self)
 
-    @staticmethod
-    def arrow() -> pyarrow.DataType:
-        import pyarrow as pa
-
-        return pa.string()
-
 
 class Labels(Value, tuple[str, ...]):
     """Any number of labels of a text, sorted, each once; none if it is empty."""
 
     __slots__ = ()
     left_out = "assigned labels", "absent, in training and in scores"
+    arrow_type = staticmethod(lambda pa: pa.list_(pa.string()))
 
     def __new__(cls, labels: Iterable[str] = ()) -> Labels:
         return super().__new__(cls, sorted(set(labels)))  # so that equal sets make equal values
@@ -112,12 +112,6 @@ class Labels(Value, tuple[str, ...]):
     def plain(self) -> list[str]:
         return list(self)
 
-    @staticmethod
-    def arrow() -> pyarrow.DataType:
-        import pyarrow as pa
-
-        return pa.list_(pa.string())
-
 
 class Spans(Value, tuple[Span, ...]):
     """The entities of a text, in order and without overlap; none if it is empty."""
@@ -126,6 +120,7 @@ class Spans(Value, tuple[Span, ...]):
     item, items_name, label_name = "entity", "entities", "entity type"
     marks_text = True
     left_out = "entities", "no entities, in training and in scores"
+    arrow_type = staticmethod(lambda pa: pa.list_(pa.struct({"start": pa.int32(), "end": pa.int32(), "label": pa.string()})))
 
     @property
     def spans(self) -> Sequence[Span]:
@@ -155,12 +150,6 @@ class Spans(Value, tuple[Span, ...]):
     @classmethod
     def of_plain(cls, plain: Iterable[dict[str, Any]]) -> Spans:
         return cls(Span(**span) for span in plain)
-
-    @staticmethod
-    def arrow() -> pyarrow.DataType:
-        import pyarrow as pa
-
-        return pa.list_(pa.struct({"start": pa.int32(), "end": pa.int32(), "label": pa.string()}))
 
     def named(self, text: str) -> list[str]:
         """'Rome = LOC' for each entity."""

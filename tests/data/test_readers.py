@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from mtl.data.formats.files import MAX_BYTES
 from mtl.data.formats.json_files import MAX_ARRAY
-from mtl.data.readers import READERS, read_files, similar_labels, find_columns
+from mtl.data.readers import READERS, find_columns, read_files, similar_labels
 from mtl.data.rows import Table, count_all
 from mtl.data.words import Span, spans_to_tags, tags_to_spans
 from mtl.errors import MtlError

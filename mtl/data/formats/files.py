@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from mtl.errors import MtlError
@@ -145,11 +146,9 @@ def read_lines(path: Path, longest: int = MAX_LINE) -> Iterator[str]:
     """The physical lines of a text file with their ends (CR, LF or both; U+2028 ends none), one at a time. Raises MtlError, with the
     line, if the file is not UTF-8 text or a line is too long."""
     check_file(path)
-    number = 0
     # bytes that are not UTF-8 become lone surrogates, so that the line of the first one is known
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        while line := file.readline(longest + 2):
-            number += 1
+        for number, line in enumerate(iter(partial(file.readline, longest + 2), ""), 1):
             wrong = ""
             if "\0" in line:
                 wrong = "contains NUL bytes: not a text file. Save the data as UTF-8 text."
@@ -215,6 +214,6 @@ def group_of(path: Path) -> str:
 
 
 def _stem(path: Path) -> str:
-    """The file's name without what tells its format."""
+    """The file's name without its suffix, or without the part of the three-file layout."""
     part, name = part_of(path), own_name(path)
     return name[:-len(part)] if part else Path(name).stem

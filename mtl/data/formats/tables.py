@@ -83,10 +83,9 @@ def _is_data(top: list[str], rows: list[list[str]]) -> bool:
 def looks_like_table(lines: Iterator[str]) -> bool:
     """Whether the lines of a file named .txt are a table's: a TAB in each, or the usual names of columns in the first."""
     seen = [line.rstrip("\r\n") for line in islice(lines, LOOKED_AT) if line.strip()]
-    if not seen:
-        return False
-    named = any(mark in seen[0] and {cell.strip(' "').casefold() for cell in seen[0].split(mark)} & KNOWN for mark in DELIMITERS)
-    return named or (seen[0].count("\t") > 0 and len({line.count("\t") for line in seen}) == 1)
+    top = seen[0] if seen else ""
+    named = any(mark in top and {cell.strip(' "').casefold() for cell in top.split(mark)} & KNOWN for mark in DELIMITERS)
+    return named or ("\t" in top and len({line.count("\t") for line in seen}) == 1)
 
 
 def _csv_fields(name: str, reader: Any) -> Iterator[tuple[int, list[str]]]:

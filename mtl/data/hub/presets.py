@@ -27,7 +27,6 @@ PRESETS = {name: Preset(**preset) for name, preset in json.loads(_FILE.read_text
 
 def preset_config(name: str) -> dict[str, object]:
     """The settings that the preset `name` stands for; raises MtlError if there is none of that name."""
-    if name not in PRESETS:
+    if (preset := PRESETS.get(name)) is None:
         raise MtlError(f"There is no preset '{name}'. The presets are: {', '.join(PRESETS)}.")
-    preset = PRESETS[name]
     return {"source": "hub", "hub": tuple(HubSpec(**spec) for spec in preset.hub), "columns": parse_columns(preset.columns)}

@@ -9,7 +9,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from mtl.data.readers import read_files, find_columns
+from mtl.data.readers import find_columns, read_files
 from mtl.data.rows import Table
 from mtl.data.values import Value
 from mtl.errors import MtlError
