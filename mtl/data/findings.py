@@ -204,7 +204,9 @@ def _conflicts(task: TaskSpec, scans: Sequence[Scan]) -> Iterator[Finding]:
         clashing = np.unique(texts[first])
         rows = np.isin(texts[labelled], clashing).sum()
         pair = int(np.minimum(first, second).argmin())
-        one, other = (_row_of(scans, int(place)) for place in sorted((first[pair], second[pair])))
+        ends = np.cumsum([len(scan.rows) for scan in scans])  # of the splits, one after another
+        found = [(place, int(np.searchsorted(ends, place, "right"))) for place in sorted((first[pair], second[pair]))]
+        one, other = (scans[split].row(place - ends[split] + len(scans[split].rows)) for place, split in found)
         mine, theirs = (Counter(row.values[task.name].named(row.text)) for row in (one, other))
         once, again = (quote("; ".join(side)) if side else "without" for side in (mine - theirs, theirs - mine))
         difference = f": once {once}, once {again}" if mine != theirs else ""  # else only the places of entities differ
@@ -213,12 +215,6 @@ def _conflicts(task: TaskSpec, scans: Sequence[Scan]) -> Iterator[Finding]:
                       f"such as {quote(one.text)}{difference}.",
                       "Training pulls both ways, and no answer is right for all of these rows.",
                       "Decide what is right, and label them alike.")
-
-
-def _row_of(scans: Sequence[Scan], place: int) -> Row:
-    """The row at `place` in all splits together, one after another."""
-    first, *rest = scans
-    return first.row(place) if place < len(first.rows) else _row_of(rest, place - len(first.rows))
 
 
 def _ambiguous(task: TaskSpec, train: Scan) -> Iterator[Finding]:

@@ -29,9 +29,7 @@ def make_rows(count: int, seed: int, labels: Literal["learnable", "random"]) -> 
     chance on new sentences."""
     words, draws = Random(f"sentences {seed}"), Random(f"labels {seed}")
     rows = [_make_row(words) for _ in range(count)]
-    if labels == "random":
-        rows = [Row(row.text, _random_values(draws, row.text)) for row in rows]
-    return Table(rows, list(TASKS))
+    return Table([Row(row.text, _random_values(draws, row.text)) for row in rows] if labels == "random" else rows, list(TASKS))
 
 
 def _make_row(draws: Random) -> Row:

@@ -61,9 +61,9 @@ def read_files(paths: Sequence[Path], specs: Sequence[ColumnSpec] = (), wanted: 
     rows: Iterable[Row] = (row for each in files for row in _rows(each, list(wanted) or [task.name for task in tasks], progress))
     if merge and len(files) > 1:
         rows = merge_rows(rows, files[0].source)
-    kept = keep(rows, row_shape(tasks_of_rows(tasks, wanted)), file) if file else list(rows)
+    rows = keep(rows, row_shape(tasks_of_rows(tasks, wanted)), file) if file else list(rows)
     columns = [(each.source.group, column) for each in files for column in each.columns.values()]
-    return Table(kept, tasks, [notice for each in files for notice in each.source.notices],
+    return Table(rows, tasks, [notice for each in files for notice in each.source.notices],
                  tuple(ColumnSpec(column=column.name, role=column.role, task=column.task, group=group) for group, column in columns),
                  tuple(tuple(column.examples) for _, column in columns))
 
@@ -179,7 +179,7 @@ def _name_by_file(column: Column, file: DataFile, files: Sequence[DataFile]) -> 
 
 
 def _are_same(labels: set[str], others: set[str]) -> bool:
-    """Whether the labels in two files are those of one task: half of them in both, or one in each, as in a file for every class."""
+    """Whether the labels in two files are those of one task: half of them in both, or one label in each (a file for every class)."""
     return len(labels & others) * 2 >= len(labels | others) or len(labels) == len(others) == 1
 
 

@@ -159,27 +159,22 @@ def _check_labels(column: Column, value: object) -> Labels:
 
 def _read_members(fields: dict[str, object], labelled: Sequence[Column], mended: list[str]) -> dict[str, Value | None]:
     """The values of tasks of which every label has a column of its own; None if all cells of a task are empty."""
-    members: dict[str, dict[str, bool | None]] = {}
+    members: dict[str, dict[str, bool | None]] = {}  # for each task, whether the text has each label
     for column in labelled:
         if column.role == "in":
-            members.setdefault(column.task, {})[column.name] = _check_member(column, fields.get(column.name))
+            value = fields.get(column.name)
+            word = "" if is_blank(value) else str(value).strip().casefold()
+            if word and word not in YES | NO:
+                raise MtlError(f"'{show(column.name)}' is '{show(value)}'. It is a column of one label: 1 or 0, true or false, x or "
+                               "nothing is needed.")
+            # an empty cell means no, or leaves it open
+            members.setdefault(column.task, {})[column.name] = word in YES if word or column.scheme == ONLY_YES else None
     values: dict[str, Value | None] = {}
     for task, answers in members.items():
         empty = sum(answer is None for answer in answers.values())
         values[task] = None if empty == len(answers) else Labels(label for label, answer in answers.items() if answer)
         mended += [EMPTY_MEMBER] * (empty if values[task] is not None else 0)
     return values
-
-
-def _check_member(column: Column, value: object) -> bool | None:
-    """Whether the text has the label that the column is named after; None if an empty cell leaves it open."""
-    if is_blank(value):
-        return False if column.scheme == ONLY_YES else None
-    word = str(value).strip().casefold()
-    if word not in YES | NO:
-        raise MtlError(f"'{show(column.name)}' is '{show(value)}'. It is a column of one label: 1 or 0, true or false, x or nothing is "
-                       "needed.")
-    return word in YES
 
 
 def _check_tags(column: Column, tags: list, words: Sequence[Range], mended: list[str]) -> Spans:

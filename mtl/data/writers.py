@@ -81,7 +81,11 @@ def _write_json(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> N
     before, between, end = ("[\n", ",\n", "\n]\n") if path.suffix.lower() == ".json" else ("", "\n", "\n")
     with path.open("w", encoding="utf-8", newline="") as file:
         for fields in _records(rows, tasks, _has_words(rows)):
-            if not _is_plain(fields):
+            try:
+                is_plain = flatten(fields) is fields
+            except MtlError:
+                is_plain = False
+            if not is_plain:
                 raise MtlError(f"in JSON the names of the tasks ({show_names(task.name for task in tasks)}) are those of an "
                                "annotation tool. Rename them, or write .csv or .parquet.")
             file.write(before + json.dumps({key: part for key, part in fields.items() if part is not None}, ensure_ascii=False))
@@ -89,13 +93,6 @@ def _write_json(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> N
         file.write(end)
     if path.suffix.lower() == ".json" and path.stat().st_size > MAX_ARRAY:
         raise MtlError(f"a JSON array of over {MAX_ARRAY / 1e6:,.0f} MB could not be read back. Write .jsonl.")
-
-
-def _is_plain(fields: Fields) -> bool:
-    try:
-        return flatten(fields) is fields
-    except MtlError:
-        return False
 
 
 def _write_csv(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> None:

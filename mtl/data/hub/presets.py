@@ -21,8 +21,7 @@ class Preset:
     columns: str
 
 
-_FILE = Path(__file__).with_name("presets.json")
-PRESETS = {name: Preset(**preset) for name, preset in json.loads(_FILE.read_text(encoding="utf-8")).items()}
+PRESETS = {name: Preset(**preset) for name, preset in json.loads(Path(__file__).with_name("presets.json").read_text("utf-8")).items()}
 
 
 def preset_config(name: str) -> dict[str, object]:
