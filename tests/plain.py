@@ -20,7 +20,7 @@ def Row(text: str, values: dict, words: tuple[Range, ...] | None = None) -> rows
 
 
 def from_bio(tags: Sequence[str], scheme: str) -> list[str]:
-    """Valid BIO tags written in `scheme`: the inverse of `to_bio`, except that bare types join neighbours of one type."""
+    """Valid BIO tags written in `scheme`: what `to_spans` reads, except that bare types join neighbours of one type."""
     written = []
     for index, tag in enumerate(tags):
         prefix, _, label = tag.partition("-")

@@ -9,6 +9,7 @@ from mtl.data.formats.files import KINDS, Record, Source, check_names, show, sho
 from mtl.data.formats.marked import find_syntax
 from mtl.data.formats.schemes import TAG, TagSurvey, find_separator
 from mtl.data.formats.tables import as_list
+from mtl.data.values import KIND_OF_ROLE
 from mtl.data.words import split_at_blanks
 from mtl.errors import MtlError
 from mtl.settings.config import MAX_LABELS, ColumnSpec
@@ -22,7 +23,7 @@ ALIASES = (("start", "start_offset"), ("end", "end_offset"), ("label", "labels",
 IDS = {"id", "_id", "idx", "index", "guid", "uuid", "sent_id", "sentence_id", "doc_id", "row_id", "example_id", "inner_id"}
 TEXT_ROLES = ("text", "tokens", "marked")
 OTHER_TEXT = "the sentence is taken from another column"
-COUNTED = MAX_LABELS + 50  # different values of a column that are kept
+COUNTED = MAX_LABELS + 50  # different values of a column that are counted
 
 
 @dataclass
@@ -167,13 +168,11 @@ def assign_roles(source: Source, columns: dict[str, Column], specs: Sequence[Col
     text = _find_text(source, columns, chosen)
     for name, column in columns.items():
         if spec := chosen.get(name):
-            column.role, column.task = spec.role, spec.task or "labels" * (spec.role == "in")
+            column.role, column.task = spec.role, spec.task * (spec.role in KIND_OF_ROLE) or "labels" * (spec.role == "in")
         elif column is not text:
             column.role, column.reason = _guess(column, text, name in wanted)
-        elif column.kind == "list":
-            column.role = "tokens"
         else:
-            column.role = "marked" if source.format == "text" and column.syntax else "text"
+            column.role = "tokens" if column.kind == "list" else "marked" if source.format == "text" and column.syntax else "text"
     if len(texts := [name for name, column in columns.items() if column.role in TEXT_ROLES]) > 1:
         raise MtlError(f"{source.name}: {' and '.join(map(repr, texts))} are both said to hold the sentence. Choose one of them.")
 
@@ -203,7 +202,8 @@ def _find_text(source: Source, columns: dict[str, Column], chosen: dict[str, Col
         return found[0]
     longest = max((column for column in free.values() if column.kind == "text" and not column.tag_lines),
                   key=lambda column: column.length / column.filled, default=None)
-    if longest is None or source.format == "json" and not any(" " in value for value in longest.values):
+    # labels have no blanks, most texts do, except in scripts that are written without
+    if longest is None or not any(" " in value or not value.isascii() for value in longest.values):
         raise MtlError(f"{source.name}: no text among its columns ({show_names(columns)}). "
                        "Name one 'text', or say which it is, such as Review=text.")
     source.notice(f"no column is named 'text'; '{show(longest.name)}' is taken for it, because its texts are the longest.")

@@ -5,6 +5,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from mtl.settings.config import TaskSpec
 FALSE_ALARM = 0.01  # probability of any hint in a data set whose labels are independent of each other
 MAX_HINTS = 2_000  # in a checkpoint
 MAX_SHOWN = 10  # contradictions of one text
-POOLED = 10_000  # different combinations of labels that are collected before they are added to the table
+POOLED = 100_000  # rows that are grouped by their labels before they are added to the table
 SHORT = 60  # characters of a label or an entity that are shown
 
 
@@ -74,22 +75,16 @@ def _count_together(rows: Iterable[Row], specs: Sequence[TaskSpec]) -> np.ndarra
     """How many rows have both of two traits (T + L, T + L): first, for each task, being labelled for it, then every label of every task."""
     numbers = {label: number for number, label in enumerate([(spec.name, label) for spec in specs for label in spec.labels], len(specs))}
     counts = np.zeros((len(specs) + len(numbers),) * 2, np.int64)
-    pool: Counter[tuple[int, ...]] = Counter()  # traits of a row: most rows have those of many others
-    for row in rows:
+
+    def traits_of(row: Row) -> tuple[int, ...]:
         traits: list[int] = []
         for place, spec in enumerate(specs):
             if (value := row.values.get(spec.name)) is not None:
-                found = {numbers.get((spec.name, label)) for label in value.labels()} - {None}
-                traits += [place, *sorted(found)]
-        pool[tuple(traits)] += 1
-        if len(pool) == POOLED:
-            _add(pool, counts)
-    _add(pool, counts)
+                traits += [place, *sorted({numbers.get((spec.name, label)) for label in value.labels()} - {None})]
+        return tuple(traits)
+
+    rows = iter(rows)
+    while pool := Counter(map(traits_of, islice(rows, POOLED))):  # most rows have the traits of many others
+        for traits, times in pool.items():
+            counts[np.ix_(traits, traits)] += times
     return counts
-
-
-def _add(pool: Counter[tuple[int, ...]], counts: np.ndarray) -> None:
-    """Add the rows of `pool` to the table, and empty it."""
-    for traits, times in pool.items():
-        counts[np.ix_(traits, traits)] += times
-    pool.clear()

@@ -1,4 +1,6 @@
-"""From a run's settings to its rows: train, validation and test, and the tasks with their labels. The readers know the file formats."""
+"""From a run's settings to its rows: train, validation and test, and the tasks with their labels. From a file to rows it is this chain:
+load_run (kept.py) -> load -> read_files (readers.py), which reads each file twice, for columns and for rows -> make_row (row_parser.py).
+Between load and read_files stands read_parsed (parsed.py), if rows may have been parsed before."""
 
 import hashlib
 from collections import Counter
@@ -22,16 +24,14 @@ from mtl.settings.config import MAX_TASKS, ColumnSpec, RunConfig, TaskSpec, read
 from mtl.text import isolate, many
 
 NEWSROOM = Path(__file__).parent / "newsroom"  # the bundled corpus, with its datasheet
-LAID_OUT = "laid-out"  # the folder within a run's, where lies what is too much for memory while it trains
-SPLIT = "split.json"  # in the folder of a run that is compared with others: the settings whose rows, but for test rows, they all take
+LAID_OUT = "laid-out"  # the folder within a run's for what does not fit into memory while it trains
+SPLIT = "split.json"  # in the folder of a run that is compared with others: settings; all these runs take their train and validation rows
 
 
 def split_paths(config: RunConfig, folder: Path) -> dict[str, list[Path]]:
-    """The files of each split; names are looked up in `folder` (absolute ones stay).
-
-    The folder of a saved `DatasetDict` stands for one of its splits. As training data it gives validation and test rows too, unless other
-    files are named for them. Raises MtlError if it lacks the split that is wanted.
-    """
+    """The files of each split; names are searched in `folder` (absolute ones stay). The folder of a saved `DatasetDict` stands for one of
+    its splits. As training data it gives validation and test rows too, unless other files are named for them. Raises MtlError if it lacks
+    the split that is wanted."""
     if config.source == "newsroom":
         return {split: [NEWSROOM / f"{split}.jsonl"] for split in ("train", "validation", "test")}
     named = {"train": config.train_files, "validation": config.validation_files, "test": config.test_files}
@@ -63,18 +63,15 @@ def describe_source(config: RunConfig) -> str:
 
 def read_table(config: RunConfig, folder: Path, into: Path | None = None, progress: Progress = no_progress,
                parsed: Path | None = None) -> Table:
-    """The training rows that `config` names, with the tasks found in them. Files are looked up in `folder`, many rows are stored in the
-    folder `into`, and what was parsed before is taken from the folder `parsed`: see `read_parsed`."""
+    """The training rows that `config` names, with the tasks found in them. Files are searched in `folder`, many rows are stored in the
+    folder `into`, and what was parsed before is taken from the folder `parsed`."""
     return _Loader(config, folder, into, progress, parsed).read_training()
 
 
 def load(config: RunConfig, folder: Path, into: Path | None = None, progress: Progress = no_progress, table: Table | None = None,
          parsed: Path | None = None) -> Dataset:
-    """Read, check and split everything that `config` names; the training rows are `table`, if they were read already. `into` and `parsed`
-    are as in `read_table`.
-
-    Raises MtlError, naming file and line, if there is anything in it that cannot be learned from.
-    """
+    """Read, check and split everything that `config` names; the training rows are `table`, if they were read already. The folders are
+    those of `read_table`. Raises MtlError, with file and line, if anything in it cannot be learned from."""
     if not (folder / SPLIT).is_file():
         return _Loader(config, folder, into, progress, parsed).load(table)
     whole = _Loader(read_config(folder / SPLIT), folder, into, progress, parsed).load(with_test=False)
@@ -84,7 +81,7 @@ def load(config: RunConfig, folder: Path, into: Path | None = None, progress: Pr
 
 
 class _Loader:
-    """Reads the data of one run, and collects the notices that are made on the way."""
+    """Reads the data of one run and collects notices."""
 
     def __init__(self, config: RunConfig, folder: Path, into: Path | None, progress: Progress, parsed: Path | None) -> None:
         self.config, self.folder, self.into, self.progress, self.parsed = config, folder, into, progress, parsed
@@ -159,10 +156,8 @@ class _Loader:
         return rows
 
     def _usable(self, table: Table, counts: dict[str, Counter[str]], where: str) -> Sequence[Row]:
-        """The rows of `table` with a label for any of the tasks, and with only the labels that the user gave, where some were given.
-
-        An entity of another type is none, and a row of another class is not labelled, so that training, scores and prediction agree.
-        """
+        """The rows of `table` with a label for any of the tasks, and with only the labels that the user gave, where some were given: an
+        entity of another type is none, and a row of another class is not labelled, so that training, scores and prediction agree."""
         names = [spec.name for spec in self.specs]
         rows = self._with_given(table, counts, where) if self.given else table.rows
         labelled = having(rows, names)
@@ -204,10 +199,8 @@ def fingerprint(dataset: Dataset) -> str:
 
 
 def choose_tasks(table: Table, wanted: Sequence[TaskSpec], where: str) -> list[TaskSpec]:
-    """The tasks to train on `table`: the `wanted` ones if any, else all that were found.
-
-    Raises MtlError if there is none, there are too many, or a wanted one is not in the data.
-    """
+    """The tasks to train on `table`: the `wanted` ones if any, else all that were found. Raises MtlError if there is none, there are too
+    many, or a wanted one is not in the data."""
     found = {spec.name: spec for spec in table.tasks}
     if not found:
         raise MtlError(f"{where}: has texts but no labels. Wanted at least one more column: a class, or entities.")
@@ -220,16 +213,6 @@ def choose_tasks(table: Table, wanted: Sequence[TaskSpec], where: str) -> list[T
     if not wanted and len(found) > MAX_TASKS:
         raise MtlError(f"{where}: {len(found)} tasks were found ({_names(found)}), the limit is {MAX_TASKS}. Choose some of them.")
     return list(wanted) or table.tasks
-
-
-def pick_tasks(found: Sequence[TaskSpec], names: Sequence[str]) -> tuple[TaskSpec, ...]:
-    """The `found` tasks that are called by `names`, in the order of the data; raises MtlError on a name that is not there, or none."""
-    for name in names:
-        if name not in (spec.name for spec in found):
-            raise MtlError(f"There is no task '{isolate(name)}' in the data. The tasks found are: {_names(spec.name for spec in found)}.")
-    if not names:
-        raise MtlError("No task is chosen. Choose at least one.")
-    return tuple(spec for spec in found if spec.name in names)
 
 
 def used_columns(columns: Sequence[ColumnSpec]) -> list[ColumnSpec]:

@@ -81,8 +81,7 @@ def scan_rows(rows: Sequence[Row], tasks: Sequence[TaskSpec], report_done: Calla
             value = row.values[name]
             scan.codes[name][index] = hash_text(value.key(row.text), 4) or 1
             labels = value.labels()
-            for label in labels:
-                scan.counts[name][label] += 1
+            scan.counts[name].update(labels)
             for label in labels or [""]:
                 scan.firsts.setdefault((name, label), index)
             mentions = scan.mentions[name]
@@ -205,25 +204,17 @@ def _conflicts(task: TaskSpec, scans: Sequence[Scan]) -> Iterator[Finding]:
         clashing = np.unique(texts[first])
         rows = np.isin(texts[labelled], clashing).sum()
         pair = int(np.minimum(first, second).argmin())
-        one, other = (_row_of(scans, int(place)) for place in sorted((first[pair], second[pair])))
+        ends = np.cumsum([len(scan.rows) for scan in scans])  # of the splits, one after another
+        found = [(place, int(np.searchsorted(ends, place, "right"))) for place in sorted((first[pair], second[pair]))]
+        one, other = (scans[split].row(place - ends[split] + len(scans[split].rows)) for place, split in found)
+        mine, theirs = (Counter(row.values[task.name].named(row.text)) for row in (one, other))
+        once, again = (quote("; ".join(side)) if side else "without" for side in (mine - theirs, theirs - mine))
+        difference = f": once {once}, once {again}" if mine != theirs else ""  # else only the places of entities differ
         yield Finding("problem" if rows > MANY * len(labelled) else "warning",
                       f"{many(len(clashing), 'text', 'has')} different labels for {quote(task.name)} in different rows ({rows:,} in all), "
-                      f"such as {quote(one.text)}{_difference(one, other, task)}.",
+                      f"such as {quote(one.text)}{difference}.",
                       "Training pulls both ways, and no answer is right for all of these rows.",
                       "Decide what is right, and label them alike.")
-
-
-def _row_of(scans: Sequence[Scan], place: int) -> Row:
-    """The row at `place` when the splits are laid end to end."""
-    first, *rest = scans
-    return first.row(place) if place < len(first.rows) else _row_of(rest, place - len(first.rows))
-
-
-def _difference(one: Row, other: Row, task: TaskSpec) -> str:
-    """What each of two rows has for `task` and the other has not; empty if only the places of entities differ."""
-    mine, theirs = (Counter(row.values[task.name].named(row.text)) for row in (one, other))
-    sides = [quote("; ".join(side)) if side else "without" for side in (mine - theirs, theirs - mine)]
-    return f": once {sides[0]}, once {sides[1]}" if mine != theirs else ""
 
 
 def _ambiguous(task: TaskSpec, train: Scan) -> Iterator[Finding]:

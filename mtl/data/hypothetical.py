@@ -3,7 +3,6 @@ mean nothing for real text. The words are in hypothetical.json."""
 
 import json
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import Literal
@@ -25,34 +24,19 @@ TONES: dict[str, list[str]] = _WORDS["tones"]
 
 
 def make_rows(count: int, seed: int, labels: Literal["learnable", "random"]) -> Table:
-    """`count` hypothetical sentences with three tasks; the same for the same seed, on every machine.
-
-    'learnable': the labels follow from the sentence. 'random': the same sentences, but every label and entity is drawn independently of
-    the words, so that no model can beat chance on new sentences.
-    """
+    """`count` hypothetical sentences with three tasks; the same for the same seed, on every machine. 'learnable': the labels follow from
+    the sentence. 'random': the same sentences, but labels and entities are drawn independently of the words, so that no model can beat
+    chance on new sentences."""
     words, draws = Random(f"sentences {seed}"), Random(f"labels {seed}")
     rows = [_make_row(words) for _ in range(count)]
-    if labels == "random":
-        rows = [Row(row.text, _random_values(draws, row.text)) for row in rows]
-    return Table(rows, list(TASKS))
+    return Table([Row(row.text, _random_values(draws, row.text)) for row in rows] if labels == "random" else rows, list(TASKS))
 
 
 def _make_row(draws: Random) -> Row:
     topic, tone = draws.choice(tuple(NOUNS)), draws.choice(tuple(TONES))
-    parts = _WORDS["parts"] | {"tone": TONES[tone], "noun": NOUNS[topic]}
-    text, entities = _fill(draws, _expand(draws, draws.choice(_WORDS["orders"]), parts))
-    return Row(text[0].upper() + text[1:], {"class": Label(topic), "sentiment": Label(tone), "entities": Spans(entities)})
-
-
-def _expand(draws: Random, pattern: str, parts: dict[str, Sequence[str]]) -> str:
-    """`pattern` with every {part} replaced by one of its choices, until only the {SLOTS} of entities are left."""
-    while found := re.search(r"\{([a-z_]+)\}", pattern):
+    parts, pattern = _WORDS["parts"] | {"tone": TONES[tone], "noun": NOUNS[topic]}, draws.choice(_WORDS["orders"])
+    while found := re.search(r"\{([a-z_]+)\}", pattern):  # until only the {SLOTS} of entities are left
         pattern = pattern[:found.start()] + draws.choice(parts[found[1]]) + pattern[found.end():]
-    return pattern
-
-
-def _fill(draws: Random, pattern: str) -> tuple[str, list[Span]]:
-    """`pattern` with a name in every {SLOT}, and the spans of the names."""
     text, entities = "", []
     for piece in re.split(r"(\{[A-Z]+\})", pattern):
         label = piece.strip("{}")
@@ -60,7 +44,7 @@ def _fill(draws: Random, pattern: str) -> tuple[str, list[Span]]:
             piece = _make_name(draws, label)
             entities.append(Span(len(text), len(text) + len(piece), label))
         text += piece
-    return text, entities
+    return Row(text[0].upper() + text[1:], {"class": Label(topic), "sentiment": Label(tone), "entities": Spans(entities)})
 
 
 def _make_name(draws: Random, label: str) -> str:

@@ -1,5 +1,5 @@
-"""The rows of a run, in its folder: parsed, checked and split once. Training, resuming, scores and comparisons read them there, whatever
-becomes of the files they come from."""
+"""The rows of a run, in its folder: parsed, checked and split once. Training, resuming, scores and comparisons read them there, even if the
+files that they come from change or disappear."""
 
 import json
 import shutil
@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mtl.data.dataset import fingerprint, having, load
-from mtl.data.parsed import PARSED, read_facts
+from mtl.data.parsed import PARSED, read_info
 from mtl.data.readers import Progress, no_progress
 from mtl.data.rows import Dataset, narrow, row_shape
 from mtl.data.store import link_folder, open_saved, save
@@ -18,7 +18,7 @@ from mtl.files import replacing
 from mtl.settings.config import RunConfig, TaskSpec, rename_old
 
 ROWS = "rows"  # the folder within a run's: a dataset per split, as `Dataset.save_to_disk` writes it
-FACTS = "rows.json"  # in it: tasks, notices, fingerprint, settings (empty: those of another run), and whether other runs share the rows
+ROWS_INFO = "rows.json"  # in it: tasks, notices, fingerprint, settings (empty: those of another run), and whether other runs share the rows
 OF_ROWS = {"source", "train_files", "validation_files", "test_files", "hub", "columns", "hypothetical_labels", "hypothetical_rows",
            "validation_share", "tasks", "seed"}  # the settings that decide which rows there are
 SPLITS = ("train", "validation", "test")
@@ -26,16 +26,13 @@ SPLITS = ("train", "validation", "test")
 
 def load_run(config: RunConfig, folder: Path, into: Path, progress: Progress = no_progress, *, is_first: bool = True,
              expected: str = "") -> Dataset:
-    """The rows of the run of `config` in `folder`. If they are not kept there yet, they are made of what was parsed for it or of its files.
-
-    They are kept then, unless another process does that (`is_first`), or unless their fingerprint is not the `expected` one: then a file
-    was changed, and nothing is kept so that it can be changed back. Many rows are stored in the folder `into` meanwhile. Raises MtlError
-    as `load` does.
-    """
+    """The rows of the run of `config` in `folder`. If they are not stored there yet, they are read from its files (or from what was parsed
+    of them) and stored, unless another process does that (not `is_first`), or their fingerprint is not the `expected` one: then a file was
+    changed, and can be changed back. Many rows are stored in the folder `into` meanwhile. Raises MtlError as `load` does."""
     settings = config.model_dump_json(include=OF_ROWS)
     if has_rows(folder):
         with _readable():
-            before = read_facts(folder / ROWS / FACTS)["settings"]
+            before = read_info(folder / ROWS / ROWS_INFO)["settings"]
         if rename_old(before) in ("", settings):
             return open_rows(folder)
     parsed = folder / PARSED
@@ -43,7 +40,12 @@ def load_run(config: RunConfig, folder: Path, into: Path, progress: Progress = n
     dataset = replace(dataset, fingerprint=fingerprint(dataset))
     if not is_first or expected not in ("", dataset.fingerprint):
         return dataset
-    _keep(dataset, folder, settings)
+    with replacing(folder / ROWS) as building:
+        for split in SPLITS:
+            if rows := getattr(dataset, split):
+                save(narrow(rows, dataset.tasks), row_shape(dataset.tasks), building / split)
+        _write_info(building, {"tasks": dataset.tasks, "notices": dataset.notices, "fingerprint": dataset.fingerprint,
+                                "settings": settings, "shared": False})
     shutil.rmtree(parsed, ignore_errors=True)
     return open_rows(folder)
 
@@ -52,52 +54,42 @@ def open_rows(folder: Path) -> Dataset:
     """The rows that are kept in a run's `folder`; raises MtlError if they cannot be read."""
     place = folder / ROWS
     with _readable():
-        facts = read_facts(place / FACTS)
+        info = read_info(place / ROWS_INFO)
         splits = ("train", "dev", "test") if (place / "dev").is_dir() else SPLITS  # the older name of the validation rows
-        shape = row_shape(facts["tasks"])
+        shape = row_shape(info["tasks"])
         rows = [open_saved(place / split, shape) if (place / split).is_dir() else [] for split in splits]
-    if facts["shared"]:
-        rows = [having(part, [task.name for task in facts["tasks"]]) for part in rows]
-    dataset = Dataset(*rows, facts["tasks"], facts["notices"], facts["fingerprint"])
+    if info["shared"]:
+        rows = [having(part, [task.name for task in info["tasks"]]) for part in rows]
+    dataset = Dataset(*rows, info["tasks"], info["notices"], info["fingerprint"])
     if not dataset.fingerprint:
         dataset = replace(dataset, fingerprint=fingerprint(dataset))
-        _write_facts(place, facts | {"fingerprint": dataset.fingerprint})
+        _write_info(place, info | {"fingerprint": dataset.fingerprint})
     return dataset
 
 
 def share_rows(source: Path, target: Path, names: Sequence[str] = (), *, with_test: bool = True) -> None:
     """Give the run in the folder `target` the rows of the one in `source`, as far as they are labelled for the tasks `names` (none: all).
     Either run may be deleted afterwards."""
-    facts = read_facts(source / ROWS / FACTS)
+    info = read_info(source / ROWS / ROWS_INFO)
     target.mkdir(parents=True, exist_ok=True)
     with replacing(target / ROWS) as building:
         link_folder(source / ROWS, building)
         if not with_test:
             shutil.rmtree(building / "test", ignore_errors=True)
         if names or not with_test:
-            tasks = [task for task in facts["tasks"] if task.name in names or not names]
-            _write_facts(building, facts | {"tasks": tasks, "shared": True, "fingerprint": "", "settings": ""})
+            tasks = [task for task in info["tasks"] if task.name in names or not names]
+            _write_info(building, info | {"tasks": tasks, "shared": True, "fingerprint": "", "settings": ""})
 
 
 def has_rows(folder: Path) -> bool:
     """Whether a run's `folder` keeps its rows."""
-    return (folder / ROWS / FACTS).is_file()
+    return (folder / ROWS / ROWS_INFO).is_file()
 
 
-def _keep(dataset: Dataset, folder: Path, settings: str) -> None:
-    """Put the rows of `dataset` into a run's `folder`, whole or not at all."""
-    with replacing(folder / ROWS) as building:
-        for split in SPLITS:
-            if rows := getattr(dataset, split):
-                save(narrow(rows, dataset.tasks), row_shape(dataset.tasks), building / split)
-        _write_facts(building, {"tasks": dataset.tasks, "notices": dataset.notices, "fingerprint": dataset.fingerprint,
-                                "settings": settings, "shared": False})
-
-
-def _write_facts(place: Path, facts: dict[str, object]) -> None:
+def _write_info(place: Path, info: dict[str, object]) -> None:
     """Replaces the file: other runs may have a link to the one before."""
-    with replacing(place / FACTS) as building:
-        building.write_text(json.dumps(facts, default=TaskSpec.model_dump), encoding="utf-8")
+    with replacing(place / ROWS_INFO) as building:
+        building.write_text(json.dumps(info, default=TaskSpec.model_dump), encoding="utf-8")
 
 
 @contextmanager

@@ -22,8 +22,8 @@ from mtl.files import replacing
 from mtl.settings.config import ColumnSpec, TaskSpec
 
 PARSED = "parsed"  # the name of such a folder, beside the runs or in the folder of a run that has not begun
-KEPT = 12  # tables in it; the one that was not used for longest goes first
-FACTS = "table.json"
+MAX_TABLES = 12  # in it; the one that was not used for longest goes first
+TABLE_INFO = "table.json"  # beside the rows of each: its tasks, those of them that rows have values for, columns, notices
 VERSION = 2  # of the readers; raised when they give other rows, so that what was parsed before is parsed again
 
 
@@ -49,9 +49,7 @@ def read_unmerged(paths: Sequence[Path], columns: Sequence[ColumnSpec], wanted: 
     if found := _open(parsed / key, wanted):
         return found
     with _only_one(parsed, lambda: progress(f"Looking at {paths[0].name}", 0.0)):
-        if _open(parsed / key, wanted) is None:
-            _parse(paths, columns, wanted, parsed, key, progress)
-        return _open(parsed / key, wanted)
+        return _open(parsed / key, wanted) or _parse(paths, columns, wanted, parsed, key, progress)
 
 
 @contextmanager
@@ -75,11 +73,11 @@ def _only_one(parsed: Path, waits: Callable[[], None] = lambda: None) -> Iterato
 def share_parsed(paths: Sequence[Path], columns: Sequence[ColumnSpec], parsed: Path, to: Path) -> tuple[ColumnSpec, ...]:
     """Link what was parsed of those files into the folder `to`, if there is anything; the roles of their columns, as far as known."""
     key = _digest(paths, columns)
-    if not key or not (parsed / key / FACTS).is_file():
+    if not key or not (parsed / key / TABLE_INFO).is_file():
         return ()
     with _only_one(parsed):
         link_folder(parsed / key, to / key)
-    return _columns(read_facts(to / key / FACTS))
+    return tuple(ColumnSpec(**column) for column in read_info(to / key / TABLE_INFO)["columns"])
 
 
 def _digest(paths: Sequence[Path], columns: Sequence[ColumnSpec]) -> str | None:
@@ -97,40 +95,38 @@ def _digest(paths: Sequence[Path], columns: Sequence[ColumnSpec]) -> str | None:
     return found.hexdigest()[:32]
 
 
-def _parse(paths: Sequence[Path], columns: Sequence[ColumnSpec], wanted: Sequence[str], parsed: Path, key: str, progress: Progress) -> None:
+def _parse(paths: Sequence[Path], columns: Sequence[ColumnSpec], wanted: Sequence[str], parsed: Path, key: str,
+           progress: Progress) -> Table:
     """Parse the files and keep their rows under `key`, and under the key that they have once the roles of all columns are given."""
     with TemporaryDirectory(prefix=".", dir=parsed) as folder:
         table = read_files(paths, columns, wanted, Path(folder) / "rows.arrow", progress, merge=False)
         tasks = tasks_of_rows(table.tasks, wanted)
         with replacing(parsed / key) as place:
             save(table.rows, row_shape(tasks), place)
-            facts = {"tasks": [task.model_dump() for task in table.tasks], "names": [task.name for task in tasks],
-                     "notices": table.notices, "columns": [column.model_dump() for column in table.columns], "values": table.values}
-            (place / FACTS).write_text(json.dumps(facts), encoding="utf-8")
+            info = {"tasks": [task.model_dump() for task in table.tasks], "names": [task.name for task in tasks],
+                    "notices": table.notices, "columns": [column.model_dump() for column in table.columns], "values": table.values}
+            (place / TABLE_INFO).write_text(json.dumps(info), encoding="utf-8")
     if (again := _digest(paths, table.columns)) not in (None, key):
         link_folder(parsed / key, parsed / again)
-    kept = sorted((path for path in parsed.iterdir() if not path.name.startswith(".")), key=lambda path: path.stat().st_mtime)
-    for old in kept[:-KEPT]:
+    tables = sorted((path for path in parsed.iterdir() if not path.name.startswith(".")), key=lambda path: path.stat().st_mtime)
+    for old in tables[:-MAX_TABLES]:
         shutil.rmtree(old, ignore_errors=True)
+    return _open(parsed / key, wanted)
 
 
-def _open(place: Path, wanted: Sequence[str] = ()) -> Table | None:
+def _open(place: Path, wanted: Sequence[str]) -> Table | None:
     """The table in the folder `place`; None if it is not there, or lacks the rows' values for a task that is wanted and may be there."""
     with suppress(OSError, ValueError, KeyError):
-        facts = read_facts(place / FACTS)
-        tasks = facts["tasks"]
-        if set(wanted or [task.name for task in tasks]) <= set(facts["names"]):
-            rows = open_saved(place, row_shape([task for task in tasks if task.name in facts["names"]]))
-            os.utime(place)
-            return Table(rows, tasks, facts["notices"], _columns(facts), tuple(map(tuple, facts["values"])))
+        info = read_info(place / TABLE_INFO)
+        tasks, columns = info["tasks"], tuple(ColumnSpec(**column) for column in info["columns"])
+        if set(wanted or [task.name for task in tasks]) <= set(info["names"]):
+            rows = open_saved(place, row_shape([task for task in tasks if task.name in info["names"]]))
+            os.utime(place)  # used last now
+            return Table(rows, tasks, info["notices"], columns, tuple(map(tuple, info["values"])))
     return None
 
 
-def read_facts(file: Path) -> dict[str, Any]:
+def read_info(file: Path) -> dict[str, Any]:
     """The JSON object in `file`, its tasks as TaskSpecs."""
-    facts = json.loads(file.read_text(encoding="utf-8"))
-    return facts | {"tasks": [TaskSpec.model_validate_json(json.dumps(task)) for task in facts["tasks"]]}
-
-
-def _columns(facts: dict[str, Any]) -> tuple[ColumnSpec, ...]:
-    return tuple(ColumnSpec(**column) for column in facts["columns"])
+    info = json.loads(file.read_text(encoding="utf-8"))
+    return info | {"tasks": [TaskSpec.model_validate_json(json.dumps(task)) for task in info["tasks"]]}

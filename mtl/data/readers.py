@@ -11,7 +11,7 @@ from unicodedata import normalize
 from mtl.data.columns import GENERIC, TEXT_ROLES, Column, assign_roles, profile_columns
 from mtl.data.formats.arrow import read_dataset, read_parquet
 from mtl.data.formats.conll import looks_like_columns, read_conll, read_parts
-from mtl.data.formats.files import MAX_NAME, Record, Source, find_format, group_of, part_of, read_lines, show, show_names
+from mtl.data.formats.files import MAX_NAME, Record, Source, check_size, find_format, group_of, part_of, read_lines, show, show_names
 from mtl.data.formats.json_files import read_json
 from mtl.data.formats.marked import looks_marked, read_marked
 from mtl.data.formats.schemes import NO, ONLY_YES, SEPARATORS, find_separator
@@ -40,11 +40,6 @@ class DataFile:
     columns: dict[str, Column]
 
     @property
-    def text(self) -> Column:
-        """The column that holds the sentence."""
-        return next(column for column in self.columns.values() if column.role in TEXT_ROLES)
-
-    @property
     def labelled(self) -> list[Column]:
         """The columns that hold values of tasks."""
         return [column for column in self.columns.values() if column.role in KIND_OF_ROLE]
@@ -56,31 +51,29 @@ def no_progress(what: str, share: float) -> None:
 
 def read_files(paths: Sequence[Path], specs: Sequence[ColumnSpec] = (), wanted: Sequence[str] = (), file: Path | None = None,
                progress: Progress = no_progress, *, merge: bool = True) -> Table:
-    """The rows of the files at `paths` with the tasks `wanted` (none: all), the tasks found in them, and notices about repairs.
-
-    Columns have the role that `specs` gives them, else a guessed one; a column that looks like free text is a task only if `wanted` names
-    it. Many rows are stored in `file`. Without `merge`, rows of one text in several files stay apart. Raises MtlError, with the file's
-    name and line, if anything in them is wrong.
-    """
-    files = understand(paths, specs, wanted, progress)
+    """The rows of the files at `paths` with the tasks `wanted` (none: all), the tasks found in them, and notices about repairs. Columns
+    have the role that `specs` gives them, else a guessed one; a column that looks like free text is a task only if `wanted` names it. Many
+    rows are stored in `file`. Without `merge`, rows of one text in several files stay apart. Raises MtlError, with the file's name and
+    line, if anything in them is wrong."""
+    files = find_columns(paths, specs, wanted, progress)
     tasks = list({column.task: TaskSpec(name=column.task, kind=KIND_OF_ROLE[column.role])
                   for each in files for column in each.labelled}.values())
     rows: Iterable[Row] = (row for each in files for row in _rows(each, list(wanted) or [task.name for task in tasks], progress))
     if merge and len(files) > 1:
         rows = merge_rows(rows, files[0].source)
-    kept = keep(rows, row_shape(tasks_of_rows(tasks, wanted)), file) if file else list(rows)
+    rows = keep(rows, row_shape(tasks_of_rows(tasks, wanted)), file) if file else list(rows)
     columns = [(each.source.group, column) for each in files for column in each.columns.values()]
-    return Table(kept, tasks, [notice for each in files for notice in each.source.notices],
+    return Table(rows, tasks, [notice for each in files for notice in each.source.notices],
                  tuple(ColumnSpec(column=column.name, role=column.role, task=column.task, group=group) for group, column in columns),
                  tuple(tuple(column.examples) for _, column in columns))
 
 
-def understand(paths: Sequence[Path], specs: Sequence[ColumnSpec] = (), wanted: Sequence[str] = (),
+def find_columns(paths: Sequence[Path], specs: Sequence[ColumnSpec] = (), wanted: Sequence[str] = (),
                progress: Progress = no_progress) -> list[DataFile]:
     """The files with the roles and tasks of their columns; raises MtlError if one cannot be read, or a column of `specs` is in none."""
     files = []
     for source in find_sources(paths, {spec.group for spec in specs if spec.group}):
-        columns = profile_columns(source, _read(source, "Looking at", progress))
+        columns = profile_columns(source, _records(source, "Looking at", progress))
         assign_roles(source, columns, specs, wanted)
         files.append(DataFile(source, columns))
     _check_specs(specs, wanted, files)
@@ -94,15 +87,13 @@ def _check_specs(specs: Sequence[ColumnSpec], wanted: Sequence[str], files: Sequ
     """Raises MtlError if a column of `specs` is nowhere. Where `wanted` tasks are named, it may be: a validation file may lack a task."""
     for spec in specs:
         here = [file for file in files if spec.group in ("", file.source.group)]
-        if spec.role == "ignore" or any(spec.column in file.columns for file in here):
-            continue
-        if wanted and (spec.role in KIND_OF_ROLE or not here):
+        known = dict.fromkeys(name for file in here for name in file.columns)
+        if spec.role == "ignore" or spec.column in known or (wanted and (spec.role in KIND_OF_ROLE or not here)):
             continue
         if not here:
             groups = sorted({file.source.group for file in files} - {""})
             raise MtlError(f"{files[0].source.name}: '{show(spec.group)}/{show(spec.column)}' belongs to no file. "
                            f"The files are: {show_names(groups or ['only one'])}.")
-        known = dict.fromkeys(name for file in here for name in file.columns)
         raise MtlError(f"{here[0].source.name}: there is no column '{show(spec.column)}'. The columns are: {show_names(known)}.")
 
 
@@ -116,10 +107,7 @@ def find_sources(paths: Sequence[Path], groups: Collection[str] = ()) -> list[So
         kind, part, name = find_format(path), part_of(path), path.name.lower()
         # the parts belong together by their names; where there are several of one name, by their folders too
         key = (name.removesuffix(part), path.parent if names[name] > 1 else None) if part else (path,)
-        if key in sources:
-            sources[key].paths += (path,)
-        else:
-            sources[key] = Source((path,), kind, group_of(path))
+        sources.setdefault(key, Source((), kind, group_of(path))).paths += (path,)
     if not sources:
         raise MtlError("No file is given. Name one with sentences and labels.")
     alone = len({source.group for source in sources.values()}) == 1
@@ -128,7 +116,7 @@ def find_sources(paths: Sequence[Path], groups: Collection[str] = ()) -> list[So
     return list(sources.values())
 
 
-def _read(source: Source, what: str, progress: Progress) -> Iterator[Record]:
+def _records(source: Source, what: str, progress: Progress) -> Iterator[Record]:
     """The records of a file, whose content decides about the format where its name does not."""
     if source.format in ("text", "csv") and looks_like_columns(read_lines(source.path)):
         source.format = "conll"
@@ -147,7 +135,7 @@ def _read(source: Source, what: str, progress: Progress) -> Iterator[Record]:
 def _guess_records(source: Source) -> int:
     """About how many records a file has, judged by its beginning."""
     if not source.path.is_file():
-        return max(1, source.bytes // UNKNOWN_BYTES)
+        return max(1, check_size(source.path) // UNKNOWN_BYTES)
     with source.path.open("rb") as file:
         head = file.read(HEAD)
     ends = head.count(b"\n\n" if source.format == "conll" else b"\n")
@@ -161,10 +149,7 @@ def _name_tasks(files: Sequence[DataFile]) -> None:
     kinds: dict[str, tuple[str, str]] = {}
     for file in files:
         name = file.source.name
-        for column in file.columns.values():
-            if column.role not in KIND_OF_ROLE:
-                column.task = ""
-                continue
+        for column in file.labelled:
             if not column.task:
                 column.task = "entities" if column.role == "marked" else column.name
                 if column.task.casefold() in GENERIC and file.source.group:
@@ -194,7 +179,7 @@ def _name_by_file(column: Column, file: DataFile, files: Sequence[DataFile]) -> 
 
 
 def _are_same(labels: set[str], others: set[str]) -> bool:
-    """Whether the labels in two files are those of one task: half of them in both, or one in each, as in a file for every class."""
+    """Whether the labels in two files are those of one task: half of them in both, or one label in each (a file for every class)."""
     return len(labels & others) * 2 >= len(labels | others) or len(labels) == len(others) == 1
 
 
@@ -229,12 +214,12 @@ def _find_schemes(file: DataFile) -> None:
 
 def _rows(file: DataFile, wanted: Sequence[str], progress: Progress) -> Iterator[Row]:
     """The rows of one file, with a value or None for every task of `wanted`; notices about repairs follow at the end."""
-    source, text = file.source, file.text
+    source, text = file.source, next(column for column in file.columns.values() if column.role in TEXT_ROLES)
     columns = [column for column in file.labelled if column.task in wanted]
     absent = dict.fromkeys(name for name in wanted if name not in {column.task for column in columns})
     counts: Counter[str] = Counter()
     firsts: dict[str, int] = {}
-    for line, fields in _read(source, "Reading", progress):
+    for line, fields in _records(source, "Reading", progress):
         try:
             row, mended = make_row(fields, text, columns)
         except MtlError as error:
@@ -249,19 +234,17 @@ def _rows(file: DataFile, wanted: Sequence[str], progress: Progress) -> Iterator
 
 def merge_rows(rows: Iterable[Row], source: Source) -> Iterator[Row]:
     """The rows of files for different tasks, those of one text joined into one where no task has two values; in order."""
-    rows = iter(rows)
+    rows, joined = iter(rows), 0
     merged: list[Row] = []
     places: dict[str, int] = {}
-    joined = 0
     for row in islice(rows, MERGED_ROWS):
-        place = places.setdefault(row.text, len(merged))
-        both = _join(merged[place], row) if place < len(merged) else None
-        if both is None:
-            places[row.text] = len(merged)
-            merged.append(row)
-        else:
+        place = places.get(row.text)
+        if place is not None and (both := _join(merged[place], row)):
             merged[place] = both
             joined += 1
+        else:
+            places[row.text] = len(merged)
+            merged.append(row)
     if joined:
         source.notice(f"{many(joined, 'row', 'has')} the same text as a row of another file and {'was' if joined == 1 else 'were'} "
                       "joined with it.")
@@ -275,9 +258,9 @@ def _join(one: Row, other: Row) -> Row | None:
     values = {name: value for name, value in other.values.items() if value is not None}
     if any(one.values.get(name) is not None for name in values):
         return None
-    words = None if one.words and other.words and one.words != other.words else one.words or other.words
-    joined = one.values | values
-    return Row(one.text, joined, fitting(words, joined))
+    values = one.values | values
+    differ = one.words and other.words and one.words != other.words
+    return Row(one.text, values, fitting(None if differ else one.words or other.words, values))
 
 
 def similar_labels(labels: Iterable[str], task: str) -> Iterator[str]:

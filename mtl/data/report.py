@@ -90,8 +90,8 @@ class Report:
 def make_report(dataset: Dataset, max_length: int, subwords: Subwords | None = None, progress: Progress = no_progress) -> Report:
     """The report, after one pass over the rows; with `subwords` also the lengths of training texts, which are cut at `max_length`."""
     splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
-    done, total = 0, max(1, sum(map(len, splits.values())))
     scans: dict[str, Scan] = {}
+    done, total = 0, max(1, sum(map(len, splits.values())))
     for split, rows in splits.items():
         scans[split] = scan_rows(rows, dataset.tasks, lambda index, done=done: progress("Looking at the rows", (done + index) / total))
         done += len(rows)
@@ -111,16 +111,12 @@ def _coverage(split: str, scan: Scan) -> Coverage:
 
 
 def _label_counts(task: str, scans: dict[str, Scan]) -> tuple[LabelCount, ...]:
-    counts = [scan.counts[task] for scan in scans.values()]
-    labels = sorted(set().union(*counts), key=lambda label: ([-count[label] for count in counts], label))
-    return tuple(LabelCount(label, *(count[label] for count in counts), _example(task, label, scans)) for label in labels)
-
-
-def _example(task: str, label: str, scans: dict[str, Scan]) -> str:
-    """The first text, or the first entity, that has the label."""
-    scan = next(scan for scan in scans.values() if (task, label) in scan.firsts)
-    row = scan.row(scan.firsts[task, label])
-    return _shorten(row.values[task].shows_label(row.text, label))
+    counts, found = [scan.counts[task] for scan in scans.values()], []
+    for label in sorted(set().union(*counts), key=lambda label: ([-count[label] for count in counts], label)):
+        scan = next(scan for scan in scans.values() if (task, label) in scan.firsts)
+        row = scan.row(scan.firsts[task, label])
+        found.append(LabelCount(label, *(count[label] for count in counts), _shorten(row.values[task].shows_label(row.text, label))))
+    return tuple(found)
 
 
 def _shorten(text: str) -> str:
@@ -181,7 +177,7 @@ def measure_lengths(rows: Sequence[Row], tasks: Sequence[str], max_length: int, 
 def _beyond(row: Row, spans: Sequence[Span], offsets: Sequence[Range], max_length: int) -> list[Span]:
     """Those of the `spans` with a word whose first subword is cut off; first subwords as in tasks/tagging.py."""
     content = len(offsets)
-    while content and offsets[content - 1] == (0, 0):
+    while content and offsets[content - 1] == (0, 0):  # special tokens
         content -= 1
     starts, kept = [], 0
     for position, (start, end) in enumerate(offsets[:content]):
@@ -218,7 +214,8 @@ def choose_examples(train: Scan, tasks: Sequence[TaskSpec]) -> tuple[Row, ...]:
     """A dozen rows, short to long: rows without entities, rows that together have as many labels as possible, then rows of all lengths."""
     spread = np.linspace(0, len(train.rows) - 1, min(POOL, len(train.rows))).astype(int)
     pool = take(train.rows, sorted({*train.firsts.values(), *spread.tolist()}))
-    shows = [_labels_of(row, tasks) for row in pool]
+    shows = [{(task.name, label) for task in tasks if (value := row.values.get(task.name)) is not None for label in value.labels() or [""]}
+             for row in pool]  # the labels of each row, '' for a value without any
     wanted, chosen = set().union(*shows), []
     for goal in ({what for what in wanted if not what[1]}, wanted):
         missing = goal.difference(*(shows[index] for index in chosen))
@@ -231,11 +228,6 @@ def choose_examples(train: Scan, tasks: Sequence[TaskSpec]) -> tuple[Row, ...]:
     rest = sorted({row.text: row for row in pool if row.text not in texts}.values(), key=lambda row: len(row.text))
     fill = np.linspace(0, len(rest) - 1, min(EXAMPLES - len(chosen), len(rest))).round().astype(int)
     return tuple(sorted([*(pool[index] for index in chosen), *(rest[index] for index in fill)], key=lambda row: len(row.text)))
-
-
-def _labels_of(row: Row, tasks: Sequence[TaskSpec]) -> set[tuple[str, str]]:
-    """The labels of `row` with their tasks; '' for a value without any."""
-    return {(task.name, label) for task in tasks if (value := row.values.get(task.name)) is not None for label in value.labels() or [""]}
 
 
 # In the terminal
@@ -254,18 +246,14 @@ def report_lines(report: Report) -> list[str]:
         lines += ["", *_table([[visible(shorten(task, 40)), "train", "validation", "test", "such as"], *shown])]
         if len(counts) > SHOWN_LABELS:
             lines.append(f"  and {len(counts) - SHOWN_LABELS:,} more")
-    if report.lengths:
-        lines += ["", _length_line(report.lengths)]
+    if lengths := report.lengths:
+        sample = f" (of a sample of {lengths.measured:,} rows)" if lengths.measured < lengths.rows else ""
+        lines += ["", f"Subwords per training text{sample}: median {lengths.median:,}, 95% have at most {lengths.percentile_95:,}, longest "
+                  f"{lengths.longest:,}; {'about ' * bool(sample)}{many(lengths.rows_cut, 'row', 'is')} cut at {lengths.max_length:,}."]
     for finding in report.findings:
         text = " ".join(filter(None, (finding.what, finding.effect, finding.advice)))
         lines += ["", *textwrap.wrap(f"{finding.severity.upper()}  {text}", 110, subsequent_indent="  ")]
     return lines
-
-
-def _length_line(lengths: Lengths) -> str:
-    sample = f" (of a sample of {lengths.measured:,} rows)" if lengths.measured < lengths.rows else ""
-    return (f"Subwords per training text{sample}: median {lengths.median:,}, 95% have at most {lengths.percentile_95:,}, longest "
-            f"{lengths.longest:,}; {'about ' * bool(sample)}{many(lengths.rows_cut, 'row', 'is')} cut at {lengths.max_length:,}.")
 
 
 def _table(rows: Sequence[Sequence[str | int]]) -> list[str]:

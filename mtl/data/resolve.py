@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from mtl.data.dataset import pick_tasks, split_paths
+from mtl.data.dataset import split_paths
 from mtl.data.formats.files import SPLIT_WORDS, find_split, group_of
 from mtl.data.hub.datasets import HubDataset, download, look_up
 from mtl.data.hypothetical import TASKS
@@ -15,16 +15,15 @@ from mtl.data.parsed import PARSED, read_unmerged
 from mtl.data.readers import Progress, no_progress
 from mtl.errors import MtlError
 from mtl.settings.config import HubSpec, RunConfig, TaskSpec, make_config
+from mtl.text import isolate
 
 HUB = "hub"  # the folder, beside the runs, of what came from the Hub
 NONE = "none"  # instead of a split's name: there is none, and it is not looked for
 
 
 def settle(config: RunConfig, root: Path, task_names: Sequence[str] = (), progress: Progress = no_progress) -> RunConfig:
-    """`config` with nothing left open about its data. Downloads and the rows that were parsed are kept in `root`, the folder of the runs.
-
-    Raises MtlError if the data cannot be had or read, or if one of `task_names` is not in it.
-    """
+    """`config` with nothing left open about its data. Downloads and parsed rows are stored in `root`, the folder of the runs. Raises
+    MtlError if the data cannot be downloaded or read, or if one of `task_names` is not in it."""
     config, found = find_tasks(config, root, list(task_names) or [spec.name for spec in config.tasks], progress)
     return with_tasks(config, found, task_names) if task_names else config
 
@@ -42,15 +41,18 @@ def find_tasks(config: RunConfig, root: Path, wanted: Sequence[str] = (), progre
 
 
 def with_tasks(config: RunConfig, found: Sequence[TaskSpec], names: Sequence[str], **changes: object) -> RunConfig:
-    """`config` for those of the tasks `found` that are called by `names`, and with `changes`."""
-    return make_config(config.model_dump() | {"tasks": pick_tasks(found, names)} | changes)
+    """`config` for those of the tasks `found` that are called by `names`, and with `changes`. Raises MtlError if one is not there."""
+    if missing := [name for name in names if name not in (spec.name for spec in found)]:
+        raise MtlError(f"There is no task '{isolate(missing[0])}' in the data. The tasks found are: "
+                       f"{', '.join(isolate(spec.name) for spec in found)}.")
+    if not names:
+        raise MtlError("No task is chosen. Choose at least one.")
+    return make_config(config.model_dump() | {"tasks": tuple(spec for spec in found if spec.name in names)} | changes)
 
 
 def pin(spec: HubSpec) -> tuple[HubSpec, HubDataset]:
-    """The dataset at its commit, and which of its splits is for what, as the Hub has it now; nothing is downloaded.
-
-    Raises MtlError if there is no such dataset, or not the split that `spec` names.
-    """
+    """The dataset at its commit, and which of its splits is for what, as the Hub has it now; nothing is downloaded. Raises MtlError if
+    there is no such dataset, or not the split that `spec` names."""
     dataset = look_up(spec.id, spec.config, spec.revision)
     splits = {role: getattr(spec, role) or find_split(dataset.splits, role) or NONE for role in SPLIT_WORDS}
     pinned = spec.model_copy(update={"revision": dataset.revision, "config": dataset.config, **splits})

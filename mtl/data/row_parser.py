@@ -60,7 +60,8 @@ def make_row(fields: dict[str, object], text_column: Column, labelled: Sequence[
         if column.role == "in":
             continue
         if column.role == "marked":
-            values[column.task] = _fit_spans(column.name, [[mark.start, mark.end, mark.label] for mark in marks], text, mended)
+            spans = [_check_span(column.name, [mark.start, mark.end, mark.label], len(text)) for mark in marks]
+            values[column.task] = _snap(column.name, spans, text, mended)
         elif is_blank(value):
             values[column.task] = Spans() if column.role == "spans" and value is None and isinstance(fields, Annotated) else None
         elif column.role == "class":
@@ -68,7 +69,8 @@ def make_row(fields: dict[str, object], text_column: Column, labelled: Sequence[
         elif column.role == "labels":
             values[column.task] = _check_labels(column, value)
         elif column.role == "spans":
-            values[column.task] = _fit_spans(column.name, _check_list(column, value), text, mended)
+            spans = [_check_span(column.name, entry, len(text)) for entry in _check_list(column, value)]
+            values[column.task] = _snap(column.name, spans, text, mended)
         else:
             spans = _check_tags(column, tags[column.name], words, mended)
             # a token's edge is a word's edge, unless it has control characters there
@@ -114,12 +116,7 @@ def _check_tokens(name: str, value: object) -> tuple[str, tuple[Range, ...]]:
             or (len(text) > MAX_WORD and max(map(len, tokens)) > MAX_WORD)):
         raise MtlError(next(f"token {index} of '{show(name)}' {wrong}" for index, token in enumerate(tokens, 1)
                             if (wrong := _token_trouble(token))))
-    words, end = [], -1
-    for length in map(len, tokens):
-        start = end + 1
-        end = start + length
-        words.append((start, end))
-    return _check_text(name, text), tuple(words)
+    return _check_text(name, text), tuple(split_at_blanks(text, len(tokens)))
 
 
 def _token_trouble(token: object) -> str:
@@ -162,27 +159,22 @@ def _check_labels(column: Column, value: object) -> Labels:
 
 def _read_members(fields: dict[str, object], labelled: Sequence[Column], mended: list[str]) -> dict[str, Value | None]:
     """The values of tasks of which every label has a column of its own; None if all cells of a task are empty."""
-    members: dict[str, dict[str, bool | None]] = {}
+    members: dict[str, dict[str, bool | None]] = {}  # for each task, whether the text has each label
     for column in labelled:
         if column.role == "in":
-            members.setdefault(column.task, {})[column.name] = _check_member(column, fields.get(column.name))
+            value = fields.get(column.name)
+            word = "" if is_blank(value) else str(value).strip().casefold()
+            if word and word not in YES | NO:
+                raise MtlError(f"'{show(column.name)}' is '{show(value)}'. It is a column of one label: 1 or 0, true or false, x or "
+                               "nothing is needed.")
+            # an empty cell means no, or leaves it open
+            members.setdefault(column.task, {})[column.name] = word in YES if word or column.scheme == ONLY_YES else None
     values: dict[str, Value | None] = {}
     for task, answers in members.items():
         empty = sum(answer is None for answer in answers.values())
         values[task] = None if empty == len(answers) else Labels(label for label, answer in answers.items() if answer)
         mended += [EMPTY_MEMBER] * (empty if values[task] is not None else 0)
     return values
-
-
-def _check_member(column: Column, value: object) -> bool | None:
-    """Whether the text has the label that the column is named after; None if an empty cell leaves it open."""
-    if is_blank(value):
-        return False if column.scheme == ONLY_YES else None
-    word = str(value).strip().casefold()
-    if word not in YES | NO:
-        raise MtlError(f"'{show(column.name)}' is '{show(value)}'. It is a column of one label: 1 or 0, true or false, x or nothing is "
-                       "needed.")
-    return word in YES
 
 
 def _check_tags(column: Column, tags: list, words: Sequence[Range], mended: list[str]) -> Spans:
@@ -207,19 +199,14 @@ def _check_tags(column: Column, tags: list, words: Sequence[Range], mended: list
     return Spans(tags_to_spans(words, tags))
 
 
-def _fit_spans(name: str, entries: list, text: str, mended: list[str]) -> Spans:
-    """The entities that a cell lists, on edges of `find_words`, in order."""
-    return _snap(name, [_check_span(name, entry, len(text)) for entry in entries], text, mended) if entries else Spans()
-
-
 def _snap(name: str, spans: Sequence[Span], text: str, mended: list[str]) -> Spans:
     """The spans widened to edges of `find_words`, in order."""
     spans = sorted(spans)
     for left, right in zip(spans, spans[1:], strict=False):
         if right.start < left.end:
             raise MtlError(f"in '{show(name)}' {left.start}-{left.end} and {right.start}-{right.end} overlap. Keep one of them.")
-    words = find_words(text)
     kept: list[Span] = []
+    words = find_words(text) if spans else []
     for span in spans:
         wide = snap_to_words(words, span)
         if wide is None:

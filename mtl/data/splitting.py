@@ -1,7 +1,5 @@
-"""Splits one set of rows into train and validation: equal texts on one side, and every label with its share in validation. Knows no file
-format and no model.
-
-Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011) of texts instead of rows: beginning with the rarest label, texts move to
+"""Splits one set of rows into train and validation: equal texts on one side, and every label with its share in validation. This is
+iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011) of texts instead of rows: beginning with the rarest label, texts move to
 validation until the label has its share there; of the texts with that label the one moves whose other labels need it most."""
 
 import re
@@ -50,12 +48,10 @@ def hash_text(text: str, size: int = 8) -> int:
 
 def split_rows(rows: Sequence[Row], share: float, tasks: Sequence[TaskSpec],
                seed: int) -> tuple[Sequence[Row], Sequence[Row], list[str]]:
-    """`rows` (at least 2) as (train, validation, sentences for the user); validation has about `share` of them, at most MAX_VALIDATION.
-
-    Equal texts are on one side; so are nearly equal ones, unless they are so many that validation would lack a task or label. Train keeps a
-    text with each label; every task has validation rows if train can spare a text of it. Validation is never empty. The split depends on
-    `seed`; each part keeps the order of `rows`.
-    """
+    """`rows` (at least 2) as (train, validation, sentences for the user); validation has about `share` of them, at most MAX_VALIDATION and
+    at least one. Equal texts are on one side; so are nearly equal ones, unless they are so many that validation would lack a task or label.
+    Train keeps a text with each label; every task has validation rows if train can spare a text of it. The split depends on `seed`; each
+    part keeps the order of `rows`."""
     share = min(share, MAX_VALIDATION / len(rows))
     facts = _find_facts(rows, tasks)
     texts, is_one = _number_texts(facts, share, len(tasks))
@@ -115,10 +111,9 @@ def _find_facts(rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> _Facts:
 
 
 def _number_texts(facts: _Facts, share: float, tasks: int) -> tuple[np.ndarray, bool]:
-    """A number for the text of each row, and whether all rows have one text: then each row counts as a text of its own.
-
-    Nearly equal texts share a number, unless so many rows of a task or label are nearly equal that it could not have its share in
-    validation: such texts get a number by their first key."""
+    """A number for the text of each row, and whether all rows have one text: then each row counts as a text of its own. Nearly equal texts
+    share a number, unless so many rows of a task or label are nearly equal that it could not have its share in validation: such texts get
+    a number by their first key."""
     numbers = np.unique(facts.loose, return_inverse=True)[1]
     is_cut = np.zeros(len(numbers), bool)
     for trait, rows in enumerate(facts.rows_with):

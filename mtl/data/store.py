@@ -60,10 +60,6 @@ class Stored(Sequence[T]):
         places = indices if isinstance(indices, range) else list(indices)
         return [self.unpack(item) for item in self.dataset[places].combine_chunks().to_pylist()] if places else []
 
-    def select(self, indices: np.ndarray) -> Stored[T]:
-        """The items at `indices` as a sequence of their own; nothing is copied."""
-        return Stored(self.dataset.select(indices, new_fingerprint="selected"), self.unpack)  # the name of a cache that is not used
-
     def view(self, shape: Shape[Any]) -> Stored[Any]:
         """The same rows, of which only the fields of `shape` are read, as far as they are there."""
         names = [name for name in shape.fields().names if name in self.dataset.column_names]
@@ -71,16 +67,13 @@ class Stored(Sequence[T]):
 
 
 def keep(items: Iterable[T], shape: Shape[T], file: Path, limit: int | None = None) -> Sequence[T]:
-    """The `items` as a sequence: a list if there are at most `limit` (default: KEPT_IN_MEMORY), else stored in `file`.
-
-    Raises MtlError if the disk is full.
-    """
+    """The `items` as a sequence: a list if there are at most `limit` (default: KEPT_IN_MEMORY), else stored in `file`. Raises MtlError if
+    the disk is full."""
     rest, limit = iter(items), KEPT_IN_MEMORY if limit is None else limit
     first = list(islice(rest, limit + 1))
     if len(first) <= limit:
         return first
     everything = chain(first, rest)
-    del first
     import pyarrow
 
     schema = shape.fields()
@@ -122,8 +115,10 @@ def open_dataset(folder: Path) -> Dataset:
 
 
 def pick(items: Sequence[T], indices: np.ndarray) -> Sequence[T]:
-    """The `items` at `indices`, in that order."""
-    return items.select(indices) if isinstance(items, Stored) else [items[index] for index in indices]
+    """The `items` at `indices`, in that order; of stored ones nothing is copied."""
+    if isinstance(items, Stored):
+        return Stored(items.dataset.select(indices, new_fingerprint="selected"), items.unpack)  # the name of a cache that is not used
+    return [items[index] for index in indices]
 
 
 def take(items: Sequence[T], indices: Iterable[int]) -> list[T]:

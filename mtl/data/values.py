@@ -1,14 +1,12 @@
-"""Values: what a row can hold for a task. A value knows its labels, how it is stored and how it is shown, so that no other module asks for
-its type. Knows no file format, no model and no page.
-
-A label is a `str` and entities are a `tuple`, with methods: they compare, hash, pickle and print like plain ones. `fingerprint` digests the
-printed form of rows, so it must not change.
-"""
+"""Values: what a row can hold for a task. A value knows its labels, how it is stored and how it is shown, so that other code never checks
+its type. A label is a `str` and entities are a `tuple`, with methods: they compare, hash, pickle and print like plain ones. `fingerprint`
+digests the printed form of rows, so it must not change."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mtl.data.words import Span
@@ -29,6 +27,7 @@ class Value:
     marks_text: ClassVar[bool] = False  # whether it is shown in the text itself, and not beside it
     left_out: ClassVar[tuple[str, str]]  # where the labels that the user left out are counted, and what they count as
     spans: ClassVar[Sequence[Span]] = ()  # the entities, if it has any
+    arrow_type: ClassVar[Callable[[ModuleType], pyarrow.DataType]]  # of pyarrow, which is given as a module
 
     def items(self) -> Sequence[Hashable]:
         """What is right or wrong one by one: each equals an item of another value if both mean the same."""
@@ -40,7 +39,7 @@ class Value:
 
     @abstractmethod
     def among(self, labels: frozenset[str]) -> Value | None:
-        """This value without the labels that are not in `labels`; None if the row is no longer labelled then."""
+        """This value with only the given labels; None if nothing is left to learn from."""
 
     def within(self, start: int, end: int) -> Value:
         """This value for the part of the text from `start` to `end`."""
@@ -55,17 +54,19 @@ class Value:
         """The value that `plain` was made from."""
         return cls(plain)
 
-    @staticmethod
-    @abstractmethod
-    def arrow() -> pyarrow.DataType:
+    @classmethod
+    def arrow(cls) -> pyarrow.DataType:
         """The Arrow type of `plain`."""
+        import pyarrow
+
+        return cls.arrow_type(pyarrow)
 
     def named(self, text: str) -> list[str]:
         """Each item in words, for people."""
         return list(self.labels())
 
     def key(self, text: str) -> str:
-        """Equal for two values that do not contradict each other on texts that are equal but for case and blanks."""
+        """A key to find contradictions: equal for two values that agree, on texts that differ at most in case and blanks."""
         return "\0".join(self.labels())
 
     def shows_label(self, text: str, label: str) -> str:
@@ -79,6 +80,7 @@ class Label(Value, str):
     __slots__ = ()
     fewest_labels, has_one_label = 2, True
     left_out = "labelled rows", "rows that are not labelled for it"
+    arrow_type = staticmethod(lambda pa: pa.string())
 
     def labels(self) -> Sequence[str]:
         return (str(self),)
@@ -90,18 +92,13 @@ class Label(Value, str):
     def plain(self) -> str:
         return str(self)
 
-    @staticmethod
-    def arrow() -> pyarrow.DataType:
-        import pyarrow as pa
-
-        return pa.string()
-
 
 class Labels(Value, tuple[str, ...]):
     """Any number of labels of a text, sorted, each once; none if it is empty."""
 
     __slots__ = ()
     left_out = "assigned labels", "absent, in training and in scores"
+    arrow_type = staticmethod(lambda pa: pa.list_(pa.string()))
 
     def __new__(cls, labels: Iterable[str] = ()) -> Labels:
         return super().__new__(cls, sorted(set(labels)))  # so that equal sets make equal values
@@ -115,12 +112,6 @@ class Labels(Value, tuple[str, ...]):
     def plain(self) -> list[str]:
         return list(self)
 
-    @staticmethod
-    def arrow() -> pyarrow.DataType:
-        import pyarrow as pa
-
-        return pa.list_(pa.string())
-
 
 class Spans(Value, tuple[Span, ...]):
     """The entities of a text, in order and without overlap; none if it is empty."""
@@ -129,6 +120,7 @@ class Spans(Value, tuple[Span, ...]):
     item, items_name, label_name = "entity", "entities", "entity type"
     marks_text = True
     left_out = "entities", "no entities, in training and in scores"
+    arrow_type = staticmethod(lambda pa: pa.list_(pa.struct({"start": pa.int32(), "end": pa.int32(), "label": pa.string()})))
 
     @property
     def spans(self) -> Sequence[Span]:
@@ -158,12 +150,6 @@ class Spans(Value, tuple[Span, ...]):
     @classmethod
     def of_plain(cls, plain: Iterable[dict[str, Any]]) -> Spans:
         return cls(Span(**span) for span in plain)
-
-    @staticmethod
-    def arrow() -> pyarrow.DataType:
-        import pyarrow as pa
-
-        return pa.list_(pa.struct({"start": pa.int32(), "end": pa.int32(), "label": pa.string()}))
 
     def named(self, text: str) -> list[str]:
         """'Rome = LOC' for each entity."""

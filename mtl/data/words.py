@@ -34,11 +34,8 @@ def find_words(text: str) -> list[Range]:
 
 def split_at_blanks(text: str, count: int) -> list[Range] | None:
     """The words between blanks, if there are `count`, else None. Some tools cut at no-break spaces too, others do not."""
-    for pattern in _BETWEEN_BLANKS:
-        words = [match.span() for match in pattern.finditer(text)]
-        if len(words) == count:
-            return words
-    return None
+    both = ([match.span() for match in pattern.finditer(text)] for pattern in _BETWEEN_BLANKS)
+    return next((words for words in both if len(words) == count), None)
 
 
 def tags_to_spans(words: Sequence[Range], tags: Sequence[str]) -> list[Span]:

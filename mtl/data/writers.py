@@ -28,19 +28,21 @@ _BREAK = re.compile(r"[\t\r\n]")
 
 def write_rows(path: Path, rows: Iterable[Row], tasks: Sequence[TaskSpec]) -> None:
     """Write the values of `tasks` on `rows` to the file at `path`, whole or not at all, in the format that its name says. A name without a
-    suffix is that of a folder, which `datasets.load_from_disk` opens.
+    suffix is that of a folder, which `datasets.load_from_disk` opens. Raises MtlError if the format cannot hold the rows.
 
     The words of the rows are kept only if all rows have them, with one blank between any two; else spans are written as characters of
     the text. CoNLL columns hold nothing but words: a text without is cut into `find_words`, and what stood between them is lost.
-    Marked text (.txt) has no names: read back, the tasks are called 'entities' and 'label'. Raises MtlError if the format cannot hold
-    the rows.
-    """
+    Marked text (.txt) has no names: read back, the tasks are called 'entities' and 'label'."""
     suffix, rows = path.suffix.lower(), rows if isinstance(rows, Sequence) else list(rows)
     if suffix not in WRITERS:
         raise MtlError(f"{file_name(path)}: rows cannot be written in this format. Name the file {', '.join(filter(None, WRITERS))}, "
                        "or give a name without a suffix: that becomes a folder of `datasets`.")
     try:
-        _check(rows, tasks)
+        if not rows:
+            raise MtlError("there are no rows to write.")
+        check_names([task.name for task in tasks])
+        if taken := [show(task.name) for task in tasks if task.name.casefold() in ("text", *TOKEN_NAMES)]:
+            raise MtlError(f"a task called '{taken[0]}' would be taken for the sentence. Give it another name.")
         if path.is_dir() and not (path / SAVED).is_file():
             raise MtlError("this name is taken, and not by a folder of `datasets`, which would be replaced. Choose another name.")
         with replacing(path) as building:
@@ -50,15 +52,6 @@ def write_rows(path: Path, rows: Iterable[Row], tasks: Sequence[TaskSpec]) -> No
     except OSError as error:
         reason = "the disk is full. Free some space" if is_disk_full(error) else f"cannot be written ({error.strerror})"
         raise MtlError(f"{file_name(path)}: {reason}.") from error
-
-
-def _check(rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> None:
-    if not rows:
-        raise MtlError("there are no rows to write.")
-    check_names([task.name for task in tasks])
-    for task in tasks:
-        if task.name.casefold() in ("text", *TOKEN_NAMES):
-            raise MtlError(f"a task called '{show(task.name)}' would be taken for the sentence. Give it another name.")
 
 
 def _records(rows: Iterable[Row], tasks: Sequence[TaskSpec], tokens: bool) -> Iterator[Fields]:
@@ -88,7 +81,11 @@ def _write_json(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> N
     before, between, end = ("[\n", ",\n", "\n]\n") if path.suffix.lower() == ".json" else ("", "\n", "\n")
     with path.open("w", encoding="utf-8", newline="") as file:
         for fields in _records(rows, tasks, _has_words(rows)):
-            if not _is_plain(fields):
+            try:
+                is_plain = flatten(fields) is fields
+            except MtlError:
+                is_plain = False
+            if not is_plain:
                 raise MtlError(f"in JSON the names of the tasks ({show_names(task.name for task in tasks)}) are those of an "
                                "annotation tool. Rename them, or write .csv or .parquet.")
             file.write(before + json.dumps({key: part for key, part in fields.items() if part is not None}, ensure_ascii=False))
@@ -96,13 +93,6 @@ def _write_json(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> N
         file.write(end)
     if path.suffix.lower() == ".json" and path.stat().st_size > MAX_ARRAY:
         raise MtlError(f"a JSON array of over {MAX_ARRAY / 1e6:,.0f} MB could not be read back. Write .jsonl.")
-
-
-def _is_plain(fields: Fields) -> bool:
-    try:
-        return flatten(fields) is fields
-    except MtlError:
-        return False
 
 
 def _write_csv(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> None:

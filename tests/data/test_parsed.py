@@ -9,7 +9,7 @@ from mtl.data import parsed as parsed_module
 from mtl.data import store
 from mtl.data.dataset import fingerprint, load
 from mtl.data.kept import load_run
-from mtl.data.parsed import KEPT, read_parsed, share_parsed
+from mtl.data.parsed import MAX_TABLES, read_parsed, share_parsed
 from mtl.data.readers import read_files
 from mtl.settings.config import ColumnSpec, make_config
 
@@ -65,9 +65,9 @@ def test_a_validation_file_that_lacks_a_task_is_not_labelled_for_it(tmp_path, mo
 def test_the_columns_may_be_told_as_they_were_understood_and_old_tables_go(read, tmp_path):
     columns = read()[0].columns
     assert share_parsed([tmp_path / "own.csv"], columns, tmp_path / "parsed", tmp_path / "other") == columns
-    for number in range(KEPT + 3):
+    for number in range(MAX_TABLES + 3):
         read(f"text,intent\none {number},a\ntwo,b\n")
-    assert len(list((tmp_path / "parsed").glob("[!.]*"))) == KEPT
+    assert len(list((tmp_path / "parsed").glob("[!.]*"))) == MAX_TABLES
     assert share_parsed([tmp_path / "gone.csv"], columns, tmp_path / "parsed", tmp_path / "other") == ()
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from mtl.data.formats.files import MAX_BYTES
 from mtl.data.formats.json_files import MAX_ARRAY
-from mtl.data.readers import READERS, read_files, similar_labels, understand
+from mtl.data.readers import READERS, find_columns, read_files, similar_labels
 from mtl.data.rows import Table, count_all
 from mtl.data.words import Span, spans_to_tags, tags_to_spans
 from mtl.errors import MtlError
@@ -211,98 +211,6 @@ def test_another_separator_than_the_usual_is_said(tmp_path):
         assert read(tmp_path, name, content).notices == [f"{name}: {notice}"] * bool(notice)
 
 
-LABELS = ["None", "NA", "null", "nan", "007", "1.0", "True", "1e5", "=HYPERLINK(1)", "[x]", "-", "0"]
-SPEECH = jsonl({"tokens": ["a", "dog"], "pos": ["DET", "NOUN"]}, {"tokens": ["dogs", "bark"], "pos": ["NOUN", "VERB"]})
-METADATA = {"meta": {"x": 1}, "score": 1, "label": "x", "none": None, "__proto__": "x", "relations": [], "links": [{"from": 1}],
-            "keywords": ["x", "y"], "vector": [1, 2, 3]}
-UNIVERSAL = ["# sent_id = 1", "# newpar", "# text = vámonos a Rome", "1-2\tvámonos\t_\t_\t_\t_\t_\t_\t_\t_",
-             "1\tvamos\tir\tVERB\t_\t_\t0\troot\t_\tB-X", "2\tnos\tnosotros\tPRON\t_\t_\t1\tobj\t_\tO",
-             "2.1\tel\t_\t_\t_\t_\t_\t_\t_\t_", "3\tRome\ta\tADP\t_\t_\t1\tobl\t_\tO"]
-READ = [  # what is read, file name, content, columns, rows (text, values and sometimes words), notices (None: any)
-    ("a separator is one that cuts all lines alike", "x.csv", "Hello, world;good\nBye;bad\nHello, you, there;good\n", "column 1=text",
-     [("Hello, world", {"column 2": "good"}), ("Bye", {"column 2": "bad"}), ("Hello, you, there", {"column 2": "good"})],
-     ["the columns are separated by ';'.", "has no header row; its columns are called column 1, column 2."]),
-    ("a sign in a name is no separator", "x.csv", "text|x,label\na;b,c\n", "text|x=text", [("a;b", {"label": "c"})], []),
-    ("a file without a header gets numbered columns", "x.csv", "I liked it,good\nnever again,bad\nso so,good\n", "",
-     [("I liked it", {"column 2": "good"}), ("never again", {"column 2": "bad"}), ("so so", {"column 2": "good"})],
-     ["has no header row; its columns are called column 1, column 2.",
-      "no column is named 'text'; 'column 1' is taken for it, because its texts are the longest."]),
-    ("labels stay the text that stands in the file and rows that repeat are kept", "x.csv",
-     "text,label\n" + "".join(f"=t,{label}\n" for label in LABELS) * 2, "", [("=t", {"label": label}) for label in LABELS] * 2, []),
-    ("an empty cell means not labelled", "x.csv", "text,a,b\none,x,\ntwo, ,y\n", "",
-     [("one", {"a": "x", "b": None}), ("two", {"a": None, "b": "y"})], []),
-    ("a missing key and null mean not labelled", "x.jsonl",
-     jsonl({"text": "one", "spans": None}, {"text": "two", "spans": []}, {"text": "three", "a": "x"}), "",
-     [("one", {"spans": None, "a": None}), ("two", {"spans": (), "a": None}), ("three", {"spans": None, "a": "x"})], []),
-    ("whole numbers and true and false in JSON become text", "x.jsonl",
-     jsonl({"text": "a", "n": 7, "b": True, "l": [7]}, {"text": "b", "n": 0, "b": False, "l": []}), "",
-     [("a", {"n": "7", "b": "true", "l": "7"}), ("b", {"n": "0", "b": "false", "l": None})], []),
-    ("newlines in quotes and Unicode line separators end no row", "x.csv",
-     'text,label\n"one\ntwo, ""three""",a\nfour\u2028five\x0bsix,b\n', "",
-     [('one\ntwo, "three"', {"label": "a"}), ("four\u2028five\x0bsix", {"label": "b"})], []),
-    ("Unicode line separators end no line of JSON", "x.jsonl", '{"text": "one\u2028\u0085two"}\n', "", [("one\u2028\u0085two", {})], None),
-    ("metadata in JSON are left out", "x.jsonl", jsonl({"text": "a"} | METADATA, {"text": "b", "score": 0.5}), "",
-     [("a", {"label": "x"}), ("b", {"label": None})],
-     [f"'{name}' is not taken for a task: {why}." for name, why in (
-         ("meta", "it holds objects"), ("score", "it holds numbers with a fraction"), ("none", "no row has a value"),
-         ("__proto__", "it is an id"), ("relations", "its lists are empty"), ("links", "its lists are neither tags nor entities"),
-         ("keywords", "its lists look like free text"), ("vector", "its lists are neither tags nor entities"))]),
-    ("spans in cells are written as JSON and as Python prints them", "x.csv",
-     'text,ents,label\nAnna left,"[{""start"": 0, ""end"": 4, ""label"": ""PER""}]",a\n'
-     "Anna left,\"[(0, 4, 'PER')]\",b\nAnna left,[],\nAnna left,,a\n", "",
-     [("Anna left", {"ents": (Span(0, 4, "PER"),), "label": "a"}), ("Anna left", {"ents": (Span(0, 4, "PER"),), "label": "b"}),
-      ("Anna left", {"ents": (), "label": None}), ("Anna left", {"ents": None, "label": "a"})], []),
-    ("spans are widened to words and those on nothing are left out", "x.jsonl", jsonl({"text": "Anna    Berlin", "e": [
-        {"start": 1, "end": 3, "label": "A"}, {"start": 3, "end": 4, "label": "B"}, {"start": 5, "end": 7, "label": "C"},
-        {"start": 8, "end": 13, "label": " D "}]}), "", [("Anna    Berlin", {"e": (Span(0, 4, "A"), Span(8, 14, "D"))})],
-     ["2 entity spans that cut words were widened to whole words (first in line 1).",
-      "1 entity span was left out because an earlier one has its word, and a word is in one entity at most: it is not learned, and scores "
-      "do not count it as missed (first in line 1).",
-      "1 entity span that touches no word was left out: it is not learned, and scores do not count it as missed (first in line 1)."]),
-    ("spans need not fit the tags beside them, whose words are not kept then", "x.jsonl",
-     jsonl({"text": "it's Rome, now", "spans": [{"start": 5, "end": 9, "label": "LOC"}], "tags": ["O", "B-LOC", "O"]}), "",
-     [("it's Rome, now", {"spans": (Span(5, 9, "LOC"),), "tags": (Span(5, 10, "LOC"),)}, None)], []),
-    ("spans beside a text and its words count the characters of the text", "x.jsonl",
-     jsonl({"text": "Hi, Rome.", "tokens": ["Hi", ",", "Rome", "."], "spans": [{"start": 4, "end": 8, "label": "LOC"}]}), "",
-     [("Hi, Rome.", {"spans": (Span(4, 8, "LOC"),)}, None)], None),
-    ("tokens and tags become text, words and spans", "x.jsonl", jsonl(
-        {"Words": ["Anna", "saw", "New", "York"], "intent": "x", "ner": ["B-PER", "O", "B-LOC", "I-LOC"], "text": "y"},
-        {"Words": ["[SEP]"], "ner": ["O"]}), "",
-     [("Anna saw New York", {"intent": "x", "ner": (Span(0, 4, "PER"), Span(9, 17, "LOC"))}, ((0, 4), (5, 8), (9, 12), (13, 17))),
-      ("[SEP]", {"intent": None, "ner": ()})], ["'text' is not taken for a task: the sentence is taken from another column."]),
-    ("an I- tag without its B- is repaired and counted", "x.jsonl",
-     b"\n" + jsonl({"tokens": ["a", "b"], "t": ["I-X", "I-X"]}, {"tokens": ["a", "b"], "t": ["B-X", "I-Y"]}), "",
-     [("a b", {"t": (Span(0, 3, "X"),)}), ("a b", {"t": (Span(0, 1, "X"), Span(2, 3, "Y"))})],
-     ["2 I- tags without a B- before them were read as B- (first in line 2)."]),
-    ("types without prefixes are entities where some words have none", "x.jsonl",
-     jsonl({"tokens": ["a", "b", "c", "d"], "tags": ["A", "A", "O", "B"]}), "", [("a b c d", {"tags": (Span(0, 3, "A"), Span(6, 7, "B"))})],
-     ["the tags in 'tags' are written in types without B- and I-; neighbours of one type are one entity."]),
-    ("parts of speech are no entities", "x.jsonl", SPEECH, "", [("a dog", {}), ("dogs bark", {})], None),
-    ("parts of speech are entities if the user says so", "x.jsonl", SPEECH, "pos=tags",
-     [("a dog", {"pos": (Span(0, 1, "DET"), Span(2, 5, "NOUN"))}), ("dogs bark", {"pos": (Span(0, 4, "NOUN"), Span(5, 9, "VERB"))})], None),
-    ("comments are labels of the sentence", "x.conll",
-     "# intent = book\n# mood: two = so so\nTo O\nRome B-LOC\n\n# intent=fly\n# = x O\nto O\n\ngo O\n", "",
-     [("To Rome", {"tags": (Span(3, 7, "LOC"),), "intent": "book", "mood: two": "so so"}),
-      ("to", {"tags": (), "intent": "fly", "mood: two": None}), ("go", {"tags": (), "intent": None, "mood: two": None})], []),
-    ("labels between TABs have blanks and sentences may have no tags", "x.conll",
-     "New\tB-a place\nYork\tI-a place\n\ngo\t_\non\t_\n\nnow\tO\n", "",
-     [("New York", {"tags": (Span(0, 8, "a place"),)}), ("go on", {"tags": None}), ("now", {"tags": ()})], []),
-    ("the columns of Universal Dependencies are known", "x.conllu", "\n".join(UNIVERSAL) + "\n", "",
-     [("vamos nos Rome", {"misc": (Span(0, 5, "X"),)})], None),
-    ("any column of Universal Dependencies can be the tags", "x.conllu", "\n".join(UNIVERSAL[:5]) + "\n", "upos=tags:pos,misc=ignore",
-     [("vamos", {"pos": (Span(0, 5, "VERB"),)})], None),
-    ("the columns may be named in a comment", "x.conll", "# global.columns = FORM ner slots\nTo O O\nRome B-LOC B-to\n", "",
-     [("To Rome", {"ner": (Span(3, 7, "LOC"),), "slots": (Span(3, 7, "to"),)})], []),
-]
-
-
-@pytest.mark.parametrize(("name", "content", "columns", "rows", "notices"), [pytest.param(*case[1:], id=case[0]) for case in READ])
-def test_a_file_is_read_into_the_rows_that_are_meant(tmp_path, name, content, columns, rows, notices):
-    table = read(tmp_path, name, content, columns)
-    assert [(row.text, row.values, row.words)[:len(expected)] for row, expected in zip(table.rows, rows, strict=True)] == rows
-    assert notices is None or table.notices == [f"{name}: {notice}" for notice in notices]
-
-
 def test_free_text_and_ids_are_no_tasks_unless_they_are_declared(tmp_path):
     def tasks(content, *how, **more):
         table = read(tmp_path, "x.csv", content, *how, **more)
@@ -409,7 +317,7 @@ def test_the_same_sentences_are_read_from_every_dialect_of_columns(tmp_path, con
 
 def test_which_column_has_the_tags_can_be_seen_and_told(tmp_path):
     (tmp_path / "x.conll").write_bytes(SENTENCE)
-    columns = understand([tmp_path / "x.conll"])[0].columns
+    columns = find_columns([tmp_path / "x.conll"])[0].columns
     assert [(name, column.role) for name, column in columns.items()] == [
         ("tokens", "tokens"), ("column 2", "ignore"), ("column 3", "tags"), ("tags", "tags")]
     assert columns["tags"].examples == ['["B-PER", "O", "B-LOC"]']
@@ -468,7 +376,7 @@ def test_a_file_is_never_held_whole(tmp_path, name, piece):
     def peak(times: int) -> int:
         content = piece * times if piece else parquet({"text": ["hello"] * times, "label": ["a", "b"] * (times // 2)})
         (tmp_path / name).write_bytes((GOOD[:11] if name == "x.csv" else b"") + content.replace(GOOD[:11], b""))
-        [file] = understand([tmp_path / name])
+        [file] = find_columns([tmp_path / name])
         tracemalloc.start()
         rows = sum(1 for _ in READERS[file.source.format](file.source))
         used = tracemalloc.get_traced_memory()[1]

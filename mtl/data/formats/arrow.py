@@ -1,11 +1,10 @@
-"""Parquet files, and folders that `datasets` saved, into records. Numbers of classes become the names of the classes.
-
-Parquet is read with pyarrow, a batch at a time; `datasets` would first write the whole file to the disk once more."""
+"""Parquet files, and folders that `datasets` saved, into records. Numbers of classes become the names of the classes. Parquet is read with
+pyarrow, a batch at a time; `datasets` would first write the whole file to the disk once more."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from mtl.data.formats.files import KINDS, MAX_LINE, SAVED, SAVED_SPLITS, Record, Source, at_line, check_file, check_names, check_size, show
+from mtl.data.formats.files import KINDS, MAX_LINE, SAVED, SAVED_SPLITS, Record, Source, check_file, check_names, check_size, show
 from mtl.data.store import BATCH, Stored, open_dataset
 from mtl.errors import MtlError
 from mtl.text import many
@@ -58,11 +57,11 @@ def _records(source: Source, format: str, open_rows: Callable[[Source], Opened])
     name, number = source.name, 0
     try:
         columns, features, rows = open_rows(source)
-        with at_line(name, 1, "row"):
+        with source.at(1):
             check_names(columns)
         named = {column: feature for column, feature in features.items() if "ClassLabel(" in str(feature)}  # the others take no time
         for number, row in enumerate(rows, 1):
-            with at_line(name, number, "row"):
+            with source.at(number):
                 fields = {column: _plain(value, named.get(column)) for column, value in row.items()}
             yield number, fields
     except UnicodeDecodeError as error:

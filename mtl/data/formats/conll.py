@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from itertools import chain, islice, zip_longest
 
-from mtl.data.formats.files import MAX_WORD, MAX_WORDS, PARTS, Record, Source, at_line, file_name, part_of, read_lines, show
+from mtl.data.formats.files import MAX_WORD, MAX_WORDS, PARTS, Record, Source, file_name, part_of, read_lines, show
 from mtl.data.formats.schemes import TAG
 from mtl.errors import MtlError
 from mtl.text import many
@@ -21,13 +21,12 @@ _BLANK = re.compile(r"[ \t]+")
 
 def read_conll(source: Source) -> Iterator[Record]:
     """The sentences of a file of columns: `tokens`, then 'column 2' and so on, the last one `tags`, unless the file names them."""
-    name, layout, found, start, comments, words = source.name, _Layout(), False, 0, {}, []
+    name, layout, start, comments, words = source.name, _Layout(), 0, {}, []
     for number, line in enumerate(chain(read_lines(source.path), [""]), 1):
         line = line.rstrip("\r\n")
         fields = layout.cut(line)
         if not fields or fields[0] == "-DOCSTART-":
             if words:
-                found = True
                 yield start, layout.sentence(words, comments)
             comments, words = {}, []
             continue
@@ -35,7 +34,7 @@ def read_conll(source: Source) -> Iterator[Record]:
             comments |= layout.read_comment(line)
             continue
         if not layout.width:
-            with at_line(name, number):
+            with source.at(number):
                 fields = layout.begin(line)
         if layout.numbered and ("-" in fields[0] or "." in fields[0]):
             continue  # a range of words, or an empty node
@@ -50,7 +49,7 @@ def read_conll(source: Source) -> Iterator[Record]:
         if len(words) > MAX_WORDS:
             raise MtlError(f"{name}: the sentence from line {start} has over {MAX_WORDS:,} words. "
                            "Put a blank line after every sentence.")
-    if not found:
+    if not start:
         raise MtlError(f"{name}: has no sentences. Write a word and its tag on each line, and a blank line after each sentence.")
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from mtl.errors import MtlError
@@ -52,13 +53,17 @@ class Source:
         return file_name(self.path)
 
     @property
-    def bytes(self) -> int:
-        return check_size(self.path)
-
-    @property
     def unit(self) -> str:
         """What the number in a Record counts."""
         return "row" if self.format in ("parquet", "dataset") else "line"
+
+    @contextmanager
+    def at(self, line: int) -> Iterator[None]:
+        """Add the place in the file to an MtlError raised inside. Costs a microsecond: not for what is done twice for every row."""
+        try:
+            yield
+        except MtlError as error:
+            raise MtlError(f"{self.name}, {self.unit} {line}: {error}") from error
 
     def notice(self, sentence: str) -> None:
         """Keep a sentence for the user, once: every file is read twice."""
@@ -141,11 +146,9 @@ def read_lines(path: Path, longest: int = MAX_LINE) -> Iterator[str]:
     """The physical lines of a text file with their ends (CR, LF or both; U+2028 ends none), one at a time. Raises MtlError, with the
     line, if the file is not UTF-8 text or a line is too long."""
     check_file(path)
-    number = 0
     # bytes that are not UTF-8 become lone surrogates, so that the line of the first one is known
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        while line := file.readline(longest + 2):
-            number += 1
+        for number, line in enumerate(iter(partial(file.readline, longest + 2), ""), 1):
             wrong = ""
             if "\0" in line:
                 wrong = "contains NUL bytes: not a text file. Save the data as UTF-8 text."
@@ -166,15 +169,6 @@ def _undecodable(rest: bytes) -> str:
         if error.reason == "unexpected end of data":
             return "its last character is cut off. Is the file whole?"
     return f"byte 0x{rest[0]:02X} is not UTF-8. Save the file as UTF-8."
-
-
-@contextmanager
-def at_line(name: str, line: int, unit: str = "line") -> Iterator[None]:
-    """Add the place in the file to an MtlError raised inside."""
-    try:
-        yield
-    except MtlError as error:
-        raise MtlError(f"{name}, {unit} {line}: {error}") from error
 
 
 def show(value: object, limit: int = 30) -> str:
@@ -220,6 +214,6 @@ def group_of(path: Path) -> str:
 
 
 def _stem(path: Path) -> str:
-    """The file's name without what tells its format."""
+    """The file's name without its suffix, or without the part of the three-file layout."""
     part, name = part_of(path), own_name(path)
     return name[:-len(part)] if part else Path(name).stem

@@ -42,8 +42,7 @@ def read_json(source: Source) -> Iterator[Record]:
 
 def _lines(source: Source, decoder: json.JSONDecoder) -> Iterator[tuple[int, Any]]:
     name = source.name
-    for line, text in enumerate(read_lines(source.path), 1):
-        text = text.strip()
+    for line, text in enumerate(map(str.strip, read_lines(source.path)), 1):
         if text:
             value, end = _parse(decoder, name, text, 0, line)
             if end < len(text):

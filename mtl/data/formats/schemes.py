@@ -72,19 +72,14 @@ class TagSurvey:
 
 def to_spans(words: Sequence[Range], tags: Sequence[str], scheme: str) -> list[Span]:
     """The spans that `tags`, one per word, mark in `scheme`, as conlleval reads them: any tag may follow any other."""
-    return tags_to_spans(words, to_bio(tags, scheme))
-
-
-def to_bio(tags: Sequence[str], scheme: str) -> list[str]:
-    """`tags` of `scheme` as BIO tags in which every entity begins with B-."""
-    bio: list[str] = []
+    bio: list[str] = []  # the same tags in BIO, where every entity begins with B-
     inside = ""  # the type of the entity that the word before left open
     for tag in tags:
         prefix, _, label = ("O", "", "") if tag == "O" else ("I", "-", tag) if scheme == "bare" else tag.partition("-")
         begins = prefix in ("B", "S", "U") or label != inside
         bio.append("O" if not label else ("B-" if begins else "I-") + label)
         inside = "" if prefix in ("E", "S", "L", "U") else label
-    return bio
+    return tags_to_spans(words, bio)
 
 
 def find_separator(values: Iterable[str]) -> str:

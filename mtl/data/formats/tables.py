@@ -6,10 +6,10 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
-from mtl.data.formats.files import MAX_TEXT, Record, Source, at_line, check_names, read_lines, show_names
+from mtl.data.formats.files import MAX_TEXT, Record, Source, check_names, read_lines, show_names
 from mtl.errors import MtlError
 from mtl.text import many
 
@@ -38,19 +38,18 @@ def read_csv(source: Source) -> Iterator[Record]:
         source.notice(f"has no header row; its columns are called {show_names(columns)}.")
         sample.insert(0, (first, header))
     else:
-        with at_line(name, first):
+        with source.at(first):
             check_names(columns)
         if columns != header:
             source.notice("blanks around the names of columns were removed.")
     if not sample:
         raise MtlError(f"{name}: has a header but no rows. Write one row per text.")
-    for part in (sample, lines):
-        for line, fields in part:
-            if len(fields) != len(columns):
-                advice = (f"Put texts that contain {_delimiter_name(delimiter)} in double quotes." if len(fields) > len(columns)
-                          else "Give every row all columns; leave a cell empty where there is nothing to say.")
-                raise MtlError(f"{name}, line {line}: has {many(len(fields), 'field')}, the header has {len(columns)}. {advice}")
-            yield line, dict(zip(columns, fields, strict=True))
+    for line, fields in chain(sample, lines):
+        if len(fields) != len(columns):
+            advice = (f"Put texts that contain {_delimiter_name(delimiter)} in double quotes." if len(fields) > len(columns)
+                      else "Give every row all columns; leave a cell empty where there is nothing to say.")
+            raise MtlError(f"{name}, line {line}: has {many(len(fields), 'field')}, the header has {len(columns)}. {advice}")
+        yield line, dict(zip(columns, fields, strict=True))
 
 
 def _find_delimiter(source: Source, top: str) -> str:
@@ -84,24 +83,21 @@ def _is_data(top: list[str], rows: list[list[str]]) -> bool:
 def looks_like_table(lines: Iterator[str]) -> bool:
     """Whether the lines of a file named .txt are a table's: a TAB in each, or the usual names of columns in the first."""
     seen = [line.rstrip("\r\n") for line in islice(lines, LOOKED_AT) if line.strip()]
-    if not seen:
-        return False
-    named = any(mark in seen[0] and {cell.strip(' "').casefold() for cell in seen[0].split(mark)} & KNOWN for mark in DELIMITERS)
-    return named or (seen[0].count("\t") > 0 and len({line.count("\t") for line in seen}) == 1)
+    top = seen[0] if seen else ""
+    named = any(mark in top and {cell.strip(' "').casefold() for cell in top.split(mark)} & KNOWN for mark in DELIMITERS)
+    return named or ("\t" in top and len({line.count("\t") for line in seen}) == 1)
 
 
 def _csv_fields(name: str, reader: Any) -> Iterator[tuple[int, list[str]]]:
     """Each record that is not blank, with the line where it begins."""
-    while True:
-        start = reader.line_num + 1
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise MtlError(f"{name}, {_csv_trouble(str(error), start, reader.line_num)}") from error
-        if len(fields) > 1 or any(map(str.strip, fields)):
-            yield start, fields
+    start = 1
+    try:
+        for fields in reader:
+            if len(fields) > 1 or any(map(str.strip, fields)):
+                yield start, fields
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise MtlError(f"{name}, {_csv_trouble(str(error), start, reader.line_num)}") from error
 
 
 def _csv_trouble(error: str, start: int, line: int) -> str:

@@ -1,6 +1,5 @@
-"""Datasets of the Hub: a name -> its data files and their sizes, at a pinned commit; the wanted ones -> on this disk. Reads no rows.
-
-A name comes from a stranger: it is checked before anybody is asked. Only files of rows are downloaded; no code of a dataset ever runs."""
+"""Datasets of the Hub: finds the data files of a name, with sizes, at a pinned commit, and downloads them. Reads no rows. A name comes from
+a stranger: it is checked before the Hub is asked. Only files of rows are downloaded; no code of a dataset ever runs."""
 
 import errno
 import os
@@ -54,10 +53,8 @@ def check_dataset_name(name: str) -> None:
 
 
 def look_up(name: str, config: str = "", revision: str = "") -> HubDataset:
-    """Dataset `name` at `revision` (empty: the newest), its commit pinned; no file of it is downloaded.
-
-    Raises MtlError, with the reason, if there is no such dataset, config or revision, or no choice among several configs.
-    """
+    """Dataset `name` at `revision` (empty: the newest), its commit pinned; no file of it is downloaded. Raises MtlError, with the reason,
+    if there is no such dataset, config or revision, or no choice among several configs."""
     check_dataset_name(name)
     if (info := _ask(name, revision)) is None:
         raise MtlError(f"'{name}' has no revision {revision[:100]!r}. Leave it out to take the newest.")
@@ -72,11 +69,9 @@ def look_up(name: str, config: str = "", revision: str = "") -> HubDataset:
 
 
 def download(dataset: HubDataset, splits: Sequence[str], progress: Callable[[str, float], None]) -> dict[str, list[Path]]:
-    """The files of `splits` on this disk, downloaded one after another at the pinned commit; for those already here nobody is asked.
-
-    `progress` is called with the file's name and the share of all bytes that is here, never falling, perhaps from another thread. Raises
-    MtlError, with the reason; complete files stay, so that the next call goes on from there.
-    """
+    """The files of `splits` on this disk, downloaded one after another at the pinned commit, unless they are here. `progress` is called
+    with the file's name and the share of all bytes that is here, which never falls, perhaps from another thread. Raises MtlError, with the
+    reason; complete files stay, so that the next call goes on from there."""
     total, done, paths = dataset.bytes_of(splits), 0, {split: [] for split in splits}
     if total > MAX_BYTES:
         raise MtlError(f"'{dataset.id}' has {total / 1e9:.1f} GB in {listed(paths)}; the limit is {MAX_BYTES / 1e9:.0f} GB. "

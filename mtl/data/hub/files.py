@@ -36,12 +36,11 @@ Splits = dict[str, tuple[HubFile, ...]]
 
 
 def find(name: str, everything: Sequence[HubFile], card: object, wanted: str) -> tuple[str, Splits] | None:
-    """The config that is meant, and its splits; None if no file holds rows.
-
-    `everything` is all files of the repository, `card` what its card has under `configs`, `wanted` the config asked for or ''. Raises
-    MtlError if there is no such config, or no choice among several.
-    """
-    files = sorted((file for file in everything if _holds_rows(file.path)), key=_natural)
+    """The config that is meant, and its splits; None if no file holds rows. `everything` is all files of the repository, `card` what its
+    card has under `configs`, `wanted` the config asked for or ''. Raises MtlError if it does not exist, or if one of several is needed."""
+    files = [file for file in everything if _holds_rows(file.path)]
+    # part-10 after part-9
+    files.sort(key=lambda file: [int(part) if index % 2 else part for index, part in enumerate(re.split(r"(\d+)", file.path))])
     entries = {str(entry.get("config_name") or "default"): entry for entry in (card if isinstance(card, list) else ())
                if isinstance(entry, dict)}
     if entries:
@@ -59,11 +58,6 @@ def find(name: str, everything: Sequence[HubFile], card: object, wanted: str) ->
 def _holds_rows(path: str) -> bool:
     name = PurePosixPath(path)
     return name.suffix.lower() in FORMATS and name.name not in NO_ROWS and not any(part.startswith((".", "__")) for part in name.parts)
-
-
-def _natural(file: HubFile) -> list[str | int]:
-    """A key that sorts part-10 after part-9."""
-    return [int(part) if index % 2 else part for index, part in enumerate(re.split(r"(\d+)", file.path))]
 
 
 def _choose(dataset: str, wanted: str, configs: Iterable[str], defaults: Sequence[str] = ()) -> str:
@@ -119,11 +113,9 @@ def _by_name(files: Sequence[HubFile], strict: bool = False, one_config: bool = 
 
 
 def _place(path: str) -> tuple[str, str]:
-    """The config and the split that a path names; the split is '' if it names none.
-
-    Known are <split>-00000-of-00001, <config>/<split>/0000 (the converted branch), a folder named as a split, and a split as a word
-    in the file's name. The folders before that are the config.
-    """
+    """The config and the split that a path names; the split is '' if it names none. Known are <split>-00000-of-00001,
+    <config>/<split>/0000 (the converted branch), a folder named as a split, and a split as a word in the file's name. The folders before
+    that are the config."""
     folders, stem = list(PurePosixPath(path).parent.parts), PurePosixPath(path).stem
     shard = _SHARD.fullmatch(stem)
     split = shard[1] if shard else ""

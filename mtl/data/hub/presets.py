@@ -1,8 +1,6 @@
-"""Presets: datasets of the Hub that make a multi-task run together. Their data is in presets.json.
-
-No hub could be reached where that was written: columns, configs and splits are named as the datasets' pages and programs that use them do,
-and were never tried. The test labels of SST-2 were never published: all are -1. Few-NERD's tags have no B- and I-: neighbouring words of
-one type are one entity."""
+"""Presets: datasets of the Hub that make a multi-task run together; their data is in presets.json. It was written without access to the
+Hub, after the datasets' pages, and never tried. The test labels of SST-2 were never published: all are -1. Few-NERD's tags have no B- and
+I-: neighbouring words of one type are one entity."""
 
 import json
 from dataclasses import dataclass
@@ -23,13 +21,11 @@ class Preset:
     columns: str
 
 
-_FILE = Path(__file__).with_name("presets.json")
-PRESETS = {name: Preset(**preset) for name, preset in json.loads(_FILE.read_text(encoding="utf-8")).items()}
+PRESETS = {name: Preset(**preset) for name, preset in json.loads(Path(__file__).with_name("presets.json").read_text("utf-8")).items()}
 
 
 def preset_config(name: str) -> dict[str, object]:
     """The settings that the preset `name` stands for; raises MtlError if there is none of that name."""
-    if name not in PRESETS:
+    if (preset := PRESETS.get(name)) is None:
         raise MtlError(f"There is no preset '{name}'. The presets are: {', '.join(PRESETS)}.")
-    preset = PRESETS[name]
     return {"source": "hub", "hub": tuple(HubSpec(**spec) for spec in preset.hub), "columns": parse_columns(preset.columns)}

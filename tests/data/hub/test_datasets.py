@@ -26,6 +26,7 @@ from tests.legible import is_legible
 
 REPO = Path(__file__).parents[3]
 TOO_LONG = "a" * 97
+SPLITS = json.loads(Path(__file__).with_name("splits.json").read_text(encoding="utf-8"))  # files, or an entry of a card, and the splits
 CARD = "---\nconfigs:\n{}---\n# A dataset\n"
 PATHS = ["deep/4.csv", "deep/a/b/3.csv", "more/1.csv", "more/2.csv", "other/validation.csv", "other/train.csv", "rows.csv", "rows.py",
          "rows.zip"]
@@ -59,6 +60,13 @@ def put(hub):
             file.write_bytes(content.encode() if isinstance(content, str) else content)
 
     return write
+
+
+@pytest.fixture
+def found(put) -> HubDataset:
+    """A dataset with a file for training and one for test."""
+    put("o/x", {"train.csv": "1", "test.csv": "22"})
+    return look_up("o/x")
 
 
 def fetch(dataset: HubDataset, *splits: str) -> tuple[dict[str, list[bytes]], list[tuple[str, float]]]:
@@ -103,25 +111,7 @@ def test_an_ordinary_dataset_name_passes(name, tmp_path, monkeypatch):
 # What a dataset has
 
 
-@pytest.mark.parametrize(("files", "wanted"), [
-    (["train.csv", "test.csv"], {"train": ["train.csv"], "test": ["test.csv"]}),
-    (["atis_train.csv", "atis_test.csv"], {"train": ["atis_train.csv"], "test": ["atis_test.csv"]}),
-    (["data/train.jsonl", "data/validation.jsonl"], {"train": ["data/train.jsonl"], "validation": ["data/validation.jsonl"]}),
-    (["train.tsv", "eval.tsv", "testing.tsv"], {"train": ["train.tsv"], "validation": ["eval.tsv"], "test": ["testing.tsv"]}),
-    (["Training-v1.1.json", "val_2.json", "testing.json"],
-     {"train": ["Training-v1.1.json"], "validation": ["val_2.json"], "test": ["testing.json"]}),
-    (["data/train-00000-of-00002.parquet", "data/train-00001-of-00002-0a1b.parquet", "data/unsupervised-00000-of-00001.parquet"],
-     {"train": ["data/train-00000-of-00002.parquet", "data/train-00001-of-00002-0a1b.parquet"],
-      "unsupervised": ["data/unsupervised-00000-of-00001.parquet"]}),
-    (["validation/a.ndjson", "train/part-1.ndjson", "train/part-10.ndjson", "train/part-9.ndjson"],
-     {"train": ["train/part-1.ndjson", "train/part-9.ndjson", "train/part-10.ndjson"], "validation": ["validation/a.ndjson"]}),
-    (["data/train/0000.parquet", "data/test/0000.parquet"], {"train": ["data/train/0000.parquet"], "test": ["data/test/0000.parquet"]}),
-    (["train/en/0000.parquet", "train/de/0000.parquet"], {"train": ["train/de/0000.parquet", "train/en/0000.parquet"]}),
-    (["everything.csv"], {"train": ["everything.csv"]}),
-    (["train.csv", "labels.json", "trainer.csv", "notes.txt"], {"train": ["train.csv"]}),
-    (["train.csv", "train.parquet", "test.jsonl"], {"train": ["train.parquet"], "test": ["test.jsonl"]}),
-    (["train.csv", "train.csv.gz", "test.zip", ".hidden/test.csv", "__pycache__/test.csv", "test.arrow"], {"train": ["train.csv"]}),
-], ids=lambda value: value[0] if isinstance(value, list) else "")
+@pytest.mark.parametrize(("files", "wanted"), SPLITS["by name"], ids=lambda value: value[0] if isinstance(value, list) else "")
 def test_splits_are_found_by_the_conventions_for_names(files, wanted, hub, put):
     put("o/x", {path: bytes_like(path, 10) for path in files})
     found = look_up("o/x")
@@ -137,18 +127,7 @@ def test_folders_are_configs(put):
     assert names(look_up("o/x", "fr")) == {"train": ["fr/train/0000.parquet"], "other": ["fr/other/0000.parquet"]}
 
 
-@pytest.mark.parametrize(("entry", "wanted"), [
-    ("  data_files: rows.csv\n", {"train": ["rows.csv"]}),
-    ("  data_files: [rows.csv, more/*.csv]\n", {"train": ["rows.csv", "more/1.csv", "more/2.csv"]}),
-    ("  data_files:\n  - {split: train, path: more/*.csv}\n  - {split: held_out, path: [deep/**/*.csv, rows.csv]}\n",
-     {"train": ["more/1.csv", "more/2.csv"], "held_out": ["deep/a/b/3.csv", "deep/4.csv", "rows.csv"]}),
-    ("  data_files:\n  - {split: validation, path: 'more/[1]*'}\n  - {split: test, path: './d*/?.csv'}\n",
-     {"validation": ["more/1.csv"], "test": ["deep/4.csv"]}),
-    ("  data_files: '**'\n", {"train": PATHS[:-2]}),
-    ("  data_dir: other\n", {"train": ["other/train.csv"], "validation": ["other/validation.csv"]}),
-    ("  data_dir: ./more/\n  data_files:\n  - {split: test, path: 2*}\n", {"test": ["more/2.csv"]}),
-    ("  data_files:\n  - {split: train, path: rows.c*}\n  - {split: test, path: rows.zip}\n", {"train": ["rows.csv"]}),
-])
+@pytest.mark.parametrize(("entry", "wanted"), SPLITS["by card"])
 def test_the_dataset_card_says_which_files_are_which_split(entry, wanted, hub, put):
     put("o/x", {path: bytes_like(path, 10) for path in PATHS} | {"README.md": CARD.format("- config_name: own\n" + entry)})
     found = look_up("o/x")
@@ -237,19 +216,15 @@ def test_only_files_of_rows_are_ever_asked_for(hub, put):
         f"/datasets/o/x/resolve/{hub.sha('o/x')}/data/train-00000-of-00001.parquet"}
 
 
-def test_sizes_are_known_before_any_file_is_fetched(hub, put):
+def test_sizes_are_known_before_any_file_is_fetched_and_a_dataset_that_moved_is_known_by_its_new_name(hub, put):
     put("o/x", {"train-1.csv": bytes(1000), "train-2.csv": bytes(500), "test.csv": bytes(30)})
     found = look_up("o/x")
     assert found.splits == {"train": (HubFile("train-1.csv", 1000), HubFile("train-2.csv", 500)), "test": (HubFile("test.csv", 30),)}
     assert [found.bytes_of(splits) for splits in (["train", "test"], ["train"], ["test", "test"], [])] == [1530, 1500, 30, 0]
     assert hub.asked == ["/api/datasets/o/x"]
-
-
-def test_a_dataset_that_moved_is_known_by_its_new_name(hub, put):
-    put("owner/x", {"train.csv": "1"})
-    hub.moved["x"] = "owner/x"
-    assert look_up("x").id == "owner/x"
-    assert fetch(look_up("x"), "train")[0] == {"train": [b"1"]}
+    hub.moved["x"] = "o/x"
+    assert look_up("x").id == "o/x"
+    assert fetch(look_up("x"), "test")[0] == {"test": [bytes(30)]}
 
 
 # What is refused
@@ -280,8 +255,7 @@ def test_a_gated_dataset_says_so_before_anything_is_fetched(hub, put, monkeypatc
         fetch(found, "train")
 
 
-def test_a_token_is_sent_from_a_machine_of_one_s_own_but_never_from_a_space(hub, put, monkeypatch):
-    put("o/x", {"train.csv": "1"})
+def test_a_token_is_sent_from_a_machine_of_one_s_own_but_never_from_a_space(hub, found, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_mine")
     monkeypatch.setenv("SPACE_ID", "owner/space")
     fetch(look_up("o/x"), "train")
@@ -291,8 +265,9 @@ def test_a_token_is_sent_from_a_machine_of_one_s_own_but_never_from_a_space(hub,
     assert hub.tokens == {"Bearer hf_mine"}
 
 
-def test_too_many_bytes_are_refused_before_the_first_is_fetched(hub, put):
-    put("o/x", {"train.csv": "1", "test.csv": "22"})
+def test_too_many_bytes_and_splits_that_are_not_there_are_refused_before_the_first_byte_is_fetched(hub, found):
+    with pytest.raises(MtlError, match=r"^'o/x' has no split 'validation'. Its splits are: train, test.$"):
+        fetch(found, "train", "validation")
     hub.sizes["o/x/train.csv"] = 3 * 10**9
     found = look_up("o/x")
     with pytest.raises(MtlError, match=r"^'o/x' has 3.0 GB in train, test; the limit is 2 GB. Pick a smaller dataset, or fewer splits.$"):
@@ -301,13 +276,7 @@ def test_too_many_bytes_are_refused_before_the_first_is_fetched(hub, put):
     assert fetch(found, "test")[0] == {"test": [b"22"]}
 
 
-def test_a_split_that_is_not_there_is_named_with_those_that_are(put):
-    put("o/x", {"train.csv": "1", "test.csv": "22"})
-    with pytest.raises(MtlError, match=r"^'o/x' has no split 'validation'. Its splits are: train, test.$"):
-        fetch(look_up("o/x"), "train", "validation")
-
-
-def test_an_answer_that_is_not_the_hub_s_is_told(hub, put, monkeypatch):
+def test_an_answer_that_is_not_the_hub_s_is_told(hub, monkeypatch):
     monkeypatch.setattr(hub, "answer", lambda path: (200, {"Content-Type": "text/html"}, b"<html>Log in to the hotel"))
     with pytest.raises(MtlError, match="The Hub's answer about 'o/x' cannot be read. Check the connection."):
         look_up("o/x")
@@ -321,9 +290,7 @@ def test_an_answer_that_is_not_the_hub_s_is_told(hub, put, monkeypatch):
     (403, {}, "is refused by the Hub \\(status 403\\)"), (451, {}, "is refused by the Hub \\(status 451\\)"),
     (401, {"X-Error-Message": "Invalid credentials in Authorization header"}, "does not accept this machine's access token"),
 ])
-def test_what_the_hub_answers_instead_is_told_in_one_sentence(status, headers, message, hub, put, monkeypatch):
-    put("o/x", {"train.csv": "1"})
-    found = look_up("o/x")
+def test_what_the_hub_answers_instead_is_told_in_one_sentence(status, headers, message, hub, found, monkeypatch):
     monkeypatch.setattr(hub, "answer", lambda path: (status, headers, b"{}"))
     for ask in (lambda: look_up("o/x"), lambda: fetch(found, "train")):
         with pytest.raises(MtlError, match=f"^'o/x' .*{message}") as caught:
@@ -382,9 +349,7 @@ def test_a_hub_that_goes_away_in_the_middle_is_told_the_same_way(hub, put, monke
         fetch(found, "train")
 
 
-def test_with_everything_in_the_cache_nobody_is_asked(hub, put):
-    put("o/x", {"train.csv": "1", "test.csv": "22"})
-    found = look_up("o/x")
+def test_with_everything_in_the_cache_nobody_is_asked(hub, found):
     fetch(found, "train", "test")
     hub.close()
     hub.asked.clear()
@@ -392,34 +357,24 @@ def test_with_everything_in_the_cache_nobody_is_asked(hub, put):
     assert hub.asked == []
 
 
-def test_without_network_what_is_not_in_the_cache_is_missed(hub, put):
-    put("o/x", {"train.csv": "1", "test.csv": "22"})
-    found = look_up("o/x")
+@pytest.mark.parametrize("by_choice", [False, True])
+def test_without_network_or_offline_by_choice_what_is_not_in_the_cache_is_missed(hub, found, monkeypatch, by_choice):
     fetch(found, "train")
-    hub.close()
+    hub.asked.clear()
+    if by_choice:
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+        close_session()
+    else:
+        hub.close()
+    assert fetch(found, "train")[0] == {"train": [b"1"]}
     asks = {"cannot be looked up": lambda: look_up("o/x"), "is not wholly on this machine": lambda: fetch(found, "train", "test")}
     for what, ask in asks.items():
         with pytest.raises(MtlError, match=f"^'o/x' {what}: the Hub cannot be reached. Check the connection.$"):
             ask()
-
-
-def test_offline_by_choice_is_no_network_either(hub, put, monkeypatch):
-    put("o/x", {"train.csv": "1", "test.csv": "22"})
-    found = look_up("o/x")
-    fetch(found, "train")
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    close_session()
-    hub.asked.clear()
-    assert fetch(found, "train")[0] == {"train": [b"1"]}
-    for ask in (lambda: look_up("o/x"), lambda: fetch(found, "test")):
-        with pytest.raises(MtlError, match="the Hub cannot be reached"):
-            ask()
     assert hub.asked == []
 
 
-def test_a_file_that_was_renamed_since_the_look_up_is_named(hub, put):
-    put("o/x", {"train.csv": "1"})
-    found = look_up("o/x")
+def test_a_file_that_was_renamed_since_the_look_up_is_named(hub, found):
     folder = hub.root / "datasets/o/x"
     (folder / "train.csv").rename(folder / "training.csv")
     with pytest.raises(MtlError, match=r"^'o/x' has no 'train.csv' any more at the commit that was looked up. Look the dataset up again.$"):
@@ -427,8 +382,7 @@ def test_a_file_that_was_renamed_since_the_look_up_is_named(hub, put):
     assert fetch(look_up("o/x"), "train")[0] == {"train": [b"1"]}
 
 
-def test_a_file_of_another_size_than_told_is_not_taken(hub, put):
-    put("o/x", {"train.csv": "1"})
+def test_a_file_of_another_size_than_told_is_not_taken(hub, found):
     hub.sizes["o/x/train.csv"] = 5000
     with pytest.raises(MtlError, match="'train.csv' of 'o/x' has 1 bytes, not the 5,000 that were looked up. Look the dataset up again."):
         fetch(look_up("o/x"), "train")
@@ -455,11 +409,10 @@ def test_a_full_disk_is_told(hub, put, tmp_path):
     assert fetch(found, "train")[0] == {"train": [bytes_like("train.csv", 100_000)]}
 
 
-def test_a_cache_that_cannot_be_written_is_told(put, tmp_path):
-    put("o/x", {"train.csv": "1"})
+def test_a_cache_that_cannot_be_written_is_told(found, tmp_path):
     (tmp_path / "cache").write_text("not a folder")
     with pytest.raises(MtlError, match="^'o/x' cannot be kept here: huggingface_hub's cache folder cannot be written to. Set HF_HOME"):
-        fetch(look_up("o/x"), "train")
+        fetch(found, "train")
 
 
 # Without the tests' own settings: a new process, with nothing but HF_ENDPOINT
@@ -516,6 +469,8 @@ def test_a_preset_becomes_settings_with_valid_names_roles_and_splits_and_two_tas
 
 
 def test_the_file_lists_of_known_datasets_give_the_splits_that_the_presets_name(put):
+    with pytest.raises(MtlError, match="There is no preset 'list'. The presets are: snips, atis"):
+        preset_config("list")
     lists = {"bkonkle/snips-joint-intent": ["train.csv", "test.csv", "intent_labels.txt", "slot_labels.txt"],
              "tuetschek/atis": ["atis_train.csv", "atis_test.csv"],
              "stanfordnlp/sst2": [f"data/{split}-00000-of-00001.parquet" for split in ("train", "validation", "test")],
@@ -596,8 +551,3 @@ def test_the_name_of_a_dataset_leads_to_no_other_folder(tmp_path):
     with pytest.raises(MtlError, match="is not"):
         local_files(make_config({"source": "hub", "hub": (spec,)}), tmp_path / "store" / "hub")
     assert _folder(spec, tmp_path).parent == tmp_path
-
-
-def test_an_unknown_preset_is_answered_with_those_that_there_are():
-    with pytest.raises(MtlError, match="There is no preset 'list'. The presets are: snips, atis"):
-        preset_config("list")
