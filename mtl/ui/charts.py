@@ -4,14 +4,13 @@ import html
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from statistics import fmean
 from typing import Any
 
 import numpy as np
 import orjson
 import pandas as pd
 
-from mtl.runs.events import Evaluated, Event, RunStarted, StepDone, describe
+from mtl.runs.events import Evaluated, Event, RunStarted, describe
 from mtl.runs.history import History
 from mtl.text import isolate
 
@@ -31,9 +30,9 @@ Curve = tuple[np.ndarray, np.ndarray]  # steps, and the values at them
 PlotData = dict[str, Any]  # the form in which Gradio sends plots to the browser; making it from a DataFrame takes four times as long
 
 
-def colours(labels: Sequence[str]) -> dict[str, str]:
-    """A colour for each label, which does not depend on the sentence."""
-    return {label: PALETTE[index % len(PALETTE)] for index, label in enumerate(labels)}
+def colours(names: Iterable[str], palette: Sequence[str] = PALETTE) -> dict[str, str]:
+    """A colour of the palette for each name. That of a label does not depend on the sentence."""
+    return {name: palette[index % len(palette)] for index, name in enumerate(names)}
 
 
 def loss_colours(started: RunStarted) -> dict[str, str]:
@@ -143,11 +142,6 @@ def table_html(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
     body = "".join(line(row, "td") for row in rows)
     return f'<div class="mtl-scroll"><table><thead>{line(head, "th")}</thead><tbody>{body}</tbody></table></div>'
-
-
-def speed(steps: Sequence[StepDone]) -> float:
-    """Sentences per second over the last ten events."""
-    return fmean(step.sentences_per_second for step in steps[-10:]) if steps else 0.0
 
 
 def line_data(series: Mapping[str, Curve], columns: list[str], size: int, most: int = MAX_POINTS) -> PlotData:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,17 +11,19 @@ import gradio as gr
 
 from mtl.data import resolve
 from mtl.data.dataset import choose_tasks, describe_source, load, read_table, split_paths
+from mtl.data.formats.files import own_name
 from mtl.data.hub.presets import PRESETS, preset_config
 from mtl.data.readers import Progress
 from mtl.data.report import bundled_subwords, make_report
 from mtl.data.rows import Table
+from mtl.data.values import KIND_OF_ROLE
 from mtl.errors import MtlError
 from mtl.runs.folder import open_run
-from mtl.settings.config import MAX_TASKS, HubSpec, RunConfig, make_spec
+from mtl.settings.config import MAX_TASKS, ColumnSpec, HubSpec, RunConfig, make_spec
 from mtl.settings.shorthand import parse_hub
 from mtl.text import isolate, many
-from mtl.ui import columns_table, form
 from mtl.ui import data_view as view
+from mtl.ui import form
 from mtl.ui.data_view import Choice
 from mtl.ui.page import Page, Values, hidden_text, text_of
 
@@ -153,9 +156,13 @@ class DataPanel:
             return {self.hub: "", self.about_hub: str(error)}
         return {self.hub: pinned, self.about_hub: f"Downloaded: {isolate(describe_source(config))}."}
 
-    def set_columns(self, specs: str, event: gr.EventData) -> str:
-        """What the user set in the table of columns, together with what was known of others."""
-        return columns_table.merge(specs, event.rows)
+    def set_columns(self, known: str, event: gr.EventData) -> str:
+        """`known`, ColumnSpecs as JSON, with those of the columns that the table shows replaced by what the user set."""
+        specs = [make_spec("columns", ColumnSpec, row | {"task": row["task"].strip() if row["role"] in KIND_OF_ROLE else ""})
+                 for row in json.loads(event.rows)]
+        shown = {(spec.group, spec.column) for spec in specs}
+        others = [spec for spec in json.loads(known or "[]") if (spec["group"], spec["column"]) not in shown]
+        return json.dumps(others + [spec.model_dump() for spec in specs])
 
     def key(self, values: Values) -> str:
         """A text that identifies the data: see `data_key`."""
@@ -183,14 +190,11 @@ class DataPanel:
 
     def understand(self, values: Values, progress: gr.Progress = gr.Progress()) -> Values:  # noqa: B008
         """Read the data and show what is in them; an error is shown in the same place."""
-        def report_progress(what: str, share: float) -> None:
-            progress(share, desc=what)
-
         key, before = self.key(values), Choice.read(values[self.choice])
         try:
             config = form.make_run_config(self.values(values) | {"max_length": values[self.max_length]})
             with TemporaryDirectory() as folder:
-                return self._read(config, lambda names: before.among(key, names), Path(folder), report_progress)
+                return self._read(config, partial(before.among, key), Path(folder), lambda what, share: progress(share, desc=what))
         except MtlError as error:
             # if the columns were set by the user, that may be the error: then their table stays, to be corrected
             hidden = {} if values[self.specs] else {self.columns_box: gr.update(visible=False)}
@@ -220,7 +224,7 @@ class DataPanel:
         return shown | {
             self.understood: "\n".join([_summary(config, len(table.rows), len(specs)), *table.notices]), self.patterns: patterns,
             self.task_table: view.task_table(table, specs, progress), self.tasks: gr.update(choices=names, value=list(choice.ticked)),
-            self.choice: str(choice), self.columns: columns_table.table_of(table) if has_columns else "",
+            self.choice: str(choice), self.columns: view.columns_html(table) if has_columns else "",
             self.columns_box: gr.update(visible=has_columns, label=f"What the columns are for ({len(table.columns)})")}
 
     def fill(self, run_id: str, config: RunConfig) -> Values:
@@ -244,11 +248,11 @@ def _hub_specs(text: str) -> tuple[HubSpec, ...]:
 
 def _summary(config: RunConfig, rows: int, tasks: int) -> str:
     """How many rows there are, which files are for what, and which tasks are ticked at first."""
-    has_validation = bool(split_paths(config, Path())["validation"])
-    parts = [f"{isolate(describe_source(config))}: {many(rows, 'training row' if has_validation else 'row')}."]
-    parts += [f"{split}: {', '.join(isolate(Path(file).name) for file in files)}." for split in ("validation", "test")
-              if (files := getattr(config, f"{split}_files"))]
-    if not has_validation and config.source != "hypothetical":
+    paths = split_paths(config, Path())
+    parts = [f"{isolate(describe_source(config))}: {many(rows, 'training row' if paths['validation'] else 'row')}."]
+    if config.train_files:
+        parts += [f"{split}: {', '.join(map(isolate, map(own_name, paths[split])))}." for split in ("validation", "test") if paths[split]]
+    if not paths["validation"] and config.source != "hypothetical":
         parts.append("There is no validation file, so a part of these rows is kept aside to measure on: 'Validation share' under More "
                      "settings.")
     if tasks > MAX_TASKS:
