@@ -90,11 +90,7 @@ def curves(names: Sequence[str], events: Sequence[Event], values: Sequence[Seque
 
 def thin(points: Sequence, most: int = MAX_POINTS) -> list:
     """At most `most` of `points`, evenly spread; the first and the last are kept."""
-    return [points[place] for place in _evenly(len(points), most)]
-
-
-def _evenly(count: int, most: int) -> np.ndarray:
-    return np.linspace(0, count - 1, min(count, most)).round().astype(int)
+    return [points[place] for place in np.linspace(0, len(points) - 1, min(len(points), most)).round().astype(int)]
 
 
 def last_values(history: History) -> pd.DataFrame:
@@ -153,7 +149,7 @@ def line_data(series: Mapping[str, Curve], columns: list[str], size: int, most: 
     most = min(most, points_each((len(steps) for steps, _ in series.values()), room))
     rows = [[0, None, name] for name in series]
     for name, (steps, values) in series.items():
-        places = _evenly(len(steps), most)
+        places = thin(range(len(steps)), most)
         rows += [[step, float(f"{value:.{DIGITS}g}"), name] for step, value in zip(steps[places].tolist(), values[places], strict=True)]
     # the rows go as finished JSON: Gradio would search every cell for files, three times, which is slower than all the rest
     return {"columns": columns, "data": orjson.Fragment(orjson.dumps(rows)), "mark": "line",

@@ -44,11 +44,6 @@ class Seen:
         return "paused" if paused and self.history.status == "running" else self.history.status
 
     @property
-    def state(self) -> str:
-        """The status in the word that the page shows."""
-        return "paused" if self.status == "paused" else self.history.state
-
-    @property
     def members(self) -> list[tuple[Member, History | None]]:
         """The members of the plan, each with the history of its run."""
         return list(zip(self.plan.members, self.runs, strict=True))
@@ -62,13 +57,12 @@ class Seen:
 
 def read(jobs: Jobs, comparison_id: str) -> Seen:
     """The comparison of that id as it is now; raises MtlError if there is none."""
-    comparison = open_comparison(jobs.root, comparison_id)
-    plan = comparison.plan
-
     def of(member: Member) -> History | None:
         with suppress(MtlError):
             return jobs.history(member.run)
 
+    comparison = open_comparison(jobs.root, comparison_id)
+    plan = comparison.plan
     return Seen(comparison, plan, jobs.history(comparison_id), tuple(map(of, plan.members)))
 
 
@@ -96,7 +90,8 @@ def state_html(seen: Seen | None, ahead: int, yields_in: float | None = None) ->
         again = [series(member, seen.plan) for member in deleted if not member.is_cut] if seen.history.status in RESUMABLE else []
         # says what Resume does, in place of what the message says about it
         messages = [messages[0].partition(" Resume ")[0], f"Deleted: {names}." + f" Resume trains {', '.join(again)} again." * bool(again)]
-    return state_block(seen.state, comparison_name(seen.comparison), sum(shares), len(seen.runs), facts, messages)
+    state = "paused" if seen.status == "paused" else seen.history.state
+    return state_block(state, comparison_name(seen.comparison), sum(shares), len(seen.runs), facts, messages)
 
 
 def members_html(seen: Seen) -> str:

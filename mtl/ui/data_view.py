@@ -4,7 +4,8 @@ user wrote is escaped."""
 import html
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from mtl.data.findings import Finding
 from mtl.data.formats.files import part_of, split_of
 from mtl.data.readers import Progress, no_progress
 from mtl.data.report import Lengths, Report
-from mtl.data.rows import Row, Table, count_all
+from mtl.data.rows import Row, Table
 from mtl.data.values import KIND_OF_ROLE, VALUES, Spans, Value
 from mtl.errors import MtlError
 from mtl.settings.config import MAX_TASKS, ROLES, TaskSpec
@@ -91,17 +92,15 @@ def data_key(source: str, files: Sequence[str] | None, hub: str, data_run: str) 
 
 def task_table(table: Table, specs: Sequence[TaskSpec], progress: Progress = no_progress) -> pd.DataFrame:
     """One row per task: kind, number of labelled rows, labels with their counts."""
-    labelled = dict.fromkeys([spec.name for spec in specs], 0)
-
-    def counted() -> Iterator[Row]:
-        for index, row in enumerate(table.rows):
-            if index % 2000 == 0:
-                progress("Counting the labels", index / len(table.rows))
-            for name in labelled:
-                labelled[name] += row.values.get(name) is not None
-            yield row
-
-    counts = count_all(counted(), list(labelled))
+    labelled: Counter[str] = Counter()  # the labelled rows of each task
+    counts: dict[str, Counter[str]] = {spec.name: Counter() for spec in specs}
+    for index, row in enumerate(table.rows):
+        if index % 2000 == 0:
+            progress("Counting the labels", index / len(table.rows))
+        for name, of_task in counts.items():
+            if (value := row.values.get(name)) is not None:
+                labelled[name] += 1
+                of_task.update(value.labels())
     rows = []
     for spec in specs:
         most = ", ".join(f"{isolate(label)} ({count:,})" for label, count in counts[spec.name].most_common(5))

@@ -5,6 +5,7 @@ import html
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio as gr
 import pytest
@@ -20,17 +21,16 @@ from mtl.errors import MtlError
 from mtl.jobs.queue import Jobs
 from mtl.runs.events import Logged, Preparing, RunStarted, StatusChanged, StepDone
 from mtl.runs.folder import create_run, list_runs
-from mtl.runs.history import ACTIVE, RESUMABLE, YIELDED
+from mtl.runs.history import ACTIVE, RESUMABLE
 from mtl.settings.config import RunConfig, TaskSpec, make_config
 from mtl.ui import data_view as view
 from mtl.ui import form
 from mtl.ui.app import build_app
 from mtl.ui.charts import PALETTE, colours
-from mtl.ui.columns_table import merge
 from mtl.ui.data_view import Choice, data_key
 from mtl.ui.messages import WithMessage, show_messages
 from mtl.ui.page import Cursor
-from mtl.ui.status import Buttons, duration, status_html
+from mtl.ui.status import duration, enabled_buttons, status_html
 from mtl.ui.train_tab import EARLY, REDRAWN, cursor_of
 from tests.plain import Row
 from tests.ui.test_charts import history_of
@@ -145,15 +145,13 @@ def test_durations_are_told_in_two_units_at_most(seconds, words):
 
 
 @pytest.mark.parametrize(("status", "expected"), [
-    ("queued", Buttons(stop=True)), ("running", Buttons(pause=True, stop=True)), ("paused", Buttons(resume=True, stop=True)),
-    ("stopping", Buttons()), ("interrupted", Buttons(resume=True, delete=True)), ("stopped", Buttons(resume=True, delete=True)),
-    ("failed", Buttons(resume=True, delete=True)), (YIELDED, Buttons(resume=True, delete=True)), ("finished", Buttons(delete=True))])
+    ("queued", ["stop"]), ("running", ["pause", "stop"]), ("paused", ["resume", "stop"]), ("stopping", []),
+    ("finished", ["delete"]), *((status, ["resume", "delete"]) for status in RESUMABLE)])
 def test_the_buttons_follow_from_the_state_and_are_the_owners(status, expected):
     over = status in (*RESUMABLE, "finished")
-    assert Buttons.of(status, is_owner=True, is_here=not over) == expected
-    assert Buttons.of(status, is_owner=False, is_here=not over) == Buttons()
-    elsewhere = Buttons.of(status, is_owner=True, is_here=False)
-    assert elsewhere == (expected if over else Buttons())  # one from the terminal is stopped there
+    assert enabled_buttons(status, is_owner=True, is_here=not over) == expected
+    assert enabled_buttons(status, is_owner=False, is_here=not over) == []
+    assert enabled_buttons(status, is_owner=True, is_here=False) == (expected if over else [])  # one from the terminal is stopped there
     assert over or status in ACTIVE
 
 
@@ -428,15 +426,18 @@ def test_the_table_of_columns_shows_what_each_is_for_and_brings_what_the_user_sa
     def columns(source: str = "files", **changes: str) -> str:
         return understand(tabs, filled(source, files=[str(file)], **changes))["columns"]
 
+    def set_columns(known: str, rows: list[dict]) -> str:
+        return tabs.form.data.set_columns(known, SimpleNamespace(rows=json.dumps(rows)))
+
     shown = columns()
     assert "<b>Mood" not in shown and 'value="class" selected' in shown and "sad | glad" in html.unescape(shown)
     rows = [{"group": "", "column": "Text", "role": "text", "task": "forgotten"},
             {"group": "", "column": "<b>Mood</b>", "role": "class", "task": " mood "}]
-    known = merge("", json.dumps(rows))
+    known = set_columns("", rows)
     assert [(spec["role"], spec["task"]) for spec in json.loads(known)] == [("text", ""), ("class", "mood")]
     assert 'value="mood"' in columns(specs=known)
     assert [task.name for task in tabs.form.config(filled(files=[str(file)], specs=known)).tasks] == ["mood"]
-    assert [spec["role"] for spec in json.loads(merge(known, json.dumps([rows[1] | {"role": "ignore"}])))] == ["text", "ignore"]
+    assert [spec["role"] for spec in json.loads(set_columns(known, [rows[1] | {"role": "ignore"}]))] == ["text", "ignore"]
     assert columns("newsroom") == ""
 
 

@@ -28,7 +28,6 @@ from mtl.ui.charts import (
     points_each,
     score_colours,
     score_lines,
-    speed,
     thin,
 )
 
@@ -205,9 +204,3 @@ def test_a_log_of_long_lines_is_cut_to_what_a_poll_may_carry_but_tells_at_least_
     assert LOG_BYTES / 2 < len(lines.encode()) <= LOG_BYTES and "number 299" in lines.splitlines()[0]
     made.add(Logged(0.0, Notice("x" * 2 * LOG_BYTES)))
     assert log_lines(made).endswith("x")
-
-
-def test_speed_is_the_mean_of_the_last_ten_events():
-    assert speed([]) == 0.0
-    assert speed(history(20).steps) == pytest.approx(sum(range(11, 21)) / 10)
-    assert math.isfinite(speed(history(1).steps))

@@ -9,7 +9,7 @@ from mtl.runs.events import GradientConflict, RunStarted, StepDone
 from mtl.runs.history import History
 from mtl.settings.methods import METHODS, SAMPLINGS_FOR
 from mtl.training.sampling import SAMPLINGS
-from mtl.ui.insight import insight_html, method_html, norm_lines, outlook_html, summary, weight_lines
+from mtl.ui.insight import insight_html, method_html, outlook_html, summary, task_lines
 from tests.ui.test_charts import rows
 
 STARTED = RunStarted(0, 5000, 100, {"topic": {}, "<tags>": {}}, 40, 10, 1000, "cpu", "fp32", 1, 1, 77)
@@ -60,10 +60,10 @@ def test_the_heat_map_of_many_pairs_has_fewer_columns():
 def test_norms_and_weights_are_thinned_and_have_every_series_from_the_start():
     made = History(started=STARTED, diagnoses=looks([0.1] * 1000))
     made.steps = [StepDone(step, 0.0, {}, 0.0, 0.0, 0.0, 0.0, {"topic": 1.0, "<tags>": 0.5}) for step in range(1, 1001)]
-    for of_run in (norm_lines(made), weight_lines(made)):
+    for of_run in (task_lines(made, "norm"), task_lines(made, "weight")):
         series = Counter(name for _, _, name in rows(of_run))
         assert max(series.values()) <= 151 and list(series) == ["topic", "‹tags›"]
-    assert rows(weight_lines(made))[-1] == [1000, 0.5, "‹tags›"]
+    assert rows(task_lines(made, "weight"))[-1] == [1000, 0.5, "‹tags›"]
 
 
 def test_the_outlook_counts_rows_that_are_labelled_together_once():

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mtl.jobs.queue import Jobs
 from mtl.runs.checkpoint import MANIFEST
 from mtl.runs.events import Evaluated
 from mtl.runs.folder import Run, create_run
@@ -10,7 +11,7 @@ from mtl.scoring.error_analysis import LabelScores, Mistake, Report, TaskReport
 from mtl.scoring.intervals import Interval
 from mtl.scoring.measure import SplitScores, digest, measure_test, measure_validation, read_measured
 from mtl.training.execute import run_training
-from mtl.ui.scores_view import ERRORS, measured_html, why_not_test, why_not_validation
+from mtl.ui.scores_tab import ERRORS, measured_html, scores_state, why_not_test, why_not_validation
 from tests import browser as web
 from tests.browser import is_too_wide, wait_for
 
@@ -74,7 +75,7 @@ def test_a_sort_of_error_is_shown_with_its_number_and_an_interval_with_its_bound
 
 
 def test_reasons_why_nothing_can_be_measured(make_run, tiny_config, tmp_path):
-    assert "choose one" in why_not_validation(None) and "no checkpoint yet" in why_not_validation(History(status="running"))
+    assert "choose one" in scores_state(Jobs(tmp_path), "", "")[0] and "no checkpoint yet" in why_not_validation(History(status="running"))
     assert "saved no checkpoint" in why_not_validation(History(status="failed"))
     waiting = create_run(tmp_path, tiny_config())
     assert why_not_test(waiting, read_history(waiting), True, None) == "This run has no test rows."
