@@ -58,7 +58,7 @@ class DataPanel:
         self.specs = hidden_text()  # what the columns are for, if the user set it, or the run in the form: ColumnSpecs as JSON
         self.data_run = hidden_text()  # the run whose copy of the files is used if none is uploaded
         self.choice = hidden_text("choice")  # which tasks are ticked, and for which data: see Choice
-        self.understood = gr.Textbox(label="What was found in the data", lines=2, max_lines=8, interactive=False, elem_id="findings")
+        self.summary = gr.Textbox(label="What was found in the data", lines=2, max_lines=8, interactive=False, elem_id="findings")
         with gr.Accordion("What the columns are for", open=False, visible=False, elem_id="columns") as self.columns_box:
             self.columns = gr.HTML(elem_id="column-table", js_on_load=text_of("columns.js"))  # its event `input` has all its `rows` as JSON
         self.task_table = gr.Dataframe(label="Tasks found", interactive=False, wrap=True, max_height=340, elem_id="task-table",
@@ -94,14 +94,14 @@ class DataPanel:
         quiet, self.max_length, self.tasks = self.page.quiet, max_length, tasks
         slow: dict[str, Any] = {"show_progress_on": self.about_hub, "api_visibility": "private"}
         self.read = {"fn": self.understand, "inputs": {*self.inputs, self.choice, max_length},
-                     "outputs": [self.understood, self.task_table, self.patterns, self.findings, self.report, self.examples, tasks,
+                     "outputs": [self.summary, self.task_table, self.patterns, self.findings, self.report, self.examples, tasks,
                                  self.choice, self.columns_box, self.columns],
-                     "show_progress": "full", "show_progress_on": self.understood, "api_visibility": "private",
+                     "show_progress": "full", "show_progress_on": self.summary, "api_visibility": "private",
                      "trigger_mode": "always_last"}
         self.source.change(self.show_source, self.source, [self.source, self.labels, self.rows, self.files, self.hub_column], **quiet)
         tasks.input(None, [tasks, self.choice], self.choice, js=TICK, **quiet)
         gr.on([self.source.input, self.files.clear, self.files.delete], lambda: "", None, self.specs, **quiet).then(**self.read)
-        self.files.upload(self.take_files, self.files, [self.files, self.specs, self.understood], **quiet).then(**self.read)
+        self.files.upload(self.take_files, self.files, [self.files, self.specs, self.summary], **quiet).then(**self.read)
         gr.on([self.labels.input, self.rows.submit, self.rows.blur, max_length.blur], **self.read)
         self.columns.input(self.set_columns, self.specs, self.specs, trigger_mode="multiple", **quiet).then(**self.read)
         forgotten = [self.about_hub, self.pinned, self.download_button, self.hub, self.data_run, self.specs]
@@ -127,9 +127,9 @@ class DataPanel:
         return {self.download_button: gr.update(value="Download", interactive=False)} | dict.fromkeys(emptied, "")
 
     def take_files(self, files: list[str]) -> Values:
-        """The uploaded files, renamed if two have one name, because later they are told apart by it."""
+        """The uploaded files, renamed if two have the same name: later only their names distinguish them."""
         names = ", ".join(isolate(Path(file).name) for file in files)
-        shown = {self.specs: "", self.understood: f"Reading {names} \u2026"}
+        shown = {self.specs: "", self.summary: f"Reading {names} \u2026"}
         return shown | ({self.files: renamed} if (renamed := view.name_apart(files)) != files else {})
 
     def look_up(self, preset: str, ids: str) -> Values:
@@ -199,7 +199,7 @@ class DataPanel:
             # if the columns were set by the user, that may be the error: then their table stays, to be corrected
             hidden = {} if values[self.specs] else {self.columns_box: gr.update(visible=False)}
             return hidden | dict.fromkeys((self.patterns, self.findings, self.report, self.examples), "") | {
-                self.understood: str(error), self.task_table: view.task_table(Table([], []), []),
+                self.summary: str(error), self.task_table: view.task_table(Table([], []), []),
                 self.tasks: gr.update(choices=[], value=[]), self.choice: str(Choice(key, ()))}
 
     def _read(self, config: RunConfig, choose: Callable[[list[str]], Choice], folder: Path, progress: Progress) -> Values:
@@ -222,7 +222,7 @@ class DataPanel:
         choice = choose(names)
         has_columns = config.source in ("files", "hub") and bool(table.columns)
         return shown | {
-            self.understood: "\n".join([_summary(config, len(table.rows), len(specs)), *table.notices]), self.patterns: patterns,
+            self.summary: "\n".join([_summary(config, len(table.rows), len(specs)), *table.notices]), self.patterns: patterns,
             self.task_table: view.task_table(table, specs, progress), self.tasks: gr.update(choices=names, value=list(choice.ticked)),
             self.choice: str(choice), self.columns: view.columns_html(table) if has_columns else "",
             self.columns_box: gr.update(visible=has_columns, label=f"What the columns are for ({len(table.columns)})")}
@@ -253,7 +253,7 @@ def _summary(config: RunConfig, rows: int, tasks: int) -> str:
     if config.train_files:
         parts += [f"{split}: {', '.join(map(isolate, map(own_name, paths[split])))}." for split in ("validation", "test") if paths[split]]
     if not paths["validation"] and config.source != "hypothetical":
-        parts.append("There is no validation file, so a part of these rows is kept aside to measure on: 'Validation share' under More "
+        parts.append("There is no validation file, so a part of these rows is set aside to measure on: 'Validation share' under More "
                      "settings.")
     if tasks > MAX_TASKS:
         parts.append(f"{tasks} tasks were found. At most {MAX_TASKS} can be trained together, so the first {MAX_TASKS} are ticked.")

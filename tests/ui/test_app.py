@@ -4,11 +4,13 @@ the form becomes settings. test_charts.py has the plots, test_page.py the page i
 import html
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
 import pytest
+from datasets import Dataset, DatasetDict
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -26,7 +28,6 @@ from mtl.settings.config import RunConfig, TaskSpec, make_config
 from mtl.ui import data_view as view
 from mtl.ui import form
 from mtl.ui.app import build_app
-from mtl.ui.charts import PALETTE, colours
 from mtl.ui.data_view import Choice, data_key
 from mtl.ui.messages import WithMessage, show_messages
 from mtl.ui.page import Cursor
@@ -38,12 +39,6 @@ from tests.ui.test_charts import history_of
 TASK = {"kind": "tagging", "labels": ["LOC"], "main_score": "f1"}
 STARTED = RunStarted(0, 1200, 100, {"slots": TASK}, 40, 10, 1000, "cpu", "fp32", 2, 1, 7)
 STEP = StepDone(300, 3.0, {"slots": 0.5}, 1e-4, 1.0, 1234.5, 60.0)
-
-
-def test_a_label_has_its_colour_whatever_the_sentence_and_colours_never_run_out():
-    labels = tuple(f"L{number}" for number in range(25))
-    assert list(colours(labels)) == list(labels) and set(colours(labels).values()) == set(PALETTE)
-    assert colours(labels)["L3"] == colours(labels[:4])["L3"]
 
 
 @pytest.mark.parametrize(("names", "expected"), [
@@ -131,6 +126,7 @@ def test_the_status_escapes_what_a_user_wrote():
     ([STARTED, StatusChanged("running")], 0, ["mtl-running", "step 0 of 1,200", "getting ready", "cpu, fp32, 2 threads"], ["left"]),
     ([STARTED, StatusChanged("running"), STEP], 0, ["step 300 of 1,200", "epoch 3.00", "1,234 sentences/s", "about 3 min 00 s left"],
      ["getting ready"]),
+    ([STARTED, StatusChanged("running"), replace(STEP, sentences_per_second=9e9), *[STEP] * 10], 0, ["1,234 sentences/s"], []),
     ([STARTED, STEP, StatusChanged("paused")], 0, ["mtl-paused", "1 min 00 s of training", 'value="300" max="1200"'], ["left"]),
     ([STARTED, STEP, StatusChanged("stopped", "Stopped at step 300.")], 0, ["mtl-stopped", "Stopped at step 300."], ["sentences/s"])])
 def test_the_status_says_what_matters_in_each_state(events, ahead, there, absent):
@@ -251,14 +247,9 @@ def other_values(name: str) -> list:
     """Values of a setting that are not its default."""
     schema = RunConfig.model_json_schema()["properties"][name]
     schema = next((part for part in schema.get("anyOf", ()) if part["type"] != "null"), schema)
-    if "enum" in schema:
-        return schema["enum"]
-    if schema["type"] == "boolean":
-        return [True, False]
-    if schema["type"] == "string":
-        return ["another"]
-    if schema["type"] == "object":
-        return [{"intent": 0.1 + 0.2, "my tags": 2.0}]
+    plain = {"boolean": [True, False], "string": ["another"], "object": [{"intent": 0.1 + 0.2, "my tags": 2.0}]}
+    if "enum" in schema or schema["type"] in plain:
+        return schema.get("enum") or plain[schema["type"]]
     low, high = schema.get("minimum", 0), schema.get("maximum", schema.get("exclusiveMaximum", 1))
     return [low + 1, high - 1] if schema["type"] == "integer" else [low + (high - low) / 3, low + (high - low) * 1e-5]
 
@@ -297,7 +288,7 @@ def test_a_field_that_was_emptied_is_refused_by_its_label_or_nothing_is_a_value_
 def test_alpha_is_used_where_it_is_shown_or_it_is_said_that_it_is_not(alpha, weights, balancing, tasks, expected, tabs):
     values = {"weights": weights, "balancing": balancing}
     names = tuple("abc"[:tasks])
-    widget = tabs.form.show_alpha(str(Choice("data", names, names)), weights, balancing)
+    widget = tabs.form.show_alpha(str(Choice("data", names, names[::-1])), weights, balancing)
     if isinstance(expected, str):
         with pytest.raises(MtlError, match=expected):
             form.make_run_config(values | form.weighing(alpha, values, tasks))
@@ -306,14 +297,10 @@ def test_alpha_is_used_where_it_is_shown_or_it_is_said_that_it_is_not(alpha, wei
     assert config == RunConfig(**expected)
     assert widget["visible"] == (tasks == 2)
     if tasks == 2:
+        assert widget["label"] == "Alpha: a against b"  # in the order of the data, however they were ticked
         assert widget["interactive"] != widget["info"].startswith("Not used: ")
         assert widget["interactive"] or config.alpha is None
         assert balancing == "fixed" or tabs.form.show_fixed(alpha, weights, balancing) == config.balancing  # what the menu shows then
-
-
-def test_tasks_are_weighed_in_the_order_of_the_data_however_they_were_ticked(tabs):
-    widget = tabs.form.show_alpha(str(Choice("data", ("topic", "tone"), ("tone", "topic"))), "", "equal")
-    assert widget["label"] == "Alpha: topic against tone"
 
 
 @pytest.mark.parametrize(("before", "data", "found", "expected"), [
@@ -384,7 +371,7 @@ def test_more_tasks_than_can_be_trained_are_said_and_ticking_them_all_is_refused
     file.write_text(",".join(["text", *names]) + "\n" + "".join(f"row {at} is here{f',label {at % 2}' * 12}\n" for at in range(50)))
     values = filled(files=[str(file)])
     shown = understand(tabs, values)
-    assert "12 tasks were found. At most 8 can be trained together" in shown["understood"]
+    assert "12 tasks were found. At most 8 can be trained together" in shown["summary"]
     assert shown["tasks"]["choices"] == names and Choice.read(shown["choice"]).ticked == tuple(names[:8])
     all_ticked = Choice(data_key("files", [str(file)], "", ""), tuple(names), tuple(names))
     with pytest.raises(MtlError, match="^Tasks: found 12, wanted at most 8. Leave some out.$"):
@@ -398,14 +385,14 @@ def test_more_tasks_than_can_be_trained_are_said_and_ticking_them_all_is_refused
 def test_a_file_that_cannot_be_read_has_no_tasks_and_its_error_in_the_place_of_its_summary(tabs, filled, tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
     shown = understand(tabs, filled(files=[str(tmp_path / name)]))
-    assert shown["understood"].startswith(message) and shown["tasks"]["choices"] == []
+    assert shown["summary"].startswith(message) and shown["tasks"]["choices"] == []
 
 
 def test_too_many_files_are_refused_in_words_without_a_path(tabs, filled, tmp_path):
     files = [tmp_path / f"part{index}.csv" for index in range(40)]
     for file in files:
         file.write_text("text,one\nrow 1,a\nrow 2,b\n")
-    assert understand(tabs, filled(files=list(map(str, files))))["understood"] == (
+    assert understand(tabs, filled(files=list(map(str, files))))["summary"] == (
         "Training files: found 40, wanted at most 32. Leave some out.")
 
 
@@ -449,12 +436,13 @@ def test_the_files_of_a_run_are_not_taken_for_data_of_another_kind(tabs, filled,
         data.values(filled("hub", data_run=run.id))
 
 
-def test_two_files_of_one_name_are_both_trained_on(tabs, filled, write_rows, easy_rows, tmp_path):
-    files = [write_rows(tmp_path / task / "own.jsonl", [{"text": row["text"], task: row[task]} for row in easy_rows(40)])
-             for task in ("answer", "place")]
-    config = tabs.form.config(filled(files=tabs.form.data.take_files(files)[tabs.form.data.files]))
-    assert sorted(Path(name).name for name in config.train_files) == ["own-2.jsonl", "own.jsonl"]
-    assert sorted(task.name for task in config.tasks) == ["answer", "place"]
+def test_the_files_of_validation_and_test_are_named_also_those_of_a_saved_dataset(tabs, filled, write_rows, easy_rows, tmp_path):
+    files = [write_rows(tmp_path / f"{split}.jsonl", easy_rows(20)) for split in ("train", "dev", "test")]
+    DatasetDict({split: Dataset.from_dict({"text": [f"{split} {index}" for index in range(20)], "mood": ["sad", "glad"] * 10})
+                 for split in ("train", "dev", "test")}).save_to_disk(tmp_path / "moods")
+    for paths, names in ((files, ("dev.jsonl", "test.jsonl")), ([str(tmp_path / "moods")], ("moods_dev", "moods_test"))):
+        shown = understand(tabs, filled(files=paths))["summary"]
+        assert f"20 training rows. validation: {names[0]}. test: {names[1]}." in shown and "no validation file" not in shown
 
 
 def test_files_of_one_name_get_names_of_their_own(tmp_path):

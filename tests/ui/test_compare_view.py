@@ -21,13 +21,12 @@ FACTS = {"a<b>": {"kind": "classification", "labels": [], "main_score": "accurac
 
 
 def ran(status: str, *tasks: str, scores=(0.5, 0.7)) -> History:
-    """A run of `tasks` with two looks at validation."""
+    """A run of `tasks` with two evaluations."""
     measures = {task: FACTS[task]["main_score"] for task in tasks}
-    looks = [Evaluated(10 * (at + 1), 1.0, "validation", {}, {task: {measure: score} for task, measure in measures.items()}, 0.25, score,
-                       True,
-                       0.1) for at, score in enumerate(scores)]
+    evaluations = [Evaluated(10 * at, 1.0, "validation", {}, {task: {measure: score} for task, measure in measures.items()}, 0.25, score,
+                             True, 0.1) for at, score in enumerate(scores, 1)]
     started = RunStarted(0, 20, 10, {task: FACTS[task] for task in tasks}, 40, 10, 1000, "cpu", "fp32", 1, 1, 1)
-    return history_of(started, *looks, StepDone(20, 2.0, {}, 0.0, 1.0, 100.0, 4.0), StatusChanged(status))
+    return history_of(started, *evaluations, StepDone(20, 2.0, {}, 0.0, 1.0, 100.0, 4.0), StatusChanged(status))
 
 
 @pytest.fixture
