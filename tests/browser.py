@@ -1,4 +1,4 @@
-"""What the tests of the page share: a browser, the app as a process of its own, and looks at what a person would see. Everything is
+"""What the tests of the page share: a browser, the app as a process of its own, and readings of what a person would see. Everything is
 polled with generous limits, because the machine may be slow; nothing here says how fast it has to be."""
 
 import os
@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]
 PATIENCE = 60.0  # seconds after which what did not happen will not
-HEIRS = {"pause": ("resume",), "resume": ("pause",), "stop": ("status", "resume")}  # what may have the focus after a button
+# what may have the focus after a button; a stopped run is queued at first, when it cannot be paused
+HEIRS = {"pause": ("resume",), "resume": ("pause", "status"), "stop": ("status", "resume")}
 
 
 def find_chromium(own: str = "") -> str | None:
@@ -82,16 +83,16 @@ class App:
             return False
 
     def kill(self) -> None:
-        """As kill -9 does: nothing is saved, nothing is said."""
+        """As kill -9 does: the app saves and prints nothing more."""
         self._process.kill()
         self._process.wait()
 
 
-# Looks at the page
+# What is on the page
 
 
 def address(page: Page) -> str:
-    """What stands in the address bar now; `page.url` is only as new as the last event that Playwright has worked off."""
+    """The text in the address bar now; `page.url` is only as new as the last event that Playwright has worked off."""
     return page.evaluate("window.location.href")
 
 
@@ -102,9 +103,9 @@ def status(page: Page, place: str = "status") -> str:
 
 
 def message(page: Page) -> str:
-    """What the page says to who pressed; empty if nothing."""
-    told = page.locator("#message .mtl-message span")
-    return told.inner_text() if told.count() else ""
+    """The text in the message box; empty if there is none."""
+    box = page.locator("#message .mtl-message span")
+    return box.inner_text() if box.count() else ""
 
 
 def step(page: Page) -> int:
@@ -119,7 +120,7 @@ def can_press(page: Page) -> dict[str, bool]:
 
 
 def text_of(page: Page, box: str) -> str:
-    """What stands in the text box with the id `box`."""
+    """The text in the box with the id `box`."""
     return page.locator(f"#{box} textarea, #{box} input").first.input_value()
 
 
@@ -236,11 +237,12 @@ def bring(page: Page, summary: str, *files: Path) -> None:
 
 
 def set_field(page: Page, name: str, value: str) -> None:
-    """Type `value` into a setting."""
+    """Type `value` into a setting, unless it is there already."""
     field = page.locator(f"#field-{name} input, #field-{name} textarea").first
-    field.fill(value)
-    field.press("Enter")
-    field.blur()
+    if field.input_value() != value:
+        field.fill(value)
+        field.press("Enter")
+        field.blur()
 
 
 def ask(page: Page, text: str) -> str:

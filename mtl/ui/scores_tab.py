@@ -34,7 +34,6 @@ SHORT = 30  # characters of a label in it, at most
 ERRORS = {"right": ("right", "#15803d"), "wrong_type": ("wrong type", "#a16207"), "wrong_boundary": ("wrong boundary", "#2563eb"),
           "wrong_both": ("wrong type and boundary", "#7e22ce"), "missed": ("missed", "#b91c1c"), "invented": ("invented", "#64748b")}
 NOT_YOURS = "This run was not started in this browser. Its test rows can be scored only where it was started."
-Labels = dict[str, Sequence[str]]  # of every task, in the order of their colours
 
 
 def why_not_validation(history: History) -> str:
@@ -58,8 +57,8 @@ def why_not_test(run: Run, history: History, is_owner: bool, measured: SplitScor
     return why_not_validation(history) or ("" if is_owner else NOT_YOURS)
 
 
-def measured_html(run: Run, measured: SplitScores, labels: Labels) -> str:
-    """The scores on one split, as a block that can be folded."""
+def measured_html(run: Run, measured: SplitScores, labels: dict[str, Sequence[str]]) -> str:
+    """The scores on one split, as a block that can be folded; `labels`: those of every task, in the order of their colours."""
     report, name = measured.report, {VALIDATION: "Validation rows", TEST: "Test rows"}[measured.split]
     took = f"{measured.seconds:.1f} s" + (f" ({computed_on(measured.how)})" if measured.how else "")
     facts = (f"{many(report.rows, 'row')}; checkpoint '{measured.checkpoint}' of step {measured.step:,}; scored on {measured.when} in "

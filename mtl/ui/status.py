@@ -2,6 +2,7 @@
 
 import html
 import time
+from contextlib import suppress
 from statistics import fmean
 
 from mtl.data.dataset import describe_source
@@ -80,11 +81,10 @@ def computed_on(how: str) -> str:
 def run_name(run: Run) -> str:
     """The name that the user gave, or the data it trains on; and when it was made, since names repeat."""
     when = made_at(run.id)
-    try:
+    with suppress(MtlError):
         config = run.config
-    except MtlError:
-        return f"{when} (its settings cannot be read)"
-    return f"{isolate(config.name or describe_source(config))}, {when}"
+        return f"{isolate(config.name or describe_source(config))}, {when}"
+    return f"{when} (its settings cannot be read)"
 
 
 def made_at(run_id: str) -> str:

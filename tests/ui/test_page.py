@@ -175,7 +175,7 @@ def test_others_watch_by_link_in_two_tabs_predict_and_wait_their_turn_but_cannot
 
     # a run that waits for a paused one
     press(owner, "pause", "paused")
-    start_tiny(waiting, seed="2")
+    web.start(waiting)  # its form has the settings of the run that it shows
     wait_for("what it waits for", lambda: "1 run ahead; the one in training is paused and lets the next one train in"
              in waiting.locator("#status").inner_text())
     wait_for("the same for the owner", lambda: "lets the next run train" in owner.locator("#status").inner_text())
@@ -231,7 +231,7 @@ def test_plots_show_exactly_what_the_log_has_and_a_run_from_the_terminal_is_in_t
 
 def test_a_run_whose_app_was_killed_is_interrupted_and_its_owner_goes_on_to_the_end(app, new_person, open_page, complaints, short_run):
     page = open_page(new_person(), short_run.id)
-    run = open_run(app.runs, start_tiny(page, eval_every="40", max_steps="200", batch_size="32"))
+    run = open_run(app.runs, start_tiny(page, eval_every="40", max_steps="200"))
     wait_for("a checkpoint", lambda: (run.folder / "last").is_dir())
     app.kill()
     app.start()

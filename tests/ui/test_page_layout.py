@@ -1,7 +1,6 @@
 """What a person sees and where the keyboard is, in a real browser: wide and narrow, light and dark, with names as people write them."""
 
 import json
-import math
 
 import pytest
 from playwright.sync_api import Page
@@ -31,10 +30,8 @@ def odd_run(app, tiny_config, tmp_path_factory) -> Run:
     return run
 
 
-def test_every_setting_has_a_box_wide_enough_to_read(new_person, open_page, short_run):
-    page = open_page(new_person(), short_run.id)
-    page.get_by_role("button", name="More settings").click()
-    page.locator("#field-seed").wait_for(state="visible")
+def check_settings(page: Page) -> None:
+    """In every width each setting has a box wide enough to read."""
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
         boxes = page.locator("[id^='field-']").evaluate_all(
@@ -95,7 +92,7 @@ def contrast(one: str, other: str) -> float:
     """The contrast of two CSS colours, 'rgb(1, 2, 3)', as WCAG defines it."""
     def luminance(colour: str) -> float:
         parts = [float(part) / 255 for part in colour.partition("(")[2].rstrip(")").split(",")[:3]]
-        red, green, blue = (part / 12.92 if part <= 0.04045 else math.pow((part + 0.055) / 1.055, 2.4) for part in parts)
+        red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
         return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
     low, high = sorted([luminance(one), luminance(other)])
@@ -115,8 +112,8 @@ def outlines(page: Page, part: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_phone_shows_everything_without_scrolling_sideways_and_what_the_keyboard_is_on_has_an_outline(theme, new_person, open_page,
-                                                                                                         short_run):
+def test_what_the_keyboard_is_on_has_an_outline_settings_can_be_read_and_a_phone_shows_all_without_scrolling_sideways(
+        theme, new_person, open_page, short_run):
     page = open_page(new_person(viewport={"width": 390, "height": 844}, color_scheme=theme), short_run.id, f"__theme={theme}")
     wait_for("the plots", lambda: drawn(page, "loss-plot") and drawn(page, "score-plot"))
     web.check_legends(page)
@@ -127,7 +124,7 @@ def test_a_phone_shows_everything_without_scrolling_sideways_and_what_the_keyboa
         page.locator(part).first.focus()
         wait_for(f"one outline that is seen, on {part}",  # the colour of a button comes by and by
                  lambda part=part: [contrast(*colours) >= 3 for colours in outlines(page, part)] == [True])
-    assert not web.is_too_wide(page)
+    check_settings(page)  # ends on a phone's width
     web.open_tab(page, "Predict")
     wait_for("a checkpoint", lambda: "best" in text_of(page, "model"))
     web.ask(page, "Honestly, the concert in  Lisbon <b>was</b> superb & \U0001f60a loud! " * 6 + "Antidisestablishmentarianism" * 4)

@@ -118,11 +118,6 @@ def test_a_run_that_was_deleted_meanwhile_is_said_to_be_on_every_tab_and_after_a
     wait_for("the reason", lambda: GONE in page.locator("#status").inner_text())
 
 
-def test_a_torn_link_is_said_not_to_be_complete(tabs, tiny_config):
-    run = create_run(tabs.jobs.root, tiny_config())
-    assert "its link or id is not complete" in tabs.train.poll(run.id[:-3], {"key": "k", "run": ""})[tabs.train.status]
-
-
 def test_a_run_that_gave_its_place_up_is_shown_as_paused_and_can_be_resumed(tabs, tiny_config):
     run = create_run(tabs.jobs.root, tiny_config(epochs=300))
     assert run_training(run, resume=False, control=Watcher(step=5)) == "stopped"
