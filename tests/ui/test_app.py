@@ -131,7 +131,7 @@ def test_the_status_says_what_matters_in_each_state(events, ahead, there, absent
 
 @pytest.mark.parametrize(("seconds", "words"), [
     (None, "?"), (0, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (3599.4, "59 min 59 s"), (3600, "1 h 00 min"), (90000, "25 h 00 min")])
-def test_durations_are_told_in_two_units_at_most(seconds, words):
+def test_durations_are_shown_in_two_units_at_most(seconds, words):
     assert duration(seconds) == words
 
 
@@ -233,7 +233,7 @@ def test_what_stands_in_the_form_becomes_settings(values, expected):
     ({"weights": "intent"}, "'intent' is not of the form task=number"), ({"weights": "intent=much"}, "not of the form"),
     ({"weights": "intent=-1"}, "Loss weights, intent: found -1"), ({"weights": "intent=nan"}, "Loss weights, intent: found NaN"),
     ({"encoder": " "}, "Encoder: found an empty text"), ({"name": "a\x07"}, "cannot be shown")])
-def test_what_cannot_be_is_told_in_words(values, message):
+def test_a_wrong_setting_is_refused_in_words(values, message):
     with pytest.raises(MtlError, match=message):
         form.make_run_config(values)
 

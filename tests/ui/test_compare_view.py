@@ -61,7 +61,7 @@ def test_a_tasks_curves_are_those_of_all_runs_that_have_it_all_there_from_the_fi
     assert len(points(view.curve_lines(alone, "a<b>"), "alone: a\u2039b\u203a")) == 2
 
 
-def test_state_and_runs_are_told_and_what_a_user_wrote_is_escaped(alone):
+def test_state_and_runs_are_shown_and_what_a_user_wrote_is_escaped(alone):
     state = view.state_html(alone, 0)
     assert "1 of 3 runs finished" in state and 'value="2.0"' in state and "Did it help?" in state
     table = view.members_html(alone)

@@ -90,7 +90,7 @@ def test_beside_the_link_it_is_said_who_may_do_what(tmp_path, tiny_config):
     assert "can watch" in who_may(None, is_owner=False)
 
 
-def test_the_bundled_corpus_is_told_in_the_numbers_and_the_word_that_the_page_counts_in():
+def test_the_bundled_corpus_is_described_in_the_numbers_and_the_word_that_the_page_counts_in():
     sizes = {split: (NEWSROOM / f"{split}.jsonl").read_text("utf-8").count("\n") for split in ("train", "validation", "test")}
     assert f"{sum(sizes.values()):,} rows" in ABOUT["newsroom"]
     train, validation, test = sizes.values()
