@@ -1,4 +1,4 @@
-"""What the tests of the page share: a browser, the app as a process of its own, and looks at what a person would see. Everything is
+"""What the tests of the page share: a browser, the app as a process of its own, and readings of what a person would see. Everything is
 polled with generous limits, because the machine may be slow; nothing here says how fast it has to be."""
 
 import os
@@ -19,6 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]
 PATIENCE = 60.0  # seconds after which what did not happen will not
+# what may have the focus after a button; a stopped run is queued at first, when it cannot be paused
+HEIRS = {"pause": ("resume",), "resume": ("pause", "status"), "stop": ("status", "resume")}
 
 
 def find_chromium(own: str = "") -> str | None:
@@ -81,29 +83,29 @@ class App:
             return False
 
     def kill(self) -> None:
-        """As kill -9 does: nothing is saved, nothing is said."""
+        """As kill -9 does: the app saves and prints nothing more."""
         self._process.kill()
         self._process.wait()
 
 
-# Looks at the page
+# What is on the page
 
 
 def address(page: Page) -> str:
-    """What stands in the address bar now; `page.url` is only as new as the last event that Playwright has worked off."""
+    """The text in the address bar now; `page.url` is only as new as the last event that Playwright has worked off."""
     return page.evaluate("window.location.href")
 
 
-def status(page: Page) -> str:
-    """The word in the badge; empty before there is a run."""
-    badge = page.locator("#status .mtl-badge")
+def status(page: Page, place: str = "status") -> str:
+    """The word in the badge of the run, or of the comparison in its `place`; empty before there is one."""
+    badge = page.locator(f"#{place} .mtl-badge")
     return badge.inner_text() if badge.count() else ""
 
 
 def message(page: Page) -> str:
-    """What the page says to who pressed; empty if nothing."""
-    told = page.locator("#message .mtl-message span")
-    return told.inner_text() if told.count() else ""
+    """The text in the message box; empty if there is none."""
+    box = page.locator("#message .mtl-message span")
+    return box.inner_text() if box.count() else ""
 
 
 def step(page: Page) -> int:
@@ -118,7 +120,7 @@ def can_press(page: Page) -> dict[str, bool]:
 
 
 def text_of(page: Page, box: str) -> str:
-    """What stands in the text box with the id `box`."""
+    """The text in the box with the id `box`."""
     return page.locator(f"#{box} textarea, #{box} input").first.input_value()
 
 
@@ -164,6 +166,16 @@ def ticked(page: Page) -> list[str]:
     return [label.inner_text() for label in page.locator("#tasks label").all() if label.locator("input").is_checked()]
 
 
+def check_legends(page: Page) -> None:
+    """The legends of the short run name every line of its plots and are not cut off."""
+    tasks = ("class", "sentiment", "entities")
+    assert legend(page, "loss-plot") == [f"{task} {split}" for task in tasks for split in ("train", "validation")]
+    assert legend(page, "score-plot") == ["class accuracy", "sentiment accuracy", "entities f1", "everything right"]
+    for plot in ("loss-plot", "score-plot"):
+        box, frame = page.locator(f"#{plot.replace('plot', 'legend')} .mtl-legend").bounding_box(), page.locator(f"#{plot}").bounding_box()
+        assert box["x"] >= frame["x"] and box["x"] + box["width"] <= frame["x"] + frame["width"] + 1
+
+
 def is_too_wide(page: Page) -> bool:
     """Whether a person has to scroll sideways."""
     return page.evaluate("document.documentElement.scrollWidth > window.innerWidth + 1")
@@ -172,11 +184,19 @@ def is_too_wide(page: Page) -> bool:
 # What a person does
 
 
-def press(page: Page, button: str, until: str) -> None:
-    """Press a button of the run once it is enabled, and wait for the state that it leads to."""
-    wait_for(f"{button} to be enabled", lambda: can_press(page)[button])
-    page.locator(f"#{button}").click()
-    wait_for(f"the state '{until}'", lambda: status(page) == until)
+def press(page: Page, button: str, until: str | None = None) -> None:
+    """Press a button of a run or a comparison by the keyboard once it is enabled, say yes if asked, and wait for the state that it leads
+    to. A button that can no longer be pressed then leaves the focus to another part."""
+    wait_for(f"{button} to be enabled", page.locator(f"#{button}").is_enabled)
+    if button.endswith("delete"):
+        page.once("dialog", lambda dialog: dialog.accept())
+    page.locator(f"#{button}").focus()
+    page.keyboard.press("Enter")
+    if until is not None:
+        place = "compare-state" if button.startswith("compare") else "status"
+        wait_for(f"the state '{until}'", lambda: status(page, place) == until)
+    if until and button in HEIRS:
+        wait_for("the focus", lambda: page.evaluate("document.activeElement.id") in HEIRS[button])
 
 
 def open_tab(page: Page, name: str) -> None:
@@ -217,11 +237,12 @@ def bring(page: Page, summary: str, *files: Path) -> None:
 
 
 def set_field(page: Page, name: str, value: str) -> None:
-    """Type `value` into a setting."""
+    """Type `value` into a setting, unless it is there already."""
     field = page.locator(f"#field-{name} input, #field-{name} textarea").first
-    field.fill(value)
-    field.press("Enter")
-    field.blur()
+    if field.input_value() != value:
+        field.fill(value)
+        field.press("Enter")
+        field.blur()
 
 
 def ask(page: Page, text: str) -> str:
@@ -232,9 +253,16 @@ def ask(page: Page, text: str) -> str:
     return text_of(page, "about")
 
 
+def start(page: Page, clicks: int = 1) -> str:
+    """Press Start and wait for a run that was not there; its id."""
+    before = address(page)
+    page.locator("#start").click(click_count=clicks)
+    wait_for("the run's address", lambda: address(page) != before and "run=" in address(page))
+    return address(page).partition("run=")[2].partition("&")[0]
+
+
 def start_tiny(page: Page, epochs: int = 2000, **settings: str) -> str:
     """Start a run with the tiny encoder, by default one that does not end by itself; its id."""
-    before = address(page)
     set_field(page, "encoder", "tiny")
     set_field(page, "epochs", str(epochs))
     set_field(page, "learning_rate", "0.002")
@@ -242,6 +270,4 @@ def start_tiny(page: Page, epochs: int = 2000, **settings: str) -> str:
         page.get_by_role("button", name="More settings").click()
     for name, value in settings.items():
         set_field(page, name, value)
-    page.locator("#start").click(click_count=2)  # people double-click
-    wait_for("the run's address", lambda: address(page) != before and "run=" in address(page))
-    return address(page).partition("run=")[2].partition("&")[0]
+    return start(page, clicks=2)  # people double-click

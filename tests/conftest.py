@@ -57,7 +57,7 @@ def make_model(tiny):
 
 
 LONGEST = ("test_page.py", "test_page_form.py", "test_page_messages.py", "test_page_compare.py", "test_page_data.py", "test_main.py",
-           "test_page_layout.py", "test_page_multilabel.py", "test_page_scores.py", "test_checkpoint.py")
+           "test_page_layout.py", "test_page_scores.py", "test_checkpoint.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

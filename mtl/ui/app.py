@@ -19,7 +19,7 @@ THEME = gr.themes.Default(primary_hue="blue", font=["system-ui", "sans-serif"], 
 TITLE = """# MTL Studio
 Train one model for several tasks at once, on your own sentences: it learns to label them, to find names in them, or both. Watch it learn,
 and try it while it does."""
-POLL = 0.02, 0.1  # seconds between two looks into Gradio's queue: for work, and for progress to send
+POLL = 0.02, 0.1  # seconds between two checks of Gradio's queue: for work, and for progress to send
 
 
 def build_app(jobs: Jobs) -> gr.Blocks:
@@ -56,7 +56,7 @@ def build_app(jobs: Jobs) -> gr.Blocks:
         demo.load(restore, browser, list(restored), **page.quiet).then(**train.form.data.read)
         show_messages(demo, page.message)
     demo.queue(max_size=64, default_concurrency_limit=4)
-    # Gradio 6.31 looks into its queue 900 times a second, which slows a training on the same cores; on Windows it waits longer anyway
+    # Gradio 6.31 checks its queue 900 times a second, which slows a training on the same cores; on Windows it waits longer anyway
     demo._queue.sleep_when_free, demo._queue.progress_update_sleep_when_free = POLL
     return demo
 

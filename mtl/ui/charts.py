@@ -4,14 +4,13 @@ import html
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from statistics import fmean
 from typing import Any
 
 import numpy as np
 import orjson
 import pandas as pd
 
-from mtl.runs.events import Evaluated, Event, RunStarted, StepDone, describe
+from mtl.runs.events import Evaluated, Event, RunStarted, describe
 from mtl.runs.history import History
 from mtl.text import isolate
 
@@ -31,9 +30,9 @@ Curve = tuple[np.ndarray, np.ndarray]  # steps, and the values at them
 PlotData = dict[str, Any]  # the form in which Gradio sends plots to the browser; making it from a DataFrame takes four times as long
 
 
-def colours(labels: Sequence[str]) -> dict[str, str]:
-    """A colour for each label, which does not depend on the sentence."""
-    return {label: PALETTE[index % len(PALETTE)] for index, label in enumerate(labels)}
+def colours(names: Iterable[str], palette: Sequence[str] = PALETTE) -> dict[str, str]:
+    """A colour of the palette for each name. That of a label does not depend on the sentence."""
+    return {name: palette[index % len(palette)] for index, name in enumerate(names)}
 
 
 def loss_colours(started: RunStarted) -> dict[str, str]:
@@ -91,11 +90,7 @@ def curves(names: Sequence[str], events: Sequence[Event], values: Sequence[Seque
 
 def thin(points: Sequence, most: int = MAX_POINTS) -> list:
     """At most `most` of `points`, evenly spread; the first and the last are kept."""
-    return [points[place] for place in _evenly(len(points), most)]
-
-
-def _evenly(count: int, most: int) -> np.ndarray:
-    return np.linspace(0, count - 1, min(count, most)).round().astype(int)
+    return [points[place] for place in np.linspace(0, len(points) - 1, min(len(points), most)).round().astype(int)]
 
 
 def last_values(history: History) -> pd.DataFrame:
@@ -145,11 +140,6 @@ def table_html(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return f'<div class="mtl-scroll"><table><thead>{line(head, "th")}</thead><tbody>{body}</tbody></table></div>'
 
 
-def speed(steps: Sequence[StepDone]) -> float:
-    """Sentences per second over the last ten events."""
-    return fmean(step.sentences_per_second for step in steps[-10:]) if steps else 0.0
-
-
 def line_data(series: Mapping[str, Curve], columns: list[str], size: int, most: int = MAX_POINTS) -> PlotData:
     """The data of a line plot, in `columns` step, value, series: about `size` bytes of JSON, at most `most` points per series.
 
@@ -159,7 +149,7 @@ def line_data(series: Mapping[str, Curve], columns: list[str], size: int, most: 
     most = min(most, points_each((len(steps) for steps, _ in series.values()), room))
     rows = [[0, None, name] for name in series]
     for name, (steps, values) in series.items():
-        places = _evenly(len(steps), most)
+        places = thin(range(len(steps)), most)
         rows += [[step, float(f"{value:.{DIGITS}g}"), name] for step, value in zip(steps[places].tolist(), values[places], strict=True)]
     # the rows go as finished JSON: Gradio would search every cell for files, three times, which is slower than all the rest
     return {"columns": columns, "data": orjson.Fragment(orjson.dumps(rows)), "mark": "line",

@@ -19,7 +19,7 @@ from mtl.ui import form
 from mtl.ui.form_panel import FormPanel
 from mtl.ui.messages import WithMessage
 from mtl.ui.page import Cursor, Menu, Page, Values, command, control_buttons, hidden_text
-from mtl.ui.status import Buttons, legend_html, plain_state, shown_run_html
+from mtl.ui.status import enabled_buttons, legend_html, plain_state, shown_run_html
 
 SEARCHED = ("learning_rate", "head_learning_rate", "balancing", "weights")  # what a search varies, besides alpha
 HIDDEN = gr.update(visible=False)
@@ -75,6 +75,9 @@ class CompareTab:
         self.members = gr.HTML(elem_id="compare-members")
         self.cursor, self.status = hidden_text(), hidden_text()
         self.timer = gr.Timer(2.0, active=False)
+        self.no_plots: Values = dict.fromkeys((self.points, self.task, self.plot), HIDDEN) | {self.legend: ""}
+        self.nothing: Values = self.no_plots | dict.fromkeys((self.status, self.result, self.members, self.cursor), "") | {
+            self.use_button: HIDDEN, **dict.fromkeys(self.buttons.values(), gr.update(interactive=False))}
 
     def _wire(self, tab: gr.Tab) -> None:
         page, quiet, shown_id = self.page, self.page.quiet, self.comparison_id
@@ -141,11 +144,11 @@ class CompareTab:
         try:
             seen = view.read(self.jobs, comparison_id) if comparison_id else None
         except MtlError as error:
-            return self._nothing(plain_state(html.escape(str(error))))
+            return self.nothing | {self.state: plain_state(html.escape(str(error)))}
         if seen is None:
-            return self._nothing(view.state_html(None, 0))
-        enabled = Buttons.of(seen.status, seen.comparison.belongs_to(browser["key"]), self.jobs.has(comparison_id))
-        shown = {button: gr.update(interactive=getattr(enabled, name)) for name, button in self.buttons.items()} | {
+            return self.nothing | {self.state: view.state_html(None, 0)}
+        enabled = enabled_buttons(seen.status, seen.comparison.belongs_to(browser["key"]), self.jobs.has(comparison_id))
+        shown = {button: gr.update(interactive=name in enabled) for name, button in self.buttons.items()} | {
             self.state: view.state_html(seen, self.jobs.ahead(comparison_id), self.jobs.yields_in()),
             self.status: f"{comparison_id}/{seen.status}"}
         names, points, before = view.task_names(seen), view.trade_off(seen), Cursor.read(cursor)
@@ -159,17 +162,8 @@ class CompareTab:
         if before.must_empty(due):
             menu = {self.task: gr.update(choices=names, value=task, visible=True),
                     self.legend: legend_html(view.curve_colours(seen, task))} if has_curves else {}
-            return shown | self._no_plots() | menu | {self.cursor: str(Cursor(comparison_id))}
+            return shown | self.no_plots | menu | {self.cursor: str(Cursor(comparison_id))}
         return shown | self._plots(seen, points, task if has_curves else "", is_new=not before.plots) | {self.cursor: str(due)}
-
-    def _nothing(self, state: str) -> Values:
-        """`state`, and no comparison."""
-        emptied = (self.status, self.result, self.members, self.cursor)
-        return self._no_plots() | dict.fromkeys(emptied, "") | dict.fromkeys(self.buttons.values(), gr.update(interactive=False)) | {
-            self.state: state, self.use_button: HIDDEN}
-
-    def _no_plots(self) -> Values:
-        return dict.fromkeys((self.points, self.task, self.plot), HIDDEN) | {self.legend: ""}
 
     def _plots(self, seen: view.Seen, points: Any, task: str, is_new: bool) -> Values:
         """Only data for plots that are there already, whole ones with their colours for new ones."""

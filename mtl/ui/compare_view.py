@@ -2,7 +2,6 @@
 user wrote is escaped."""
 
 import html
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -12,22 +11,21 @@ from mtl.comparing.joint_vs_alone import Card, Compared, read_card
 from mtl.comparing.plan import ALONE, Comparison, Member, Plan, open_comparison
 from mtl.comparing.search import NOTE, best, percent, tried
 from mtl.comparing.sweep import sweep_points
-from mtl.data.dataset import describe_source
 from mtl.errors import MtlError
 from mtl.jobs.queue import Jobs
 from mtl.runs.history import RESUMABLE, History
 from mtl.settings.config import RunConfig
 from mtl.text import isolate, many
-from mtl.ui.charts import HUES, SCORE_COLUMNS, Markup, PlotData, apart, curves, line_data, main_score, plain, table_html, validations
+from mtl.ui import charts
+from mtl.ui.charts import HUES, Markup, PlotData, apart, colours, main_score, plain, table_html
 from mtl.ui.data_view import problem_html
-from mtl.ui.status import duration, made_at, plain_state, state_block, waiting, yielding
+from mtl.ui.status import duration, made_at, plain_state, run_name, state_block, waiting, yielding
 
 TITLES = {"alone": "Did it help?", "sweep": "Weight sweep", "search": "Good settings"}
 GONE = "The process that trained this comparison is gone. Resume goes on with the runs that are not finished."
 CURVE_BYTES = 40_000  # of all curves in the plot
-POINTS = ["first", "second", "alpha"]
-PALETTE = [dark for dark, _ in HUES] + [light for _, light in HUES]
-COLOURS = {"helped": "fine", "hurt": "problem", "no difference": "", "higher": "", "lower": "", "unknown": "warning"}
+LINE_COLOURS = [dark for dark, _ in HUES] + [light for _, light in HUES]
+VERDICTS = {"helped": "fine", "hurt": "problem", "no difference": "open", "higher": "open", "lower": "open", "unknown": "warning"}
 
 
 @dataclass(frozen=True)
@@ -46,19 +44,9 @@ class Seen:
         return "paused" if paused and self.history.status == "running" else self.history.status
 
     @property
-    def state(self) -> str:
-        """The status in the word that the page shows."""
-        return "paused" if self.status == "paused" else self.history.state
-
-    @property
     def members(self) -> list[tuple[Member, History | None]]:
         """The members of the plan, each with the history of its run."""
         return list(zip(self.plan.members, self.runs, strict=True))
-
-    @property
-    def deleted(self) -> list[Member]:
-        """Those whose runs were deleted."""
-        return [member for member, run in self.members if member.run and run is None]
 
     @property
     def progress(self) -> str:
@@ -69,24 +57,20 @@ class Seen:
 
 def read(jobs: Jobs, comparison_id: str) -> Seen:
     """The comparison of that id as it is now; raises MtlError if there is none."""
-    comparison = open_comparison(jobs.root, comparison_id)
-    plan = comparison.plan
-
     def of(member: Member) -> History | None:
         with suppress(MtlError):
-            return jobs.history(member.run) if member.run else None
+            return jobs.history(member.run)
 
+    comparison = open_comparison(jobs.root, comparison_id)
+    plan = comparison.plan
     return Seen(comparison, plan, jobs.history(comparison_id), tuple(map(of, plan.members)))
 
 
 def comparison_name(comparison: Comparison) -> str:
     """What is compared, on which data, and when it was started."""
-    when = made_at(comparison.id)
-    try:
-        config = comparison.config
-        return f"{TITLES[comparison.plan.kind]} {isolate(config.name or describe_source(config))}, {when}"
-    except MtlError:
-        return f"{when} (its plan cannot be read)"
+    with suppress(MtlError):
+        return f"{TITLES[comparison.plan.kind]} {run_name(comparison)}"
+    return f"{made_at(comparison.id)} (its plan cannot be read)"
 
 
 def state_html(seen: Seen | None, ahead: int, yields_in: float | None = None) -> str:
@@ -100,19 +84,14 @@ def state_html(seen: Seen | None, ahead: int, yields_in: float | None = None) ->
     facts = [f"{done} of {many(len(seen.runs), 'run')} finished", f"about {duration(left[0])} left for the run in training" if left else "",
              waiting(ahead, yields_in) if seen.status == "queued" else "",
              yielding(yields_in) if seen.history.status == "running" and seen.status == "paused" else ""]
-    message = GONE if seen.status == "interrupted" else seen.history.message
-    if seen.deleted:  # the sentence about deleted runs says what Resume does
-        message = message.partition(" Resume ")[0]
-    return state_block(seen.state, comparison_name(seen.comparison), sum(shares), len(seen.runs), facts, [message, _deleted(seen)])
-
-
-def _deleted(seen: Seen) -> str:
-    """Which runs were deleted, and which of them Resume trains again."""
-    if not seen.deleted:
-        return ""
-    names = ", ".join(isolate(series(member, seen.plan)) for member in seen.deleted)
-    again = [series(member, seen.plan) for member in seen.deleted if not member.is_cut] if seen.history.status in RESUMABLE else []
-    return f"Deleted: {names}." + f" Resume trains {', '.join(again)} again." * bool(again)
+    messages = [GONE if seen.status == "interrupted" else seen.history.message]
+    if deleted := [member for member, run in seen.members if member.run and run is None]:
+        names = ", ".join(isolate(series(member, seen.plan)) for member in deleted)
+        again = [series(member, seen.plan) for member in deleted if not member.is_cut] if seen.history.status in RESUMABLE else []
+        # says what Resume does, in place of what the message says about it
+        messages = [messages[0].partition(" Resume ")[0], f"Deleted: {names}." + f" Resume trains {', '.join(again)} again." * bool(again)]
+    state = "paused" if seen.status == "paused" else seen.history.state
+    return state_block(state, comparison_name(seen.comparison), sum(shares), len(seen.runs), facts, messages)
 
 
 def members_html(seen: Seen) -> str:
@@ -151,11 +130,7 @@ def _members_with(seen: Seen, task: str) -> list[tuple[Member, History | None]]:
 
 def curve_colours(seen: Seen, task: str) -> dict[str, str]:
     """A colour for each run that has the task."""
-    return _in_colours(series(member, seen.plan) for member, _ in _members_with(seen, task))
-
-
-def _in_colours(names: Iterable[str]) -> dict[str, str]:
-    return {name: PALETTE[index % len(PALETTE)] for index, name in enumerate(names)}
+    return colours((series(member, seen.plan) for member, _ in _members_with(seen, task)), LINE_COLOURS)
 
 
 def curve_lines(seen: Seen, task: str) -> PlotData:
@@ -163,19 +138,17 @@ def curve_lines(seen: Seen, task: str) -> PlotData:
     lines = {}
     for member, run in _members_with(seen, task):
         facts = run.started.tasks.get(task) if run and run.started else None
-        evaluations = validations(run) if facts else []
-        lines |= curves([series(member, seen.plan)], evaluations, [[main_score(event, task, facts)] for event in evaluations])
-    return line_data(lines, SCORE_COLUMNS, CURVE_BYTES)
+        evaluations = charts.validations(run) if facts else []
+        lines |= charts.curves([series(member, seen.plan)], evaluations, [[main_score(event, task, facts)] for event in evaluations])
+    return charts.line_data(lines, charts.SCORE_COLUMNS, CURVE_BYTES)
 
 
 def result_html(seen: Seen) -> str:
     """What was found out so far."""
     if seen.plan.kind != "alone":
         return {"sweep": sweep_html, "search": search_html}[seen.plan.kind](seen)
-    if seen.history.status != "finished":
-        return ""
     try:
-        card = read_card(seen.comparison.folder)
+        card = read_card(seen.comparison.folder) if seen.history.status == "finished" else None
     except MtlError as error:
         return problem_html(str(error))
     return card_html(card) if card else ""
@@ -183,15 +156,11 @@ def result_html(seen: Seen) -> str:
 
 def card_html(card: Card) -> str:
     """Did training together help? A sentence for each task, then what one model costs against several."""
-    rest = "".join(f"<p>{html.escape(line)}</p>" for line in card.notes)
-    return ('<div class="mtl-report mtl-card"><h4>Did training together help?</h4>' + "".join(map(_verdict, (*card.tasks, card.everything)))
-            + rest + "</div>")
-
-
-def _verdict(found: Compared) -> str:
-    rest = html.escape(found.sentence.removeprefix(found.name))
-    return (f'<p class="mtl-finding mtl-{COLOURS[found.verdict] or "open"}"><b>{found.verdict}</b> {apart(found.name)}{rest}'
-            f"{_interval_html(found)}</p>")
+    verdicts = [f'<p class="mtl-finding mtl-{VERDICTS[found.verdict]}"><b>{found.verdict}</b> {apart(found.name)}'
+                f"{html.escape(found.sentence.removeprefix(found.name))}{_interval_html(found)}</p>"
+                for found in (*card.tasks, card.everything)]
+    notes = [f"<p>{html.escape(line)}</p>" for line in card.notes]
+    return f'<div class="mtl-report mtl-card"><h4>Did training together help?</h4>{"".join(verdicts + notes)}</div>'
 
 
 def _interval_html(found: Compared) -> str:
@@ -225,8 +194,8 @@ def trade_off(seen: Seen) -> tuple[pd.DataFrame, tuple[str, str], dict[str, str]
         return None
     alphas = [f"{member.config.alpha:g}" for member in seen.plan.members]
     rows = [(None, None, alpha) for alpha in alphas] + [(point.first, point.second, f"{point.alpha:g}") for point in points]
-    frame = pd.DataFrame(rows, columns=POINTS).astype({"first": "float64", "second": "float64", "alpha": "str"})
-    return frame, (plain(names[0]), plain(names[1])), _in_colours(alphas)
+    frame = pd.DataFrame(rows, columns=["first", "second", "alpha"]).astype({"first": "float64", "second": "float64", "alpha": "str"})
+    return frame, (plain(names[0]), plain(names[1])), colours(alphas, LINE_COLOURS)
 
 
 def search_html(seen: Seen) -> str:
@@ -234,19 +203,16 @@ def search_html(seen: Seen) -> str:
     found = tried(seen.plan, seen.runs)
     if not found:
         return '<div class="mtl-report"><p>First a short run measures how fast this machine is. Then the candidates are trained.</p></div>'
-    rows = [[str(one.number), str(one.member.rung), f"{one.member.config.max_steps:,}", percent(one),
-             f"{one.member.config.learning_rate:g}", f"{one.member.config.head_learning_rate:g}", _weights(one.member.config)]
-            for one in found]
+    rows = []
+    for one in found:
+        config = one.member.config
+        weights = ", ".join(f"{isolate(task)} {weight:g}" for task, weight in config.weights.items()) or "-"
+        rows.append([str(one.number), str(one.member.rung), f"{config.max_steps:,}", percent(one), f"{config.learning_rate:g}",
+                     f"{config.head_learning_rate:g}", weights if config.alpha is None else f"alpha {config.alpha:g}"])
     rounds = "; ".join(f"{many(count, 'candidate')} for {many(steps, 'step')}" for count, steps in seen.plan.rungs)
     head = ["candidate", "round", "steps", "mean validation score", "learning rate", "head learning rate", "weights"]
     return (f'<div class="mtl-report"><h4>Settings tried</h4><p>Rounds: {rounds}. Every run starts from scratch.</p>'
             f"{table_html(head, rows)}<p>{NOTE}</p></div>")
-
-
-def _weights(config: RunConfig) -> str:
-    if config.alpha is not None:
-        return f"alpha {config.alpha:g}"
-    return ", ".join(f"{isolate(task)} {weight:g}" for task, weight in config.weights.items()) or "-"
 
 
 def best_settings(seen: Seen) -> RunConfig | None:

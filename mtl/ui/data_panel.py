@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,17 +11,19 @@ import gradio as gr
 
 from mtl.data import resolve
 from mtl.data.dataset import choose_tasks, describe_source, load, read_table, split_paths
+from mtl.data.formats.files import own_name
 from mtl.data.hub.presets import PRESETS, preset_config
 from mtl.data.readers import Progress
 from mtl.data.report import bundled_subwords, make_report
 from mtl.data.rows import Table
+from mtl.data.values import KIND_OF_ROLE
 from mtl.errors import MtlError
 from mtl.runs.folder import open_run
-from mtl.settings.config import MAX_TASKS, HubSpec, RunConfig, make_spec
+from mtl.settings.config import MAX_TASKS, ColumnSpec, HubSpec, RunConfig, make_spec
 from mtl.settings.shorthand import parse_hub
 from mtl.text import isolate, many
-from mtl.ui import columns_table, form
 from mtl.ui import data_view as view
+from mtl.ui import form
 from mtl.ui.data_view import Choice
 from mtl.ui.page import Page, Values, hidden_text, text_of
 
@@ -55,7 +58,7 @@ class DataPanel:
         self.specs = hidden_text()  # what the columns are for, if the user set it, or the run in the form: ColumnSpecs as JSON
         self.data_run = hidden_text()  # the run whose copy of the files is used if none is uploaded
         self.choice = hidden_text("choice")  # which tasks are ticked, and for which data: see Choice
-        self.understood = gr.Textbox(label="What was found in the data", lines=2, max_lines=8, interactive=False, elem_id="findings")
+        self.summary = gr.Textbox(label="What was found in the data", lines=2, max_lines=8, interactive=False, elem_id="findings")
         with gr.Accordion("What the columns are for", open=False, visible=False, elem_id="columns") as self.columns_box:
             self.columns = gr.HTML(elem_id="column-table", js_on_load=text_of("columns.js"))  # its event `input` has all its `rows` as JSON
         self.task_table = gr.Dataframe(label="Tasks found", interactive=False, wrap=True, max_height=340, elem_id="task-table",
@@ -91,14 +94,14 @@ class DataPanel:
         quiet, self.max_length, self.tasks = self.page.quiet, max_length, tasks
         slow: dict[str, Any] = {"show_progress_on": self.about_hub, "api_visibility": "private"}
         self.read = {"fn": self.understand, "inputs": {*self.inputs, self.choice, max_length},
-                     "outputs": [self.understood, self.task_table, self.patterns, self.findings, self.report, self.examples, tasks,
+                     "outputs": [self.summary, self.task_table, self.patterns, self.findings, self.report, self.examples, tasks,
                                  self.choice, self.columns_box, self.columns],
-                     "show_progress": "full", "show_progress_on": self.understood, "api_visibility": "private",
+                     "show_progress": "full", "show_progress_on": self.summary, "api_visibility": "private",
                      "trigger_mode": "always_last"}
         self.source.change(self.show_source, self.source, [self.source, self.labels, self.rows, self.files, self.hub_column], **quiet)
         tasks.input(None, [tasks, self.choice], self.choice, js=TICK, **quiet)
         gr.on([self.source.input, self.files.clear, self.files.delete], lambda: "", None, self.specs, **quiet).then(**self.read)
-        self.files.upload(self.take_files, self.files, [self.files, self.specs, self.understood], **quiet).then(**self.read)
+        self.files.upload(self.take_files, self.files, [self.files, self.specs, self.summary], **quiet).then(**self.read)
         gr.on([self.labels.input, self.rows.submit, self.rows.blur, max_length.blur], **self.read)
         self.columns.input(self.set_columns, self.specs, self.specs, trigger_mode="multiple", **quiet).then(**self.read)
         forgotten = [self.about_hub, self.pinned, self.download_button, self.hub, self.data_run, self.specs]
@@ -124,9 +127,9 @@ class DataPanel:
         return {self.download_button: gr.update(value="Download", interactive=False)} | dict.fromkeys(emptied, "")
 
     def take_files(self, files: list[str]) -> Values:
-        """The uploaded files, renamed if two have one name, because later they are told apart by it."""
+        """The uploaded files, renamed if two have the same name: later only their names distinguish them."""
         names = ", ".join(isolate(Path(file).name) for file in files)
-        shown = {self.specs: "", self.understood: f"Reading {names} \u2026"}
+        shown = {self.specs: "", self.summary: f"Reading {names} \u2026"}
         return shown | ({self.files: renamed} if (renamed := view.name_apart(files)) != files else {})
 
     def look_up(self, preset: str, ids: str) -> Values:
@@ -153,9 +156,13 @@ class DataPanel:
             return {self.hub: "", self.about_hub: str(error)}
         return {self.hub: pinned, self.about_hub: f"Downloaded: {isolate(describe_source(config))}."}
 
-    def set_columns(self, specs: str, event: gr.EventData) -> str:
-        """What the user set in the table of columns, together with what was known of others."""
-        return columns_table.merge(specs, event.rows)
+    def set_columns(self, known: str, event: gr.EventData) -> str:
+        """`known`, ColumnSpecs as JSON, with those of the columns that the table shows replaced by what the user set."""
+        specs = [make_spec("columns", ColumnSpec, row | {"task": row["task"].strip() if row["role"] in KIND_OF_ROLE else ""})
+                 for row in json.loads(event.rows)]
+        shown = {(spec.group, spec.column) for spec in specs}
+        others = [spec for spec in json.loads(known or "[]") if (spec["group"], spec["column"]) not in shown]
+        return json.dumps(others + [spec.model_dump() for spec in specs])
 
     def key(self, values: Values) -> str:
         """A text that identifies the data: see `data_key`."""
@@ -183,19 +190,16 @@ class DataPanel:
 
     def understand(self, values: Values, progress: gr.Progress = gr.Progress()) -> Values:  # noqa: B008
         """Read the data and show what is in them; an error is shown in the same place."""
-        def report_progress(what: str, share: float) -> None:
-            progress(share, desc=what)
-
         key, before = self.key(values), Choice.read(values[self.choice])
         try:
             config = form.make_run_config(self.values(values) | {"max_length": values[self.max_length]})
             with TemporaryDirectory() as folder:
-                return self._read(config, lambda names: before.among(key, names), Path(folder), report_progress)
+                return self._read(config, partial(before.among, key), Path(folder), lambda what, share: progress(share, desc=what))
         except MtlError as error:
             # if the columns were set by the user, that may be the error: then their table stays, to be corrected
             hidden = {} if values[self.specs] else {self.columns_box: gr.update(visible=False)}
             return hidden | dict.fromkeys((self.patterns, self.findings, self.report, self.examples), "") | {
-                self.understood: str(error), self.task_table: view.task_table(Table([], []), []),
+                self.summary: str(error), self.task_table: view.task_table(Table([], []), []),
                 self.tasks: gr.update(choices=[], value=[]), self.choice: str(Choice(key, ()))}
 
     def _read(self, config: RunConfig, choose: Callable[[list[str]], Choice], folder: Path, progress: Progress) -> Values:
@@ -218,9 +222,9 @@ class DataPanel:
         choice = choose(names)
         has_columns = config.source in ("files", "hub") and bool(table.columns)
         return shown | {
-            self.understood: "\n".join([_summary(config, len(table.rows), len(specs)), *table.notices]), self.patterns: patterns,
+            self.summary: "\n".join([_summary(config, len(table.rows), len(specs)), *table.notices]), self.patterns: patterns,
             self.task_table: view.task_table(table, specs, progress), self.tasks: gr.update(choices=names, value=list(choice.ticked)),
-            self.choice: str(choice), self.columns: columns_table.table_of(table) if has_columns else "",
+            self.choice: str(choice), self.columns: view.columns_html(table) if has_columns else "",
             self.columns_box: gr.update(visible=has_columns, label=f"What the columns are for ({len(table.columns)})")}
 
     def fill(self, run_id: str, config: RunConfig) -> Values:
@@ -244,12 +248,12 @@ def _hub_specs(text: str) -> tuple[HubSpec, ...]:
 
 def _summary(config: RunConfig, rows: int, tasks: int) -> str:
     """How many rows there are, which files are for what, and which tasks are ticked at first."""
-    has_validation = bool(split_paths(config, Path())["validation"])
-    parts = [f"{isolate(describe_source(config))}: {many(rows, 'training row' if has_validation else 'row')}."]
-    parts += [f"{split}: {', '.join(isolate(Path(file).name) for file in files)}." for split in ("validation", "test")
-              if (files := getattr(config, f"{split}_files"))]
-    if not has_validation and config.source != "hypothetical":
-        parts.append("There is no validation file, so a part of these rows is kept aside to measure on: 'Validation share' under More "
+    paths = split_paths(config, Path())
+    parts = [f"{isolate(describe_source(config))}: {many(rows, 'training row' if paths['validation'] else 'row')}."]
+    if config.train_files:
+        parts += [f"{split}: {', '.join(map(isolate, map(own_name, paths[split])))}." for split in ("validation", "test") if paths[split]]
+    if not paths["validation"] and config.source != "hypothetical":
+        parts.append("There is no validation file, so a part of these rows is set aside to measure on: 'Validation share' under More "
                      "settings.")
     if tasks > MAX_TASKS:
         parts.append(f"{tasks} tasks were found. At most {MAX_TASKS} can be trained together, so the first {MAX_TASKS} are ticked.")

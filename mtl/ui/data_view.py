@@ -4,7 +4,8 @@ user wrote is escaped."""
 import html
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,15 +16,16 @@ from mtl.data.findings import Finding
 from mtl.data.formats.files import part_of, split_of
 from mtl.data.readers import Progress, no_progress
 from mtl.data.report import Lengths, Report
-from mtl.data.rows import Row, Table, count_all
-from mtl.data.values import VALUES, Spans, Value
+from mtl.data.rows import Row, Table
+from mtl.data.values import KIND_OF_ROLE, VALUES, Spans, Value
 from mtl.errors import MtlError
-from mtl.settings.config import MAX_TASKS, TaskSpec
+from mtl.settings.config import MAX_TASKS, ROLES, TaskSpec
 from mtl.text import isolate, many
 from mtl.ui.charts import apart, colours, table_html
 
 FILES = ("train_files", "validation_files", "test_files")
 SHOWN_LABELS = 40  # per task, in the report
+SHOWN_COLUMNS = 64
 NO_FILE = "No file yet. Upload one with sentences and labels: CSV, TSV, JSONL, JSON, CoNLL columns, marked text or Parquet."
 
 
@@ -90,23 +92,22 @@ def data_key(source: str, files: Sequence[str] | None, hub: str, data_run: str) 
 
 def task_table(table: Table, specs: Sequence[TaskSpec], progress: Progress = no_progress) -> pd.DataFrame:
     """One row per task: kind, number of labelled rows, labels with their counts."""
-    labelled = dict.fromkeys([spec.name for spec in specs], 0)
-
-    def counted() -> Iterator[Row]:
-        for index, row in enumerate(table.rows):
-            if index % 2000 == 0:
-                progress("Counting the labels", index / len(table.rows))
-            for name in labelled:
-                labelled[name] += row.values.get(name) is not None
-            yield row
-
-    counts = count_all(counted(), list(labelled))
+    labelled: Counter[str] = Counter()  # the labelled rows of each task
+    counts: dict[str, Counter[str]] = {spec.name: Counter() for spec in specs}
+    for index, row in enumerate(table.rows):
+        if index % 2000 == 0:
+            progress("Counting the labels", index / len(table.rows))
+        for name, of_task in counts.items():
+            if (value := row.values.get(name)) is not None:
+                labelled[name] += 1
+                of_task.update(value.labels())
     rows = []
     for spec in specs:
         most = ", ".join(f"{isolate(label)} ({count:,})" for label, count in counts[spec.name].most_common(5))
         more = ", ..." if len(counts[spec.name]) > 5 else ""
         rows.append([spec.name, spec.kind, f"{labelled[spec.name]:,} of {len(table.rows):,}", f"{len(counts[spec.name])}: {most}{more}"])
     return pd.DataFrame(rows, columns=["task", "kind", "labelled rows", "labels"])
+
 
 def report_html(report: Report, specs: Sequence[TaskSpec]) -> str:
     """Findings, coverage, labels and lengths."""
@@ -174,15 +175,14 @@ def _lengths(lengths: Lengths) -> str:
 
 def examples_html(rows: Iterable[Row], specs: Sequence[TaskSpec], labels: dict[str, Sequence[str]]) -> str:
     """Rows with their entities marked and their other labels below them."""
-    return '<div class="mtl-report">' + "".join(_example(row, specs, labels) for row in rows) + "</div>"
-
-
-def _example(row: Row, specs: Sequence[TaskSpec], labels: dict[str, Sequence[str]]) -> str:
-    values = {spec.name: row.values.get(spec.name) for spec in specs}
-    marked = {name: value for name, value in values.items() if value is not None and value.marks_text}
-    texts = [marked_html(row.text, value, colours(labels.get(name, ()))) for name, value in marked.items()] or [apart(row.text)]
-    parts = [label_html(name, value) for name, value in values.items() if name not in marked]
-    return f'<div class="mtl-row">{"<br>".join(texts)}<div>{" ".join(parts)}</div></div>'
+    shown = ""
+    for row in rows:
+        values = {spec.name: row.values.get(spec.name) for spec in specs}
+        marked = {name: value for name, value in values.items() if value is not None and value.marks_text}
+        texts = [marked_html(row.text, value, colours(labels.get(name, ()))) for name, value in marked.items()] or [apart(row.text)]
+        others = [label_html(name, value) for name, value in values.items() if name not in marked]
+        shown += f'<div class="mtl-row">{"<br>".join(texts)}<div>{" ".join(others)}</div></div>'
+    return f'<div class="mtl-report">{shown}</div>'
 
 
 def marked_html(text: str, spans: Spans, colour: dict[str, str]) -> str:
@@ -197,3 +197,17 @@ def label_html(name: str, value: Value | None) -> str:
     """The labels of one task, for a place beside the text."""
     labels = "(not labelled)" if value is None else ", ".join(value.labels()) or "(none)"
     return f"<span>{apart(name)}: <b>{apart(labels)}</b></span>"
+
+
+def columns_html(table: Table) -> str:
+    """A table of the columns of `table`, in which the user sets what each is for: its role, its task; with some of its values."""
+    rows = ""
+    for index, (spec, values) in enumerate(zip(table.columns[:SHOWN_COLUMNS], table.values, strict=False)):
+        name, which = f"{spec.group}/{spec.column}".removeprefix("/"), html.escape(spec.model_dump_json(include={"group", "column"}))
+        options = "".join(f'<option value="{role}"{" selected" * (role == spec.role)}>{html.escape(f"{role}: {what}")}</option>'
+                          for role, what in ROLES.items())
+        hidden = " hidden" * (spec.role not in KIND_OF_ROLE)
+        rows += (f'<div data-column="{which}"><label for="role-{index}"><b>{apart(name)}</b> <small>{apart(" | ".join(values))}</small>'
+                 f'</label><select id="role-{index}">{options}</select><label{hidden}>Task <input id="task-{index}" maxlength="64" '
+                 f'aria-label="Task of {html.escape(name)}" value="{html.escape(spec.task)}"></label></div>')
+    return f'<div class="mtl-columns" data-tasks="{" ".join(KIND_OF_ROLE)}">{rows}</div>'

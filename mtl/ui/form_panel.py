@@ -16,7 +16,7 @@ from mtl.text import isolate
 from mtl.ui import form
 from mtl.ui.data_panel import DataPanel
 from mtl.ui.data_view import Choice
-from mtl.ui.insight_panel import explain_settings
+from mtl.ui.insight import explain_settings
 from mtl.ui.page import Page, Values
 
 

@@ -1,27 +1,35 @@
 """Whether the tasks disagree, as the page shows it: their gradients as a sentence, a heat map and curves; the loss weights as curves; and
-what the settings will do. Pure functions of a run's history and settings."""
+what the settings will do. Pure functions of a run's history and settings; then the two panels that show them."""
 
 import html
+import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from contextlib import suppress
 from operator import itemgetter
 from statistics import median
 
+import gradio as gr
 import numpy as np
 import pandas as pd
 
-from mtl.runs.events import Event, GradientConflict
+from mtl.errors import MtlError
+from mtl.runs.events import GradientConflict
+from mtl.runs.folder import open_run
 from mtl.runs.history import History
 from mtl.settings.methods import METHODS, SAMPLINGS_FOR
 from mtl.text import isolate, many
 from mtl.training.sampling import outlook
 from mtl.ui.charts import HUES, PlotData, apart, line_data, plain, task_curves, thin
+from mtl.ui.page import Cursor, Page, Values, hidden_text
+from mtl.ui.status import legend_html
 
 COLUMNS, CELLS = 60, 180  # of the heat map: at most so many columns, and about so many cells in all
 MAX_POINTS, PLOT_BYTES = 150, 13_000  # points per series of these plots, and bytes of a plot
 AGAINST = -0.1  # below this cosine two gradients disagree; nearer to 0 the sign is chance
 RARELY, OFTEN = 0.2, 0.5  # shares of the comparisons in which two tasks disagree
 LONGER = 4  # a gradient so many times as long as another one dominates it
+OUTLOOK = ("sampling", "temperature", "batch_size", "accumulation", "epochs")
 
 
 def summary(diagnoses: list[GradientConflict], balancing: str) -> str:
@@ -86,24 +94,11 @@ def _heat_row(name: str, steps: list[int], cosines: Iterable[float], mean: float
     return f"<b>{name}</b><span>{''.join(cells)}</span><small>mean {'-' if math.isnan(mean) else f'{mean:+.2f}'}</small>"
 
 
-def norm_lines(history: History) -> PlotData:
-    """The length of each task's gradient over steps."""
-    return _task_lines(history, thin(history.diagnoses, MAX_POINTS), "norm", 0.0)
-
-
-def weight_lines(history: History) -> PlotData:
-    """The weight of each task's loss over steps, smoothed a little, because weights may be random."""
-    return _task_lines(history, history.steps, "weight", 0.6)
-
-
-def _task_lines(history: History, events: Sequence[Event], column: str, smoothing: float) -> PlotData:
+def task_lines(history: History, column: str) -> PlotData:
+    """The 'norm' of each task's gradient, or the 'weight' of its loss, over steps. Weights are smoothed a little: they may be random."""
+    events, smoothing = (history.steps, 0.6) if column == "weight" else (thin(history.diagnoses, MAX_POINTS), 0.0)
     lines = task_curves(list(history.started.tasks), events, f"{column}s", smoothing)
     return line_data({plain(task): line for task, line in lines.items()}, ["step", column, "series"], PLOT_BYTES, MAX_POINTS)
-
-
-def task_colours(history: History) -> dict[str, str]:
-    """A colour for every task."""
-    return {plain(task): hues[0] for task, hues in zip(history.started.tasks, HUES, strict=False)}
 
 
 def method_html(sampling: str, balancing: str) -> str:
@@ -132,3 +127,70 @@ def outlook_html(patterns: list[tuple[list[str], int]], tasks: list[str], sampli
         shares.append(f"<b>{apart(task)}</b> {first / steps:.1f} per step and {first:,} per epoch{later}")
     return (f'<div class="mtl-report"><p>{many(step_rows, "row")} per step, {many(steps, "step")} per epoch. Rows with a label for '
             f"each task: {'; '.join(shares)}.</p></div>")
+
+
+def explain_settings(page: Page, settings: dict[str, gr.components.Component], tasks: gr.CheckboxGroup, patterns: gr.Textbox) -> None:
+    """What the chosen methods are for, and how many rows of each task a step will have; `patterns`: tasks that are labelled together."""
+    method, plan = gr.HTML(method_html("joint", "equal"), elem_id="method"), gr.HTML(elem_id="plan")
+    # the chosen tasks as JSON: Gradio refuses the checkboxes as an input while they still have values of other data
+    chosen = hidden_text()
+    methods, inputs = [settings["sampling"], settings["balancing"]], [patterns, chosen, *(settings[name] for name in OUTLOOK)]
+    gr.on([widget.change for widget in methods], method_html, methods, method, **page.quiet)
+    tasks.change(json.dumps, tasks, chosen, **page.quiet)
+    gr.on([widget.change for widget in inputs], show_outlook, inputs, plan, trigger_mode="always_last", **page.quiet)
+
+
+def show_outlook(patterns: str, chosen: str, sampling: str, temperature: str, *numbers: str) -> str:
+    """How many rows of each task a step and an epoch will have; nothing while a field is empty or wrong."""
+    with suppress(TypeError, ValueError):
+        batch, accumulation, epochs = (int(number) for number in numbers)
+        degree, step_rows = float(temperature), batch * accumulation
+        if patterns and chosen and min(step_rows, epochs, degree) >= 1:
+            return outlook_html(json.loads(patterns), json.loads(chosen), sampling, degree, step_rows, epochs)
+    return ""
+
+
+class InsightPanel:
+    """Whether the tasks of the shown run disagree."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        with gr.Accordion("Do the tasks disagree?", open=False, elem_id="insight") as box:
+            self.text, self.legend = gr.HTML(elem_id="reading"), gr.HTML()
+            plot = {"x": "step", "color": "series", "colors_in_legend": [], "show_label": False, "height": 200}
+            self.norms = gr.LinePlot(y="norm", title="Length of each task's gradient", elem_id="norm-plot", **plot)
+            self.weights = gr.LinePlot(y="weight", title="Weight of each task's loss", elem_id="weight-plot", **plot)
+        self.due, self.cursor = hidden_text(), hidden_text()  # cursors: the due and the shown one
+        timer = gr.Timer(4.0, active=False)  # nothing changes fast here; while the panel is closed it is not polled
+
+        who, quiet = [page.run_id, self.cursor], page.quiet
+        gr.on([timer.tick, box.expand, page.run_id.change], self.poll, who, self.due, **quiet)
+        for event, is_open in ((box.expand, True), (box.collapse, False)):
+            event(lambda is_open=is_open: gr.Timer(active=is_open), None, timer, **quiet)
+        self.due.change(self.show, who, [self.text, self.legend, self.norms, self.weights, self.cursor], **quiet)
+
+    def _now(self, run_id: str, cursor: str) -> tuple[History | None, Cursor]:
+        """The history of the run and the cursor that is due; none and an empty one before it begins, and if plots must be emptied first."""
+        with suppress(MtlError):
+            history = self.page.jobs.history(run_id)
+            if history.started:
+                due = Cursor(run_id, "both", len(history.diagnoses), f"{len(history.steps) // 10}/{history.status == 'running'}")
+                if not cursor or not Cursor.read(cursor).must_empty(due):
+                    return history, due
+        return None, Cursor()
+
+    def poll(self, run_id: str, cursor: str) -> str:
+        """The cursor that is due: changes with every comparison of gradients, but not with every step."""
+        return str(self._now(run_id, cursor)[1])
+
+    def show(self, run_id: str, cursor: str) -> Values:
+        """Text and plots; the plots keep their colours while the run of `cursor` is shown."""
+        history, due = self._now(run_id, cursor)
+        if history is None:
+            return {self.text: "", self.legend: "", self.norms: None, self.weights: None, self.cursor: ""}
+        colours = {plain(task): hue for task, (hue, _) in zip(history.started.tasks, HUES, strict=False)}
+        lines = {self.norms: task_lines(history, "norm"), self.weights: task_lines(history, "weight")}
+        if not cursor:
+            lines = {plot: gr.LinePlot(value=data, color_map=colours) for plot, data in lines.items()}
+        balancing = open_run(self.page.jobs.root, run_id).config.balancing
+        return lines | {self.text: insight_html(history, balancing), self.legend: legend_html(colours), self.cursor: str(due)}

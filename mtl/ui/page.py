@@ -111,10 +111,9 @@ class Menu:
 
     def existing(self, run_id: Any) -> str:
         """`run_id`, or an empty text if there is no such run or comparison."""
-        try:
+        with suppress(MtlError):
             return self._find(self.page.jobs.root, str(run_id)).id
-        except MtlError:
-            return ""
+        return ""
 
     def turn_to(self, run_id: str, browser: dict) -> Values:
         """Show another one (empty: none), and have the browser remember it."""

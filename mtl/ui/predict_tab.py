@@ -72,16 +72,9 @@ def find_predictor(jobs: Jobs, choice: str, device: str) -> tuple[Predictor, str
     return _load(folder, manifest.stat().st_mtime if manifest.is_file() else 0.0, device), about
 
 
-def describe(predicted: Predicted, source: str, how: str, milliseconds: float) -> str:
-    """The line below the predictions: what made them, and how fast."""
-    cut = "" if predicted.cut_at is None else (f" The text is longer than the model can read: everything from character "
-                                               f"{predicted.cut_at:,} on was ignored.")
-    return f"{source}; {computed_on(how)}; {milliseconds:.1f} ms for all tasks.{cut}"
-
-
 def contradictions_html(predicted: Predicted) -> str:
     """Warnings about labels that never occurred together in training; empty if there are none."""
-    return predicted.contradictions and f'<div class="mtl-report">{warnings_html(predicted.contradictions)}</div>' or ""
+    return f'<div class="mtl-report">{warnings_html(predicted.contradictions)}</div>' if predicted.contradictions else ""
 
 
 class PredictTab:
@@ -147,7 +140,10 @@ class PredictTab:
             predicted, milliseconds = timed(predictor, text)
         except MtlError as error:
             return WithMessage(nothing | {self.about: str(error)}, str(error))
-        return nothing | {self.about: describe(predicted, source, predictor.how, milliseconds)} | self.drawn(predictor, predicted)
+        about = f"{source}; {computed_on(predictor.how)}; {milliseconds:.1f} ms for all tasks."
+        if predicted.cut_at is not None:
+            about += f" The text is longer than the model can read: everything from character {predicted.cut_at:,} on was ignored."
+        return nothing | {self.about: about} | self.drawn(predictor, predicted)
 
     def predict_again(self, *asked: str) -> Values:
         """As `predict`, but without a message every 2 seconds."""

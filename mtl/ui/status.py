@@ -2,7 +2,8 @@
 
 import html
 import time
-from dataclasses import dataclass
+from contextlib import suppress
+from statistics import fmean
 
 from mtl.data.dataset import describe_source
 from mtl.errors import MtlError
@@ -10,7 +11,6 @@ from mtl.runs.events import describe_size, read_statuses
 from mtl.runs.folder import Run
 from mtl.runs.history import ACTIVE, RESUMABLE, History
 from mtl.text import isolate, many
-from mtl.ui.charts import speed
 
 
 def status_html(history: History | None, ahead: int, name: str, yields_in: float | None = None) -> str:
@@ -22,7 +22,8 @@ def status_html(history: History | None, ahead: int, name: str, yields_in: float
     facts = [f"step {history.step:,} of {total:,}" if total else "",
              f"epoch {history.step / started.steps_per_epoch:.2f}" if started and history.step else ""]
     if history.status == "running" and history.steps:
-        facts += [f"{speed(history.steps):,.0f} sentences/s", f"about {duration(history.seconds_left)} left"]
+        speed = fmean(step.sentences_per_second for step in history.steps[-10:])
+        facts += [f"{speed:,.0f} sentences/s", f"about {duration(history.seconds_left)} left"]
     elif history.preparing:
         facts.append(f"{html.escape(history.preparing.what)}: {history.preparing.share:.0%}")
     elif history.status == "running" and not history.step:
@@ -80,11 +81,10 @@ def computed_on(how: str) -> str:
 def run_name(run: Run) -> str:
     """The name that the user gave, or the data it trains on; and when it was made, since names repeat."""
     when = made_at(run.id)
-    try:
+    with suppress(MtlError):
         config = run.config
-    except MtlError:
-        return f"{when} (its settings cannot be read)"
-    return f"{isolate(config.name or describe_source(config))}, {when}"
+        return f"{isolate(config.name or describe_source(config))}, {when}"
+    return f"{when} (its settings cannot be read)"
 
 
 def made_at(run_id: str) -> str:
@@ -129,18 +129,9 @@ def legend_html(colours: dict[str, str]) -> str:
         f'<span><i style="background:{colour}"></i>{html.escape(series)}</span>' for series, colour in colours.items()) + "</div>"
 
 
-@dataclass(frozen=True)
-class Buttons:
-    """Which buttons of a run, or of a comparison, are enabled."""
-
-    pause: bool = False
-    resume: bool = False
-    stop: bool = False
-    delete: bool = False
-
-    @classmethod
-    def of(cls, status: str, is_owner: bool, is_here: bool) -> "Buttons":
-        """Those of a run with that status; `is_here`: it is in the queue of this app."""
-        active = is_owner and is_here and status in ACTIVE
-        return cls(pause=active and status == "running", stop=active and status != "stopping", delete=is_owner and status not in ACTIVE,
-                   resume=is_owner and status in RESUMABLE or active and status == "paused")
+def enabled_buttons(status: str, is_owner: bool, is_here: bool) -> list[str]:
+    """Which buttons of a run with that status, or of a comparison, are enabled; `is_here`: it is in the queue of this app."""
+    active = is_owner and is_here and status in ACTIVE
+    enabled = {"pause": active and status == "running", "resume": is_owner and status in RESUMABLE or active and status == "paused",
+               "stop": active and status != "stopping", "delete": is_owner and status not in ACTIVE}
+    return [name for name, is_enabled in enabled.items() if is_enabled]

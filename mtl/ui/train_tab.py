@@ -13,9 +13,9 @@ from mtl.runs.history import History
 from mtl.scoring.measure import measured_at
 from mtl.ui import charts
 from mtl.ui.form_panel import FormPanel
-from mtl.ui.insight_panel import InsightPanel
+from mtl.ui.insight import InsightPanel
 from mtl.ui.page import MENU_LENGTH, Cursor, Menu, Page, Values, command, control_buttons, hidden_text, text_of
-from mtl.ui.status import Buttons, legend_html, plain_state, run_name, status_html, who_may
+from mtl.ui.status import enabled_buttons, legend_html, plain_state, run_name, status_html, who_may
 
 EARLY, REDRAWN = 5, 3  # redraw every step up to this one, then every 3 s of training: drawing is slow in a browser
 START, STARTING = "Start training", "Starting \u2026"
@@ -53,6 +53,7 @@ class TrainTab:
         self.score_legend = gr.HTML(elem_id="score-legend")
         self.score_plot = gr.LinePlot(y="score", title="Scores on the validation rows (higher is better)", y_lim=[0, 1],
                                       elem_id="score-plot", **plot)
+        self.no_plots: Values = {self.loss_legend: "", self.score_legend: "", self.loss_plot: None, self.score_plot: None}
         self.smoothing = gr.Slider(0, 0.95, 0.6, step=0.05, label="Smoothing of the training loss",
                                    info="At 0 the curve is as measured. Validation losses and scores are never smoothed.")
         self.table = gr.Dataframe(label="Last values", headers=charts.LAST_COLUMNS, interactive=False, wrap=True, elem_id="last-values",
@@ -67,7 +68,7 @@ class TrainTab:
                              info="Runs that were started in this browser or in the terminal.")
             self.buttons["delete"] = gr.Button("Delete the run shown", size="sm", min_width=150, interactive=False, elem_id="delete")
         # The page polls often, and each output costs Gradio milliseconds: only if one of these texts changes are more outputs sent.
-        self.enabled, self.due, self.cursor = hidden_text(), hidden_text(), hidden_text()  # the cursors that is due, and that is shown
+        self.enabled, self.due, self.cursor = hidden_text(), hidden_text(), hidden_text()  # cursors: the due and the shown one
         self.emptied, self._times = hidden_text(), itertools.count(1)  # another number each time that plots were emptied
         self.timer = gr.Timer(1.0)
 
@@ -84,7 +85,8 @@ class TrainTab:
         page.run_id.change(**poll)
         for name in ("pause", "resume", "stop"):
             self.buttons[name].click(command(getattr(self.jobs, name)), who, None, **quiet).then(**poll)
-        self.enabled.change(self.show_enabled, self.enabled, list(self.buttons.values()), **quiet)
+        self.enabled.change(lambda names: {button: gr.update(interactive=name in names.split()) for name, button in self.buttons.items()},
+                            self.enabled, list(self.buttons.values()), **quiet)
         # answers may arrive in another order than the requests: so the event that empties plots always triggers one that fills them
         gr.on([self.due.change, self.emptied.change, self.smoothing.release], self.show, [page.run_id, self.cursor, self.smoothing],
               [self.loss_legend, self.score_legend, self.loss_plot, self.score_plot, self.table, self.log, self.emptied, self.cursor],
@@ -112,40 +114,32 @@ class TrainTab:
             run, history = open_run(self.jobs.root, run_id), self.jobs.history(run_id)
         except MtlError as error:
             return texts | {self.status: plain_state(html.escape(str(error))), self.due: "deleted"}
-        buttons = Buttons.of(history.status, run.belongs_to(browser["key"]), self.jobs.has(run_id))
+        buttons = enabled_buttons(history.status, run.belongs_to(browser["key"]), self.jobs.has(run_id))
         return {self.status: status_html(history, self.jobs.ahead(run_id), run_name(run), self.jobs.yields_in()),
-                self.enabled: " ".join(name for name, on in vars(buttons).items() if on),
+                self.enabled: " ".join(buttons),
                 self.page.news: f"{run_id}/{history.status}/{len(history.told)}/{measured_at(run)}",
                 self.due: str(cursor_of(run_id, history))}
 
-    def show_enabled(self, enabled: str) -> Values:
-        """Enable the buttons whose ids are named, and no others."""
-        return {button: gr.update(interactive=name in enabled.split()) for name, button in self.buttons.items()}
-
     def show(self, run_id: str, cursor: str, smoothing: float) -> Values:
         """Plots, table and log of the run; what is the same since `cursor` is left as it is."""
-        history = None
-        with suppress(MtlError):
-            history = self.jobs.history(run_id) if run_id else None
-        if history is None:
-            return self._no_plots() | {self.table: None, self.log: "", self.cursor: ""}
+        try:
+            history = self.jobs.history(run_id)
+        except MtlError:  # none is shown, or it was deleted
+            return self.no_plots | {self.table: None, self.log: "", self.cursor: ""}
         before, now = Cursor.read(cursor), cursor_of(run_id, history, smoothing)
         if now == before:
             return {}
         has_new_events = (before.shown, before.plots, before.events) != (now.shown, now.plots, now.events)
         if before.must_empty(now):
-            shown = self._no_plots() | {self.emptied: str(next(self._times)), self.cursor: str(Cursor(run_id))}
+            shown = self.no_plots | {self.emptied: str(next(self._times)), self.cursor: str(Cursor(run_id))}
         else:
             shown = self._plots(history, before, now, has_new_events) | {self.cursor: str(now)}
         return shown | {self.table: charts.last_values(history)} | ({self.log: charts.log_lines(history)} if has_new_events else {})
 
-    def _no_plots(self) -> Values:
-        return {self.loss_legend: "", self.score_legend: "", self.loss_plot: None, self.score_plot: None}
-
     def _plots(self, history: History, before: Cursor, now: Cursor, has_new_events: bool) -> Values:
         """Legends, and plots: only data for those that are there already, whole ones with their colours for others."""
         if history.started is None:
-            return self._no_plots()
+            return self.no_plots
         colours = {self.loss_plot: charts.loss_colours(history.started), self.score_plot: charts.score_colours(history.started)}
         lines: Values = {self.loss_plot: charts.loss_lines(history, now.smoothing)}
         if has_new_events:

@@ -4,10 +4,13 @@ the form becomes settings. test_charts.py has the plots, test_page.py the page i
 import html
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio as gr
 import pytest
+from datasets import Dataset, DatasetDict
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -20,17 +23,15 @@ from mtl.errors import MtlError
 from mtl.jobs.queue import Jobs
 from mtl.runs.events import Logged, Preparing, RunStarted, StatusChanged, StepDone
 from mtl.runs.folder import create_run, list_runs
-from mtl.runs.history import ACTIVE, RESUMABLE, YIELDED
+from mtl.runs.history import ACTIVE, RESUMABLE
 from mtl.settings.config import RunConfig, TaskSpec, make_config
 from mtl.ui import data_view as view
 from mtl.ui import form
 from mtl.ui.app import build_app
-from mtl.ui.charts import PALETTE, colours
-from mtl.ui.columns_table import merge
 from mtl.ui.data_view import Choice, data_key
 from mtl.ui.messages import WithMessage, show_messages
 from mtl.ui.page import Cursor
-from mtl.ui.status import Buttons, duration, status_html
+from mtl.ui.status import duration, enabled_buttons, status_html
 from mtl.ui.train_tab import EARLY, REDRAWN, cursor_of
 from tests.plain import Row
 from tests.ui.test_charts import history_of
@@ -38,12 +39,6 @@ from tests.ui.test_charts import history_of
 TASK = {"kind": "tagging", "labels": ["LOC"], "main_score": "f1"}
 STARTED = RunStarted(0, 1200, 100, {"slots": TASK}, 40, 10, 1000, "cpu", "fp32", 2, 1, 7)
 STEP = StepDone(300, 3.0, {"slots": 0.5}, 1e-4, 1.0, 1234.5, 60.0)
-
-
-def test_a_label_has_its_colour_whatever_the_sentence_and_colours_never_run_out():
-    labels = tuple(f"L{number}" for number in range(25))
-    assert list(colours(labels)) == list(labels) and set(colours(labels).values()) == set(PALETTE)
-    assert colours(labels)["L3"] == colours(labels[:4])["L3"]
 
 
 @pytest.mark.parametrize(("names", "expected"), [
@@ -104,7 +99,7 @@ def test_rows_are_shown_with_entities_classes_and_what_is_not_labelled():
 EVIL = "<img src=x onerror=alert(1)>"
 
 
-def test_nothing_that_a_file_says_becomes_a_part_of_the_page(tmp_path):
+def test_nothing_that_a_user_wrote_becomes_a_part_of_the_page(tmp_path):
     rows = [{"text": f"{EVIL} {index}", EVIL: f"{EVIL}{index % 2}", "ner": [{"start": 0, "end": 4, "label": EVIL}]} for index in range(40)]
     (tmp_path / "evil.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, *rows]))
     dataset = load(make_config({"source": "files", "train_files": (str(tmp_path / "evil.jsonl"),)}), tmp_path)
@@ -113,13 +108,8 @@ def test_nothing_that_a_file_says_becomes_a_part_of_the_page(tmp_path):
     shown = view.report_html(report, dataset.tasks) + view.short_findings_html(report)
     shown += view.examples_html(report.examples, dataset.tasks, labels)
     assert "<img" not in shown and "&lt;img" in shown
-    assert "<img" not in view.problem_html(EVIL)
-
-
-def test_the_status_escapes_what_a_user_wrote():
-    made = history_of(STARTED, StatusChanged("failed", "<script>alert('message')</script> & more"))
-    shown = status_html(made, 0, "<script>alert('name')</script>")
-    assert "<script" not in shown and shown.count("&lt;script&gt;") == 2 and "&amp; more" in shown
+    status = status_html(history_of(STARTED, StatusChanged("failed", f"{EVIL} & more")), 0, EVIL)
+    assert "<img" not in view.problem_html(EVIL) + status and status.count("&lt;img") == 2 and "&amp; more" in status
 
 
 @pytest.mark.parametrize(("events", "ahead", "there", "absent"), [
@@ -131,6 +121,7 @@ def test_the_status_escapes_what_a_user_wrote():
     ([STARTED, StatusChanged("running")], 0, ["mtl-running", "step 0 of 1,200", "getting ready", "cpu, fp32, 2 threads"], ["left"]),
     ([STARTED, StatusChanged("running"), STEP], 0, ["step 300 of 1,200", "epoch 3.00", "1,234 sentences/s", "about 3 min 00 s left"],
      ["getting ready"]),
+    ([STARTED, StatusChanged("running"), replace(STEP, sentences_per_second=9e9), *[STEP] * 10], 0, ["1,234 sentences/s"], []),
     ([STARTED, STEP, StatusChanged("paused")], 0, ["mtl-paused", "1 min 00 s of training", 'value="300" max="1200"'], ["left"]),
     ([STARTED, STEP, StatusChanged("stopped", "Stopped at step 300.")], 0, ["mtl-stopped", "Stopped at step 300."], ["sentences/s"])])
 def test_the_status_says_what_matters_in_each_state(events, ahead, there, absent):
@@ -140,20 +131,18 @@ def test_the_status_says_what_matters_in_each_state(events, ahead, there, absent
 
 @pytest.mark.parametrize(("seconds", "words"), [
     (None, "?"), (0, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (3599.4, "59 min 59 s"), (3600, "1 h 00 min"), (90000, "25 h 00 min")])
-def test_durations_are_told_in_two_units_at_most(seconds, words):
+def test_durations_are_shown_in_two_units_at_most(seconds, words):
     assert duration(seconds) == words
 
 
 @pytest.mark.parametrize(("status", "expected"), [
-    ("queued", Buttons(stop=True)), ("running", Buttons(pause=True, stop=True)), ("paused", Buttons(resume=True, stop=True)),
-    ("stopping", Buttons()), ("interrupted", Buttons(resume=True, delete=True)), ("stopped", Buttons(resume=True, delete=True)),
-    ("failed", Buttons(resume=True, delete=True)), (YIELDED, Buttons(resume=True, delete=True)), ("finished", Buttons(delete=True))])
+    ("queued", ["stop"]), ("running", ["pause", "stop"]), ("paused", ["resume", "stop"]), ("stopping", []),
+    ("finished", ["delete"]), *((status, ["resume", "delete"]) for status in RESUMABLE)])
 def test_the_buttons_follow_from_the_state_and_are_the_owners(status, expected):
     over = status in (*RESUMABLE, "finished")
-    assert Buttons.of(status, is_owner=True, is_here=not over) == expected
-    assert Buttons.of(status, is_owner=False, is_here=not over) == Buttons()
-    elsewhere = Buttons.of(status, is_owner=True, is_here=False)
-    assert elsewhere == (expected if over else Buttons())  # one from the terminal is stopped there
+    assert enabled_buttons(status, is_owner=True, is_here=not over) == expected
+    assert enabled_buttons(status, is_owner=False, is_here=not over) == []
+    assert enabled_buttons(status, is_owner=True, is_here=False) == (expected if over else [])  # one from the terminal is stopped there
     assert over or status in ACTIVE
 
 
@@ -244,7 +233,7 @@ def test_what_stands_in_the_form_becomes_settings(values, expected):
     ({"weights": "intent"}, "'intent' is not of the form task=number"), ({"weights": "intent=much"}, "not of the form"),
     ({"weights": "intent=-1"}, "Loss weights, intent: found -1"), ({"weights": "intent=nan"}, "Loss weights, intent: found NaN"),
     ({"encoder": " "}, "Encoder: found an empty text"), ({"name": "a\x07"}, "cannot be shown")])
-def test_what_cannot_be_is_told_in_words(values, message):
+def test_a_wrong_setting_is_refused_in_words(values, message):
     with pytest.raises(MtlError, match=message):
         form.make_run_config(values)
 
@@ -253,14 +242,9 @@ def other_values(name: str) -> list:
     """Values of a setting that are not its default."""
     schema = RunConfig.model_json_schema()["properties"][name]
     schema = next((part for part in schema.get("anyOf", ()) if part["type"] != "null"), schema)
-    if "enum" in schema:
-        return schema["enum"]
-    if schema["type"] == "boolean":
-        return [True, False]
-    if schema["type"] == "string":
-        return ["another"]
-    if schema["type"] == "object":
-        return [{"intent": 0.1 + 0.2, "my tags": 2.0}]
+    plain = {"boolean": [True, False], "string": ["another"], "object": [{"intent": 0.1 + 0.2, "my tags": 2.0}]}
+    if "enum" in schema or schema["type"] in plain:
+        return schema.get("enum") or plain[schema["type"]]
     low, high = schema.get("minimum", 0), schema.get("maximum", schema.get("exclusiveMaximum", 1))
     return [low + 1, high - 1] if schema["type"] == "integer" else [low + (high - low) / 3, low + (high - low) * 1e-5]
 
@@ -299,7 +283,7 @@ def test_a_field_that_was_emptied_is_refused_by_its_label_or_nothing_is_a_value_
 def test_alpha_is_used_where_it_is_shown_or_it_is_said_that_it_is_not(alpha, weights, balancing, tasks, expected, tabs):
     values = {"weights": weights, "balancing": balancing}
     names = tuple("abc"[:tasks])
-    widget = tabs.form.show_alpha(str(Choice("data", names, names)), weights, balancing)
+    widget = tabs.form.show_alpha(str(Choice("data", names, names[::-1])), weights, balancing)
     if isinstance(expected, str):
         with pytest.raises(MtlError, match=expected):
             form.make_run_config(values | form.weighing(alpha, values, tasks))
@@ -308,14 +292,10 @@ def test_alpha_is_used_where_it_is_shown_or_it_is_said_that_it_is_not(alpha, wei
     assert config == RunConfig(**expected)
     assert widget["visible"] == (tasks == 2)
     if tasks == 2:
+        assert widget["label"] == "Alpha: a against b"  # in the order of the data, however they were ticked
         assert widget["interactive"] != widget["info"].startswith("Not used: ")
         assert widget["interactive"] or config.alpha is None
         assert balancing == "fixed" or tabs.form.show_fixed(alpha, weights, balancing) == config.balancing  # what the menu shows then
-
-
-def test_tasks_are_weighed_in_the_order_of_the_data_however_they_were_ticked(tabs):
-    widget = tabs.form.show_alpha(str(Choice("data", ("topic", "tone"), ("tone", "topic"))), "", "equal")
-    assert widget["label"] == "Alpha: topic against tone"
 
 
 @pytest.mark.parametrize(("before", "data", "found", "expected"), [
@@ -340,10 +320,11 @@ def test_data_are_the_same_as_long_as_the_widgets_name_the_same():
                 data_key("hub", None, "", "run"), data_key("hub", None, "x", "run"), data_key("hypothetical", None, "", "")}) == 6
 
 
-def test_a_page_that_does_not_know_its_run_yet_does_not_say_that_there_is_none(tabs):
+def test_a_page_that_does_not_know_its_run_yet_does_not_say_that_there_is_none_and_a_torn_link_is_said_not_to_be_complete(tabs):
     for browser in ({"key": "", "run": ""}, {"key": "k", "run": "a run that it is about to show"}):
         assert list(tabs.train.poll("", browser).values()) == [""] * 4
-    assert "No run yet" in tabs.train.poll("", {"key": "k", "run": ""})[tabs.train.status]
+    for run_id, words in (("", "No run yet"), ("20261126-095800-0123", "its link or id is not complete")):
+        assert words in tabs.train.poll(run_id, {"key": "k", "run": ""})[tabs.train.status]
 
 
 def test_start_takes_all_tasks_before_the_data_were_read_and_then_those_that_are_ticked(tabs, filled, write_rows, easy_rows, tmp_path):
@@ -386,7 +367,7 @@ def test_more_tasks_than_can_be_trained_are_said_and_ticking_them_all_is_refused
     file.write_text(",".join(["text", *names]) + "\n" + "".join(f"row {at} is here{f',label {at % 2}' * 12}\n" for at in range(50)))
     values = filled(files=[str(file)])
     shown = understand(tabs, values)
-    assert "12 tasks were found. At most 8 can be trained together" in shown["understood"]
+    assert "12 tasks were found. At most 8 can be trained together" in shown["summary"]
     assert shown["tasks"]["choices"] == names and Choice.read(shown["choice"]).ticked == tuple(names[:8])
     all_ticked = Choice(data_key("files", [str(file)], "", ""), tuple(names), tuple(names))
     with pytest.raises(MtlError, match="^Tasks: found 12, wanted at most 8. Leave some out.$"):
@@ -400,14 +381,14 @@ def test_more_tasks_than_can_be_trained_are_said_and_ticking_them_all_is_refused
 def test_a_file_that_cannot_be_read_has_no_tasks_and_its_error_in_the_place_of_its_summary(tabs, filled, tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
     shown = understand(tabs, filled(files=[str(tmp_path / name)]))
-    assert shown["understood"].startswith(message) and shown["tasks"]["choices"] == []
+    assert shown["summary"].startswith(message) and shown["tasks"]["choices"] == []
 
 
 def test_too_many_files_are_refused_in_words_without_a_path(tabs, filled, tmp_path):
     files = [tmp_path / f"part{index}.csv" for index in range(40)]
     for file in files:
         file.write_text("text,one\nrow 1,a\nrow 2,b\n")
-    assert understand(tabs, filled(files=list(map(str, files))))["understood"] == (
+    assert understand(tabs, filled(files=list(map(str, files))))["summary"] == (
         "Training files: found 40, wanted at most 32. Leave some out.")
 
 
@@ -428,15 +409,18 @@ def test_the_table_of_columns_shows_what_each_is_for_and_brings_what_the_user_sa
     def columns(source: str = "files", **changes: str) -> str:
         return understand(tabs, filled(source, files=[str(file)], **changes))["columns"]
 
+    def set_columns(known: str, rows: list[dict]) -> str:
+        return tabs.form.data.set_columns(known, SimpleNamespace(rows=json.dumps(rows)))
+
     shown = columns()
     assert "<b>Mood" not in shown and 'value="class" selected' in shown and "sad | glad" in html.unescape(shown)
     rows = [{"group": "", "column": "Text", "role": "text", "task": "forgotten"},
             {"group": "", "column": "<b>Mood</b>", "role": "class", "task": " mood "}]
-    known = merge("", json.dumps(rows))
+    known = set_columns("", rows)
     assert [(spec["role"], spec["task"]) for spec in json.loads(known)] == [("text", ""), ("class", "mood")]
     assert 'value="mood"' in columns(specs=known)
     assert [task.name for task in tabs.form.config(filled(files=[str(file)], specs=known)).tasks] == ["mood"]
-    assert [spec["role"] for spec in json.loads(merge(known, json.dumps([rows[1] | {"role": "ignore"}])))] == ["text", "ignore"]
+    assert [spec["role"] for spec in json.loads(set_columns(known, [rows[1] | {"role": "ignore"}]))] == ["text", "ignore"]
     assert columns("newsroom") == ""
 
 
@@ -448,12 +432,13 @@ def test_the_files_of_a_run_are_not_taken_for_data_of_another_kind(tabs, filled,
         data.values(filled("hub", data_run=run.id))
 
 
-def test_two_files_of_one_name_are_both_trained_on(tabs, filled, write_rows, easy_rows, tmp_path):
-    files = [write_rows(tmp_path / task / "own.jsonl", [{"text": row["text"], task: row[task]} for row in easy_rows(40)])
-             for task in ("answer", "place")]
-    config = tabs.form.config(filled(files=tabs.form.data.take_files(files)[tabs.form.data.files]))
-    assert sorted(Path(name).name for name in config.train_files) == ["own-2.jsonl", "own.jsonl"]
-    assert sorted(task.name for task in config.tasks) == ["answer", "place"]
+def test_the_files_of_validation_and_test_are_named_also_those_of_a_saved_dataset(tabs, filled, write_rows, easy_rows, tmp_path):
+    files = [write_rows(tmp_path / f"{split}.jsonl", easy_rows(20)) for split in ("train", "dev", "test")]
+    DatasetDict({split: Dataset.from_dict({"text": [f"{split} {index}" for index in range(20)], "mood": ["sad", "glad"] * 10})
+                 for split in ("train", "dev", "test")}).save_to_disk(tmp_path / "moods")
+    for paths, names in ((files, ("dev.jsonl", "test.jsonl")), ([str(tmp_path / "moods")], ("moods_dev", "moods_test"))):
+        shown = understand(tabs, filled(files=paths))["summary"]
+        assert f"20 training rows. validation: {names[0]}. test: {names[1]}." in shown and "no validation file" not in shown
 
 
 def test_files_of_one_name_get_names_of_their_own(tmp_path):

@@ -13,24 +13,8 @@ import pytest
 from mtl.runs.events import Evaluated, Logged, Notice, RunStarted, StatusChanged, StepDone
 from mtl.runs.history import History
 from mtl.settings.config import MAX_TASKS
-from mtl.ui.charts import (
-    EVERYTHING,
-    LOG_BYTES,
-    LOSS_BYTES,
-    MAX_POINTS,
-    SCORE_BYTES,
-    curves,
-    last_values,
-    log_lines,
-    loss_colours,
-    loss_lines,
-    plain,
-    points_each,
-    score_colours,
-    score_lines,
-    speed,
-    thin,
-)
+from mtl.ui import charts
+from mtl.ui.charts import curves, last_values, log_lines, loss_colours, loss_lines, plain, points_each, score_colours, score_lines, thin
 
 
 def facts(task: str) -> dict:
@@ -75,7 +59,7 @@ def names(data) -> list[str]:
 @pytest.mark.parametrize("name", ["t", "\u96ea" * 60], ids=["short", "long"])
 def test_a_plot_is_no_larger_for_a_long_run_of_many_tasks_with_long_names(tasks, name):
     made = history(5000, 3000, tuple(f"{name}{number}" for number in range(tasks)), loss=lambda step: 1 / step)
-    for data, size in ((loss_lines(made, 0.6), LOSS_BYTES), (score_lines(made), SCORE_BYTES)):
+    for data, size in ((loss_lines(made, 0.6), charts.LOSS_BYTES), (score_lines(made), charts.SCORE_BYTES)):
         assert size / 3 < len(orjson.dumps(data)) < 1.1 * size
 
 
@@ -89,11 +73,11 @@ def test_short_series_leave_their_share_of_the_points_to_the_others(lengths, roo
 def test_a_series_has_at_most_300_points_and_always_the_last_one(count):
     made = history(count, count)
     for data, wanted in ((loss_lines(made, 0.0), {"intent train", "intent validation", "slots train", "slots validation"}),
-                         (score_lines(made), {"intent accuracy", "slots f1", EVERYTHING})):
+                         (score_lines(made), {"intent accuracy", "slots f1", charts.EVERYTHING})):
         assert set(names(data)) == wanted
         for series in wanted:
             found = points(data, series)
-            assert len(found) == count if count < 90 else 90 < len(found) <= MAX_POINTS
+            assert len(found) == count if count < 90 else 90 < len(found) <= charts.MAX_POINTS
             steps = [step for step, _ in found]
             assert steps == sorted(set(steps)) and steps[-1:] == ([count] if count else [])
 
@@ -131,9 +115,7 @@ def test_smoothing_0_changes_nothing_and_more_of_it_draws_a_constant_as_a_consta
     swings = np.abs(np.diff(smoothed(noisy, 0.9)))
     assert swings[10:].max() < 0.5
     assert smoothed([], 0.9) == []
-
-
-def test_smoothing_passes_over_what_is_not_there():
+    # what is not there is passed over
     assert smoothed([1.0, math.nan, 2.0, math.nan, 3.0], 0.5) == pytest.approx(smoothed([1.0, 2.0, 3.0], 0.5))
 
 
@@ -163,7 +145,13 @@ def test_the_measure_of_the_test_rows_is_not_drawn_among_validation():
     made = history(3, 2)
     made.add(Logged(0.0, Evaluated(3, 0.0, "test", {"intent": 9.0}, {"intent": {"accuracy": 1.0}}, 1.0, 1.0, False, 0.1)))
     assert [step for step, _ in points(loss_lines(made, 0.0), "intent validation")] == [1, 2]
-    assert [step for step, _ in points(score_lines(made), EVERYTHING)] == [1, 2]
+    assert [step for step, _ in points(score_lines(made), charts.EVERYTHING)] == [1, 2]
+
+
+def test_a_label_has_its_colour_whatever_the_sentence_and_colours_never_run_out():
+    labels = tuple(f"L{number}" for number in range(25))
+    assert list(charts.colours(labels)) == list(labels) and set(charts.colours(labels).values()) == set(charts.PALETTE)
+    assert charts.colours(labels)["L3"] == charts.colours(labels[:4])["L3"]
 
 
 def test_all_series_of_a_plot_have_colours_of_their_own():
@@ -188,26 +176,12 @@ def test_the_table_shows_the_last_values_and_all_scores():
     assert last_values(History()).empty
 
 
-def test_the_log_tells_the_last_lines_newest_first():
-    made = history()
-    for number in range(300):
-        made.add(Logged(0.0, Notice(f"number {number}")))
-    made.add(Logged(0.0, StatusChanged("finished", "Done.")))
+def test_the_log_shows_the_last_lines_newest_first_as_many_as_a_poll_may_carry_and_at_least_one():
+    made = history_of(*(Notice(f"number {number}") for number in range(300)), StatusChanged("finished", "Done."))
     lines = log_lines(made).splitlines()
     assert len(lines) == 200 and lines[0].endswith("  Done.") and lines[1].endswith("  number 299")
-
-
-def test_a_log_of_long_lines_is_cut_to_what_a_poll_may_carry_but_tells_at_least_the_last():
-    made = history()
-    for number in range(300):
-        made.add(Logged(0.0, Notice(f"number {number} " + 200 * "\u96ea")))
+    made = history_of(*(Notice(f"number {number} " + 200 * "\u96ea") for number in range(300)))
     lines = log_lines(made)
-    assert LOG_BYTES / 2 < len(lines.encode()) <= LOG_BYTES and "number 299" in lines.splitlines()[0]
-    made.add(Logged(0.0, Notice("x" * 2 * LOG_BYTES)))
+    assert charts.LOG_BYTES / 2 < len(lines.encode()) <= charts.LOG_BYTES and "number 299" in lines.splitlines()[0]
+    made.add(Logged(0.0, Notice("x" * 2 * charts.LOG_BYTES)))
     assert log_lines(made).endswith("x")
-
-
-def test_speed_is_the_mean_of_the_last_ten_events():
-    assert speed([]) == 0.0
-    assert speed(history(20).steps) == pytest.approx(sum(range(11, 21)) / 10)
-    assert math.isfinite(speed(history(1).steps))

@@ -11,7 +11,7 @@ from mtl.runs.events import Evaluated, RunStarted, StatusChanged, StepDone
 from mtl.runs.history import YIELDED, History
 from mtl.settings.config import TaskSpec, make_config
 from mtl.ui import compare_view as view
-from mtl.ui.status import Buttons
+from mtl.ui.status import enabled_buttons
 from tests.ui.test_charts import history_of, names, points
 
 CONFIG = make_config({"source": "hypothetical", "tasks": (TaskSpec(name="a<b>", kind="classification"),
@@ -21,13 +21,12 @@ FACTS = {"a<b>": {"kind": "classification", "labels": [], "main_score": "accurac
 
 
 def ran(status: str, *tasks: str, scores=(0.5, 0.7)) -> History:
-    """A run of `tasks` with two looks at validation."""
+    """A run of `tasks` with two evaluations."""
     measures = {task: FACTS[task]["main_score"] for task in tasks}
-    looks = [Evaluated(10 * (at + 1), 1.0, "validation", {}, {task: {measure: score} for task, measure in measures.items()}, 0.25, score,
-                       True,
-                       0.1) for at, score in enumerate(scores)]
+    evaluations = [Evaluated(10 * at, 1.0, "validation", {}, {task: {measure: score} for task, measure in measures.items()}, 0.25, score,
+                             True, 0.1) for at, score in enumerate(scores, 1)]
     started = RunStarted(0, 20, 10, {task: FACTS[task] for task in tasks}, 40, 10, 1000, "cpu", "fp32", 1, 1, 1)
-    return history_of(started, *looks, StepDone(20, 2.0, {}, 0.0, 1.0, 100.0, 4.0), StatusChanged(status))
+    return history_of(started, *evaluations, StepDone(20, 2.0, {}, 0.0, 1.0, 100.0, 4.0), StatusChanged(status))
 
 
 @pytest.fixture
@@ -62,7 +61,7 @@ def test_a_tasks_curves_are_those_of_all_runs_that_have_it_all_there_from_the_fi
     assert len(points(view.curve_lines(alone, "a<b>"), "alone: a\u2039b\u203a")) == 2
 
 
-def test_state_and_runs_are_told_and_what_a_user_wrote_is_escaped(alone):
+def test_state_and_runs_are_shown_and_what_a_user_wrote_is_escaped(alone):
     state = view.state_html(alone, 0)
     assert "1 of 3 runs finished" in state and 'value="2.0"' in state and "Did it help?" in state
     table = view.members_html(alone)
@@ -73,7 +72,7 @@ def test_state_and_runs_are_told_and_what_a_user_wrote_is_escaped(alone):
 
 def test_a_pause_of_the_run_in_work_is_seen_and_can_be_ended(alone, seen):
     it = seen(alone.plan, (alone.runs[0], ran("paused", "a<b>"), None))
-    assert it.state == "paused" and Buttons.of(it.status, True, True) == Buttons(stop=True, resume=True)
+    assert "mtl-paused" in view.state_html(it, 0) and enabled_buttons(it.status, True, True) == ["resume", "stop"]
 
 
 def test_a_run_that_was_deleted_is_named_and_what_resume_does_about_it_is_said_before_it_is_pressed(alone, seen):
@@ -81,7 +80,8 @@ def test_a_run_that_was_deleted_is_named_and_what_resume_does_about_it_is_said_b
     stopped = seen(alone.plan, gone, "stopped")
     table = view.members_html(stopped)
     assert table.count("<bdi>deleted</bdi>") == 1 and table.count("<bdi>not begun</bdi>") == 1 and "?run=r1" not in table
-    assert "Deleted: joint. Resume trains joint again." in view.state_html(stopped, 0) and Buttons.of(stopped.status, True, False).resume
+    assert "Deleted: joint. Resume trains joint again." in view.state_html(stopped, 0)
+    assert "resume" in enabled_buttons(stopped.status, True, False)
     for status in ("running", "finished"):
         assert "<div>Deleted: joint.</div>" in view.state_html(seen(alone.plan, gone, status), 0)
     with_onward = replace(stopped, history=replace(stopped.history, message="Stopped in run 1 of 3. Resume goes on with it."))
@@ -94,7 +94,8 @@ def test_a_run_that_was_deleted_is_named_and_what_resume_does_about_it_is_said_b
 
 def test_a_comparison_that_gave_its_place_up_is_shown_as_paused_and_can_be_resumed(alone, seen):
     it = seen(alone.plan, (alone.runs[0], ran(YIELDED, "a<b>"), None), YIELDED)
-    assert it.state == "paused" and Buttons.of(it.status, True, False).resume and not Buttons.of(it.status, True, True).stop
+    assert "mtl-paused" in view.state_html(it, 0)
+    assert "resume" in enabled_buttons(it.status, True, False) and "stop" not in enabled_buttons(it.status, True, True)
     assert "<bdi>paused</bdi>" in view.members_html(it) and "42 s" not in view.state_html(it, 0, 42.0)
     paused = seen(alone.plan, (alone.runs[0], ran("paused", "a<b>"), None))
     assert "in 42 s it is saved and lets the next run train" in view.state_html(paused, 0, 42.0)

@@ -1,4 +1,4 @@
-"""mtl/ui/insight.py: what the looks at the tasks' gradients say, and what the settings will do, in words and colours."""
+"""mtl/ui/insight.py: what the comparisons of the tasks' gradients mean, and what the settings will do, in words and colours."""
 
 import html
 from collections import Counter
@@ -9,13 +9,13 @@ from mtl.runs.events import GradientConflict, RunStarted, StepDone
 from mtl.runs.history import History
 from mtl.settings.methods import METHODS, SAMPLINGS_FOR
 from mtl.training.sampling import SAMPLINGS
-from mtl.ui.insight import insight_html, method_html, norm_lines, outlook_html, summary, weight_lines
+from mtl.ui.insight import insight_html, method_html, outlook_html, summary, task_lines
 from tests.ui.test_charts import rows
 
 STARTED = RunStarted(0, 5000, 100, {"topic": {}, "<tags>": {}}, 40, 10, 1000, "cpu", "fp32", 1, 1, 77)
 
 
-def looks(cosines: list[float], norms: tuple[float, float] = (1.0, 1.0)) -> list[GradientConflict]:
+def comparisons(cosines: list[float], norms: tuple[float, float] = (1.0, 1.0)) -> list[GradientConflict]:
     return [GradientConflict(10 * place, {"topic": norms[0], "<tags>": norms[1]}, [["topic", "<tags>", cosine]])
             for place, cosine in enumerate(cosines, 1)]
 
@@ -29,41 +29,35 @@ def looks(cosines: list[float], norms: tuple[float, float] = (1.0, 1.0)) -> list
     ([], "equal", "No gradients were compared yet"),
 ])
 def test_what_the_gradients_say_is_said_in_words(cosines, balancing, words):
-    assert words in html.unescape(insight_html(History(started=STARTED, diagnoses=looks(cosines)), balancing))
+    assert words in html.unescape(insight_html(History(started=STARTED, diagnoses=comparisons(cosines)), balancing))
 
 
 def test_a_gradient_that_drowns_another_is_named_and_what_to_do():
-    told = summary(looks([0.1], norms=(0.5, 5.0)), "equal")
+    told = summary(comparisons([0.1], norms=(0.5, 5.0)), "equal")
     assert "The gradient of <tags> is 10 times as long as that of topic" in told and "larger loss weight for topic" in told
-    assert "times as long" not in summary(looks([0.1], norms=(1.0, 3.0)), "equal")
+    assert "times as long" not in summary(comparisons([0.1], norms=(1.0, 3.0)), "equal")
 
 
-def heat_of(cosines: list[float]) -> str:
-    made = History(started=STARTED, diagnoses=looks(cosines))
-    return insight_html(made, "equal")
+def heat_of(diagnoses: list[GradientConflict]) -> str:
+    return insight_html(History(started=STARTED, diagnoses=diagnoses), "equal")
 
 
-def test_the_heat_map_has_a_cell_a_look_up_to_what_fits_and_names_are_escaped():
-    assert heat_of([0.5, -0.5, 0.1]).count("<i style") == 3
-    assert heat_of([0.5] * 1000).count("<i style") == 60
-    made = heat_of([0.5, -0.5])
-    assert "#2563eb" in made and "#dc2626" in made and "&lt;tags&gt;" in made and "<tags>" not in made
-
-
-def test_the_heat_map_of_many_pairs_has_fewer_columns():
+def test_the_heat_map_has_a_cell_a_comparison_up_to_what_fits_and_names_are_escaped():
+    made = heat_of(comparisons([0.5, -0.5, 0.1]))
+    assert made.count("<i style") == 3 and "#2563eb" in made and "#dc2626" in made and "&lt;tags&gt;" in made and "<tags>" not in made
+    assert heat_of(comparisons([0.5] * 1000)).count("<i style") == 60
     names = [f"t{number}" for number in range(8)]
-    pairs = [[one, other, 0.3] for one in names for other in names if one < other]
-    made = History(started=STARTED, diagnoses=[GradientConflict(10 * place, dict.fromkeys(names, 1.0), pairs) for place in range(1000)])
-    assert insight_html(made, "equal").count("<i style") == 28 * 6
+    pairs = [[one, other, 0.3] for one in names for other in names if one < other]  # many pairs have fewer columns
+    assert heat_of([GradientConflict(place, dict.fromkeys(names, 1.0), pairs) for place in range(1000)]).count("<i style") == 28 * 6
 
 
 def test_norms_and_weights_are_thinned_and_have_every_series_from_the_start():
-    made = History(started=STARTED, diagnoses=looks([0.1] * 1000))
+    made = History(started=STARTED, diagnoses=comparisons([0.1] * 1000))
     made.steps = [StepDone(step, 0.0, {}, 0.0, 0.0, 0.0, 0.0, {"topic": 1.0, "<tags>": 0.5}) for step in range(1, 1001)]
-    for of_run in (norm_lines(made), weight_lines(made)):
+    for of_run in (task_lines(made, "norm"), task_lines(made, "weight")):
         series = Counter(name for _, _, name in rows(of_run))
         assert max(series.values()) <= 151 and list(series) == ["topic", "‹tags›"]
-    assert rows(weight_lines(made))[-1] == [1000, 0.5, "‹tags›"]
+    assert rows(task_lines(made, "weight"))[-1] == [1000, 0.5, "‹tags›"]
 
 
 def test_the_outlook_counts_rows_that_are_labelled_together_once():
@@ -76,11 +70,8 @@ def test_the_outlook_counts_rows_that_are_labelled_together_once():
 
 
 @pytest.mark.parametrize("balancing", METHODS)
-def test_every_way_of_balancing_says_when_to_use_it_where_it_is_from_and_what_it_costs(balancing):
-    told = method_html("annealed", balancing)
-    assert METHODS[balancing].when in told and 'href="https://arxiv.org/abs/' in told and "Cost:" in told
-
-
-def test_every_sampling_says_what_it_is_for():
-    assert set(SAMPLINGS_FOR) == set(SAMPLINGS)
-    assert all(method_html(sampling, "equal").count(sampling) for sampling in SAMPLINGS)
+def test_every_sampling_says_what_it_is_for_and_every_balancing_when_to_use_it_where_it_is_from_and_what_it_costs(balancing):
+    for sampling in SAMPLINGS:
+        shown = method_html(sampling, balancing)
+        assert html.escape(SAMPLINGS_FOR[sampling]) in shown and METHODS[balancing].when in shown
+        assert 'href="https://arxiv.org/abs/' in shown and "Cost:" in shown

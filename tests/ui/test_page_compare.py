@@ -9,13 +9,7 @@ from mtl.comparing.joint_vs_alone import read_card
 from mtl.comparing.plan import Comparison, Member, Plan, create, list_comparisons, open_comparison
 from mtl.runs.events import StatusChanged
 from tests import browser as web
-from tests.browser import drawn, text_of, wait_for
-
-
-def state(page: Page) -> str:
-    """The word in the comparison's badge."""
-    badge = page.locator("#compare-state .mtl-badge")
-    return badge.inner_text() if badge.count() else ""
+from tests.browser import drawn, press, status, text_of, wait_for
 
 
 @pytest.fixture
@@ -30,23 +24,20 @@ def form_page(new_person, open_page, short_run) -> Page:
     return page
 
 
-def test_a_person_asks_whether_it_helped_sees_both_curves_in_one_plot_stops_resumes_and_reads_the_card(app, form_page, complaints):
+def test_a_person_asks_whether_it_helped_sees_both_curves_in_one_plot_stops_resumes_and_reads_the_card(app, form_page):
     page = form_page
     web.open_tab(page, "Compare")
     assert "No comparison yet" in page.locator("#compare-state").inner_text()
     assert not page.locator("#compare-stop").is_enabled() and not page.locator("#compare-resume").is_enabled()
     page.locator("#compare-form").click(click_count=2)  # people double-click
-    wait_for("the comparison", lambda: state(page) in ("queued", "running"))
+    wait_for("the comparison", lambda: status(page, "compare-state") in ("queued", "running"))
     comparison, = list_comparisons(app.runs)
-    wait_for("its stop", lambda: page.locator("#compare-stop").is_enabled())
-    page.locator("#compare-stop").click()
-    wait_for("the end", lambda: state(page) == "stopped")
+    press(page, "compare-stop", "stopped")
 
     page.reload()
     web.open_tab(page, "Compare")
-    wait_for("the comparison after the reload", lambda: state(page) == "stopped")
-    wait_for("its resume", lambda: page.locator("#compare-resume").is_enabled())
-    page.locator("#compare-resume").click()
+    wait_for("the comparison after the reload", lambda: status(page, "compare-state") == "stopped")
+    press(page, "compare-resume")
     wait_for("the lines of both runs", lambda: set(drawn(page, "compare-plot")) == {"joint", "alone: class"})
     wait_for("the card", lambda: "Did training together help?" in page.locator("#compare-result").inner_text())
     card = read_card(comparison.folder)
@@ -60,7 +51,7 @@ def test_a_person_asks_whether_it_helped_sees_both_curves_in_one_plot_stops_resu
 
     # a run of it is a run like others
     page.locator("#compare-members a").nth(1).click()
-    wait_for("the run", lambda: web.status(page) == "finished")
+    wait_for("the run", lambda: status(page) == "finished")
     assert re.search(r"class alone", page.locator("#status").inner_text())
 
     web.choose(page, "run-menu", "sentiment alone")
@@ -70,7 +61,7 @@ def test_a_person_asks_whether_it_helped_sees_both_curves_in_one_plot_stops_resu
     web.open_tab(page, "Compare")
     page.set_viewport_size({"width": 390, "height": 800})
     wait_for("the card on the phone", lambda: "Did training together help?" in page.locator("#compare-result").inner_text())
-    assert not web.is_too_wide(page) and complaints == []
+    assert not web.is_too_wide(page)
 
 
 @pytest.fixture
@@ -85,12 +76,12 @@ def search(app, short_run, tiny_config) -> Comparison:
     return comparison
 
 
-def test_a_person_takes_good_settings_over_and_sweeps_the_weight_of_two_tasks(app, form_page, complaints, search):
+def test_a_person_takes_good_settings_over_and_sweeps_the_weight_of_two_tasks(app, form_page, search):
     page = form_page
     web.open_tab(page, "Compare")
     web.choose(page, "comparison-menu", "Searched")
     wait_for("the table", lambda: page.locator("#compare-result tbody tr").count() == 3)
-    wait_for("the best settings", lambda: state(page) == "finished" and page.locator("#compare-use").is_visible())
+    wait_for("the best settings", lambda: status(page, "compare-state") == "finished" and page.locator("#compare-use").is_visible())
     best = page.locator("#compare-result tbody tr").first.locator("td").all_inner_texts()
     assert best[0] == "1" and best[4:] == ["0.003", "0.005", "entities 2"]
     page.locator("#compare-use").click()
@@ -105,12 +96,11 @@ def test_a_person_takes_good_settings_over_and_sweeps_the_weight_of_two_tasks(ap
     web.open_tab(page, "Compare")
     page.locator("#compare-alphas input, #compare-alphas textarea").fill("0.2, 0.8")
     page.locator("#compare-sweep").click()
-    wait_for("both points", lambda: page.locator("#compare-result tbody tr").count() == 2 and state(page) == "finished")
+    wait_for("both points", lambda: page.locator("#compare-result tbody tr").count() == 2 and status(page, "compare-state") == "finished")
     wait_for("the chart", lambda: page.locator("#compare-points svg path[aria-roledescription='point']").count() >= 2)
-    assert list_comparisons(app.runs)[0].plan.kind == "sweep" and complaints == []
+    assert list_comparisons(app.runs)[0].plan.kind == "sweep"
 
-    page.once("dialog", lambda dialog: dialog.accept())
-    page.locator("#compare-delete").click()
+    press(page, "compare-delete")
     wait_for("it to be gone", lambda: list_comparisons(app.runs)[0].id == search.id)
 
 

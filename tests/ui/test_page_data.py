@@ -86,7 +86,7 @@ def test_a_conll_file_and_a_csv_become_rows_for_two_tasks(app, new_person, open_
     assert [(task.name, task.kind) for task in run.config.tasks] == [("topic", "classification"), ("places", "tagging")]
 
 
-def test_a_broken_file_is_told_where_it_is_broken_and_not_started_on_and_a_duplicate_what_it_does(new_person, open_page, tmp_path):
+def test_a_broken_file_is_refused_with_its_line_and_not_started_on_and_duplicates_are_reported(new_person, open_page, tmp_path):
     (tmp_path / "broken.conll").write_text("Rome B-LOC\nis O\n\nOslo\n")
     page = open_page(new_person())
     page.get_by_label("My own files").check()

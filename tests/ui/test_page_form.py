@@ -40,14 +40,6 @@ def refused(page: Page, told: str) -> None:
     page.locator("#message").get_by_role("button", name="Dismiss").click()
 
 
-def start(app: web.App, page: Page) -> Run:
-    """Press Start and wait for a run that was not there."""
-    before = web.address(page)
-    page.locator("#start").click()
-    wait_for("the run's address", lambda: "run=" in web.address(page) and web.address(page) != before)
-    return open_run(app.runs, web.address(page).partition("run=")[2].partition("&")[0])
-
-
 def end(page: Page) -> None:
     """Stop the run, or see it end by itself."""
     def over() -> bool:
@@ -110,7 +102,7 @@ def test_a_setting_is_trained_as_it_was_typed_and_one_that_cannot_be_is_refused_
 
     type_into(page, "field-encoder", "tiny")
     page.locator("#field-encoder input").press("Enter")
-    run = start(app, page)
+    run = open_run(app.runs, web.start(page))
     assert (run.config.learning_rate, run.config.epochs, run.config.encoder, run.config.balancing) == (2e-3, 2, "tiny", "famo")
     assert [task.name for task in run.config.tasks] == ticked(page) == ["topic", "sentiment"]
     end(page)
@@ -131,7 +123,7 @@ def test_a_choice_of_tasks_is_forgotten_with_its_data_and_kept_with_them(app, ne
     wait_for("the new length in the report", lambda: "none is cut at 64" in page.locator("#report").inner_text())
     web.open_tab(page, "Train")
     assert ticked(page) == ["one", "five"]
-    run = start(app, page)
+    run = open_run(app.runs, web.start(page))
     assert [task.name for task in run.config.tasks] == ["one", "five"] and run.config.max_length == 64
     end(page)
 
@@ -154,7 +146,7 @@ def start_on_a_large_file_at_once(app: web.App, page: Page, file: Path) -> None:
     page.expose_function("seen", lambda button, place, menu: seen.append((button, place, menu)))
     page.evaluate("""() => new MutationObserver(() => window.seen(...['start', 'starting', 'run-menu'].map(
         id => document.getElementById(id).innerText))).observe(document.body, {subtree: true, childList: true, characterData: true})""")
-    run = start(app, page)
+    run = open_run(app.runs, web.start(page))
     assert any(button == "Starting \u2026" for button, _, _ in seen), "the button gave no sign"
     # it waits for the look that reads the file already; where that is over, there is only the copy to make
     told = ("Looking at large.csv", "Copying the data")

@@ -1,16 +1,14 @@
 """What a person sees and where the keyboard is, in a real browser: wide and narrow, light and dark, with names as people write them."""
 
 import json
-import math
 
 import pytest
 from playwright.sync_api import Page
 
 from mtl.runs.folder import Run, create_run
-from mtl.settings.config import make_config
 from mtl.training.execute import run_training
 from tests import browser as web
-from tests.browser import status, text_of, wait_for
+from tests.browser import drawn, text_of, wait_for
 
 LONG = "W" * 60
 ARABIC, FAMILY = "\u0645\u0634\u0627\u0639\u0631 7", "\U0001f468\u200d\U0001f469\u200d\U0001f467"
@@ -19,7 +17,7 @@ LEGIBLE = 200  # pixels: the width of a box in which a sentence of help can be r
 
 
 @pytest.fixture(scope="module")
-def odd_run(app, tmp_path_factory) -> Run:
+def odd_run(app, tiny_config, tmp_path_factory) -> Run:
     """A finished run whose tasks and labels are long, written from right to left, and joined emoji."""
     file = tmp_path_factory.mktemp("odd") / "odd.jsonl"
     text = f"\u0645\u0631\u062d\u0628\u0627 Rome 12 {FAMILY}"
@@ -27,17 +25,13 @@ def odd_run(app, tmp_path_factory) -> Run:
     rows = [{"text": f"{text} {index}", LONG: (LONG, "short")[index % 2], ARABIC: (f"{FAMILY} home", ARABIC)[index % 2],
              "places": [{"start": start, "end": start + 4, "label": ARABIC}]} for index in range(60)]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    run = create_run(app.runs, make_config({
-        "name": ARABIC, "source": "files", "train_files": (str(file),), "encoder": "tiny", "epochs": 1, "batch_size": 16, "threads": 1,
-        "device": "cpu", "precision": "fp32", "learning_rate": 2e-3, "diagnose_every": 1}))
+    run = create_run(app.runs, tiny_config(name=ARABIC, source="files", train_files=(str(file),), epochs=1, diagnose_every=1))
     assert run_training(run, resume=False) == "finished"
     return run
 
 
-def test_every_setting_has_a_box_wide_enough_to_read(new_person, open_page, short_run):
-    page = open_page(new_person(), short_run.id)
-    page.get_by_role("button", name="More settings").click()
-    page.locator("#field-seed").wait_for(state="visible")
+def check_settings(page: Page) -> None:
+    """In every width each setting has a box wide enough to read."""
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
         boxes = page.locator("[id^='field-']").evaluate_all(
@@ -98,7 +92,7 @@ def contrast(one: str, other: str) -> float:
     """The contrast of two CSS colours, 'rgb(1, 2, 3)', as WCAG defines it."""
     def luminance(colour: str) -> float:
         parts = [float(part) / 255 for part in colour.partition("(")[2].rstrip(")").split(",")[:3]]
-        red, green, blue = (part / 12.92 if part <= 0.04045 else math.pow((part + 0.055) / 1.055, 2.4) for part in parts)
+        red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
         return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
     low, high = sorted([luminance(one), luminance(other)])
@@ -118,8 +112,11 @@ def outlines(page: Page, part: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_what_the_keyboard_is_on_has_an_outline(new_person, open_page, short_run, theme):
-    page = open_page(new_person(color_scheme=theme), short_run.id, f"__theme={theme}")
+def test_what_the_keyboard_is_on_has_an_outline_settings_can_be_read_and_a_phone_shows_all_without_scrolling_sideways(
+        theme, new_person, open_page, short_run):
+    page = open_page(new_person(viewport={"width": 390, "height": 844}, color_scheme=theme), short_run.id, f"__theme={theme}")
+    wait_for("the plots", lambda: drawn(page, "loss-plot") and drawn(page, "score-plot"))
+    web.check_legends(page)
     page.get_by_role("button", name="More settings").click()
     page.locator("#field-normalize").wait_for(state="visible")
     for part in ("#source input", "#tasks input", "#field-sampling input", "#field-normalize input", "#start"):
@@ -127,24 +124,8 @@ def test_what_the_keyboard_is_on_has_an_outline(new_person, open_page, short_run
         page.locator(part).first.focus()
         wait_for(f"one outline that is seen, on {part}",  # the colour of a button comes by and by
                  lambda part=part: [contrast(*colours) >= 3 for colours in outlines(page, part)] == [True])
-
-
-def focused(page: Page) -> str:
-    """The id of what has the focus."""
-    return page.evaluate("document.activeElement.id")
-
-
-def test_the_focus_is_not_lost_when_the_pressed_button_can_no_longer_be_pressed(new_person, open_page, short_run):
-    page = open_page(new_person(), short_run.id)
-    web.start_tiny(page)
-    wait_for("the training", lambda: status(page) == "running" and web.can_press(page)["pause"])
-    for button, then, heir in (("pause", "paused", "resume"), ("resume", "running", "pause")):
-        page.locator(f"#{button}").focus()
-        page.keyboard.press("Enter")
-        wait_for(f"the state '{then}'", lambda then=then: status(page) == then)
-        wait_for(f"the focus on {heir}", lambda heir=heir: focused(page) == heir)
-    page.locator("#stop").focus()
-    page.keyboard.press("Enter")
-    wait_for("the end", lambda: status(page) == "stopped")
-    wait_for("the focus", lambda: focused(page) in ("status", "resume"))
-    wait_for("the end in the menu", lambda: text_of(page, "run-menu").endswith(", stopped"))
+    check_settings(page)  # ends on a phone's width
+    web.open_tab(page, "Predict")
+    wait_for("a checkpoint", lambda: "best" in text_of(page, "model"))
+    web.ask(page, "Honestly, the concert in  Lisbon <b>was</b> superb & \U0001f60a loud! " * 6 + "Antidisestablishmentarianism" * 4)
+    assert not web.is_too_wide(page)

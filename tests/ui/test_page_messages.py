@@ -12,7 +12,7 @@ from mtl.runs.history import YIELDED
 from mtl.settings.config import make_config
 from mtl.training.execute import run_training
 from tests import browser as web
-from tests.browser import can_press, message, start_tiny, wait_for
+from tests.browser import can_press, message, press, start_tiny, wait_for
 from tests.watcher import Watcher
 
 GONE = "There is no such run here. It was deleted"
@@ -26,22 +26,6 @@ def stand_still(page: Page) -> None:
 
 def wait_until_enabled(page: Page, button: str) -> None:
     wait_for(f"{button} to be enabled", lambda: page.locator(f"#{button}").is_enabled())
-
-
-def press(page: Page, button: str, until: str = "") -> None:
-    """Press a button once it can be, say yes if asked, and wait for the state that it leads to."""
-    wait_until_enabled(page, button)
-    if button.endswith("delete"):
-        page.once("dialog", lambda dialog: dialog.accept())
-    page.locator(f"#{button}").click()
-    if until:
-        wait_for(f"the state '{until}'", lambda: until in state(page, button))
-
-
-def state(page: Page, button: str) -> str:
-    """What the badge says of the run, or of the comparison if that is what the button is for."""
-    badge = page.locator(f"#{'compare-state' if button.startswith('compare') else 'status'} .mtl-badge")
-    return badge.inner_text() if badge.count() else "none"
 
 
 def refused(page: Page, button: str, sentence: str) -> None:
@@ -112,7 +96,7 @@ def test_every_refusal_of_a_comparisons_buttons_is_said_in_the_window_where_they
     press(front, "compare-stop", "stopped")
     refused(back, "compare-stop", "stopped and not in work any more")
     wait_until_enabled(back, "compare-resume")
-    press(front, "compare-delete", "none")
+    press(front, "compare-delete", "")
     refused(back, "compare-resume", GONE)
     assert not comparison.folder.exists()
 
@@ -132,11 +116,6 @@ def test_a_run_that_was_deleted_meanwhile_is_said_to_be_on_every_tab_and_after_a
     wait_for("the reason", lambda: not page.locator("#score-validation").is_enabled() and GONE in page.locator("#scores-note").inner_text())
     page.reload()
     wait_for("the reason", lambda: GONE in page.locator("#status").inner_text())
-
-
-def test_a_torn_link_is_said_not_to_be_complete(tabs, tiny_config):
-    run = create_run(tabs.jobs.root, tiny_config())
-    assert "its link or id is not complete" in tabs.train.poll(run.id[:-3], {"key": "k", "run": ""})[tabs.train.status]
 
 
 def test_a_run_that_gave_its_place_up_is_shown_as_paused_and_can_be_resumed(tabs, tiny_config):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mtl.jobs.queue import Jobs
 from mtl.runs.checkpoint import MANIFEST
 from mtl.runs.events import Evaluated
 from mtl.runs.folder import Run, create_run
@@ -10,7 +11,7 @@ from mtl.scoring.error_analysis import LabelScores, Mistake, Report, TaskReport
 from mtl.scoring.intervals import Interval
 from mtl.scoring.measure import SplitScores, digest, measure_test, measure_validation, read_measured
 from mtl.training.execute import run_training
-from mtl.ui.scores_view import ERRORS, measured_html, why_not_test, why_not_validation
+from mtl.ui.scores_tab import ERRORS, measured_html, scores_state, why_not_test, why_not_validation
 from tests import browser as web
 from tests.browser import is_too_wide, wait_for
 
@@ -74,7 +75,7 @@ def test_a_sort_of_error_is_shown_with_its_number_and_an_interval_with_its_bound
 
 
 def test_reasons_why_nothing_can_be_measured(make_run, tiny_config, tmp_path):
-    assert "choose one" in why_not_validation(None) and "no checkpoint yet" in why_not_validation(History(status="running"))
+    assert "choose one" in scores_state(Jobs(tmp_path), "", "")[0] and "no checkpoint yet" in why_not_validation(History(status="running"))
     assert "saved no checkpoint" in why_not_validation(History(status="failed"))
     waiting = create_run(tmp_path, tiny_config())
     assert why_not_test(waiting, read_history(waiting), True, None) == "This run has no test rows."
@@ -106,12 +107,10 @@ def test_a_person_looks_at_validation_and_measures_the_test_rows_once(app, new_p
         assert told in text
     known = read_measured(run, "validation")
     assert f"{known.report.everything_right.value:.1%}" in text and known.report.rows == 5
-    page.set_viewport_size({"width": 390, "height": 800})
-    wait_for("the page to be narrow enough", lambda: not is_too_wide(page))
-
     page.once("dialog", lambda dialog: dialog.dismiss())
     test.click()
-    page.wait_for_timeout(1_000)  # nothing to wait for: that nothing happens is the point
+    page.set_viewport_size({"width": 390, "height": 800})
+    wait_for("the page to be narrow enough", lambda: not is_too_wide(page))
     assert read_measured(run, "test") is None and test.is_enabled()
     page.once("dialog", lambda dialog: dialog.accept())
     test.click()

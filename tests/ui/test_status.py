@@ -50,17 +50,14 @@ def test_sixteen_runs_of_one_name_are_told_apart_by_time_and_state(make_runs, ta
     assert len(set(names)) == 16 and names[0] == "x, 26 Nov 09:58:15, stopped" and names[-1] == "x, 26 Nov 09:58:00, finished"
 
 
-def test_the_models_of_runs_of_one_name_are_told_apart_on_the_predict_tab(make_runs, tmp_path):
+def test_the_models_of_runs_of_one_name_are_told_apart_and_the_scores_tab_names_the_run_it_is_about(make_runs, tmp_path):
     for run in make_runs("finished", "failed"):
         (run.folder / "best").mkdir()
         (run.folder / "best" / "manifest.json").write_text('{"facts": {"step": 1200}}')
-    names = [name for name, _ in model_choices(Jobs(tmp_path / "runs"), "me", "")][:2]
+    jobs = Jobs(tmp_path / "runs")
+    names = [name for name, _ in model_choices(jobs, "me", "")][:2]
     assert names == ["x, 26 Nov 09:58:01, failed: best (step 1,200)", "x, 26 Nov 09:58:00, finished: best (step 1,200)"]
-
-
-def test_the_scores_tab_says_which_run_it_is_about(make_runs, tmp_path):
-    [run] = make_runs("finished")
-    assert "<b>x, 26 Nov 09:58:00</b>, finished" in scores_state(Jobs(tmp_path / "runs"), run.id, "me")[2]
+    assert "<b>x, 26 Nov 09:58:01</b>, failed" in scores_state(jobs, run.id, "me")[2]
 
 
 def test_comparisons_of_one_name_are_told_apart_by_time_and_state(tabs, tiny_config):
@@ -93,11 +90,11 @@ def test_beside_the_link_it_is_said_who_may_do_what(tmp_path, tiny_config):
     assert "can watch" in who_may(None, is_owner=False)
 
 
-def test_the_bundled_corpus_is_told_in_the_numbers_and_the_word_that_the_page_counts_in():
+def test_the_bundled_corpus_is_described_in_the_numbers_and_the_word_that_the_page_counts_in():
     sizes = {split: (NEWSROOM / f"{split}.jsonl").read_text("utf-8").count("\n") for split in ("train", "validation", "test")}
     assert f"{sum(sizes.values()):,} rows" in ABOUT["newsroom"]
     train, validation, test = sizes.values()
-    assert f"{train:,} are for training, {validation} for validation and {test} for test" in ABOUT["newsroom"]
+    assert f"{train:,} are for training, {validation} for validation and {test} for test." in ABOUT["newsroom"]
 
 
 @pytest.mark.parametrize(("labels", "steps", "threads", "told"), [
@@ -143,14 +140,9 @@ def test_a_name_from_right_to_left_is_kept_apart_where_there_is_only_plain_text(
     evaluated = Evaluated(1, 0.2, "validation", {ARABIC: 0.5}, {ARABIC: {"accuracy": 0.5}}, 0.5, 0.5, True, 1.0)
     lines = [describe(STARTED), describe(evaluated), legend_html(charts.loss_colours(STARTED)), legend_html(charts.score_colours(STARTED))]
     [run] = make_runs("finished", name=ARABIC)
-    lines.append(f"{run_name(run)}, {state_of(run)}")
+    lines += [f"{run_name(run)}, {state_of(run)}", status_html(seen_history(), 0, run_name(run))]
     for line in lines:
         assert line.count(ARABIC) == line.count(f"\u2068{ARABIC}\u2069") > 0, line
-
-
-def test_the_name_of_a_run_in_its_state_is_kept_apart(make_runs):
-    [run] = make_runs("finished", name=ARABIC)
-    assert f"<b>\u2068{ARABIC}\u2069, 26 Nov 09:58:00</b>" in status_html(seen_history(), 0, run_name(run))
 
 
 def test_a_sentence_from_right_to_left_is_laid_out_in_its_own_direction():
