@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mtl.errors import MtlError, SettingError
-from mtl.settings.methods import refusal
+from mtl.settings.methods import METHODS, SAMPLINGS, refusal
 from mtl.settings.refusals import refused
 from mtl.text import can_be_shown
 
@@ -21,10 +21,10 @@ MAX_LABELS = 200
 MAX_FILES = 32
 MAX_COLUMNS = 64
 Kind = Literal["classification", "tagging", "multilabel"]
-Role = Literal["text", "tokens", "class", "tags", "spans", "marked", "labels", "in", "ignore"]
 ROLES: dict[str, str] = {
     "text": "the sentence", "tokens": "its words", "class": "its label", "tags": "a tag a word", "spans": "its entities",
     "marked": "with entities marked", "labels": "its labels, any number", "in": "1 or 0, whether it has this label", "ignore": "not used"}
+Role = Literal[tuple(ROLES)]
 Spec = TypeVar("Spec", bound=BaseModel)
 
 
@@ -111,14 +111,14 @@ class RunConfig(Strict):
         None, "Alpha", "With two tasks: how much the first one counts, from 0 to 1. The second one counts 1 - alpha.", ge=0, le=1)
     weights: dict[str, Annotated[float, Field(ge=0)]] = setting(
         {}, "Loss weights", "How much each task counts, such as intent=1,tags=2. A task that is left out counts 1.")
-    sampling: Literal["joint", "alternating", "proportional", "temperature", "annealed"] = setting(
-        "joint", "Sampling", "Which rows the model sees in a step. 'joint' mixes all rows and uses every label on them. 'alternating' "
-        "gives each step to one task, in turn. The others draw each row for one task.", basic=True)
+    sampling: Literal[tuple(SAMPLINGS)] = setting(
+        "joint", "Sampling", "Which rows make up a step. " + " ".join(f"'{name}' {card.does}." for name, card in SAMPLINGS.items()),
+        basic=True)
     temperature: float = setting(
         2.0, "Temperature", "For Sampling 'temperature': 1 draws large tasks more often, in proportion to their rows; a large number draws "
         "all tasks equally often (in proportion to rows^(1/T)).", ge=1, le=1000)
-    balancing: Literal["equal", "fixed", "uncertainty", "random", "famo", "pcgrad", "upgrad"] = setting(
-        "equal", "Balancing", "How the errors of all tasks are combined in a step. 'equal' adds them up, 'fixed' first multiplies them by "
+    balancing: Literal[tuple(METHODS)] = setting(
+        "equal", "Balancing", "How the losses of all tasks are combined in a step. 'equal' adds them up, 'fixed' first multiplies them by "
         "Alpha or the Loss weights, the others find weights by themselves.", basic=True)
 
     # Model
@@ -218,7 +218,7 @@ class RunConfig(Strict):
                          "use 'mean' or 'cls'.")
         if self.alpha is not None and self.weights:
             raise _wrong("alpha", f"found {self.alpha:g}, but Loss weights are given too; use one of them.")
-        if problem := refusal(self.balancing, self):
+        if problem := refusal(self):
             raise _wrong("balancing", f"found '{self.balancing}', {problem}.")
         return self
 

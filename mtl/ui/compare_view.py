@@ -64,7 +64,7 @@ class Seen:
     def progress(self) -> str:
         """A text that changes with everything that is shown."""
         runs = [f"{run.status}{run.step}.{len(run.evaluations)}" if run else "-" for run in self.runs]
-        return f"{self.status}/{len(self.history.told)}/{','.join(runs)}"
+        return f"{self.status}/{len(self.history.entries)}/{','.join(runs)}"
 
 
 def read(jobs: Jobs, comparison_id: str) -> Seen:

@@ -272,7 +272,7 @@ def test_a_comparison_with_a_paused_run_gives_its_place_up_and_goes_on_when_it_i
     step = jobs.history(first).step
     jobs.resume(run.id, KEY)
     wait(jobs, run.id, "finished")
-    assert [at.event.step for at in jobs.history(first).told if isinstance(at.event, RunStarted)] == [0, step]
+    assert [at.event.step for at in jobs.history(first).entries if isinstance(at.event, RunStarted)] == [0, step]
 
 
 def test_a_run_is_not_deleted_under_a_comparison_that_is_in_work(jobs, small):

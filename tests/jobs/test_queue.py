@@ -58,8 +58,8 @@ def test_runs_are_trained_one_after_another_in_the_order_they_came(jobs, tiny_co
     assert [jobs.ahead(run.id) for run in runs] == [0, 1, 2]
     for run in runs:
         wait(jobs, run.id, "finished")
-    begun = [next(at.time for at in jobs.history(run.id).told if getattr(at.event, "status", "") == "running") for run in runs]
-    ended = [jobs.history(run.id).told[-1].time for run in runs]
+    begun = [next(at.time for at in jobs.history(run.id).entries if getattr(at.event, "status", "") == "running") for run in runs]
+    ended = [jobs.history(run.id).entries[-1].time for run in runs]
     assert begun[1] >= ended[0] and begun[2] >= ended[1]
 
 
@@ -254,7 +254,7 @@ def test_a_manifest_that_says_nothing_is_damage_and_training_starts_again(jobs, 
     (run.folder / "last" / "manifest.json").write_text("{}")
     jobs.resume(run.id, KEY)
     wait(jobs, run.id, "finished")
-    assert any("damaged" in getattr(at.event, "message", "") for at in read_history(run).told)
+    assert any("damaged" in getattr(at.event, "message", "") for at in read_history(run).entries)
 
 
 def test_a_run_of_the_terminal_is_watched_but_not_touched_while_its_process_has_it(jobs, tiny_config):
@@ -315,7 +315,7 @@ def test_a_public_host_ends_long_runs_with_a_word_and_keeps_their_checkpoint(tmp
         jobs.start(tiny_config(seed=2), KEY)
     wait(jobs, run.id, "stopped")
     history = jobs.history(run.id)
-    assert any("may train for" in getattr(at.event, "message", "") for at in history.told)
+    assert any("may train for" in getattr(at.event, "message", "") for at in history.entries)
     assert history.checkpoints["last"] == history.step > 0
     jobs.close()
 

@@ -42,7 +42,7 @@ def history_of(run, *events) -> History:
 def test_a_new_run_is_a_folder_with_its_settings_and_is_queued(tmp_path):
     run = create_run(tmp_path / "runs", CONFIG)
     assert re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{32}", run.id) and run.config == CONFIG
-    assert [logged.event for logged in read_history(run).told] == [StatusChanged("queued")]
+    assert [logged.event for logged in read_history(run).entries] == [StatusChanged("queued")]
     assert open_run(tmp_path / "runs", run.id) == run
     assert create_run(tmp_path / "runs", CONFIG).id != run.id
 
@@ -193,7 +193,7 @@ def test_a_history_forgets_the_steps_that_a_crash_undid(tmp_path):
 
 def test_a_history_tells_people_all_but_steps_and_checkpoints(tmp_path):
     events = [started(), Notice("Look."), step_done(1), CheckpointSaved(1, "last", 0.1), seen(1)]
-    told = [logged.event for logged in history_of(create_run(tmp_path, CONFIG), *events).told]
+    told = [logged.event for logged in history_of(create_run(tmp_path, CONFIG), *events).entries]
     assert told == [StatusChanged("queued"), started(), Notice("Look."), seen(1)]
 
 

@@ -7,8 +7,7 @@ import pytest
 
 from mtl.runs.events import GradientConflict, RunStarted, StepDone
 from mtl.runs.history import History
-from mtl.settings.methods import METHODS, SAMPLINGS_FOR
-from mtl.training.sampling import SAMPLINGS
+from mtl.settings.methods import METHODS, SAMPLINGS
 from mtl.ui.insight import insight_html, method_html, norm_lines, outlook_html, summary, weight_lines
 from tests.ui.test_charts import rows
 
@@ -82,5 +81,4 @@ def test_every_way_of_balancing_says_when_to_use_it_where_it_is_from_and_what_it
 
 
 def test_every_sampling_says_what_it_is_for():
-    assert set(SAMPLINGS_FOR) == set(SAMPLINGS)
-    assert all(method_html(sampling, "equal").count(sampling) for sampling in SAMPLINGS)
+    assert all(sampling in method_html(sampling, "equal") for sampling in SAMPLINGS)
