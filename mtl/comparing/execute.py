@@ -1,5 +1,5 @@
-"""run_comparison(): train the runs of a comparison one after another, from where it stands to its end. Used by the page's worker and the
-terminal alike; knows neither."""
+"""run_comparison(): train the runs of a comparison that are not finished, one after another, and write the result. The page's worker and
+the terminal use it; it knows neither."""
 
 from collections.abc import Callable
 
@@ -20,10 +20,8 @@ Outcome = tuple[str, str]  # the end status and its message
 
 def run_comparison(comparison: Comparison, control: StopControl | None = None, *, show: Show = lambda event: None,
                    train: Train | None = None) -> str:
-    """Train every run that is not finished yet, or was deleted, then write the result; returns the end status: finished, stopped or failed.
-
-    `train` is run_training, except in tests. Never raises for what goes wrong: it is the status 'failed', with a message for the user.
-    """
+    """Train every run that is not finished yet, or was deleted, then write the result. Returns the end status: finished, stopped or failed.
+    Never raises: an error is the status 'failed', with a message for the user. `train` is run_training, except in tests."""
     from mtl.training.execute import explain, run_training  # torch: takes seconds to load
 
     comparison.log.append(StatusChanged("running"))
@@ -55,9 +53,8 @@ def _in_turn(comparison: Comparison, control: StopControl, train: Train, show: S
 
 
 def _train_member(comparison: Comparison, index: int, control: StopControl, train: Train, show: Show) -> Outcome:
-    """Train the member at `index`, or go on with it, unless it is finished already.
-
-    Raises MtlError if an earlier version began it and kept too little of it to compare."""
+    """Train the member at `index`, or go on with it, unless it is finished already. Raises MtlError if an earlier version began it and
+    saved too little of it to compare."""
     member = comparison.plan.members[index]
     run = comparison.member_run(member)
     if run:
@@ -86,7 +83,7 @@ def _search(comparison: Comparison, control: StopControl, train: Train, show: Sh
             continue
         if control.is_asked:
             break
-        if index and control.clock() + _foreseen(comparison, index) > control.deadline:
+        if index and control.clock() + _seconds_to_go(comparison, index) > control.deadline:
             comparison.write_plan(plan.with_member(index, is_cut=True))
             continue
         begun, before = control.clock(), _used(comparison, plan.members[index])
@@ -115,19 +112,19 @@ def _used(comparison: Comparison, member: Member) -> float:
 def _add_round(comparison: Comparison, seconds: float) -> bool:
     """Put the next round of runs into the plan, at first with all rounds that fit into `seconds`; returns whether there is one."""
     plan, base, histories = comparison.plan, comparison.config, comparison.histories()
-    if plan.rungs:
-        longer = search.next_rung(plan, histories, base)
+    if plan.rounds:
+        longer = search.next_round(plan, histories, base)
     else:
-        rungs = search.plan_rungs(search.measure(histories[0], plan.members[0].seconds, base), seconds)
-        drawn = search.draw(base, list(histories[0].started.tasks), rungs[0][0])
-        longer = search.with_rung(plan.model_copy(update={"rungs": rungs}), 1, base, dict(enumerate(drawn, 1)))
+        rounds = search.plan_rounds(search.measure(histories[0], plan.members[0].seconds, base), seconds)
+        drawn = search.draw(base, list(histories[0].started.tasks), rounds[0][0])
+        longer = search.with_round(plan.model_copy(update={"rounds": rounds}), base, dict(enumerate(drawn, 1)))
     if longer:
         comparison.write_plan(longer)
     return longer is not None
 
 
-def _foreseen(comparison: Comparison, index: int) -> float:
-    """The seconds that the run at `index`, or what is left of it, will take at the pace of the first one."""
+def _seconds_to_go(comparison: Comparison, index: int) -> float:
+    """The seconds that the run at `index` still needs, at the pace of the first one."""
     first, member = comparison.plan.members[0], comparison.plan.members[index]
     pace = search.measure(read_history(comparison.member_run(first)), first.seconds, comparison.config)
     done = read_history(comparison.member_run(member)).step if member.run else 0

@@ -60,7 +60,7 @@ def measure(history: History, seconds: float, config: RunConfig) -> Pace:
     return Pace(max(0.0, seconds - (last.seconds - before)), last.seconds / last.step, int(full))
 
 
-def plan_rungs(pace: Pace, seconds: float) -> tuple[tuple[int, int], ...]:
+def plan_rounds(pace: Pace, seconds: float) -> tuple[tuple[int, int], ...]:
     """The rounds that fit into `seconds`: (candidates, steps of each). The last round trains for `pace.full` steps, or for a share of that
     if there is less time. Raises MtlError, with the time needed, if nothing fits."""
     for count in COUNTS:
@@ -100,24 +100,25 @@ def _near(random: Random, value: float, times: float) -> float:
     return float(f"{value * times ** random.uniform(-1, 1):.2g}")
 
 
-def with_rung(plan: Plan, rung: int, base: RunConfig, chosen: Mapping[int, RunConfig]) -> Plan:
-    """`plan` with the runs of round `rung` (from 1): `base` with the settings of each of the `chosen`, by candidate number, in the order in
-    which to train them."""
-    steps = plan.rungs[rung - 1][1]
-    members = [Member(role=f"{CANDIDATE} {number}", rung=rung,
-                      config=_short(base.model_copy(update=settings(config)), f"{CANDIDATE} {number}, round {rung}", steps))
-               for number, config in chosen.items()]
-    return plan.model_copy(update={"members": plan.members + tuple(members)})
+def with_round(plan: Plan, base: RunConfig, chosen: Mapping[int, RunConfig]) -> Plan:
+    """`plan` with the runs of its next round: `base` with the settings of each of the `chosen`, by candidate number, in the order in which
+    to train them."""
+    number = max(member.round for member in plan.members) + 1
+    steps = plan.rounds[number - 1][1]
+    members = [Member(role=f"{CANDIDATE} {candidate}", round=number,
+                      config=_short(base.model_copy(update=settings(config)), f"{CANDIDATE} {candidate}, round {number}", steps))
+               for candidate, config in chosen.items()]
+    return plan.model_copy(update={"members": (*plan.members, *members)})
 
 
-def next_rung(plan: Plan, histories: Sequence[History | None], base: RunConfig) -> Plan | None:
-    """`plan` with its next round, in which the best of the last one train longer; None after the last round. All runs so far must be
-    over."""
-    done = max(member.rung for member in plan.members)
-    if done == len(plan.rungs):
+def next_round(plan: Plan, histories: Sequence[History | None], base: RunConfig) -> Plan | None:
+    """`plan` with its next round, in which the best candidates of the last one train longer; None after the last round. All runs so far
+    must have ended."""
+    done = max(member.round for member in plan.members)
+    if done == len(plan.rounds):
         return None
-    here = [one for one in tried(plan, histories) if one.member.rung == done and one.score is not None][:plan.rungs[done][0]]
-    return with_rung(plan, done + 1, base, {one.number: one.member.config for one in here}) if here else None
+    best_ones = [one for one in tried(plan, histories) if one.member.round == done and one.score is not None][:plan.rounds[done][0]]
+    return with_round(plan, base, {one.number: one.member.config for one in best_ones}) if best_ones else None
 
 
 @dataclass(frozen=True)
@@ -138,13 +139,13 @@ def tried(plan: Plan, histories: Sequence[History | None]) -> list[Tried]:
     """Every candidate's longest run, the best first; a run of a later round is before those of earlier ones."""
     found: dict[str, Tried] = {}
     for member, history in zip(plan.members, histories, strict=True):
-        if member.rung:
+        if member.round:
             is_over = history is not None and history.status == "finished" and history.best is not None
             status = "cut" if member.is_cut else history.status if history else "deleted" if member.run else "waiting"
             one = Tried(member, history.best.score if is_over else None, status)
             if one.score is not None or member.role not in found:
                 found[member.role] = one
-    return sorted(found.values(), key=lambda one: (-one.member.rung * (one.score is not None), -(one.score or 0.0), one.number))
+    return sorted(found.values(), key=lambda one: (-one.member.round * (one.score is not None), -(one.score or 0.0), one.number))
 
 
 def best(plan: Plan, histories: Sequence[History | None]) -> Tried | None:
@@ -169,7 +170,7 @@ def flags(config: RunConfig) -> str:
 
 def search_markdown(plan: Plan, histories: Sequence[History | None]) -> str:
     """The candidates as a table, the best first."""
-    rows = [f"| {one.number} | {one.member.rung} | {one.member.config.max_steps} | {percent(one)} | `{flags(one.member.config)}` |"
+    rows = [f"| {one.number} | {one.member.round} | {one.member.config.max_steps} | {percent(one)} | `{flags(one.member.config)}` |"
             for one in tried(plan, histories)]
     return "\n".join(["| candidate | round | steps | validation score | settings |", "|---|---|---|---|---|", *rows, "", NOTE])
 

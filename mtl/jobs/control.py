@@ -40,7 +40,7 @@ class JobControl(StopControl):
     """The requests of other threads to a running training, all guarded by one lock (a Condition)."""
 
     def __init__(self, run: Run, limits: Limits, others_wait: Callable[[], bool] = lambda: False) -> None:
-        self.run, self._limits, self._others_wait = run, limits, others_wait  # of a comparison: the member in training
+        self.run, self._limits, self._others_wait = run, limits, others_wait  # run: of a comparison, the member in training
         self.step = 0  # steps that this run has done
         self.has_yielded = False  # whether it was stopped to make room for others after a long pause
         self._changed = threading.Condition()
@@ -114,10 +114,8 @@ class JobControl(StopControl):
 
     def snapshot(self) -> Snapshot | None:
         """A copy of the model: the last one if it is fresh, or if no step ends within NEXT_COPY_WAIT (an evaluation takes long); None while
-        the run is preparing and there is no copy yet.
-
-        Every call also requests the next copy, so that a page that asks again and again need not wait for the end of a step.
-        """
+        the run is preparing and there is no copy yet. Every call also requests the next copy, so that a page that predicts again and again
+        need not wait for the end of a step."""
         with self._changed:
             self._copy_wanted = True
             self._changed.notify_all()

@@ -148,8 +148,7 @@ def hash_key(key: str) -> str:
 
 def create_run(root: Path, config: RunConfig, key: str = "", parsed: Path | None = None) -> Run:
     """A new folder under `root` with the settings, a copy of the data files, their parsed rows if they are in the folder `parsed`, and the
-    first event: queued. With its own copy the run can be resumed whatever becomes of the files. Raises MtlError if a file cannot be read.
-    """
+    first event: queued. The run can be resumed even if the files are changed later. Raises MtlError if a file cannot be read."""
     # ids sort in the order of creation: the second, 20 bits of its fraction, 108 random bits
     now = time.time()
     second, fraction = time.strftime("%Y%m%d-%H%M%S", time.localtime(now)), int(now % 1 * 2**20)

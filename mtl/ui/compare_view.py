@@ -234,10 +234,10 @@ def search_html(seen: Seen) -> str:
     found = tried(seen.plan, seen.runs)
     if not found:
         return '<div class="mtl-report"><p>First a short run measures how fast this machine is. Then the candidates are trained.</p></div>'
-    rows = [[str(one.number), str(one.member.rung), f"{one.member.config.max_steps:,}", percent(one),
+    rows = [[str(one.number), str(one.member.round), f"{one.member.config.max_steps:,}", percent(one),
              f"{one.member.config.learning_rate:g}", f"{one.member.config.head_learning_rate:g}", _weights(one.member.config)]
             for one in found]
-    rounds = "; ".join(f"{many(count, 'candidate')} for {many(steps, 'step')}" for count, steps in seen.plan.rungs)
+    rounds = "; ".join(f"{many(count, 'candidate')} for {many(steps, 'step')}" for count, steps in seen.plan.rounds)
     head = ["candidate", "round", "steps", "mean validation score", "learning rate", "head learning rate", "weights"]
     return (f'<div class="mtl-report"><h4>Settings tried</h4><p>Rounds: {rounds}. Every run starts from scratch.</p>'
             f"{table_html(head, rows)}<p>{NOTE}</p></div>")

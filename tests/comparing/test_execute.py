@@ -280,7 +280,7 @@ def test_a_run_is_not_deleted_under_a_comparison_that_is_in_work(jobs, small):
     wait(jobs, done.id, "finished")
     config, plan = plan_for_run(done, 1)
     run = jobs.start(config, KEY, plan)
-    with pytest.raises(MtlError, match="belongs to a comparison that is in work or waits. Stop the comparison first."):
+    with pytest.raises(MtlError, match="belongs to a comparison that is in training or waits. Stop the comparison first."):
         jobs.delete(done.id, KEY)
     jobs.stop(run.id, KEY)
     wait(jobs, run.id, "stopped", "finished")

@@ -7,7 +7,7 @@ import pytest
 
 from mtl.comparing.execute import run_comparison
 from mtl.comparing.plan import create, drop_weights, list_comparisons, open_comparison, sweep_plan
-from mtl.comparing.search import COUNTS, Pace, best, draw, flags, plan_rungs, search_markdown, search_plan, tried
+from mtl.comparing.search import COUNTS, Pace, best, draw, flags, plan_rounds, search_markdown, search_plan, tried
 from mtl.comparing.sweep import parse_numbers, sweep_markdown, sweep_points
 from mtl.data import dataset
 from mtl.data.hypothetical import TASKS as SPECS
@@ -94,18 +94,18 @@ def stopped(search):
 
 def test_a_search_measures_the_pace_tries_many_a_little_and_the_best_for_longer(search):
     comparison, status, plan, histories = search(Machine())
-    assert status == "finished" and plan.members[0].role == "pace" and plan.rungs == ((27, 10), (9, 30), (3, 90))
-    assert [member.rung for member in plan.members] == [0] + [1] * 27 + [2] * 9 + [3] * 3
-    assert all(member.config.max_steps == plan.rungs[member.rung - 1][1] for member in plan.members[1:])
+    assert status == "finished" and plan.members[0].role == "pace" and plan.rounds == ((27, 10), (9, 30), (3, 90))
+    assert [member.round for member in plan.members] == [0] + [1] * 27 + [2] * 9 + [3] * 3
+    assert all(member.config.max_steps == plan.rounds[member.round - 1][1] for member in plan.members[1:])
     assert [member.config.warmup for member in plan.members] == [comparison.config.warmup] * 40  # a schedule of its own
     won = best(plan, histories)
     distance = {member.role: abs(math.log(member.config.learning_rate / 3e-3)) for member in plan.members[1:28]}
-    assert won.member.rung == 3 and distance[won.member.role] == min(distance.values())
+    assert won.member.round == 3 and distance[won.member.role] == min(distance.values())
     assert f"Best: {won.member.role}" in read_history(comparison).message
-    for rung in (1, 2):
+    for round in (1, 2):
         scores = {member.role: history.best.score if history.best else 0.0
-                  for member, history in zip(plan.members, histories, strict=True) if member.rung == rung}
-        gone_on = {member.role for member in plan.members if member.rung == rung + 1}
+                  for member, history in zip(plan.members, histories, strict=True) if member.round == round}
+        gone_on = {member.role for member in plan.members if member.round == round + 1}
         assert min(scores[role] for role in gone_on) >= max(score for role, score in scores.items() if role not in gone_on)
 
 
@@ -114,7 +114,7 @@ def test_a_search_keeps_to_its_minutes_and_uses_them(search, minutes):
     machine = Machine()
     _, status, plan, histories = search(machine, minutes)
     assert status == "finished" and machine.now <= 60 * minutes
-    assert machine.now > 20 * minutes or plan.rungs[0][0] == COUNTS[0]
+    assert machine.now > 20 * minutes or plan.rounds[0][0] == COUNTS[0]
     assert best(plan, histories) is not None
 
 
@@ -126,8 +126,8 @@ def test_a_candidate_that_would_overrun_is_cut_and_the_table_shows_it(search):
     assert best(plan, histories) is not None
 
     table = tried(plan, histories)
-    assert len(table) == plan.rungs[0][0] == len({one.number for one in table})
-    scored = [(one.member.rung, one.score) for one in table if one.score is not None]
+    assert len(table) == plan.rounds[0][0] == len({one.number for one in table})
+    scored = [(one.member.round, one.score) for one in table if one.score is not None]
     assert scored == sorted(scored, reverse=True)
     text = search_markdown(plan, histories)
     assert flags(table[0].member.config) in text and "Test rows stayed untouched" in text
@@ -165,7 +165,7 @@ def test_a_search_whose_runs_were_deleted_trains_them_again_when_it_is_resumed(s
     _, status, plan, histories = search(again, comparison=comparison)
     assert status == "finished", read_history(comparison).message
     assert again.runs[0].config.name.endswith("pace") and not {pace.id, candidate.id} & {member.run for member in plan.members}
-    assert None not in histories and len(tried(plan, histories)) == plan.rungs[0][0]
+    assert None not in histories and len(tried(plan, histories)) == plan.rounds[0][0]
 
 
 def test_a_candidate_that_was_deleted_after_the_search_is_said_to_be_and_the_best_is_among_the_others(search):
@@ -224,13 +224,13 @@ def test_the_settings_themselves_are_always_among_the_candidates_and_all_draws_a
 def test_rounds_fit_into_the_time_and_are_never_longer_than_the_settings_ask_for(full, seconds):
     pace = Pace(2.0, 0.1, full)
     try:
-        rungs = plan_rungs(pace, seconds)
+        rounds = plan_rounds(pace, seconds)
     except MtlError as error:
         assert "Give more minutes" in str(error) and 3 * pace.seconds(min(10, full)) > 0.5 * seconds
         return
-    assert sum(count * pace.seconds(steps) for count, steps in rungs) <= seconds
-    counts = [count for count, _ in rungs]
-    assert all(1 <= steps <= full for _, steps in rungs) and counts == sorted(counts, reverse=True)
+    assert sum(count * pace.seconds(steps) for count, steps in rounds) <= seconds
+    counts = [count for count, _ in rounds]
+    assert all(1 <= steps <= full for _, steps in rounds) and counts == sorted(counts, reverse=True)
 
 
 def test_no_run_of_a_search_or_a_sweep_sees_a_test_row(tmp_path, write_rows, easy_rows, tiny_config, monkeypatch):

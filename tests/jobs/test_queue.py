@@ -297,7 +297,7 @@ def test_a_run_is_deleted_when_it_is_over_and_whoever_presses_on_it_later_reads_
         jobs.delete(run.id, KEY)
     wait(jobs, run.id, "finished")
     for act in (jobs.pause, jobs.stop):
-        with pytest.raises(MtlError, match="This run is finished and not in work any more"):
+        with pytest.raises(MtlError, match="This run is finished and not in training any more"):
             act(run.id, KEY)
     jobs.delete(run.id, KEY)
     assert not run.folder.exists()
