@@ -7,16 +7,7 @@ from collections.abc import Callable
 from mtl.cli.common import EXIT_CODES, StopSignal, Terminal, add_settings, find_run, read_settings, settled
 from mtl.comparing.execute import run_comparison
 from mtl.comparing.joint_vs_alone import markdown, read_card
-from mtl.comparing.plan import (
-    DEFAULT_ALPHAS,
-    Comparison,
-    Plan,
-    create,
-    list_comparisons,
-    open_comparison,
-    plan_for_run,
-    sweep_plan,
-)
+from mtl.comparing.plan import DEFAULT_ALPHAS, Comparison, Plan, create, list_comparisons, open_comparison, plan_for_run, sweep_plan
 from mtl.comparing.search import search_markdown, search_plan
 from mtl.comparing.sweep import parse_numbers, sweep_markdown, sweep_points
 from mtl.errors import MtlError

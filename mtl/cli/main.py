@@ -71,9 +71,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-# train
-
-
 def _train(options: argparse.Namespace) -> int:
     if options.compare and options.test:
         raise MtlError("--test is for one run. Compare first, then choose one and score it: python -m mtl evaluate RUN --split test")
@@ -129,9 +126,6 @@ def _become_processes() -> None:
         f"--master_port={os.environ['MASTER_PORT']}"]
     command = [sys.executable, "-m", "torch.distributed.run", *place, f"--nproc_per_node={asked.num_processes // machines}", "-m", "mtl"]
     os.execv(sys.executable, command + sys.argv[1:])
-
-
-# predict, runs, starter
 
 
 def _predict(options: argparse.Namespace) -> int:

@@ -201,21 +201,16 @@ def time_models(joint: Path, alone: Sequence[Path], texts: Sequence[str], device
     return statistics.median(taken[0]), statistics.median(taken[1])
 
 
-# In and out
-
-_JSON = TypeAdapter(Card)
-
-
 def write_card(folder: Path, card: Card) -> None:
     """Write `card` into the comparison's folder, whole or not at all."""
     with replacing(folder / CARD) as building:
-        building.write_bytes(_JSON.dump_json(card, indent=1))
+        building.write_bytes(TypeAdapter(Card).dump_json(card, indent=1))
 
 
 def read_card(folder: Path) -> Card | None:
     """The card of the comparison in `folder`, if it has one; raises MtlError if it cannot be read."""
     try:
-        return _JSON.validate_json((folder / CARD).read_bytes())
+        return TypeAdapter(Card).validate_json((folder / CARD).read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:

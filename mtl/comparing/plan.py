@@ -143,9 +143,6 @@ def _files(config: RunConfig) -> dict[str, tuple[str, ...]]:
     return {name: getattr(config, name) for name in ("train_files", "validation_files", "test_files")}
 
 
-# Which runs
-
-
 def alone_plan(config: RunConfig, seeds: int, joint: Run | None = None, tasks: Sequence[TaskSpec] = ()) -> Plan:
     """Did it help? For each seed a run of `config` and, for each task, one with that task only; `joint`, if given, is the first of them and
     finished already. Raises MtlError if there is nothing to compare."""

@@ -5,7 +5,7 @@ Each round trains its runs from the start, with a warm-up and a decay of their o
 a high learning rate, so its score predicts little; one whose rate has decayed cannot be continued."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -100,25 +100,25 @@ def _near(random: Random, value: float, times: float) -> float:
     return float(f"{value * times ** random.uniform(-1, 1):.2g}")
 
 
-def with_round(plan: Plan, base: RunConfig, chosen: Mapping[int, RunConfig]) -> Plan:
-    """`plan` with the runs of its next round: `base` with the settings of each of the `chosen`, by candidate number, in the order in which
-    to train them."""
-    number = max(member.round for member in plan.members) + 1
-    steps = plan.rounds[number - 1][1]
-    members = [Member(role=f"{CANDIDATE} {candidate}", round=number,
-                      config=_short(base.model_copy(update=settings(config)), f"{CANDIDATE} {candidate}, round {number}", steps))
-               for candidate, config in chosen.items()]
-    return plan.model_copy(update={"members": (*plan.members, *members)})
-
-
-def next_round(plan: Plan, histories: Sequence[History | None], base: RunConfig) -> Plan | None:
-    """`plan` with its next round, in which the best candidates of the last one train longer; None after the last round. All runs so far
-    must have ended."""
+def next_round(plan: Plan, histories: Sequence[History | None], base: RunConfig, seconds: float) -> Plan | None:
+    """`plan` with the runs of its next round, in which the best candidates of the last one train longer; None after the last round. All
+    runs so far must have ended. After the first run, the pace, all rounds that fit into `seconds` are planned."""
     done = max(member.round for member in plan.members)
-    if done == len(plan.rounds):
+    if not done:
+        rounds = plan_rounds(measure(histories[0], plan.members[0].seconds, base), seconds)
+        plan = plan.model_copy(update={"rounds": rounds})
+        chosen = dict(enumerate(draw(base, list(histories[0].started.tasks), rounds[0][0]), 1))
+    elif done < len(plan.rounds):
+        ranked = [one for one in tried(plan, histories) if one.member.round == done and one.score is not None]
+        chosen = {one.number: one.member.config for one in ranked[:plan.rounds[done][0]]}
+    else:
         return None
-    best_ones = [one for one in tried(plan, histories) if one.member.round == done and one.score is not None][:plan.rounds[done][0]]
-    return with_round(plan, base, {one.number: one.member.config for one in best_ones}) if best_ones else None
+    members = []
+    for number, config in chosen.items():
+        name = f"{CANDIDATE} {number}, round {done + 1}"
+        config = _short(base.model_copy(update=settings(config)), name, plan.rounds[done][1])
+        members.append(Member(role=f"{CANDIDATE} {number}", round=done + 1, config=config))
+    return plan.model_copy(update={"members": (*plan.members, *members)}) if members else None
 
 
 @dataclass(frozen=True)

@@ -9,31 +9,32 @@ from mtl.comparing.execute import run_comparison
 from mtl.comparing.plan import create, drop_weights, list_comparisons, open_comparison, sweep_plan
 from mtl.comparing.search import COUNTS, Pace, best, draw, flags, plan_rounds, search_markdown, search_plan, tried
 from mtl.comparing.sweep import parse_numbers, sweep_markdown, sweep_points
-from mtl.data import dataset
+from mtl.data.dataset import load
 from mtl.data.hypothetical import TASKS as SPECS
 from mtl.data.kept import open_rows
 from mtl.errors import MtlError
-from mtl.runs.events import CheckpointSaved, Evaluated, RunStarted, StatusChanged, StepDone
+from mtl.runs.events import CheckpointSaved, Evaluated, StatusChanged, StepDone
 from mtl.runs.folder import Run, delete_run
 from mtl.runs.history import read_history
 from mtl.runs.stop import StopControl
 from mtl.settings.config import make_config
+from tests.watcher import started
 
 TASKS = ("class", "sentiment", "entities")
 
 
 @dataclass
 class Machine(StopControl):
-    """A machine with a clock of its own, on which a run costs `overhead` seconds and `step` a step; the best learning rate is 3e-3. It
-    stops being asked, as a person would, after `patience` runs."""
+    """A machine with a clock of its own, on which a run costs `overhead` seconds and `step` a step; the best learning rate is 3e-3. After
+    `patience` runs somebody presses Stop."""
 
     overhead: float = 4.0
     step: float = 0.5
     now: float = 0.0
     patience: int = 999
-    after: float = 0.0  # seconds that it trains in that run until it is asked
-    dies: bool = False  # then, instead
-    slow: bool = False
+    after: float = 0.0  # seconds of training in the next run, until Stop is pressed
+    dies: bool = False  # instead of being stopped
+    slow: bool = False  # slower than it was measured to be, after three runs
     runs: list[Run] = field(default_factory=list)
 
     def clock(self) -> float:
@@ -45,8 +46,7 @@ class Machine(StopControl):
     def train(self, run: Run, *, control, **how) -> str:
         config = run.config
         self.now += self.overhead
-        run.log.append(RunStarted(0, config.max_steps, 30, {task: {"kind": "classification", "main_score": "accuracy"} for task in TASKS},
-                                  50, 10, 1, "cpu", "fp32", 1, 1, 1))
+        run.log.append(started(0, config.max_steps, 30, TASKS))
         is_last = len(self.runs) > self.patience
         for step in range(config.max_steps):
             self.is_asked = is_last and step * self.step >= self.after
@@ -119,7 +119,7 @@ def test_a_search_keeps_to_its_minutes_and_uses_them(search, minutes):
 
 
 def test_a_candidate_that_would_overrun_is_cut_and_the_table_shows_it(search):
-    machine = Machine(slow=True)  # it becomes slower than it was measured
+    machine = Machine(slow=True)
     comparison, status, plan, histories = search(machine, 7)
     assert status == "finished" and machine.now <= 7 * 60 + 4.5  # the step in work is ended
     assert any(member.is_cut for member in plan.members) and "left out, as there was no time" in read_history(comparison).message
@@ -233,16 +233,15 @@ def test_rounds_fit_into_the_time_and_are_never_longer_than_the_settings_ask_for
     assert all(1 <= steps <= full for _, steps in rounds) and counts == sorted(counts, reverse=True)
 
 
-def test_no_run_of_a_search_or_a_sweep_sees_a_test_row(tmp_path, write_rows, easy_rows, tiny_config, monkeypatch):
-    files = {split: (write_rows(tmp_path / f"{split}.jsonl", easy_rows(30)),) for split in ("train", "test")}
-    config = tiny_config(source="files", train_files=files["train"], test_files=files["test"], epochs=1, diagnose_every=0)
-    asked = []
-    real = dataset._read_more
-    monkeypatch.setattr(dataset, "_read_more", lambda split, paths, *rest: asked.append((split, list(paths))) or real(split, paths, *rest))
+def test_no_run_of_a_search_or_a_sweep_reads_a_test_row(tmp_path, write_rows, easy_rows, tiny_config):
+    (tmp_path / "test.jsonl").write_text("whoever reads this gets an error")
+    config = tiny_config(source="files", train_files=(write_rows(tmp_path / "train.jsonl", easy_rows(30)),),
+                         test_files=(str(tmp_path / "test.jsonl"),), epochs=1, diagnose_every=0)
+    with pytest.raises(MtlError, match="test.jsonl"):
+        load(config, tmp_path)
     comparison = create(tmp_path / "runs", config, sweep_plan(config, [0.2, 0.8]))
     machine = Machine()
     assert run_comparison(comparison, machine) == "finished", read_history(comparison).message
-    assert asked and all(paths == [] for split, paths in asked if split == "test")
     histories = [read_history(run) for run in machine.runs]
     assert not any(seen.split == "test" for history in histories for seen in history.evaluations)
     for run in machine.runs:
@@ -259,15 +258,11 @@ def test_no_run_of_a_search_or_a_sweep_sees_a_test_row(tmp_path, write_rows, eas
     assert not list(machine.runs[0].folder.glob("*/model.safetensors")) and (machine.runs[0].folder / "events.jsonl").is_file()
 
 
-@pytest.mark.parametrize(("text", "found"), [("0.1, 0.5,1", [0.1, 0.5, 1.0]), ("", []), ("0,1", [0.0, 1.0])])
-def test_alphas_are_read(text, found):
-    assert parse_numbers(text) == found
-
-
-@pytest.mark.parametrize("text", ["a", "0.1;0.5", "1.5", "-0.1", "nan"])
-def test_what_is_no_alpha_is_refused(text):
-    with pytest.raises(MtlError, match="not a number from 0 to 1"):
-        parse_numbers(text)
+def test_alphas_are_numbers_from_0_to_1():
+    assert [parse_numbers(text) for text in ("0.1, 0.5,1", "", "0,1")] == [[0.1, 0.5, 1.0], [], [0.0, 1.0]]
+    for text in ("a", "0.1;0.5", "1.5", "-0.1", "nan"):
+        with pytest.raises(MtlError, match="not a number from 0 to 1"):
+            parse_numbers(text)
 
 
 @pytest.mark.parametrize(("changes", "alphas", "told"), [

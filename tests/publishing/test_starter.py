@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from mtl.cli.main import main
 from mtl.errors import MtlError
 from mtl.inference.predictor import Predictor
-from mtl.publishing.starter import STARTER, make_starter
+from mtl.publishing.starter import make_starter
 from mtl.runs.checkpoint import read_facts
 from mtl.runs.events import Evaluated
 from mtl.runs.folder import Run, create_run, list_runs, open_run, starter_folder
@@ -214,7 +214,3 @@ def test_the_terminal_makes_a_starter_with_the_seed_and_epochs_given(starter_con
     assert ended.value.code == 0 and f"The starter model is in {tmp_path}{os.sep}starter" in capsys.readouterr().out
     settings = read_facts(tmp_path / "starter")["config"]
     assert (settings["seed"], settings["epochs"], settings["encoder"]) == (7, 1, "tiny")
-
-
-def test_the_settings_of_the_starter_are_adapters_on_the_bundled_corpus():
-    assert (STARTER["source"], STARTER["fine_tuning"]) == ("newsroom", "lora")
