@@ -1,5 +1,4 @@
-"""The parts shared by the commands of the terminal and `mtl.train`: settings written by hand, one training in the foreground, lines about
-its events, and Ctrl-C. Knows no command."""
+"""Shared by the commands of the terminal and `mtl.train`: settings, one training in the foreground, its printed events, and Ctrl-C."""
 
 import argparse
 import os
@@ -83,7 +82,7 @@ def make_settings(given: dict[str, Any], base: RunConfig | None = None, preset: 
     return make_config(values), names
 
 
-def settled(config: RunConfig, names: list[str]) -> RunConfig:
+def resolve(config: RunConfig, names: list[str]) -> RunConfig:
     """`config` with the tasks `names` (none: all), after its data were downloaded and its columns found."""
     from mtl.data.resolve import settle
 
@@ -91,7 +90,7 @@ def settled(config: RunConfig, names: list[str]) -> RunConfig:
 
 
 def new_run(config: RunConfig) -> Run:
-    """A run of `config`, which comes from `settled`; the rows that were parsed for that are used again."""
+    """A run of `config`, which comes from `resolve`; the rows that were parsed for that are used again."""
     return create_run(default_root(), config, parsed=default_root() / PARSED)
 
 

@@ -4,7 +4,7 @@ import argparse
 import os
 from collections.abc import Callable
 
-from mtl.cli.common import EXIT_CODES, StopSignal, Terminal, add_settings, find_run, read_settings, settled
+from mtl.cli.common import EXIT_CODES, StopSignal, Terminal, add_settings, find_run, read_settings, resolve
 from mtl.comparing.execute import run_comparison
 from mtl.comparing.joint_vs_alone import markdown, read_card
 from mtl.comparing.plan import DEFAULT_ALPHAS, Comparison, Plan, create, list_comparisons, open_comparison, plan_for_run, sweep_plan
@@ -41,7 +41,7 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
 def train_new(options: argparse.Namespace, make_plan: Callable[[RunConfig], Plan]) -> int:
     """Train a new comparison: `make_plan` makes its plan from the settings in `options`. Returns the exit status."""
     _refuse_processes()
-    config = settled(*read_settings(options))
+    config = resolve(*read_settings(options))
     return train_comparison(create(default_root(), config, make_plan(config)))
 
 

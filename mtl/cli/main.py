@@ -90,10 +90,10 @@ def _train(options: argparse.Namespace) -> int:
         """The run to resume, or a new one, after its data were downloaded and its columns found."""
         if config is None:
             return common.find_run(options.resume)
-        settled = common.settled(config, names)
-        if options.test and not has_test_rows(settled):
+        resolved = common.resolve(config, names)
+        if options.test and not has_test_rows(resolved):
             raise MtlError("--test wants test rows, and there are none. Give a file with --test-files, or leave --test out.")
-        return common.new_run(settled)
+        return common.new_run(resolved)
 
     run = find() if processes.count == 1 else Run(Path(processes.from_first(lambda: str(find().folder))))
     status = common.train_here(run, resume=bool(options.resume), processes=processes)

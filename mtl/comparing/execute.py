@@ -1,5 +1,4 @@
-"""run_comparison(): train the runs of a comparison that are not finished, one after another, and write the result. The page's worker and
-the terminal use it; it knows neither."""
+"""run_comparison(): train the runs of a comparison that are not finished, one after another, and write the result. Knows no page."""
 
 from collections.abc import Callable
 from functools import partial

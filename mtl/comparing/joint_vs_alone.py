@@ -149,8 +149,7 @@ def choose_step(scores: Sequence[Mapping[int, float]], patience: int) -> int:
 
 
 def make_card(comparison: Comparison) -> Card:
-    """The card of a comparison whose runs are all finished. Takes some seconds, as the models are timed. Raises MtlError if a run was
-    deleted."""
+    """The card of a comparison whose runs are all finished. Raises MtlError if a run was deleted. Takes seconds: the models are timed."""
     runs = {(member.config.seed, member.role): comparison.member_run(member) for member in comparison.plan.members}
     if gone := [role for (_, role), run in runs.items() if run is None]:
         raise MtlError(f"{', '.join(gone)}: deleted meanwhile, so there is no card. Resume trains what was deleted again.")

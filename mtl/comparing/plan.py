@@ -61,8 +61,7 @@ class Plan(Strict):
 
 @dataclass(frozen=True)
 class Comparison(Run):
-    """One comparison's folder. Like a run's it has settings (which the members vary), a copy of the data files, an owner, a lock and a log,
-    which only has the status of the comparison as a whole."""
+    """One comparison's folder: as a run's, with settings that the members vary, and a log of the status of the comparison as a whole."""
 
     @property
     def root(self) -> Path:
@@ -92,8 +91,8 @@ class Comparison(Run):
         return [read_history(run) if run else None for run in map(self.member_run, self.plan.members)]
 
     def forget_deleted(self) -> None:
-        """Mark the runs that were deleted as not begun, so that they are trained again and their time is free again in a search. Runs that
-        were cut for lack of time stay cut."""
+        """Mark the runs that were deleted as not begun: they are trained again, and a search has their time again. Runs that were cut for
+        lack of time stay cut."""
         before = plan = self.plan
         for index, member in enumerate(plan.members):
             if member.run and not member.is_cut and self.member_run(member) is None:

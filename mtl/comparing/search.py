@@ -39,8 +39,7 @@ class Pace:
 
 
 def search_plan(config: RunConfig, minutes: float) -> Plan:
-    """A search around `config` within so many minutes. It begins with one short run of `config`, the pace. Raises MtlError if the minutes
-    are out of bounds."""
+    """A search around `config` within so many minutes, which begins with a short run of `config`, the pace. Raises MtlError."""
     if not 0 < minutes <= MAX_MINUTES:
         raise MtlError(f"Minutes: found {minutes:g}, wanted more than 0 and at most {MAX_MINUTES:,}.")
     return Plan(kind="search", minutes=float(minutes), members=(Member(role=PACE, config=_short(config, PACE, PACE_STEPS)),))

@@ -66,7 +66,7 @@ class Job:
         if status == "stopped" and self.control.has_yielded:
             step = read_history(self.control.run).checkpoints.get(LAST, 0)
             with suppress(OSError):  # the disk is full: then it stays 'stopped'
-                self.log(YIELDED, f"The pause was long, so the place was given up. Resume goes on from step {step}, in its turn.")
+                self.log(YIELDED, f"It was paused for long, so it was saved to let the next run train. Resume goes on from step {step}.")
 
 
 class Jobs:
@@ -157,7 +157,7 @@ class Jobs:
             return next((place for place, job in enumerate(self._jobs) if job.has(run_id)), 0)
 
     def yields_in(self) -> float | None:
-        """The seconds until the paused run leaves its place to the next one; None if none is paused, or it may stay paused."""
+        """The seconds until the paused run lets the next one train; None if none is paused, or it may stay paused."""
         with self._changed:
             return self._jobs[0].control.yields_in() if self._jobs else None
 
@@ -215,7 +215,7 @@ class Jobs:
             return self._queue(run, run.config, key, resume=True)
 
     def pause(self, run_id: str, key: str) -> None:
-        """Wait before the next step. If the pause is long and others wait, the run saves a checkpoint and leaves its place to them."""
+        """Wait before the next step. If the pause is long and others wait, the run is saved and lets them train."""
         self._owned_job(run_id, key).control.set_paused(True)
 
     def stop(self, run_id: str, key: str) -> None:

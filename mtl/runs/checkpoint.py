@@ -18,7 +18,7 @@ from mtl.files import replacing, sync
 
 LAST, PREVIOUS, BEST = "last", "previous", "best"
 MANIFEST = "manifest.json"
-TALLIES = "tallies.npz"
+TALLIES = "tallies.npz"  # for each task, the hits and the items of every validation row (N, 2)
 LOOKS = "looks"  # if a run has this folder, the tallies of each of its evaluations are written there
 CARD = "README.md"  # for people; it may be edited, so the manifest does not list it
 
@@ -45,12 +45,10 @@ def save_checkpoint(run: Path, name: str, write: Callable[[Path], None], facts: 
             raise MtlError(f"The disk is full: checkpoint '{name}' of step {facts['step']} was not saved; {kept}. "
                            "Free some space.") from error
         raise
-    if (run / name).exists():  # if a crash left none, then `previous` may be the only one and stays
-        if name == LAST:
-            _set_aside(run / PREVIOUS)
-            (run / LAST).rename(run / PREVIOUS)
-        else:
-            _set_aside(run / name)
+    if name == LAST and (run / LAST).exists():  # if a crash left none, `previous` may be the only one, so it stays
+        _set_aside(run / PREVIOUS)
+        (run / LAST).rename(run / PREVIOUS)
+    _set_aside(run / name)
     building.rename(run / name)
     sync(run)
     sweep(run)

@@ -1,5 +1,4 @@
-"""What can happen in a run, a small dataclass each, and its log: an append-only file, events.jsonl, that the page and the command line
-read. Knows nothing of training or of pages."""
+"""What can happen in a run, a dataclass each, and the log of it: events.jsonl, which is only appended to. Knows no training and no page."""
 
 import os
 import time
@@ -74,8 +73,8 @@ class GradientConflict:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """An evaluation on a split: loss and scores per task, the share of rows with everything right, and the mean `score` that decides which
-    checkpoint is best."""
+    """An evaluation on a split: loss and scores per task, the share of rows with everything right, and the mean `score`, which chooses the
+    best checkpoint."""
 
     step: int
     epoch: float

@@ -130,7 +130,7 @@ class Limits:
     """How much one visitor may use."""
 
     minutes: float = math.inf  # of training per run
-    pause: float = math.inf  # minutes after which a paused run leaves its place in the queue, whether others wait or not
+    pause: float = math.inf  # minutes after which a paused run is saved and ends, whether others wait or not
     runs: int = 100  # queued or in training at a time
     free_disk: float = 0.0  # GB that must be free before a run begins
     members: int = 1000  # runs in a comparison
@@ -156,17 +156,15 @@ def create_run(root: Path, config: RunConfig, key: str = "", parsed: Path | None
     folder = run.folder
     try:
         folder.mkdir(parents=True)
-        copies = {split: tuple(_copy(Path(file), folder / "data" / split) for file in getattr(config, f"{split}_files"))
-                  for split in ("train", "validation", "test")}
+        copies = {f"{split}_files": tuple(_copy(Path(file), folder / "data" / split).relative_to(folder).as_posix()
+                                          for file in getattr(config, f"{split}_files")) for split in ("train", "validation", "test")}
         if parsed:  # link the parsed rows of the files
             paths = split_paths(config, Path())
             columns = share_parsed(paths["train"], config.columns, parsed, folder / PARSED) if paths["train"] else ()
             for split in ("validation", "test"):
                 if columns and paths[split]:
                     share_parsed(paths[split], used_columns(columns), parsed, folder / PARSED)
-        settings = config.model_copy(update={f"{split}_files": tuple(file.relative_to(folder).as_posix() for file in files)
-                                             for split, files in copies.items()})
-        (folder / "config.json").write_text(settings.model_dump_json(indent=1), encoding="utf-8")
+        (folder / "config.json").write_text(config.model_copy(update=copies).model_dump_json(indent=1), encoding="utf-8")
         if key:
             (folder / "owner").write_text(hash_key(key))
         run.log.append(StatusChanged("queued"))

@@ -9,7 +9,7 @@ from mtl.runs.folder import Run
 
 ACTIVE = ("queued", "running", "paused", "stopping")
 ENDED = ("finished", "stopped", "failed")
-YIELDED = "yielded"  # paused for so long that it was saved and left its place to the next run; shown as 'paused'
+YIELDED = "yielded"  # paused for so long that it was saved, to let the next run train; shown as 'paused'
 RESUMABLE = ("interrupted", "stopped", "failed", YIELDED)
 
 

@@ -43,22 +43,20 @@ class TaskSpec(Strict):
 
 
 class ColumnSpec(Strict):
-    """What a column of the data is used for. `task` names the task whose labels it holds (empty: as the column). `group` limits this to
-    some files, such as sst2 for sst2.train.csv (empty: to none)."""
+    """What a column of the data is used for."""
 
     column: str = Field(min_length=1, max_length=64)
     role: Role
-    task: str = Field("", max_length=64)
-    group: str = Field("", max_length=64)
+    task: str = Field("", max_length=64)  # whose labels it holds; empty: it has the name of the column
+    group: str = Field("", max_length=64)  # the files for which this holds, such as sst2 for sst2.train.csv; empty: all
 
 
 class HubSpec(Strict):
-    """A dataset of the Hub: its id, its config (subset), the commit it is pinned to, and the name of its split for each of ours (empty: the
-    usual one; 'none': none)."""
+    """A dataset of the Hub, and which of its splits to use for each of ours (empty: the usual one; 'none': none)."""
 
     id: str = Field(min_length=1, max_length=200)
-    config: str = Field("", max_length=100)
-    revision: str = Field("", max_length=40)
+    config: str = Field("", max_length=100)  # the subset
+    revision: str = Field("", max_length=40)  # the commit it is pinned to
     train: str = Field("", max_length=100)
     validation: str = Field("", max_length=100, validation_alias=AliasChoices("validation", "dev"))  # dev: the older name
     test: str = Field("", max_length=100)
@@ -105,7 +103,7 @@ class RunConfig(Strict):
         "the same text stay together, and each label keeps its share.", ge=0.01, le=0.5,
         validation_alias=AliasChoices("validation_share", "dev_share"))
 
-    # Tasks
+    # Tasks, and how they are trained together
     tasks: tuple[TaskSpec, ...] = setting((), "Tasks", "The tasks to train. Empty: all tasks in the data.", max_length=MAX_TASKS)
     alpha: float | None = setting(
         None, "Alpha", "With two tasks: how much the first one counts, from 0 to 1. The second one counts 1 - alpha.", ge=0, le=1)
@@ -223,8 +221,7 @@ class RunConfig(Strict):
         return self
 
     def loss_weights(self, tasks: list[str]) -> dict[str, float]:
-        """The weight of each of the `tasks`, which are in training order. Raises MtlError if alpha is set but there are not two tasks, if a
-        weight is for an unknown task, or if no weight is above 0."""
+        """The weight of each of the `tasks`, which are in training order. Raises MtlError if alpha or the weights do not fit them."""
         if self.alpha is not None:
             if len(tasks) != 2:
                 raise _wrong("alpha", f"weighs two tasks against each other, but this run has {len(tasks)} ({', '.join(tasks)}). Use Loss "

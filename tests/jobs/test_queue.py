@@ -101,9 +101,9 @@ def test_a_paused_run_keeps_its_place_for_a_while_and_the_page_of_one_that_waits
     run = start_and_pause(jobs, tiny_config(epochs=400))
     waiting = jobs.start(tiny_config(seed=2), "somebody else")
     assert 0 < jobs.yields_in() <= control.PAUSE_YIELDS
-    told = status_html(jobs.history(waiting.id), jobs.ahead(waiting.id), "", 41.7)
-    assert "1 run ahead, of which the one in work is paused: it gives its place up in 42 s" in told
-    assert "gives its place up in 42 s" in status_html(jobs.history(run.id), 0, "", 41.7)
+    shown = status_html(jobs.history(waiting.id), jobs.ahead(waiting.id), "", 41.7)
+    assert "1 run ahead; the one in training is paused and lets the next one train in 42 s" in shown
+    assert "in 42 s it is saved and lets the next run train" in status_html(jobs.history(run.id), 0, "", 41.7)
     jobs.resume(run.id, KEY)
     wait(jobs, run.id, "running")
     assert jobs.yields_in() is None and "paused" not in status_html(jobs.history(waiting.id), 1, "", jobs.yields_in())
@@ -285,7 +285,10 @@ def test_a_run_is_deleted_when_it_is_over_and_whoever_presses_on_it_later_reads_
             act(run.id, KEY)
 
 
-def test_a_public_host_ends_long_runs_with_a_word_and_keeps_their_checkpoint(tmp_path, tiny_config):
+def test_a_public_host_begins_no_run_on_a_nearly_full_disk_and_ends_long_runs_with_a_word_and_a_checkpoint(tmp_path, tiny_config):
+    with pytest.raises(MtlError, match="GB of the disk is free"):
+        Jobs(tmp_path, Limits(free_disk=1e9)).start(tiny_config(), KEY)
+    assert not list(tmp_path.iterdir())
     jobs = Jobs(tmp_path, Limits(minutes=0.005, runs=1))
     run = jobs.start(tiny_config(epochs=2000), KEY)
     with pytest.raises(MtlError, match="You have 1 run in"):
@@ -295,13 +298,6 @@ def test_a_public_host_ends_long_runs_with_a_word_and_keeps_their_checkpoint(tmp
     assert any("may train for" in getattr(at.event, "message", "") for at in history.entries)
     assert history.checkpoints["last"] == history.step > 0
     jobs.close()
-
-
-def test_no_run_begins_on_a_disk_that_is_nearly_full(tmp_path, tiny_config):
-    jobs = Jobs(tmp_path, Limits(free_disk=1e9))
-    with pytest.raises(MtlError, match="GB of the disk is free"):
-        jobs.start(tiny_config(), KEY)
-    assert not list(tmp_path.iterdir())
 
 
 def test_runs_with_bad_data_or_damaged_settings_fail_with_a_sentence_and_the_next_one_is_trained(jobs, tiny_config, tmp_path):

@@ -47,19 +47,11 @@ def is_whole(checkpoint: Path) -> bool:
 # Saving
 
 
-def test_the_last_checkpoint_becomes_the_previous_one(tmp_path):
-    for step in (1, 2, 3):
-        save(tmp_path, step)
-    assert (read_facts(tmp_path / LAST), read_facts(tmp_path / PREVIOUS)) == ({"step": 3}, {"step": 2})
-    assert {path.name for path in tmp_path.iterdir()} == {LAST, PREVIOUS}
-
-
-def test_other_checkpoints_are_replaced_and_leave_last_and_previous_alone(tmp_path):
-    save(tmp_path, 1)
-    for step in (1, 2):
-        save(tmp_path, step, "best")
-    assert read_facts(tmp_path / "best") == {"step": 2} and is_whole(tmp_path / "best")
-    assert {path.name for path in tmp_path.iterdir()} == {LAST, "best"}
+def test_the_last_checkpoint_becomes_the_previous_one_and_others_are_replaced(tmp_path):
+    for step, name in ((1, LAST), (2, LAST), (3, LAST), (4, "best"), (5, "best")):
+        save(tmp_path, step, name)
+    assert {path.name: read_facts(path)["step"] for path in tmp_path.iterdir()} == {LAST: 3, PREVIOUS: 2, "best": 5}
+    assert all(map(is_whole, tmp_path.iterdir()))
 
 
 def test_what_a_crash_left_behind_is_swept_and_a_best_that_was_moved_away_without_a_new_one_comes_back(tmp_path):

@@ -14,7 +14,6 @@ from mtl.runs.history import History, RunReader, read_history
 from mtl.settings.config import make_config
 from tests.watcher import started
 
-REPO = Path(__file__).parents[2]
 CONFIG = make_config({"source": "hypothetical", "hypothetical_rows": 20, "name": "mine"})
 
 
