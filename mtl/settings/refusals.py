@@ -15,7 +15,7 @@ Schema = dict[str, Any]
 
 
 def refused(error: ValidationError, model: type[BaseModel], field: str = "", label: str = "") -> MtlError:
-    """The first error that pydantic found in a `model`, in words. `field` and `label` name the setting, if the model is only an item of it."""
+    """The first error that pydantic found in a `model`, in words. `field` and `label` name the setting if the model is an item of it."""
     first = error.errors(include_url=False, include_context=False)[0]
     if first["type"] == "json_invalid":
         return MtlError("The settings hold characters that are no text. Write them as plain UTF-8.")
