@@ -104,7 +104,7 @@ def _search(comparison: Comparison, control: StopControl, train: Train) -> Outco
 
 
 def _used(comparison: Comparison, member: Member) -> float:
-    """The seconds that `member` has taken so far. If the process died in it, nobody noted them: then the training seconds in its log."""
+    """The seconds that `member` has taken so far. If its process died, they are not noted: then the training seconds in its log."""
     if member.seconds or not member.run:
         return member.used + member.seconds
     steps = read_history(comparison.member_run(member)).steps

@@ -84,7 +84,7 @@ class Comparison(Run):
     def member_run(self, member: Member) -> Run | None:
         """The run of `member`; None if its folder is not made yet, or was deleted."""
         run = Run(self.root / member.run)
-        return run if member.run and run.is_there() else None
+        return run if member.run and run.exists() else None
 
     def histories(self) -> list[History | None]:
         """The history of each member; None if its folder is not made yet, or was deleted."""

@@ -14,7 +14,7 @@ from mtl.errors import MtlError
 from mtl.runs.history import History
 from mtl.settings.config import RunConfig
 
-KEPT = 3  # one in three candidates goes on to the next round, which is three times as long
+REDUCTION = 3  # one in three candidates goes on to the next round, which is three times as long
 PACE_STEPS = 20  # steps of the first run, which measures the machine's pace
 LEAST_STEPS = 10  # a shorter run shows nothing
 SAFETY = 0.9  # the share of the time that is planned for
@@ -64,11 +64,12 @@ def plan_rounds(pace: Pace, seconds: float) -> tuple[tuple[int, int], ...]:
     if there is less time. Raises MtlError, with the time needed, if nothing fits."""
     for count in COUNTS:
         counts = [count]
-        while counts[-1] >= 2 * KEPT:
-            counts.append(counts[-1] // KEPT)
-        runs, work = sum(counts), sum(kept / KEPT ** (len(counts) - 1 - index) for index, kept in enumerate(counts))
-        share = min(1.0, (SAFETY * seconds - runs * pace.overhead) / (work * pace.step * pace.full))
-        steps = [int(share * pace.full / KEPT ** (len(counts) - 1 - index)) for index in range(len(counts))]
+        while counts[-1] >= 2 * REDUCTION:
+            counts.append(counts[-1] // REDUCTION)
+        divisors = [REDUCTION**later for later in reversed(range(len(counts)))]  # of the steps: the last round is the longest
+        work = sum(candidates / divisor for candidates, divisor in zip(counts, divisors, strict=True))
+        share = min(1.0, (SAFETY * seconds - sum(counts) * pace.overhead) / (work * pace.step * pace.full))
+        steps = [int(share * pace.full / divisor) for divisor in divisors]
         if (share == 1 or (share >= 0.5 and count < COUNTS[0]) or count == COUNTS[-1]) and steps[0] >= min(LEAST_STEPS, pace.full):
             return tuple(zip(counts, steps, strict=True))
     needed = COUNTS[-1] * pace.seconds(min(LEAST_STEPS, pace.full)) / SAFETY

@@ -118,7 +118,7 @@ class Jobs:
 
     def _work(self) -> None:
         try:
-            from mtl.inference import predictor  # noqa: F401 - for those who wait in `loaded`
+            from mtl.inference import predictor  # noqa: F401 - for the threads that wait in `loaded`
             from mtl.training.execute import rehearse  # some seconds: torch and transformers
         finally:
             self._loaded.set()
@@ -143,7 +143,7 @@ class Jobs:
         """A copy of the history of a run or a comparison; raises MtlError if there is none. The log does not have every step of a long run,
         so the step of a run in training here is taken from its trainer."""
         with self._reading:
-            if not self._reader(run_id).run.is_there():  # it was deleted meanwhile
+            if not self._reader(run_id).run.exists():  # it was deleted meanwhile
                 self._reader.cache_clear()
             history = self._reader(run_id).refresh().copy()
         with self._changed:
@@ -231,7 +231,7 @@ class Jobs:
         job.control.stop()
 
     def delete(self, run_id: str, key: str) -> None:
-        """Remove a run that is over; raises MtlError if it is not, if a comparison here still needs it, or if it is somebody else's."""
+        """Remove a run that is over; raises MtlError if it is not, if a comparison here still needs it, or if `key` is not its owner's."""
         with self._changed:
             run = self._open_owned(run_id, key)
             if any(member.run == run_id for job in self._jobs if job.comparison

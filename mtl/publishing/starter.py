@@ -92,7 +92,7 @@ F1 of a tagging task is over exact entities.
 ## Data
 
 The `{config.source}` data that come with MTL Studio, CC0-1.0 (public domain): {started.train_rows:,} training and
-{started.validation_rows:,} validation rows. Their datasheet, in `mtl/data/{config.source}/`, says what they are and how they were made.
+{started.validation_rows:,} validation rows. Their datasheet, in `mtl/data/{config.source}/`, describes them and how they were made.
 
 ## Settings
 

@@ -110,7 +110,7 @@ class Run:
         """The folder of the checkpoint with the best validation score."""
         return self.checkpoint("best")
 
-    def is_there(self) -> bool:
+    def exists(self) -> bool:
         """Whether the run exists: its settings are written, and it was not deleted."""
         return (self.folder / "config.json").is_file()
 
@@ -184,7 +184,7 @@ def _copy(file: Path, into: Path) -> Path:
         raise MtlError(f"{file.name}: two files of one split have this name. Rename one of them.")
     into.mkdir(parents=True, exist_ok=True)
     folder = file.absolute().parents[2]
-    is_run = bool(_ID.fullmatch(folder.name)) and Run(folder).is_there()
+    is_run = bool(_ID.fullmatch(folder.name)) and Run(folder).exists()
     copy = link if is_run else shutil.copyfile  # another run's copy never changes, so a link is enough
     return Path(shutil.copytree(file, target, copy_function=copy) if file.is_dir() else copy(file, target))  # a folder: a saved dataset
 
@@ -194,7 +194,7 @@ def open_run(root: Path, run_id: str) -> Run:
     if not _ID.fullmatch(run_id):
         raise MtlError("There is no such run: its link or id is not complete.")
     run = Run(root / run_id)
-    if not run.is_there():
+    if not run.exists():
         raise MtlError("There is no such run here. It was deleted, or its link is from another machine.")
     return run
 
@@ -202,7 +202,7 @@ def open_run(root: Path, run_id: str) -> Run:
 def list_runs(root: Path, key: str | None = None, most: int | None = None) -> list[Run]:
     """The runs under `root`, newest first, all or the first `most`; with `key`, only those of its owner and those from the terminal."""
     names = sorted(filter(_ID.fullmatch, os.listdir(root)), reverse=True) if root.is_dir() else []
-    runs = (run for run in map(Run, map(root.joinpath, names)) if run.is_there() and (key is None or run.belongs_to(key)))
+    runs = (run for run in map(Run, map(root.joinpath, names)) if run.exists() and (key is None or run.belongs_to(key)))
     return list(islice(runs, most))
 
 

@@ -96,8 +96,8 @@ class RunReader:
             self._read()  # it may have ended between the reading and the check
             if self.history.status in ACTIVE:
                 self.history.status = "interrupted"
-                kept = self.history.checkpoints.get(LAST)
-                onward = f"goes on from its last checkpoint, of step {kept:,}" if kept else "begins anew, as no checkpoint was saved"
+                step = self.history.checkpoints.get(LAST)
+                onward = f"goes on from its last checkpoint, of step {step:,}" if step else "begins anew, as no checkpoint was saved"
                 self.history.message = f"The process that trained this run is gone. Resume {onward}."
         return self.history
 
