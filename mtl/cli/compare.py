@@ -80,10 +80,13 @@ def train_comparison(comparison: Comparison) -> int:
         Terminal().show(StatusChanged(status, read_history(comparison).message))
     else:
         plan, histories = comparison.plan, comparison.histories()
-        result = {"alone": lambda: markdown(read_card(comparison.folder)),
-                  "sweep": lambda: sweep_markdown(*sweep_points(plan, histories)),
-                  "search": lambda: search_markdown(plan, histories) + "\n\n" + read_history(comparison).message}
-        print("\n" + result[plan.kind]())
+        if plan.kind == "alone":
+            result = markdown(read_card(comparison.folder))
+        elif plan.kind == "sweep":
+            result = sweep_markdown(*sweep_points(plan, histories))
+        else:
+            result = f"{search_markdown(plan, histories)}\n\n{read_history(comparison).message}"
+        print("\n" + result)
     return EXIT_CODES[status]
 
 

@@ -210,15 +210,12 @@ def _as_long_as_joint(comparison: Comparison, plan: Plan, config: RunConfig) -> 
 
 def make_member(comparison: Comparison, index: int) -> Run:
     """Make the run of the member at `index`, which has none yet, and write its id into the plan.
-
     The first one reads the data by the comparison's own settings. All others get its training and validation rows, whatever their tasks
     and seed are, so that all are scored on the same rows in the same order. A run of one task saves the tallies of all its evaluations,
     because it is known only at the end which one counts."""
     plan = comparison.plan
     member = plan.members[index]
-    config = member.config
-    if member.role.startswith(ALONE):
-        config = _as_long_as_joint(comparison, plan, config)
+    config = _as_long_as_joint(comparison, plan, member.config) if member.role.startswith(ALONE) else member.config
     run = create_run(comparison.root, config.model_copy(update=_files(with_files_of(comparison))),
                      parsed=None if index else comparison.folder / PARSED)
     if index:

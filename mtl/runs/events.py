@@ -210,8 +210,9 @@ def describe(event: Event) -> str | None:
             tasks = []
             for task, scores in event.scores.items():
                 loss = event.losses.get(task)
-                shown = [f"{name.replace('_', ' ')} {value:.1%}" for name, value in scores.items()]
-                tasks += [f"{isolate(task)} {', '.join(shown if loss is None else [f'loss {loss:.3f}', *shown])}"] * bool(scores)
+                measures = [f"{name.replace('_', ' ')} {value:.1%}" for name, value in scores.items()]
+                if measures:
+                    tasks.append(f"{isolate(task)} {f'loss {loss:.3f}, ' if loss is not None else ''}{', '.join(measures)}")
             return (f"Epoch {event.epoch:.2f}, step {event.step:,}, {event.split}: {'; '.join(tasks)}; everything right "
                     f"{event.everything_right:.1%}{' (best so far)' * event.is_best}")
         case Notice():
