@@ -189,8 +189,8 @@ class Jobs:
         queue is full, the host has no time for the comparison, or the run cannot be made."""
         with self._changed:
             for job in self._jobs:
-                kind = job.comparison and job.comparison.plan.kind
-                if (job.owner, job.config, kind) == (key, config, plan and plan.kind):
+                is_same = (job.owner, job.config) == (key, config)
+                if is_same and (job.comparison and job.comparison.plan.kind) == (plan and plan.kind):
                     return job.run
             self._check_room(key)
             if plan and (len(plan.members) > self.limits.members or plan.minutes > self.limits.minutes):
