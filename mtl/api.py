@@ -5,7 +5,7 @@ from inspect import Parameter, Signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtl.cli.common import find_checkpoint, find_run, make_settings, new_run, settled, train_here
+from mtl.cli.common import find_checkpoint, find_run, make_settings, new_run, resolve, train_here
 from mtl.errors import MtlError
 from mtl.runs.folder import Run
 from mtl.runs.history import read_history
@@ -23,7 +23,7 @@ def train(config: RunConfig | None = None, /, *, preset: str = "", resume: str =
     """
     if resume and (config or preset or settings):
         raise MtlError("resume goes on with the settings that the run began with. Leave the others out, or start a new run.")
-    run = find_run(resume) if resume else new_run(settled(*make_settings(settings, config, preset)))
+    run = find_run(resume) if resume else new_run(resolve(*make_settings(settings, config, preset)))
     if train_here(run, resume=bool(resume)) == "stopped":
         print(f"To go on: mtl.train(resume='{run.id}')")
     history = read_history(run)

@@ -1,12 +1,10 @@
 """`import mtl` as a person in a notebook uses it."""
 
-import os
 import signal
 import subprocess
 import sys
-import time
+from inspect import signature
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
@@ -14,6 +12,7 @@ import mtl
 from mtl.runs.folder import list_runs
 from mtl.runs.history import read_history
 from mtl.settings.config import RunConfig
+from tests.watcher import send_signal
 
 QUICK = {"encoder": "tiny", "learning_rate": 2e-3, "threads": 1, "device": "cpu"}
 
@@ -33,7 +32,6 @@ def test_import_mtl_is_instant_and_has_four_names_with_docstrings():
     assert all(getattr(mtl, name).__doc__ for name in mtl.__all__)
     with pytest.raises(AttributeError, match="module 'mtl' has no attribute 'fit'"):
         _ = mtl.fit
-    from inspect import signature
     assert {*RunConfig.model_fields} < {*signature(mtl.train).parameters} and signature(mtl.train).parameters["epochs"].default == 8
 
 
@@ -70,13 +68,9 @@ def test_a_model_that_is_not_there_is_refused_and_the_starter_is(root):
 
 
 def test_ctrl_c_ends_a_training_like_any_stop_and_it_can_go_on(root, capsys):
-    def press() -> None:
-        while not (runs := list_runs(root)) or read_history(runs[0]).step < 2:
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    Thread(target=press, daemon=True).start()
+    before = signal.getsignal(signal.SIGINT)
+    send_signal(signal.SIGINT, root, 2)
     run = mtl.train(mtl.RunConfig(source="hypothetical", hypothetical_rows=120, **QUICK), epochs=2, batch_size=4, eval_every=1000)
-    assert read_history(run).status == "stopped"
+    assert read_history(run).status == "stopped" and signal.getsignal(signal.SIGINT) == before
     assert f"mtl.train(resume='{run.id}')" in capsys.readouterr().out
     assert mtl.train(resume=run.id).id == run.id and read_history(run).status == "finished"

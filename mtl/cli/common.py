@@ -1,5 +1,4 @@
-"""The parts shared by the commands of the terminal and `mtl.train`: settings written by hand, one training in the foreground, lines about
-its events, and Ctrl-C. Knows no command."""
+"""Shared by the commands of the terminal and `mtl.train`: settings, one training in the foreground, its printed events, and Ctrl-C."""
 
 import argparse
 import os
@@ -30,8 +29,25 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     """Add a flag for every field of RunConfig, a preset, and a file of settings."""
     parser.add_argument("--preset", default="", help="Hub datasets that go well together, such as snips ('list' shows all presets)")
     parser.add_argument("--config", metavar="FILE", type=Path, help="settings as JSON, such as a run's config.json; flags override them")
-    for name in RunConfig.model_fields:
-        _add_flag(parser, name)
+    for name, field in RunConfig.model_fields.items():
+        default, kind = field.get_default(call_default_factory=True), field.annotation
+        shown = "none" if default in ("", None, (), {}) else default
+        # a flag that is not given is absent from the options, so that the field's own default holds
+        flag: dict[str, Any] = {"default": argparse.SUPPRESS, "help": f"{field.description} (default: {shown})".replace("%", "%%")}
+        if get_origin(kind) is Literal:
+            flag["choices"] = get_args(kind)
+        elif kind is bool:
+            flag["action"] = argparse.BooleanOptionalAction
+        elif kind is int:
+            flag |= {"type": int, "metavar": "N"}
+        elif kind is float or get_origin(kind) is UnionType:
+            flag |= {"type": float, "metavar": "X"}
+        elif name.endswith("_files"):
+            flag |= {"nargs": "+", "metavar": "FILE"}
+        else:
+            special = {"weights": "TASK=X,...", "tasks": "TASK,...", "hub": "ID[:CONFIG],...", "columns": "COLUMN=ROLE,..."}
+            flag["metavar"] = special.get(name, "TEXT")
+        parser.add_argument("--" + name.replace("_", "-"), **flag)
 
 
 def settings_given(options: argparse.Namespace) -> dict[str, Any]:
@@ -45,10 +61,8 @@ def read_settings(options: argparse.Namespace) -> tuple[RunConfig, list[str]]:
 
 
 def make_settings(given: dict[str, Any], base: RunConfig | None = None, preset: str = "") -> tuple[RunConfig, list[str]]:
-    """The settings `given` over those of the preset and of `base`; and the tasks, if they are given by name.
-
-    Weights, columns, Hub datasets and names of tasks may be written on one line, as in flags; files may be Paths. Raises MtlError.
-    """
+    """The settings `given` over those of the preset and of `base`; and the tasks, if they are given by name. Weights, columns, Hub datasets
+    and names of tasks may be written on one line, as in flags; files may be Paths. Raises MtlError."""
     from mtl.data.hub.presets import preset_config
 
     given = {name: tuple(os.fspath(part) if isinstance(part, Path) else part for part in value) if isinstance(value, list | tuple)
@@ -68,15 +82,15 @@ def make_settings(given: dict[str, Any], base: RunConfig | None = None, preset: 
     return make_config(values), names
 
 
-def settled(config: RunConfig, names: list[str]) -> RunConfig:
-    """`config` with the tasks `names` (none: all), its data fetched and understood."""
+def resolve(config: RunConfig, names: list[str]) -> RunConfig:
+    """`config` with the tasks `names` (none: all), after its data were downloaded and its columns found."""
     from mtl.data.resolve import settle
 
     return settle(config, default_root(), names, Terminal().progress)
 
 
 def new_run(config: RunConfig) -> Run:
-    """A run of `config`, which is settled; the rows that were parsed for that are used again."""
+    """A run of `config`, which comes from `resolve`; the rows that were parsed for that are used again."""
     return create_run(default_root(), config, parsed=default_root() / PARSED)
 
 
@@ -97,9 +111,7 @@ def find_checkpoint(name: str, checkpoint: str = "best") -> Path:
 
 def train_here(run: Run, *, resume: bool, processes: "Processes | None" = None) -> str:
     """Train `run` in this process, which may be one of several `processes`; the first one prints the events. Returns the end status.
-
-    Ctrl-C and SIGTERM stop it between two steps; in a single process also while the data are read.
-    """
+    Ctrl-C and SIGTERM stop it between two steps; in a single process also while the data are read."""
     from mtl.training.execute import run_training
 
     is_first = processes is None or processes.is_first
@@ -108,28 +120,6 @@ def train_here(run: Run, *, resume: bool, processes: "Processes | None" = None) 
         if is_first:
             print(f"Run {run.id}\nTo watch it on the page: python app.py, then open /?run={run.id}", flush=True)
         return run_training(run, resume=resume, control=stop, show=Terminal().show if is_first else lambda event: None, is_logging=is_first)
-
-
-def _add_flag(parser: argparse.ArgumentParser, name: str) -> None:
-    """Add a flag for the field `name`. If it is not given, it is absent from the options, so that the field's own default holds."""
-    field = RunConfig.model_fields[name]
-    default, kind = field.get_default(call_default_factory=True), field.annotation
-    shown = "none" if default in ("", None, (), {}) else default
-    flag: dict[str, Any] = {"default": argparse.SUPPRESS, "help": f"{field.description} (default: {shown})".replace("%", "%%")}
-    if get_origin(kind) is Literal:
-        flag["choices"] = get_args(kind)
-    elif kind is bool:
-        flag["action"] = argparse.BooleanOptionalAction
-    elif kind is int:
-        flag |= {"type": int, "metavar": "N"}
-    elif kind is float or get_origin(kind) is UnionType:
-        flag |= {"type": float, "metavar": "X"}
-    elif name.endswith("_files"):
-        flag |= {"nargs": "+", "metavar": "FILE"}
-    else:
-        special = {"weights": "TASK=X,...", "tasks": "TASK,...", "hub": "ID[:CONFIG],...", "columns": "COLUMN=ROLE,..."}
-        flag["metavar"] = special.get(name, "TEXT")
-    parser.add_argument("--" + name.replace("_", "-"), **flag)
 
 
 class StopSignal(StopControl):
@@ -151,27 +141,25 @@ class StopSignal(StopControl):
 
 
 class Terminal:
-    """Prints events as lines, and of the steps one now and then."""
+    """Prints events as lines; of the steps, one every PROGRESS_EVERY seconds."""
 
     def __init__(self) -> None:
         self._total, self._is_due = 0, Every(PROGRESS_EVERY)
 
     def show(self, event: Event) -> None:
         """Print a line about `event`, if there is anything to say."""
+        text, failed = describe(event), isinstance(event, StatusChanged) and event.status == "failed"
         if isinstance(event, RunStarted):
             self._total = event.total_steps
-        if text := self._step(event) if isinstance(event, StepDone) else describe(event):
-            failed = isinstance(event, StatusChanged) and event.status == "failed"
+        elif isinstance(event, StepDone) and self._is_due():
+            losses = ", ".join(f"{task} {loss:.3f}" for task, loss in event.losses.items())
+            minutes = (self._total - event.step) * event.seconds / event.step / 60
+            text = (f"step {event.step} of {self._total}, loss: {losses}; {event.sentences_per_second:.0f} sentences/s, "
+                    f"{minutes:.1f} min left")
+        if text:
             print(f"{time.strftime('%H:%M:%S')}  {text}", file=sys.stderr if failed else sys.stdout, flush=True)
 
     def progress(self, what: str, share: float) -> None:
-        """Print now and then how much of something slow is done."""
+        """Print how much of something slow is done, at most every PROGRESS_EVERY seconds."""
         if self._is_due():
             print(f"{time.strftime('%H:%M:%S')}  {what}: {share:.0%}", flush=True)
-
-    def _step(self, event: StepDone) -> str:
-        if not self._is_due():
-            return ""
-        losses = ", ".join(f"{task} {loss:.3f}" for task, loss in event.losses.items())
-        left = (self._total - event.step) * event.seconds / event.step
-        return f"step {event.step} of {self._total}, loss: {losses}; {event.sentences_per_second:.0f} sentences/s, {left / 60:.1f} min left"

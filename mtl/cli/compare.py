@@ -4,20 +4,10 @@ import argparse
 import os
 from collections.abc import Callable
 
-from mtl.cli.common import EXIT_CODES, StopSignal, Terminal, add_settings, find_run, read_settings, settled
+from mtl.cli.common import EXIT_CODES, StopSignal, Terminal, add_settings, find_run, read_settings, resolve
 from mtl.comparing.execute import run_comparison
 from mtl.comparing.joint_vs_alone import markdown, read_card
-from mtl.comparing.plan import (
-    DEFAULT_ALPHAS,
-    Comparison,
-    Plan,
-    alone_plan,
-    create,
-    list_comparisons,
-    open_comparison,
-    plan_for_run,
-    sweep_plan,
-)
+from mtl.comparing.plan import DEFAULT_ALPHAS, Comparison, Plan, create, list_comparisons, open_comparison, plan_for_run, sweep_plan
 from mtl.comparing.search import search_markdown, search_plan
 from mtl.comparing.sweep import parse_numbers, sweep_markdown, sweep_points
 from mtl.errors import MtlError
@@ -49,9 +39,9 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
 
 
 def train_new(options: argparse.Namespace, make_plan: Callable[[RunConfig], Plan]) -> int:
-    """Make the comparison that `make_plan` plans from the settings in `options`, and train it; the exit status."""
+    """Train a new comparison: `make_plan` makes its plan from the settings in `options`. Returns the exit status."""
     _refuse_processes()
-    config = settled(*read_settings(options))
+    config = resolve(*read_settings(options))
     return train_comparison(create(default_root(), config, make_plan(config)))
 
 
@@ -63,11 +53,6 @@ def compare_run(options: argparse.Namespace) -> int:
     if options.resume:
         return train_comparison(_find(options.resume))
     return train_comparison(create(default_root(), *plan_for_run(find_run(options.run), options.seeds)))
-
-
-def compare_new(options: argparse.Namespace) -> int:
-    """`train --compare`: all tasks together, then each alone."""
-    return train_new(options, lambda config: alone_plan(config, options.seeds))
 
 
 def _find(name: str) -> Comparison:
@@ -85,7 +70,7 @@ def _refuse_processes() -> None:
 
 
 def train_comparison(comparison: Comparison) -> int:
-    """Train what is left of `comparison` and print the result; the exit status."""
+    """Train the runs of `comparison` that are not finished, and print the result. Returns the exit status."""
     print(f"Comparison {comparison.id}", flush=True)
     with comparison.hold(), _Announcing(comparison) as stop:
         status = run_comparison(comparison, stop, show=Terminal().show)
@@ -94,18 +79,15 @@ def train_comparison(comparison: Comparison) -> int:
     elif status == "failed":
         Terminal().show(StatusChanged(status, read_history(comparison).message))
     else:
-        print("\n" + _result(comparison))
+        plan, histories = comparison.plan, comparison.histories()
+        if plan.kind == "alone":
+            result = markdown(read_card(comparison.folder))
+        elif plan.kind == "sweep":
+            result = sweep_markdown(*sweep_points(plan, histories))
+        else:
+            result = f"{search_markdown(plan, histories)}\n\n{read_history(comparison).message}"
+        print("\n" + result)
     return EXIT_CODES[status]
-
-
-def _result(comparison: Comparison) -> str:
-    """The answer, for the terminal."""
-    plan, histories = comparison.plan, comparison.histories()
-    if plan.kind == "alone":
-        return markdown(read_card(comparison.folder))
-    if plan.kind == "sweep":
-        return sweep_markdown(*sweep_points(plan, histories))
-    return search_markdown(plan, histories) + "\n\n" + read_history(comparison).message
 
 
 class _Announcing(StopSignal):
@@ -117,5 +99,5 @@ class _Announcing(StopSignal):
     def begin(self, run: Run) -> None:
         members = self._comparison.plan.members
         place = next(index for index, member in enumerate(members) if member.run == run.id)
-        rung = f", round {members[place].rung}" * bool(members[place].rung)
-        print(f"\n{place + 1} of {len(members)}, {members[place].role}{rung}: run {run.id}", flush=True)
+        part = members[place].role + f", round {members[place].round}" * bool(members[place].round)
+        print(f"\n{place + 1} of {len(members)}, {part}: run {run.id}", flush=True)

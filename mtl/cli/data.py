@@ -15,9 +15,9 @@ from mtl.settings.shorthand import parse_columns
 
 
 def add_parsers(commands: argparse._SubParsersAction) -> None:
-    """The two commands, for cli.py."""
-    data = commands.add_parser("data", help="show how data is understood, and what is wrong with it")
-    data.set_defaults(act=look)
+    """Add the two commands to those of main.py."""
+    data = commands.add_parser("data", help="show the columns and labels found in data, and what is wrong with it")
+    data.set_defaults(act=show_data)
     data.add_argument("files", nargs="*", type=Path, metavar="FILE", help="the training files (default: the bundled corpus)")
     data.add_argument("--validation", nargs="+", default=[], metavar="FILE", help="validation files")
     data.add_argument("--test", nargs="+", default=[], metavar="FILE", help="test files")
@@ -25,7 +25,7 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
                       help="where a run would cut sentences, in subwords (default: 128)")
 
     convert = commands.add_parser("convert", help="write data in another format")
-    convert.set_defaults(act=write)
+    convert.set_defaults(act=convert_files)
     convert.add_argument("files", nargs="+", type=Path, metavar="FILE", help="what to read")
     convert.add_argument("--to", required=True, type=Path, metavar="FILE",
                          help="what to write: .jsonl, .json, .csv, .tsv, .conll, .txt (marked text) or .parquet; a name "
@@ -34,7 +34,7 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
         parser.add_argument("--columns", default="", metavar="COLUMN=ROLE,...", help="what the columns are for, as for train")
 
 
-def look(options: argparse.Namespace) -> int:
+def show_data(options: argparse.Namespace) -> int:
     """Print the columns, the notices and the report."""
     named = {"train_files": options.files, "validation_files": options.validation, "test_files": options.test}
     files = {name: tuple(map(str, paths)) for name, paths in named.items() if paths}
@@ -51,7 +51,7 @@ def look(options: argparse.Namespace) -> int:
     return 0
 
 
-def write(options: argparse.Namespace) -> int:
+def convert_files(options: argparse.Namespace) -> int:
     """Write the rows of the files as one file."""
     with TemporaryDirectory() as folder:
         table = read_files(options.files, parse_columns(options.columns), file=Path(folder) / "rows.arrow", progress=Terminal().progress)

@@ -9,7 +9,7 @@ from mtl.data.values import VALUES
 from mtl.runs.folder import Run
 from mtl.scoring.error_analysis import TaskReport
 from mtl.scoring.intervals import Interval
-from mtl.scoring.measure import TEST, VALIDATION, SplitScores, has_test_rows, measure_test, measure_validation, to_json
+from mtl.scoring.measure import TEST, VALIDATION, SplitScores, measure_test, measure_validation, to_json
 
 LINES = 25  # of a table in the terminal; --json has them all
 CONFUSIONS = 5
@@ -36,29 +36,24 @@ def show_scores(options: argparse.Namespace) -> int:
         measured, is_new = measure_test(run, options.checkpoint, options.device, again=options.again)
     else:
         measured = measure_validation(run, options.checkpoint, options.device)
-    print(to_json(measured) if options.json else "\n".join(report_lines(run, measured, is_new)))
+    if options.json:
+        print(to_json(measured))
+    else:
+        print_scores(run, measured, is_new)
     return 0
 
 
-def end_training(run: Run, wants_test: bool) -> None:
-    """When `train` has finished: score the test rows for `--test`, else print how it is done, if there are any."""
-    if wants_test:
-        print("\n".join(report_lines(run, *measure_test(run, device=run.config.device))), flush=True)
-    elif has_test_rows(run.config):
-        print(f"The test rows were not used. When you have chosen this run: python -m mtl evaluate {run.id} --split test")
-
-
-def report_lines(run: Run, measured: SplitScores, is_new: bool) -> Iterator[str]:
-    """The scores, for the terminal."""
-    yield (f"Run {run.id}, {measured.split}: {measured.report.rows:,} rows, checkpoint '{measured.checkpoint}' of step {measured.step}, "
+def print_scores(run: Run, measured: SplitScores, is_new: bool) -> None:
+    """Print the scores of a split; if they are not new, also that they are those of an earlier time."""
+    print(f"Run {run.id}, {measured.split}: {measured.report.rows:,} rows, checkpoint '{measured.checkpoint}' of step {measured.step}, "
            f"measured {measured.when}{f' ({measured.how})' * bool(measured.how)}.")
     if not is_new:
-        yield "The test rows are scored only once: these are the scores of that time."
+        print("The test rows are scored only once: these are the scores of that time.")
     if measured.times > 1:
-        yield f"The test rows were scored {measured.times} times: expect lower scores on new text."
-    yield f"everything right {percent(measured.report.everything_right)}"
+        print(f"The test rows were scored {measured.times} times: expect lower scores on new text.")
+    print(f"everything right {percent(measured.report.everything_right)}")
     for task in measured.report.tasks:
-        yield from _task_lines(task)
+        print("\n".join(_task_lines(task)), flush=True)
 
 
 def percent(interval: Interval | None) -> str:

@@ -8,14 +8,14 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from mtl.cli import common, compare, data, evaluate
+from mtl.comparing.plan import alone_plan
 from mtl.errors import MtlError, SettingError
 from mtl.publishing.starter import STARTER, make_starter
 from mtl.runs.folder import Run, default_root, list_runs, starter_folder
 from mtl.runs.history import read_history
-from mtl.scoring.measure import has_test_rows
+from mtl.scoring.measure import has_test_rows, measure_test
 from mtl.settings.config import make_config
 from mtl.settings.shorthand import parts
 
@@ -71,16 +71,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-# train
-
-
 def _train(options: argparse.Namespace) -> int:
     if options.compare and options.test:
         raise MtlError("--test is for one run. Compare first, then choose one and score it: python -m mtl evaluate RUN --split test")
     if options.seeds != 1 and not options.compare:
         raise MtlError("--seeds is the number of seeds for --compare. Add --compare, or give another seed: --seed N.")
     if options.compare and not options.resume:
-        return compare.compare_new(options)
+        return compare.train_new(options, lambda config: alone_plan(config, options.seeds))  # together, then each task alone
     _become_processes()
     from mtl.training.processes import join_processes
 
@@ -90,29 +87,29 @@ def _train(options: argparse.Namespace) -> int:
     processes = join_processes(config.device if config else "auto")
 
     def find() -> Run:
-        """The run to resume, or a new one, after its data were fetched and understood."""
+        """The run to resume, or a new one, after its data were downloaded and its columns found."""
         if config is None:
             return common.find_run(options.resume)
-        settled = common.settled(config, names)
-        if options.test and not has_test_rows(settled):
+        resolved = common.resolve(config, names)
+        if options.test and not has_test_rows(resolved):
             raise MtlError("--test wants test rows, and there are none. Give a file with --test-files, or leave --test out.")
-        return common.new_run(settled)
+        return common.new_run(resolved)
 
     run = find() if processes.count == 1 else Run(Path(processes.gather(str(find().folder) if processes.is_first else "")[0]))
     status = common.train_here(run, resume=bool(options.resume), processes=processes)
     if processes.is_first and status == "stopped":
         print(f"To go on: python -m mtl train --resume {run.id}")
-    if processes.is_first and status == "finished":
-        evaluate.end_training(run, options.test)
+    if processes.is_first and status == "finished" and options.test:
+        evaluate.print_scores(run, *measure_test(run, device=run.config.device))
+    elif processes.is_first and status == "finished" and has_test_rows(run.config):
+        print(f"The test rows were not used. When you have chosen this run: python -m mtl evaluate {run.id} --split test")
     return common.EXIT_CODES[status]
 
 
 def _become_processes() -> None:
-    """Become the N processes of `accelerate launch --cpu --num_processes N`.
-
-    With --cpu, accelerate 1.15 starts a single process and does not pass N on: it only sets MASTER_ADDR. So N is read from its command
-    line, and this process is replaced by torch's own launcher, which accelerate itself uses for GPUs.
-    """
+    """Become the N processes of `accelerate launch --cpu --num_processes N`. With --cpu, accelerate 1.15 starts a single process and does
+    not pass N on: it only sets MASTER_ADDR. So N is read from its command line, and this process is replaced by torch's own launcher, which
+    accelerate itself uses for GPUs."""
     is_launched = "MASTER_ADDR" in os.environ and os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true")
     if not is_launched or "RANK" in os.environ:
         return
@@ -131,9 +128,6 @@ def _become_processes() -> None:
     os.execv(sys.executable, command + sys.argv[1:])
 
 
-# predict, runs, starter
-
-
 def _predict(options: argparse.Namespace) -> int:
     from mtl.inference.predictor import Predictor
 
@@ -150,10 +144,19 @@ def _runs(options: argparse.Namespace) -> int:
     if not runs and not options.json:
         print("No runs yet. Start one: python -m mtl train")
     for run in runs:
-        row = _summary(run)
-        best = "" if row["best_score"] is None else f"best validation score {row['best_score']:.1%}"
-        line = f"{row['id']}  {row['status']:<11}  step {row['step']}/{row['total_steps']}  {best}  {row['name']}".rstrip()
-        print(json.dumps(row) if options.json else line)
+        history = read_history(run)
+        try:
+            name = run.config.name
+        except MtlError as error:
+            name = str(error)
+        score = max((seen.score for seen in history.evaluations if seen.is_best), default=None)
+        total = history.started.total_steps if history.started else 0
+        if options.json:
+            print(json.dumps({"id": run.id, "name": name, "status": history.state, "step": history.step, "total_steps": total,
+                              "best_score": score}))
+        else:
+            best = "" if score is None else f"best validation score {score:.1%}"
+            print(f"{run.id}  {history.state:<11}  step {history.step}/{total}  {best}  {name}".rstrip())
     return 0
 
 
@@ -164,14 +167,3 @@ def _starter(options: argparse.Namespace) -> int:
     print(f"The starter model is in {options.folder}; its scores are in the README.md there.")
     return 0
 
-
-def _summary(run: Run) -> dict[str, Any]:
-    """A run as a JSON object."""
-    history = read_history(run)
-    try:
-        name = run.config.name
-    except MtlError as error:
-        name = str(error)
-    return {"id": run.id, "name": name, "status": history.state, "step": history.step,
-            "total_steps": history.started.total_steps if history.started else 0,
-            "best_score": max((seen.score for seen in history.evaluations if seen.is_best), default=None)}

@@ -1,7 +1,7 @@
-"""run_comparison(): train the runs of a comparison one after another, from where it stands to its end. Used by the page's worker and the
-terminal alike; knows neither."""
+"""run_comparison(): train the runs of a comparison that are not finished, one after another, and write the result. Knows no page."""
 
 from collections.abc import Callable
+from functools import partial
 
 from mtl.comparing import search
 from mtl.comparing.joint_vs_alone import make_card, write_card
@@ -14,24 +14,22 @@ from mtl.runs.stop import StopControl
 from mtl.text import isolate, many
 
 Train = Callable[..., str]  # as run_training of training/execute.py
-Show = Callable[[Event], None]
 Outcome = tuple[str, str]  # the end status and its message
 
 
-def run_comparison(comparison: Comparison, control: StopControl | None = None, *, show: Show = lambda event: None,
+def run_comparison(comparison: Comparison, control: StopControl | None = None, *, show: Callable[[Event], None] = lambda event: None,
                    train: Train | None = None) -> str:
-    """Train every run that is not finished yet, or was deleted, then write the result; returns the end status: finished, stopped or failed.
-
-    `train` is run_training, except in tests. Never raises for what goes wrong: it is the status 'failed', with a message for the user.
-    """
+    """Train every run that is not finished yet, or was deleted, then write the result. Returns the end status: finished, stopped or failed.
+    Never raises: an error is the status 'failed', with a message for the user. `train` is run_training, except in tests."""
     from mtl.training.execute import explain, run_training  # torch: takes seconds to load
 
+    control = control or StopControl()
     comparison.log.append(StatusChanged("running"))
     try:
         comparison.forget_deleted()
         kind = comparison.plan.kind
         do = _search if kind == "search" else _in_turn
-        status, message = do(comparison, control or StopControl(), train or run_training, show)
+        status, message = do(comparison, control, partial(train or run_training, control=control, show=show))
         if status == "finished" and kind == "alone":
             write_card(comparison.folder, make_card(comparison))
     except Exception as error:  # the worker thread must survive, as with a run
@@ -40,13 +38,13 @@ def run_comparison(comparison: Comparison, control: StopControl | None = None, *
     return status
 
 
-def _in_turn(comparison: Comparison, control: StopControl, train: Train, show: Show) -> Outcome:
+def _in_turn(comparison: Comparison, control: StopControl, train: Train) -> Outcome:
     """Every member that is not finished, in the order of the plan."""
     count = len(comparison.plan.members)
     for index in range(count):
         if control.stopped:
             return "stopped", f"Stopped before run {index + 1} of {count}. Resume goes on with it."
-        status, message = _train_member(comparison, index, control, train, show)
+        status, message = _train_member(comparison, index, control, train)
         if status == "stopped":
             return "stopped", f"Stopped in run {index + 1} of {count}. Resume goes on with it."
         if status != "finished":
@@ -54,10 +52,9 @@ def _in_turn(comparison: Comparison, control: StopControl, train: Train, show: S
     return "finished", "The run is finished." if count == 1 else f"All {count} runs are finished."
 
 
-def _train_member(comparison: Comparison, index: int, control: StopControl, train: Train, show: Show) -> Outcome:
-    """Train the member at `index`, or go on with it, unless it is finished already.
-
-    Raises MtlError if an earlier version began it and kept too little of it to compare."""
+def _train_member(comparison: Comparison, index: int, control: StopControl, train: Train) -> Outcome:
+    """Train the member at `index`, or go on with it, unless it is finished already. Raises MtlError if an earlier version began it and
+    saved too little of it to compare."""
     member = comparison.plan.members[index]
     run = comparison.member_run(member)
     if run:
@@ -69,11 +66,11 @@ def _train_member(comparison: Comparison, index: int, control: StopControl, trai
     resume, run = run is not None, run or make_member(comparison, index)
     with run.hold():
         control.begin(run)
-        status = train(run, resume=resume, control=control, show=show)
+        status = train(run, resume=resume)
     return status, read_history(run).message
 
 
-def _search(comparison: Comparison, control: StopControl, train: Train, show: Show) -> Outcome:
+def _search(comparison: Comparison, control: StopControl, train: Train) -> Outcome:
     """A short run that measures the pace, then round after round until the rounds or the minutes are over."""
     plan = comparison.plan
     control.deadline = control.clock() + 60 * plan.minutes - sum(_used(comparison, member) for member in plan.members)
@@ -81,16 +78,18 @@ def _search(comparison: Comparison, control: StopControl, train: Train, show: Sh
         plan = comparison.plan
         index = next((index for index, member in enumerate(plan.members) if not member.seconds and not member.is_cut), None)
         if index is None:
-            if not _add_round(comparison, control.deadline - control.clock()):
+            longer = search.next_round(plan, comparison.histories(), comparison.config, control.deadline - control.clock())
+            if longer is None:
                 return "finished", _result(comparison)
+            comparison.write_plan(longer)
             continue
         if control.is_asked:
             break
-        if index and control.clock() + _foreseen(comparison, index) > control.deadline:
+        if index and control.clock() + _seconds_to_go(comparison, index) > control.deadline:
             comparison.write_plan(plan.with_member(index, is_cut=True))
             continue
         begun, before = control.clock(), _used(comparison, plan.members[index])
-        status, message = _train_member(comparison, index, control, train, show)
+        status, message = _train_member(comparison, index, control, train)
         took = max(control.clock() - begun, 0.001)
         comparison.write_plan(comparison.plan.with_member(index, used=before + took))
         if status == "stopped" and control.is_asked:
@@ -105,29 +104,15 @@ def _search(comparison: Comparison, control: StopControl, train: Train, show: Sh
 
 
 def _used(comparison: Comparison, member: Member) -> float:
-    """The seconds that `member` has taken so far. If the process died in it, nobody noted them: then the training seconds in its log."""
+    """The seconds that `member` has taken so far. If its process died, they are not noted: then the training seconds in its log."""
     if member.seconds or not member.run:
         return member.used + member.seconds
     steps = read_history(comparison.member_run(member)).steps
     return max(member.used, steps[-1].seconds if steps else 0.0)
 
 
-def _add_round(comparison: Comparison, seconds: float) -> bool:
-    """Put the next round of runs into the plan, at first with all rounds that fit into `seconds`; returns whether there is one."""
-    plan, base, histories = comparison.plan, comparison.config, comparison.histories()
-    if plan.rungs:
-        longer = search.next_rung(plan, histories, base)
-    else:
-        rungs = search.plan_rungs(search.measure(histories[0], plan.members[0].seconds, base), seconds)
-        drawn = search.draw(base, list(histories[0].started.tasks), rungs[0][0])
-        longer = search.with_rung(plan.model_copy(update={"rungs": rungs}), 1, base, dict(enumerate(drawn, 1)))
-    if longer:
-        comparison.write_plan(longer)
-    return longer is not None
-
-
-def _foreseen(comparison: Comparison, index: int) -> float:
-    """The seconds that the run at `index`, or what is left of it, will take at the pace of the first one."""
+def _seconds_to_go(comparison: Comparison, index: int) -> float:
+    """The seconds that the run at `index` still needs, at the pace of the first one."""
     first, member = comparison.plan.members[0], comparison.plan.members[index]
     pace = search.measure(read_history(comparison.member_run(first)), first.seconds, comparison.config)
     done = read_history(comparison.member_run(member)).step if member.run else 0

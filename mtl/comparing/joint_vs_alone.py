@@ -1,5 +1,5 @@
 """Did it help? The card of a comparison: every task trained together and alone, scored on the same validation rows, with the interval of
-the difference; and the cost of one model against several. All but the milliseconds comes from logs and tallies, without the models."""
+the difference; and the cost of one model against several. Only the milliseconds need the models; logs and tallies give the rest."""
 
 import statistics
 import time
@@ -83,52 +83,44 @@ class Card:
     def notes(self) -> list[str]:
         """Sentences on everything but the scores: size, time, steps, and how it was measured."""
         several = len(self.seeds) > 1
+        seeds = f"(seed{'s' * several} {', '.join(map(str, self.seeds))})"
+        each = "; ".join(f"{which} {', '.join(f'{step:,}' for step in steps)}" for which, steps in self.steps.items())
+        different = {step for steps in self.steps.values() for step in steps}
+        steps = f"Steps: each run took {different.pop():,} {seeds}." if len(different) == 1 else (
+            f"Steps: {each} {seeds}. Patience ended the shorter runs. The separate runs train to the end; patience then limits the steps "
+            "among which theirs is chosen by their mean score.")
         (one, separate), (one_mb, separate_mb) = ([count / 1e6 for count in pair] for pair in (self.parameters, self.bytes))
         return [ONE_SEED] * (not several) + [
             f"Size: one model of {one:.1f}M parameters ({one_mb:,.1f} MB on disk) against {len(self.tasks)} of {separate:.1f}M together "
             f"({separate_mb:,.1f} MB).",
             f"Time: {self.milliseconds[0]:.1f} ms for one sentence and all tasks with the joint model, {self.milliseconds[1]:.1f} ms with "
             "the separate ones one after the other (medians).",
-            self._steps_note(f"(seed{'s' * several} {', '.join(map(str, self.seeds))})"),
+            steps,
             f"Scores: on the same {self.validation_rows:,} validation rows, from the step at which the mean over the tasks was best; the "
             "separate runs of a seed are all taken at one step, chosen by their mean. In brackets: "
             f"{LEVEL:.0%} intervals; they cover the choice of the validation rows{', and the luck of training' * several}. Verdicts allow "
             "for the number of scores on this card (Holm's method)."]
 
-    def _steps_note(self, seeds: str) -> str:
-        different = {step for steps in self.steps.values() for step in steps}
-        if len(different) == 1:
-            return f"Steps: each run took {different.pop():,} {seeds}."
-        each = "; ".join(f"{which} {', '.join(f'{step:,}' for step in steps)}" for which, steps in self.steps.items())
-        return (f"Steps: {each} {seeds}. Patience ended the shorter runs. The separate runs train to the end; patience then limits the "
-                "steps among which theirs is chosen by their mean score.")
-
 
 def compare_scores(joint: Sequence[Tallies], alone: Sequence[Tallies], labelled: Tallies,
                    measures: Mapping[str, str]) -> tuple[tuple[Compared, ...], Compared]:
-    """The tasks' scores and 'everything right', from the tallies of each seed's joint run and of its separate ones.
-
-    `labelled` marks for each task the validation rows with a label (N, bool); a separate run was scored on those only. Raises MtlError if
-    the rows are not the same.
-    """
-    rows = len(next(iter(labelled.values())))
-    if any(len(of_task) != rows for seed in joint for of_task in seed.values()):
+    """The tasks' scores and 'everything right', from the tallies of each seed's joint run and of its separate ones. `labelled` marks for
+    each task the validation rows with a label (N, bool); a separate run was scored on those only. Raises MtlError if the rows differ."""
+    if any(len(seed[task]) != len(mask) for task, mask in labelled.items() for seed in joint) or any(
+            len(seed[task]) != mask.sum() for task, mask in labelled.items() for seed in alone):
         raise MtlError(OTHER_ROWS)
     ours = {task: np.stack([seed[task] for seed in joint]) for task in labelled}
-    theirs = {task: np.stack([_spread(seed[task], mask) for seed in alone]) for task, mask in labelled.items()}
+    theirs = {task: np.zeros_like(tallies) for task, tallies in ours.items()}
+    for task, mask in labelled.items():
+        theirs[task][:, mask] = [seed[task] for seed in alone]  # rows without a label stay 0
     lines = [_compare(task, measures[task], ours[task], theirs[task]) for task in labelled]
     lines.append(_compare(EVERYTHING, "share of rows", all_right(ours.values()), all_right(theirs.values())))
-    *tasks, everything = _judge(lines, len(joint))
+    # from one seed nothing follows for another one, so there it is only 'higher' or 'lower'
+    better, worse = ("helped", "hurt") if len(joint) > 1 else ("higher", "lower")
+    shown = iter(holm([line.p_value for line in lines if line.p_value is not None]))
+    *tasks, everything = (line if line.p_value is None else replace(
+        line, verdict="no difference" if not next(shown) else better if line.difference > 0 else worse) for line in lines)
     return tuple(tasks), everything
-
-
-def _spread(tally: np.ndarray, labelled: np.ndarray) -> np.ndarray:
-    """`tally` of the rows that are labelled, with zeros for the others."""
-    if len(tally) != labelled.sum():
-        raise MtlError(OTHER_ROWS)
-    spread = np.zeros((len(labelled), 2), tally.dtype)
-    spread[labelled] = tally
-    return spread
 
 
 def _compare(name: str, measure: str, ours: np.ndarray, theirs: np.ndarray) -> Compared:
@@ -136,14 +128,6 @@ def _compare(name: str, measure: str, ours: np.ndarray, theirs: np.ndarray) -> C
     numbers = [float(np.mean(main_score(ours))), float(np.mean(main_score(theirs))), found.value, found.interval.low,
                found.interval.high, found.p_value]
     return Compared(name, measure, *(numbers if np.isfinite(numbers).all() else [None] * len(numbers)))
-
-
-def _judge(lines: Sequence[Compared], seeds: int) -> list[Compared]:
-    """`lines` with their verdicts; from one seed nothing follows for another one, so there it is only 'higher' or 'lower'."""
-    better, worse = ("helped", "hurt") if seeds > 1 else ("higher", "lower")
-    shown = iter(holm([line.p_value for line in lines if line.p_value is not None]))
-    return [line if line.p_value is None
-            else replace(line, verdict="no difference" if not next(shown) else better if line.difference > 0 else worse) for line in lines]
 
 
 def choose_step(scores: Sequence[Mapping[int, float]], patience: int) -> int:
@@ -165,8 +149,7 @@ def choose_step(scores: Sequence[Mapping[int, float]], patience: int) -> int:
 
 
 def make_card(comparison: Comparison) -> Card:
-    """The card of a comparison whose runs are all finished. Takes some seconds, as the models are timed. Raises MtlError if a run was
-    deleted."""
+    """The card of a comparison whose runs are all finished. Raises MtlError if a run was deleted. Takes seconds: the models are timed."""
     runs = {(member.config.seed, member.role): comparison.member_run(member) for member in comparison.plan.members}
     if gone := [role for (_, role), run in runs.items() if run is None]:
         raise MtlError(f"{', '.join(gone)}: deleted meanwhile, so there is no card. Resume trains what was deleted again.")
@@ -217,21 +200,16 @@ def time_models(joint: Path, alone: Sequence[Path], texts: Sequence[str], device
     return statistics.median(taken[0]), statistics.median(taken[1])
 
 
-# In and out
-
-_JSON = TypeAdapter(Card)
-
-
 def write_card(folder: Path, card: Card) -> None:
     """Write `card` into the comparison's folder, whole or not at all."""
     with replacing(folder / CARD) as building:
-        building.write_bytes(_JSON.dump_json(card, indent=1))
+        building.write_bytes(TypeAdapter(Card).dump_json(card, indent=1))
 
 
 def read_card(folder: Path) -> Card | None:
     """The card of the comparison in `folder`, if it has one; raises MtlError if it cannot be read."""
     try:
-        return _JSON.validate_json((folder / CARD).read_bytes())
+        return TypeAdapter(Card).validate_json((folder / CARD).read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:

@@ -1,5 +1,5 @@
-"""A comparison: runs that belong together. It has a folder of its own with a plan that lists them; what became of them is in their own
-logs. Makes the folder, the plan and the runs; knows no models, and trains nothing."""
+"""A comparison: runs that belong together. Its folder has a plan that lists them; their results are in their own folders. Makes the
+folder, the plan and the runs; knows no models, and trains nothing."""
 
 import shutil
 from collections.abc import Sequence
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
+
+from pydantic import AliasChoices, Field
 
 from mtl.data.dataset import SPLIT, choose_tasks, describe_source, read_table
 from mtl.data.kept import has_rows, load_run, share_rows
@@ -30,27 +32,25 @@ Kind = Literal["alone", "sweep", "search"]
 
 
 class Member(Strict):
-    """One run of a comparison: its part in it, its settings, and its id once it was made. In a search `rung` is the round (from 1, the pace
-    has 0), `seconds` the time it took, once it is over, and `used` the time it took before it was stopped and resumed; `is_cut` means that
-    there was no time to finish it."""
+    """One run of a comparison."""
 
-    role: str  # 'joint', 'alone: topic', 'alpha = 0.3', 'candidate 2'
+    role: str  # its part in the comparison: 'joint', 'alone: topic', 'alpha = 0.3', 'pace', 'candidate 2'
     config: RunConfig
-    run: str = ""
-    rung: int = 0
-    seconds: float = 0.0
-    used: float = 0.0
-    is_cut: bool = False
+    run: str = ""  # its id; empty until its folder is made
+    round: int = Field(0, validation_alias=AliasChoices("round", "rung"))  # of a search, from 1; the pace has 0. rung: the older name
+    seconds: float = 0.0  # in a search: the time it took, once it is over
+    used: float = 0.0  # in a search: the time it took before it was stopped
+    is_cut: bool = False  # in a search: there was no time to finish it
 
 
 class Plan(Strict):
-    """What a comparison is asked to do: its kind and its runs in order. A search also has its minutes and, once the machine's pace is
-    known, its rounds: (candidates, steps of each)."""
+    """What a comparison is to do."""
 
     kind: Kind
-    members: tuple[Member, ...]
-    minutes: float = 0.0
-    rungs: tuple[tuple[int, int], ...] = ()
+    members: tuple[Member, ...]  # its runs, in the order of training
+    minutes: float = 0.0  # of a search: all the time it may take
+    # of a search, once the machine's pace is known: the candidates of each round and the steps of each candidate; rungs: the older name
+    rounds: tuple[tuple[int, int], ...] = Field((), validation_alias=AliasChoices("rounds", "rungs"))
 
     def with_member(self, index: int, **changes: object) -> "Plan":
         """The plan with one member changed."""
@@ -61,8 +61,7 @@ class Plan(Strict):
 
 @dataclass(frozen=True)
 class Comparison(Run):
-    """One comparison's folder. Like a run's it has settings (which the members vary), a copy of the data files, an owner, a lock and a log;
-    that log only has the state of the comparison as a whole."""
+    """One comparison's folder: as a run's, with settings that the members vary, and a log of the status of the comparison as a whole."""
 
     @property
     def root(self) -> Path:
@@ -71,7 +70,7 @@ class Comparison(Run):
 
     @property
     def plan(self) -> Plan:
-        """The kind, and the runs that were made by now."""
+        """The plan as it is on disk now; raises MtlError if it cannot be read."""
         try:
             return Plan.model_validate_json((self.folder / PLAN).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -83,21 +82,17 @@ class Comparison(Run):
             building.write_text(plan.model_dump_json(indent=1), encoding="utf-8")
 
     def member_run(self, member: Member) -> Run | None:
-        """The run of `member`; None if it was not made yet, or was deleted."""
+        """The run of `member`; None if its folder is not made yet, or was deleted."""
         run = Run(self.root / member.run)
-        return run if member.run and run.is_there() else None
+        return run if member.run and run.exists() else None
 
     def histories(self) -> list[History | None]:
-        """What happened in each member; None if it was not made yet, or was deleted."""
+        """The history of each member; None if its folder is not made yet, or was deleted."""
         return [read_history(run) if run else None for run in map(self.member_run, self.plan.members)]
 
-    def needs(self, run_id: str) -> bool:
-        """Whether that run is one of its runs."""
-        return any(member.run == run_id for member in self.plan.members)
-
     def forget_deleted(self) -> None:
-        """Mark the runs that were deleted as not begun, so that they are trained again and their time is free again in a search. Those that
-        were cut for lack of time stay cut."""
+        """Mark the runs that were deleted as not begun: they are trained again, and a search has their time again. Runs that were cut for
+        lack of time stay cut."""
         before = plan = self.plan
         for index, member in enumerate(plan.members):
             if member.run and not member.is_cut and self.member_run(member) is None:
@@ -145,9 +140,6 @@ def create(root: Path, config: RunConfig, plan: Plan, key: str = "") -> Comparis
 
 def _files(config: RunConfig) -> dict[str, tuple[str, ...]]:
     return {name: getattr(config, name) for name in ("train_files", "validation_files", "test_files")}
-
-
-# Which runs
 
 
 def alone_plan(config: RunConfig, seeds: int, joint: Run | None = None, tasks: Sequence[TaskSpec] = ()) -> Plan:
@@ -206,12 +198,9 @@ def vary(config: RunConfig, what: str, **changes: object) -> RunConfig:
 
 
 def _as_long_as_joint(comparison: Comparison, plan: Plan, config: RunConfig) -> RunConfig:
-    """`config` for as many optimizer steps as the joint run of its seed may take, evaluated as often. An epoch of one task may be shorter
-    than one of all.
-
-    Patience is off: the score of a single task is less steady than the mean of several, so the run would end too early, and the comparison
-    would favour training together by up to 2 points. `choose_step` of joint_vs_alone.py applies it to the mean instead.
-    """
+    """`config` for as many optimizer steps as the joint run of its seed may take, evaluated as often: an epoch of one task may be shorter
+    than one of all. Patience is off: the score of a single task is less steady than the mean of several, so the run would end too early,
+    and the comparison would favour training together by up to 2 points. `choose_step` of joint_vs_alone.py applies it to the mean."""
     run = comparison.member_run(next(one for one in plan.members if (one.role, one.config.seed) == (JOINT, config.seed)))
     if not run or not (joint := read_history(run).started):
         raise MtlError("The run of all tasks together has not begun, so it is not known how long the others are to be. Press Resume.")
@@ -221,16 +210,12 @@ def _as_long_as_joint(comparison: Comparison, plan: Plan, config: RunConfig) -> 
 
 def make_member(comparison: Comparison, index: int) -> Run:
     """Make the run of the member at `index`, which has none yet, and write its id into the plan.
-
     The first one reads the data by the comparison's own settings. All others get its training and validation rows, whatever their tasks
-    and seed are, so that all are scored on the same rows in the same order. A run of one task keeps the tallies of all its evaluations,
-    since it is known only at the end which one counts.
-    """
+    and seed are, so that all are scored on the same rows in the same order. A run of one task saves the tallies of all its evaluations,
+    because it is known only at the end which one counts."""
     plan = comparison.plan
     member = plan.members[index]
-    config = member.config
-    if member.role.startswith(ALONE):
-        config = _as_long_as_joint(comparison, plan, config)
+    config = _as_long_as_joint(comparison, plan, member.config) if member.role.startswith(ALONE) else member.config
     run = create_run(comparison.root, config.model_copy(update=_files(with_files_of(comparison))),
                      parsed=None if index else comparison.folder / PARSED)
     if index:
@@ -248,8 +233,8 @@ def make_member(comparison: Comparison, index: int) -> Run:
 
 
 def rows_of(comparison: Comparison) -> Path:
-    """The folder of `comparison`, with the rows of its first run in it; they stay there even if that run is deleted. If an earlier version
-    kept none, they are read from the files."""
+    """The folder of `comparison`, with the rows of its first run in it, where they stay even if that run is deleted. If an earlier version
+    wrote none, they are read from the files."""
     if not has_rows(comparison.folder):
         first = comparison.member_run(comparison.plan.members[0])
         if first and has_rows(first.folder):

@@ -5,7 +5,7 @@ Each round trains its runs from the start, with a warm-up and a decay of their o
 a high learning rate, so its score predicts little; one whose rate has decayed cannot be continued."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -14,7 +14,7 @@ from mtl.errors import MtlError
 from mtl.runs.history import History
 from mtl.settings.config import RunConfig
 
-KEPT = 3  # one in three candidates goes on to the next round, which is three times as long
+REDUCTION = 3  # one in three candidates goes on to the next round, which is three times as long
 PACE_STEPS = 20  # steps of the first run, which measures the machine's pace
 LEAST_STEPS = 10  # a shorter run shows nothing
 SAFETY = 0.9  # the share of the time that is planned for
@@ -39,8 +39,7 @@ class Pace:
 
 
 def search_plan(config: RunConfig, minutes: float) -> Plan:
-    """A search around `config` within so many minutes. It begins with one short run of `config`, the pace. Raises MtlError if the minutes
-    are out of bounds."""
+    """A search around `config` within so many minutes, which begins with a short run of `config`, the pace. Raises MtlError."""
     if not 0 < minutes <= MAX_MINUTES:
         raise MtlError(f"Minutes: found {minutes:g}, wanted more than 0 and at most {MAX_MINUTES:,}.")
     return Plan(kind="search", minutes=float(minutes), members=(Member(role=PACE, config=_short(config, PACE, PACE_STEPS)),))
@@ -60,16 +59,17 @@ def measure(history: History, seconds: float, config: RunConfig) -> Pace:
     return Pace(max(0.0, seconds - (last.seconds - before)), last.seconds / last.step, int(full))
 
 
-def plan_rungs(pace: Pace, seconds: float) -> tuple[tuple[int, int], ...]:
+def plan_rounds(pace: Pace, seconds: float) -> tuple[tuple[int, int], ...]:
     """The rounds that fit into `seconds`: (candidates, steps of each). The last round trains for `pace.full` steps, or for a share of that
     if there is less time. Raises MtlError, with the time needed, if nothing fits."""
     for count in COUNTS:
         counts = [count]
-        while counts[-1] >= 2 * KEPT:
-            counts.append(counts[-1] // KEPT)
-        runs, work = sum(counts), sum(kept / KEPT ** (len(counts) - 1 - index) for index, kept in enumerate(counts))
-        share = min(1.0, (SAFETY * seconds - runs * pace.overhead) / (work * pace.step * pace.full))
-        steps = [int(share * pace.full / KEPT ** (len(counts) - 1 - index)) for index in range(len(counts))]
+        while counts[-1] >= 2 * REDUCTION:
+            counts.append(counts[-1] // REDUCTION)
+        divisors = [REDUCTION**later for later in reversed(range(len(counts)))]  # of the steps: the last round is the longest
+        work = sum(candidates / divisor for candidates, divisor in zip(counts, divisors, strict=True))
+        share = min(1.0, (SAFETY * seconds - sum(counts) * pace.overhead) / (work * pace.step * pace.full))
+        steps = [int(share * pace.full / divisor) for divisor in divisors]
         if (share == 1 or (share >= 0.5 and count < COUNTS[0]) or count == COUNTS[-1]) and steps[0] >= min(LEAST_STEPS, pace.full):
             return tuple(zip(counts, steps, strict=True))
     needed = COUNTS[-1] * pace.seconds(min(LEAST_STEPS, pace.full)) / SAFETY
@@ -100,24 +100,25 @@ def _near(random: Random, value: float, times: float) -> float:
     return float(f"{value * times ** random.uniform(-1, 1):.2g}")
 
 
-def with_rung(plan: Plan, rung: int, base: RunConfig, chosen: Mapping[int, RunConfig]) -> Plan:
-    """`plan` with the runs of round `rung` (from 1): `base` with the settings of each of the `chosen`, by candidate number, in the order in
-    which to train them."""
-    steps = plan.rungs[rung - 1][1]
-    members = [Member(role=f"{CANDIDATE} {number}", rung=rung,
-                      config=_short(base.model_copy(update=settings(config)), f"{CANDIDATE} {number}, round {rung}", steps))
-               for number, config in chosen.items()]
-    return plan.model_copy(update={"members": plan.members + tuple(members)})
-
-
-def next_rung(plan: Plan, histories: Sequence[History | None], base: RunConfig) -> Plan | None:
-    """`plan` with its next round, in which the best of the last one train longer; None after the last round. All runs so far must be
-    over."""
-    done = max(member.rung for member in plan.members)
-    if done == len(plan.rungs):
+def next_round(plan: Plan, histories: Sequence[History | None], base: RunConfig, seconds: float) -> Plan | None:
+    """`plan` with the runs of its next round, in which the best candidates of the last one train longer; None after the last round. All
+    runs so far must have ended. After the first run, the pace, all rounds that fit into `seconds` are planned."""
+    done = max(member.round for member in plan.members)
+    if not done:
+        rounds = plan_rounds(measure(histories[0], plan.members[0].seconds, base), seconds)
+        plan = plan.model_copy(update={"rounds": rounds})
+        chosen = dict(enumerate(draw(base, list(histories[0].started.tasks), rounds[0][0]), 1))
+    elif done < len(plan.rounds):
+        ranked = [one for one in tried(plan, histories) if one.member.round == done and one.score is not None]
+        chosen = {one.number: one.member.config for one in ranked[:plan.rounds[done][0]]}
+    else:
         return None
-    here = [one for one in tried(plan, histories) if one.member.rung == done and one.score is not None][:plan.rungs[done][0]]
-    return with_rung(plan, done + 1, base, {one.number: one.member.config for one in here}) if here else None
+    members = []
+    for number, config in chosen.items():
+        name = f"{CANDIDATE} {number}, round {done + 1}"
+        config = _short(base.model_copy(update=settings(config)), name, plan.rounds[done][1])
+        members.append(Member(role=f"{CANDIDATE} {number}", round=done + 1, config=config))
+    return plan.model_copy(update={"members": (*plan.members, *members)}) if members else None
 
 
 @dataclass(frozen=True)
@@ -138,13 +139,13 @@ def tried(plan: Plan, histories: Sequence[History | None]) -> list[Tried]:
     """Every candidate's longest run, the best first; a run of a later round is before those of earlier ones."""
     found: dict[str, Tried] = {}
     for member, history in zip(plan.members, histories, strict=True):
-        if member.rung:
+        if member.round:
             is_over = history is not None and history.status == "finished" and history.best is not None
             status = "cut" if member.is_cut else history.status if history else "deleted" if member.run else "waiting"
             one = Tried(member, history.best.score if is_over else None, status)
             if one.score is not None or member.role not in found:
                 found[member.role] = one
-    return sorted(found.values(), key=lambda one: (-one.member.rung * (one.score is not None), -(one.score or 0.0), one.number))
+    return sorted(found.values(), key=lambda one: (-one.member.round * (one.score is not None), -(one.score or 0.0), one.number))
 
 
 def best(plan: Plan, histories: Sequence[History | None]) -> Tried | None:
@@ -169,7 +170,7 @@ def flags(config: RunConfig) -> str:
 
 def search_markdown(plan: Plan, histories: Sequence[History | None]) -> str:
     """The candidates as a table, the best first."""
-    rows = [f"| {one.number} | {one.member.rung} | {one.member.config.max_steps} | {percent(one)} | `{flags(one.member.config)}` |"
+    rows = [f"| {one.number} | {one.member.round} | {one.member.config.max_steps} | {percent(one)} | `{flags(one.member.config)}` |"
             for one in tried(plan, histories)]
     return "\n".join(["| candidate | round | steps | validation score | settings |", "|---|---|---|---|---|", *rows, "", NOTE])
 

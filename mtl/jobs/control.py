@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FIRST_COPY_WAIT = 30.0  # seconds to wait for the first copy of a model; a step on a slow machine may take long
 NEXT_COPY_WAIT = 3.0  # seconds to wait for a newer copy before the last one is used again
-PAUSE_YIELDS = 60.0  # seconds of a pause after which the run makes room for those in the queue
+PAUSE_YIELDS = 60.0  # seconds of a pause after which the run ends, if others wait in the queue
 PAUSE_CHECK = 1.0  # seconds between two checks of a paused run for others in the queue
 FRESH = 3.0  # seconds for which a copy is used again; the page shows its step
 
@@ -40,9 +40,9 @@ class JobControl(StopControl):
     """The requests of other threads to a running training, all guarded by one lock (a Condition)."""
 
     def __init__(self, run: Run, limits: Limits, others_wait: Callable[[], bool] = lambda: False) -> None:
-        self.run, self._limits, self._others_wait = run, limits, others_wait  # of a comparison: the member in training
+        self.run, self._limits, self._others_wait = run, limits, others_wait  # run: of a comparison, the member in training
         self.step = 0  # steps that this run has done
-        self.has_yielded = False  # whether it was stopped to make room for others after a long pause
+        self.has_yielded = False  # whether it was stopped after a long pause, to let others train
         self._changed = threading.Condition()
         self._paused = self._copy_wanted = False
         self._paused_at: float | None = None
@@ -68,7 +68,7 @@ class JobControl(StopControl):
             return self.stopped
 
     def _pause(self, trainer: Trainer) -> None:
-        """Wait until somebody resumes or stops the run, or others have waited long enough for its place."""
+        """Wait until somebody resumes or stops the run, or the pause is too long."""
         if report := trainer.report():  # a long run does not log every step, and the page shows the last one logged
             self.run.log.append(report)
         self.run.log.append(StatusChanged("paused"))
@@ -83,7 +83,7 @@ class JobControl(StopControl):
             self.run.log.append(StatusChanged("running"))
 
     def yields_in(self) -> float | None:
-        """The seconds until a paused run makes room for others; None if it is not paused, or may stay so."""
+        """The seconds until a paused run lets others train; None if it is not paused, or may stay so."""
         since, limit = self._paused_at, PAUSE_YIELDS if self._others_wait() else 60 * self._limits.pause
         return None if since is None or limit == math.inf else max(0.0, limit - (time.monotonic() - since))
 
@@ -98,26 +98,23 @@ class JobControl(StopControl):
             self._changed.notify_all()
 
     def set_paused(self, paused: bool) -> None:
-        """Wait before the next step, or go on; raises MtlError if the run is just making room for another one."""
+        """Wait before the next step, or go on; raises MtlError if the run is about to end, to let another one train."""
         with self._changed:
-            if self.has_yielded:  # it is about to end, so this request would be lost
-                raise MtlError("This run was paused for long and is giving its place to another one just now. Press Resume again in a "
-                               "moment.")
+            if self.has_yielded:  # this request would be lost
+                raise MtlError("This run was paused for long and is being saved, to let another one train. Press Resume again in a moment.")
             self._paused = paused
             self._changed.notify_all()
 
     def stop(self) -> None:
         """End before the next step, with a checkpoint."""
         with self._changed:
-            self.is_asked, self.has_yielded = True, False  # a run that made room would be resumable as paused; this one is stopped
+            self.is_asked, self.has_yielded = True, False  # a run that has yielded counts as paused; this one is stopped
             self._changed.notify_all()
 
     def snapshot(self) -> Snapshot | None:
         """A copy of the model: the last one if it is fresh, or if no step ends within NEXT_COPY_WAIT (an evaluation takes long); None while
-        the run is preparing and there is no copy yet.
-
-        Every call also requests the next copy, so that a page that asks again and again need not wait for the end of a step.
-        """
+        the run is preparing and there is no copy yet. Every call also requests the next copy, so that a page that predicts again and again
+        need not wait for the end of a step."""
         with self._changed:
             self._copy_wanted = True
             self._changed.notify_all()

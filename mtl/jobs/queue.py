@@ -1,5 +1,5 @@
-"""The queue of runs and comparisons, and the one worker thread that trains them in turn. With control.py and records.py the only files that
-know threads. torch is imported by the worker, so that the page is there first."""
+"""The queue of runs and comparisons, and the one worker thread that trains them in turn. Only this file and control.py use threads. The
+worker imports torch, so that the page is served first. Anybody may read a history, only the owner may change a run."""
 
 from __future__ import annotations
 
@@ -8,30 +8,31 @@ import shutil
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from filelock import FileLock
 
 from mtl.comparing.execute import run_comparison
-from mtl.comparing.plan import Comparison, Plan, create
+from mtl.comparing.plan import Comparison, Plan, create, open_comparison
 from mtl.data.parsed import PARSED
 from mtl.errors import MtlError
 from mtl.jobs.control import JobControl, Snapshot
-from mtl.jobs.records import Histories, open_owned
 from mtl.runs.checkpoint import LAST
 from mtl.runs.events import Evaluated, Event, StatusChanged, describe
-from mtl.runs.folder import Limits, Run, create_run, delete_run, host_limits
-from mtl.runs.history import RESUMABLE, YIELDED, History, read_history
+from mtl.runs.folder import Limits, Run, create_run, delete_run, host_limits, open_run
+from mtl.runs.history import RESUMABLE, YIELDED, History, RunReader, read_history
 from mtl.settings.config import RunConfig
 from mtl.text import many
 
 MAX_WAITING = 8
+MAX_READERS = 64  # runs whose histories stay in memory, so that only new lines of their logs are parsed
 CLOSING = 30.0  # seconds that the end of the app waits for the last checkpoint
 
 
 @dataclass(frozen=True)
 class Job:
-    """A run, or a comparison with all its runs, that waits or is trained; its lock keeps other processes away from it."""
+    """A run, or a comparison with all its runs, that waits or is in training. Its lock keeps other processes away from it."""
 
     run: Run
     config: RunConfig
@@ -44,11 +45,6 @@ class Job:
     def comparison(self) -> Comparison | None:
         """The comparison, if it is one."""
         return self.run if isinstance(self.run, Comparison) else None
-
-    @property
-    def kind(self) -> str | None:
-        """Of a comparison: alone, sweep or search."""
-        return self.comparison.plan.kind if self.comparison else None
 
     def has(self, run_id: str) -> bool:
         """Whether that is its id, or the id of the member in training."""
@@ -70,7 +66,7 @@ class Job:
         if status == "stopped" and self.control.has_yielded:
             step = read_history(self.control.run).checkpoints.get(LAST, 0)
             with suppress(OSError):  # the disk is full: then it stays 'stopped'
-                self.log(YIELDED, f"The pause was long, so the place was given up. Resume goes on from step {step}, in its turn.")
+                self.log(YIELDED, f"It was paused for long, so it was saved to let the next run train. Resume goes on from step {step}.")
 
 
 class Jobs:
@@ -78,7 +74,8 @@ class Jobs:
 
     def __init__(self, root: Path, limits: Limits | None = None) -> None:
         self.root, self.limits = root, limits or host_limits()
-        self._histories = Histories(root)
+        self._reader = lru_cache(MAX_READERS)(lambda run_id: RunReader(_open(root, run_id)))
+        self._reading = threading.Lock()
         self._jobs: list[Job] = []  # the first one is in training
         self._changed = threading.Condition()
         self._worker: threading.Thread | None = None
@@ -89,13 +86,13 @@ class Jobs:
     # The worker
 
     def prepare(self) -> None:
-        """Load what a training needs and take one step on trial, in the worker, before the first run is started."""
+        """A page was opened: have the worker import torch and rehearse a step, before the first run is started."""
         with self._changed:
             self._rehearses = True
             self._start_worker()
 
     def loaded(self) -> None:
-        """Return when the worker has imported torch and transformers: their imports fail if two threads do them at once."""
+        """Wait until the worker has imported torch and transformers: their imports fail if two threads do them at once."""
         with self._changed:
             self._start_worker()
         self._loaded.wait(300)
@@ -121,7 +118,7 @@ class Jobs:
 
     def _work(self) -> None:
         try:
-            from mtl.inference import predictor  # noqa: F401 - for those who wait in `loaded`
+            from mtl.inference import predictor  # noqa: F401 - for the threads that wait in `loaded`
             from mtl.training.execute import rehearse  # some seconds: torch and transformers
         finally:
             self._loaded.set()
@@ -143,9 +140,12 @@ class Jobs:
     # What a page shows
 
     def history(self, run_id: str) -> History:
-        """What happened in a run or a comparison so far; raises MtlError if there is none. The log has not every step of a long run, so the
-        step of one in training here is taken from its trainer."""
-        history = self._histories.read(run_id)
+        """A copy of the history of a run or a comparison; raises MtlError if there is none. The log does not have every step of a long run,
+        so the step of a run in training here is taken from its trainer."""
+        with self._reading:
+            if not self._reader(run_id).run.exists():  # it was deleted meanwhile
+                self._reader.cache_clear()
+            history = self._reader(run_id).refresh().copy()
         with self._changed:
             if job := self._in_training(run_id):
                 history.live_step = job.control.step
@@ -157,7 +157,7 @@ class Jobs:
             return next((place for place, job in enumerate(self._jobs) if job.has(run_id)), 0)
 
     def yields_in(self) -> float | None:
-        """The seconds until the paused run gives its place up; None if none is paused, or nobody waits for its place."""
+        """The seconds until the paused run lets the next one train; None if none is paused, or it may stay paused."""
         with self._changed:
             return self._jobs[0].control.yields_in() if self._jobs else None
 
@@ -189,7 +189,8 @@ class Jobs:
         queue is full, the host has no time for the comparison, or the run cannot be made."""
         with self._changed:
             for job in self._jobs:
-                if (job.owner, job.config) == (key, config) and job.kind == (plan and plan.kind):
+                is_same = (job.owner, job.config) == (key, config)
+                if is_same and (job.comparison and job.comparison.plan.kind) == (plan and plan.kind):
                     return job.run
             self._check_room(key)
             if plan and (len(plan.members) > self.limits.members or plan.minutes > self.limits.minutes):
@@ -201,7 +202,7 @@ class Jobs:
 
     def resume(self, run_id: str, key: str) -> Run:
         """Go on with a paused run, or queue one that was stopped, failed or interrupted; raises MtlError if it cannot be."""
-        run = open_owned(self.root, run_id, key)
+        run = self._open_owned(run_id, key)
         with self._changed:
             if job := self._find(run_id):
                 job.control.set_paused(False)
@@ -214,7 +215,7 @@ class Jobs:
             return self._queue(run, run.config, key, resume=True)
 
     def pause(self, run_id: str, key: str) -> None:
-        """Wait before the next step; if the pause is long and others wait, the run gives its place up, with a checkpoint."""
+        """Wait before the next step. If the pause is long and others wait, the run is saved and lets them train."""
         self._owned_job(run_id, key).control.set_paused(True)
 
     def stop(self, run_id: str, key: str) -> None:
@@ -230,12 +231,20 @@ class Jobs:
         job.control.stop()
 
     def delete(self, run_id: str, key: str) -> None:
-        """Remove a run that is over; raises MtlError if it is not, if a comparison here still needs it, or if it is somebody else's."""
+        """Remove a run that is over; raises MtlError if it is not, if a comparison here still needs it, or if `key` is not its owner's."""
         with self._changed:
-            run = open_owned(self.root, run_id, key)
-            if any(job.comparison and job.comparison.needs(run_id) for job in self._jobs):
-                raise MtlError("This run belongs to a comparison that is in work or waits. Stop the comparison first.")
+            run = self._open_owned(run_id, key)
+            if any(member.run == run_id for job in self._jobs if job.comparison
+                   for member in job.comparison.plan.members):
+                raise MtlError("This run belongs to a comparison that is in training or waits. Stop the comparison first.")
             delete_run(run)
+
+    def _open_owned(self, run_id: str, key: str) -> Run:
+        """The run or comparison of that id; raises MtlError if there is none, or if `key` is not its owner's."""
+        run = _open(self.root, run_id)
+        if not run.belongs_to(key):
+            raise MtlError("This run was not started in this browser. It can be changed only where it was started; here you can watch it.")
+        return run
 
     def _find(self, run_id: str) -> Job | None:
         return next((job for job in self._jobs if job.has(run_id)), None)
@@ -245,13 +254,13 @@ class Jobs:
 
     def _owned_job(self, run_id: str, key: str) -> Job:
         """The job of that run; raises MtlError if `key` is not its owner's, or if it is not here."""
-        run = open_owned(self.root, run_id, key)
+        run = self._open_owned(run_id, key)
         with self._changed:
             if job := self._find(run_id):
                 return job
         if run.is_alive():
-            raise MtlError("This run is not in work in this app. One from the terminal is stopped there, with Ctrl-C.")
-        raise MtlError(f"This run is {read_history(run).state} and not in work any more: there is nothing to pause or to stop.")
+            raise MtlError("Another program trains this run. If that is the terminal, stop it there with Ctrl-C.")
+        raise MtlError(f"This run is {read_history(run).state} and not in training any more: there is nothing to pause or to stop.")
 
     def _check_room(self, key: str) -> None:
         if sum(job.owner == key for job in self._jobs) >= self.limits.runs:
@@ -268,6 +277,13 @@ class Jobs:
         self._start_worker()
         self._changed.notify_all()
         return run
+
+
+def _open(root: Path, run_id: str) -> Run:
+    """The comparison or the run of that id; raises MtlError if there is neither."""
+    with suppress(MtlError):
+        return open_comparison(root, run_id)
+    return open_run(root, run_id)
 
 
 def _print_evaluated(event: Event) -> None:

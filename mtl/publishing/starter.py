@@ -24,10 +24,8 @@ ALWAYS_LISTED = ("source", "encoder", "fine_tuning", "epochs", "batch_size", "le
 
 def make_starter(config: RunConfig, folder: Path, *, control: StopControl | None = None,
                  show: Callable[[Event], None] = lambda event: None) -> None:
-    """Train a run of `config` in a temporary folder, and make `folder` its best checkpoint with a model card.
-
-    The old content of `folder` stays until the new one is whole. Raises MtlError if the training is stopped or fails.
-    """
+    """Train a run of `config` in a temporary folder, and make `folder` its best checkpoint with a model card. The old content of `folder`
+    stays until the new one is complete. Raises MtlError if the training is stopped or fails."""
     from mtl.training.execute import run_training  # torch; the settings above are wanted without it
 
     with TemporaryDirectory(prefix="mtl-starter-") as place:
@@ -94,7 +92,7 @@ F1 of a tagging task is over exact entities.
 ## Data
 
 The `{config.source}` data that come with MTL Studio, CC0-1.0 (public domain): {started.train_rows:,} training and
-{started.validation_rows:,} validation rows. Their datasheet, in `mtl/data/{config.source}/`, says what they are and how they were made.
+{started.validation_rows:,} validation rows. Their datasheet, in `mtl/data/{config.source}/`, describes them and how they were made.
 
 ## Settings
 

@@ -18,17 +18,15 @@ from mtl.files import replacing, sync
 
 LAST, PREVIOUS, BEST = "last", "previous", "best"
 MANIFEST = "manifest.json"
-TALLIES = "tallies.npz"
-LOOKS = "looks"  # if a run has this folder, the tallies of all its evaluations are kept there
+TALLIES = "tallies.npz"  # for each task, the hits and the items of every validation row (N, 2)
+LOOKS = "looks"  # if a run has this folder, the tallies of each of its evaluations are written there
 CARD = "README.md"  # for people; it may be edited, so the manifest does not list it
 
 
 def save_checkpoint(run: Path, name: str, write: Callable[[Path], None], facts: dict[str, Any]) -> None:
-    """Make `run/name` the folder that `write` fills, with `facts` (the step among them) in its manifest.
-
+    """Save the checkpoint `run/name`: `write` writes its files, and its manifest gets `facts`, the step among them.
     Everything is on disk before the one rename that makes it visible, so that a crash at any moment leaves the old checkpoint or
-    the new one. The old `last` becomes `previous`. If the disk is full, the old one is kept and MtlError is raised.
-    """
+    the new one. The old `last` becomes `previous`. If the disk is full, the old one is kept and MtlError is raised."""
     building = run / f".tmp-{name}-{os.getpid()}"
     sweep(run)
     try:
@@ -46,37 +44,39 @@ def save_checkpoint(run: Path, name: str, write: Callable[[Path], None], facts: 
             raise MtlError(f"The disk is full: checkpoint '{name}' of step {facts['step']} was not saved; {kept}. "
                            "Free some space.") from error
         raise
-    _retire(run / name, run / PREVIOUS if name == LAST else None)
+    if name == LAST and (run / LAST).exists():  # if a crash left none, `previous` may be the only one, so it stays
+        _set_aside(run / PREVIOUS)
+        (run / LAST).rename(run / PREVIOUS)
+    _set_aside(run / name)
     building.rename(run / name)
     sync(run)
     sweep(run)
 
 
 def sweep(run: Path) -> None:
-    """Clean up after a crash in the middle of a save: a checkpoint that was moved away and not replaced is put back."""
+    """Delete what a save left over. If it crashed after it had set a checkpoint aside and before it had replaced it, put that back."""
     for left in run.glob(".del-*"):
         name = left.name.removeprefix(".del-").rpartition("-")[0]
         if name and not (run / name).exists():
             left.rename(run / name)
-    for pattern in (".tmp-*", ".del-*"):
-        for left in run.glob(pattern):
-            shutil.rmtree(left, ignore_errors=True)
+    for left in (*run.glob(".tmp-*"), *run.glob(".del-*")):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def drop_damaged_last(run: Path) -> None:
-    """Remove a damaged `last`, or the next save would make it the `previous` in place of the whole one."""
+    """Remove a damaged `last`. Otherwise the next save would rename it to `previous`, in place of the undamaged one."""
     shutil.rmtree(run / LAST, ignore_errors=True)
 
 
 def saved_step(checkpoint: Path) -> int | None:
-    """The step in the manifest of `checkpoint`, None if it has none. For lists: the files are not checked, as in `read_facts`."""
+    """The step in the manifest of `checkpoint`, None if it has none. Unlike `read_facts` it does not check the files, so it is fast."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         return json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))["facts"]["step"]
     return None
 
 
 def read_facts(checkpoint: Path) -> dict[str, Any]:
-    """The facts in the manifest of `checkpoint`, after every file was compared with it; raises MtlError if anything differs."""
+    """The facts in the manifest of `checkpoint`. Raises MtlError if a file differs from the size and hash in the manifest."""
     damaged = f"Checkpoint '{checkpoint.name}' is damaged"
     try:
         manifest = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
@@ -102,7 +102,7 @@ def write_tallies(file: Path, tallies: dict[str, np.ndarray]) -> None:
 
 
 def read_tallies(file: Path) -> dict[str, np.ndarray]:
-    """What `write_tallies` wrote; raises MtlError if it is missing or damaged."""
+    """The tallies in `file`, by task; raises MtlError if it is missing or damaged."""
     try:
         with np.load(file, allow_pickle=False) as stored:
             return {str(task): stored[f"task{index}"] for index, task in enumerate(stored["tasks"])}
@@ -117,32 +117,26 @@ def kept_tallies(run: Path) -> dict[int, Path]:
 
 
 def newest_checkpoint(run: Path) -> tuple[Path | None, dict[str, Any], list[str]]:
-    """The newest whole checkpoint that `run` can be resumed from, its facts, and a sentence for each damaged one passed over."""
-    found: list[tuple[Path, dict[str, Any]]] = []
-    complaints: list[str] = []
-    for path in (run / LAST, run / PREVIOUS):
-        if path.exists():
-            try:
-                found.append((path, read_facts(path)))
-            except MtlError as error:
-                complaints.append(str(error))
-    if not found:
-        return None, {}, [f"{complaint} There is no older one: training starts again from step 0." for complaint in complaints]
-    path, facts = max(found, key=lambda entry: entry[1]["step"])
-    return path, facts, [f"{complaint} The one of step {facts['step']} is used instead." for complaint in complaints]
+    """The newest undamaged checkpoint that `run` can be resumed from, its facts, and a sentence for each damaged one."""
+    found, complaints = [], []
+    for path in filter(Path.exists, (run / LAST, run / PREVIOUS)):
+        try:
+            found.append((path, read_facts(path)))
+        except MtlError as error:
+            complaints.append(str(error))
+    path, facts = max(found, key=lambda entry: entry[1]["step"], default=(None, {}))
+    then = f"The one of step {facts['step']} is used instead." if path else "There is no older one: training starts again from step 0."
+    return path, facts, [f"{complaint} {then}" for complaint in complaints]
 
 
-def _retire(old: Path, keep_as: Path | None) -> None:
-    """Move `old` out of the way: to `keep_as`, or to be deleted. A rename is atomic where a deletion is not."""
-    if not old.exists():
-        return  # a crash left none: then what is at `keep_as` may be the only one
-    for path, target in ((keep_as, None), (old, keep_as)):
-        if path is not None and path.exists():
-            path.rename(target or path.with_name(f".del-{path.name}-{os.getpid()}"))
+def _set_aside(checkpoint: Path) -> None:
+    """Rename `checkpoint`, if there is one, so that `sweep` deletes it. A rename is atomic where a deletion is not."""
+    if checkpoint.exists():
+        checkpoint.rename(checkpoint.with_name(f".del-{checkpoint.name}-{os.getpid()}"))
 
 
 def _digest(manifest: dict[str, Any]) -> str:
-    """Of the manifest, so that damage to the manifest itself is found too."""
+    """A hash of the manifest, so that damage to the manifest itself is found too."""
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 

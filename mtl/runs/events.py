@@ -1,5 +1,4 @@
-"""What can happen in a run, a small dataclass each, and its log: an append-only file, events.jsonl, that the page and the command line
-read. Knows nothing of training or of pages."""
+"""What can happen in a run, a dataclass each, and the log of it: events.jsonl, which is only appended to. Knows no training and no page."""
 
 import os
 import time
@@ -24,7 +23,7 @@ class StatusChanged:
 
 @dataclass(frozen=True)
 class Preparing:
-    """Something slow goes on before training begins: what, and the share of it that is done (0 to 1)."""
+    """Something slow happens before training begins: what, and the share of it that is done (0 to 1)."""
 
     what: str
     share: float
@@ -74,8 +73,8 @@ class GradientConflict:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """An evaluation on a split: loss and scores per task, the share of rows with everything right, and the mean `score` that decides which
-    checkpoint is best."""
+    """An evaluation on a split: loss and scores per task, the share of rows with everything right, and the mean `score`, which chooses the
+    best checkpoint."""
 
     step: int
     epoch: float
@@ -90,7 +89,7 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class CheckpointSaved:
-    """The run can be resumed from `step`."""
+    """The checkpoint `name` (last, best or epoch-NNN) of `step` was saved. Only `last` can be resumed from."""
 
     step: int
     name: str
@@ -146,7 +145,7 @@ class LogReader:
     _unfinished: bytes = field(default=b"", repr=False)
 
     def read(self) -> list[Logged]:
-        """The events of the complete lines added since the last call; lines that are no event (a crash cut them) are passed over."""
+        """The events of the complete lines added since the last call. Lines that are not an event (a crash cut them) are skipped."""
         try:
             with open(self.path, "rb") as file:
                 file.seek(self.offset)
@@ -164,7 +163,7 @@ def read_events(path: Path) -> list[Logged]:
 
 
 def read_statuses(path: Path) -> list[Logged]:
-    """Only the changes of state in the log at `path`, without parsing the other lines of a long log."""
+    """Only the changes of status in the log at `path`. The other lines of a long log are not parsed."""
     with suppress(FileNotFoundError), open(path, "rb") as file:
         return list(_parse(line for line in file if line.startswith(_STATUS)))
     return []
@@ -181,21 +180,20 @@ def _parse(lines: Iterable[bytes]) -> Iterator[Logged]:
 
 
 class Every:
-    """True at most once in so many seconds, and not at first: for messages that should not come too often."""
+    """Limits how often a message is shown: True at most once in so many seconds, for the first time after as many."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds, self._last = seconds, time.monotonic()
 
     def __call__(self) -> bool:
-        now = time.monotonic()
-        if now - self._last < self._seconds:
-            return False
-        self._last = now
-        return True
+        is_due = time.monotonic() - self._last >= self._seconds
+        if is_due:
+            self._last = time.monotonic()
+        return is_due
 
 
 def describe(event: Event) -> str | None:
-    """`event` as a line for the terminal and the page's log; None for what happens too often to be shown."""
+    """`event` as a line for the terminal and the page's log; None for events that are too frequent to be shown."""
     match event:
         case StatusChanged():
             return event.message or f"The run is {event.status}."
@@ -209,10 +207,14 @@ def describe(event: Event) -> str | None:
                     f"{describe_size(event)}; {many(event.total_steps, 'step')}; {event.device}, {event.precision}, "
                     f"{many(event.threads, 'thread')}" + (f", {event.processes} processes" if event.processes > 1 else "") + ".")
         case Evaluated():
-            tasks = "; ".join(f"{isolate(task)} {_measures(event.losses.get(task), scores)}"
-                              for task, scores in event.scores.items() if scores)
-            return (f"Epoch {event.epoch:.2f}, step {event.step:,}, {event.split}: {tasks}; everything right {event.everything_right:.1%}"
-                    + " (best so far)" * event.is_best)
+            tasks = []
+            for task, scores in event.scores.items():
+                loss = event.losses.get(task)
+                measures = [f"{name.replace('_', ' ')} {value:.1%}" for name, value in scores.items()]
+                if measures:
+                    tasks.append(f"{isolate(task)} {f'loss {loss:.3f}, ' if loss is not None else ''}{', '.join(measures)}")
+            return (f"Epoch {event.epoch:.2f}, step {event.step:,}, {event.split}: {'; '.join(tasks)}; everything right "
+                    f"{event.everything_right:.1%}{' (best so far)' * event.is_best}")
         case Notice():
             return "Warning: " * (event.level == "warning") + event.message
     return None
@@ -224,9 +226,3 @@ def describe_size(started: RunStarted) -> str:
     if trained in (None, started.parameters):
         return size
     return f"{size}, of which {f'{trained:,}' if trained < 1e5 else f'{trained / 1e6:.2f}M'} are trained"
-
-
-def _measures(loss: float | None, scores: dict[str, float]) -> str:
-    """A task's scores, after its loss if there is one."""
-    shown = [f"{name.replace('_', ' ')} {value:.1%}" for name, value in scores.items()]
-    return ", ".join(shown if loss is None else [f"loss {loss:.3f}", *shown])

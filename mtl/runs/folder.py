@@ -1,4 +1,22 @@
-"""A run's folder: make it, find it, lock it, delete it, and check who owns it. Knows no models and no threads."""
+"""A run's folder: make it, find it, lock it, delete it, check who owns it. Knows no models and no threads. A run's folder contains:
+
+config.json          the settings (RunConfig)
+events.jsonl         the log (events.py)
+run.lock             locked by the process that queues or trains the run
+owner                the hash of the owner's key; missing if the run was started in the terminal
+data/SPLIT/          copies of the data files
+parsed/              rows parsed from these files, shared with other runs (data/parsed.py)
+rows/                the checked rows of each split, and rows.json with tasks, notices and fingerprint (data/kept.py)
+split.json           in a sweep or a search: the settings that split the rows, so that no test row is read
+laid-out/RANK/       rows and encoded texts on disk while the run trains
+last/ previous/      the checkpoints to resume from: model.safetensors, config.json (the model's), tokenizer files, optimizer.pt,
+                     balancer.pt, and manifest.json with the step and the hash of every file (checkpoint.py)
+best/ epoch-NNN/     models to predict with: the same without optimizer and balancer; tallies.npz has the hits of each validation row
+looks/STEP.npz       of a separate run in a comparison: the hits of every evaluation
+scores-SPLIT.json    the result of `evaluate` (scoring/measure.py)
+error.log            the traceback of a bug that ended the run
+
+A comparison's folder, in comparisons/, has plan.json and card.json beside the first of these."""
 
 import hashlib
 import hmac
@@ -23,7 +41,7 @@ from mtl.runs.events import EventLog, StatusChanged
 from mtl.settings.config import RunConfig, read_config
 
 CHECKPOINTS = Path(__file__).resolve().parents[2] / "checkpoints"
-STARTER_NAME = "starter"  # the name of the model that is shipped, which is no run
+STARTER_NAME = "starter"  # the name of the shipped model, which is not a run
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{32}")
 
 
@@ -33,12 +51,12 @@ def default_root() -> Path:
 
 
 def starter_folder() -> Path:
-    """Where the starter model is, whatever MTL_RUNS says."""
+    """The folder of the starter model, whatever MTL_RUNS is."""
     return CHECKPOINTS / STARTER_NAME
 
 
 def open_starter() -> Path:
-    """The checkpoint of the starter model, which is everyone's; raises MtlError if it is missing."""
+    """The checkpoint of the starter model, which everybody may use; raises MtlError if it is missing."""
     if not starter_folder().is_dir():
         raise MtlError("The starter model is not here: python -m mtl starter makes it. Or train a model of your own.")
     return starter_folder()
@@ -46,7 +64,7 @@ def open_starter() -> Path:
 
 @dataclass(frozen=True)
 class Run:
-    """One run's folder. Its id cannot be guessed, and gives read access to whoever has it."""
+    """One run's folder. Its id cannot be guessed: anyone who has the id can view the run."""
 
     folder: Path
 
@@ -74,7 +92,7 @@ class Run:
             raise MtlError("Another process is training this run. Watch it here, or stop it there.") from error
 
     def is_alive(self) -> bool:
-        """Whether some process trains the run or has it in its queue."""
+        """Whether a process has queued the run or is training it."""
         try:
             with self.lock().acquire(timeout=0):
                 return False
@@ -92,16 +110,16 @@ class Run:
         """The folder of the checkpoint with the best validation score."""
         return self.checkpoint("best")
 
-    def is_there(self) -> bool:
-        """Whether the folder is that of a run: its settings are written, and it was not deleted."""
+    def exists(self) -> bool:
+        """Whether the run exists: its settings are written, and it was not deleted."""
         return (self.folder / "config.json").is_file()
 
     def has_owner(self) -> bool:
-        """Whether it was started on a page; one from the terminal is everyone's."""
+        """Whether the run was started on a page. One from the terminal belongs to everyone."""
         return (self.folder / "owner").is_file()
 
     def belongs_to(self, key: str) -> bool:
-        """Whether `key` is the secret of the run's owner. A run from the terminal is everyone's, except on a public host."""
+        """Whether `key` is the secret of the run's owner. A run from the terminal belongs to everyone, except on a public host."""
         if not self.has_owner():
             return not os.environ.get("SPACE_ID")
         return hmac.compare_digest((self.folder / "owner").read_text(), hash_key(key))
@@ -109,43 +127,44 @@ class Run:
 
 @dataclass(frozen=True)
 class Limits:
-    """What one visitor may use: minutes of training per run; minutes of a pause before it gives its place up, whether others wait or not;
-    runs at a time; the free disk (GB) needed to begin one; runs in a comparison."""
+    """How much one visitor may use."""
 
-    minutes: float = math.inf
-    pause: float = math.inf
-    runs: int = 100
-    free_disk: float = 0.0
-    members: int = 1000
+    minutes: float = math.inf  # of training per run
+    pause: float = math.inf  # minutes after which a paused run is saved and ends, whether others wait or not
+    runs: int = 100  # queued or in training at a time
+    free_disk: float = 0.0  # GB that must be free before a run begins
+    members: int = 1000  # runs in a comparison
 
 
 def host_limits() -> Limits:
-    """On a public Space so much that several people can share it; on one's own machine no limit."""
+    """On a public Space, limits under which several people can share it; on one's own machine, none."""
     return Limits(minutes=15, pause=10, runs=2, free_disk=2, members=6) if os.environ.get("SPACE_ID") else Limits()
 
 
 def hash_key(key: str) -> str:
-    """What is stored of an owner's key."""
+    """The form in which an owner's key is stored."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 def create_run(root: Path, config: RunConfig, key: str = "", parsed: Path | None = None) -> Run:
     """A new folder under `root` with the settings, a copy of the data files, their parsed rows if they are in the folder `parsed`, and the
-    first event: queued.
-
-    With its own copy the run can be resumed whatever becomes of the files. Raises MtlError if a file cannot be read.
-    """
-    run = Run(root / _new_id())
+    first event: queued. The run can be resumed even if the files are changed later. Raises MtlError if a file cannot be read."""
+    # ids sort in the order of creation: the second, 20 bits of its fraction, 108 random bits
+    now = time.time()
+    second, fraction = time.strftime("%Y%m%d-%H%M%S", time.localtime(now)), int(now % 1 * 2**20)
+    run = Run(root / f"{second}-{fraction:05x}{secrets.token_hex(14)[1:]}")
     folder = run.folder
     try:
         folder.mkdir(parents=True)
-        copies = {split: tuple(_copy(Path(file), folder / "data" / split) for file in getattr(config, f"{split}_files"))
-                  for split in ("train", "validation", "test")}
-        if parsed:
-            _share_parsed(config, parsed, folder / PARSED)
-        settings = config.model_copy(update={f"{split}_files": tuple(file.relative_to(folder).as_posix() for file in files)
-                                             for split, files in copies.items()})
-        (folder / "config.json").write_text(settings.model_dump_json(indent=1), encoding="utf-8")
+        copies = {f"{split}_files": tuple(_copy(Path(file), folder / "data" / split).relative_to(folder).as_posix()
+                                          for file in getattr(config, f"{split}_files")) for split in ("train", "validation", "test")}
+        if parsed:  # link the parsed rows of the files
+            paths = split_paths(config, Path())
+            columns = share_parsed(paths["train"], config.columns, parsed, folder / PARSED) if paths["train"] else ()
+            for split in ("validation", "test"):
+                if columns and paths[split]:
+                    share_parsed(paths[split], used_columns(columns), parsed, folder / PARSED)
+        (folder / "config.json").write_text(config.model_copy(update=copies).model_dump_json(indent=1), encoding="utf-8")
         if key:
             (folder / "owner").write_text(hash_key(key))
         run.log.append(StatusChanged("queued"))
@@ -157,13 +176,6 @@ def create_run(root: Path, config: RunConfig, key: str = "", parsed: Path | None
     return run
 
 
-def _new_id() -> str:
-    """A name that nobody can guess, and by which runs sort in the order they were made: the second, 20 bits of its fraction, 108 random
-    bits."""
-    now = time.time()
-    return f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{int(now % 1 * 2**20):05x}{secrets.token_hex(14)[1:]}"
-
-
 def _copy(file: Path, into: Path) -> Path:
     if not file.exists():
         raise MtlError(f"{file.name}: there is no such file. Check the name.")
@@ -171,20 +183,10 @@ def _copy(file: Path, into: Path) -> Path:
     if target.exists():
         raise MtlError(f"{file.name}: two files of one split have this name. Rename one of them.")
     into.mkdir(parents=True, exist_ok=True)
-    folder = file.absolute().parent.parent.parent
-    is_own = bool(_ID.fullmatch(folder.name)) and (folder / "config.json").is_file()  # another run's copy, which nobody changes
-    if file.is_dir():  # of a dataset that was saved
-        return Path(shutil.copytree(file, target, copy_function=link if is_own else shutil.copyfile))
-    return link(file, target) if is_own else Path(shutil.copyfile(file, target))
-
-
-def _share_parsed(config: RunConfig, parsed: Path, to: Path) -> None:
-    """Link the parsed rows of the files of `config` from the folder `parsed` into `to`."""
-    paths = split_paths(config, Path())
-    columns = share_parsed(paths["train"], config.columns, parsed, to) if paths["train"] else ()
-    for split in ("validation", "test"):
-        if columns and paths[split]:
-            share_parsed(paths[split], used_columns(columns), parsed, to)
+    folder = file.absolute().parents[2]
+    is_run = bool(_ID.fullmatch(folder.name)) and Run(folder).exists()
+    copy = link if is_run else shutil.copyfile  # another run's copy never changes, so a link is enough
+    return Path(shutil.copytree(file, target, copy_function=copy) if file.is_dir() else copy(file, target))  # a folder: a saved dataset
 
 
 def open_run(root: Path, run_id: str) -> Run:
@@ -192,7 +194,7 @@ def open_run(root: Path, run_id: str) -> Run:
     if not _ID.fullmatch(run_id):
         raise MtlError("There is no such run: its link or id is not complete.")
     run = Run(root / run_id)
-    if not run.is_there():
+    if not run.exists():
         raise MtlError("There is no such run here. It was deleted, or its link is from another machine.")
     return run
 
@@ -200,7 +202,7 @@ def open_run(root: Path, run_id: str) -> Run:
 def list_runs(root: Path, key: str | None = None, most: int | None = None) -> list[Run]:
     """The runs under `root`, newest first, all or the first `most`; with `key`, only those of its owner and those from the terminal."""
     names = sorted(filter(_ID.fullmatch, os.listdir(root)), reverse=True) if root.is_dir() else []
-    runs = (run for run in map(Run, map(root.joinpath, names)) if run.is_there() and (key is None or run.belongs_to(key)))
+    runs = (run for run in map(Run, map(root.joinpath, names)) if run.exists() and (key is None or run.belongs_to(key)))
     return list(islice(runs, most))
 
 

@@ -9,7 +9,7 @@ from mtl.runs.folder import Run
 
 ACTIVE = ("queued", "running", "paused", "stopping")
 ENDED = ("finished", "stopped", "failed")
-YIELDED = "yielded"  # paused so long that its place was given to others and its state saved; shown to people as paused
+YIELDED = "yielded"  # paused for so long that it was saved, to let the next run train; shown as 'paused'
 RESUMABLE = ("interrupted", "stopped", "failed", YIELDED)
 
 
@@ -19,19 +19,19 @@ class History:
 
     status: str = "queued"
     message: str = ""
-    preparing: Preparing | None = None  # what goes on before the first step
+    preparing: Preparing | None = None  # before the first step
     started: RunStarted | None = None
     steps: list[StepDone] = field(default_factory=list)
     evaluations: list[Evaluated] = field(default_factory=list)
     diagnoses: list[GradientConflict] = field(default_factory=list)
     checkpoints: dict[str, int] = field(default_factory=dict)
-    told: list[Logged] = field(default_factory=list)  # the events that are listed for people
-    live_step: int = 0  # the trainer's own step, if it is known: the log of a long run has only some steps
+    entries: list[Logged] = field(default_factory=list)  # the events that the page and the terminal list
+    live_step: int = 0  # the trainer's step, if this process trains the run; the log of a long run has only some steps
 
     def add(self, logged: Logged) -> None:
-        """Take in one more event."""
+        """Add one event."""
         if not isinstance(logged.event, (StepDone, GradientConflict, CheckpointSaved, Preparing)):
-            self.told.append(logged)
+            self.entries.append(logged)
         match event := logged.event:
             case StatusChanged() if event.status == "stopping" and self.status in ENDED:
                 pass  # the run ended by itself while it was asked to stop
@@ -64,7 +64,7 @@ class History:
 
     @property
     def state(self) -> str:
-        """The status, in the word that people see."""
+        """The status as it is shown."""
         return "paused" if self.status == YIELDED else self.status
 
     @property
@@ -96,8 +96,8 @@ class RunReader:
             self._read()  # it may have ended between the reading and the check
             if self.history.status in ACTIVE:
                 self.history.status = "interrupted"
-                kept = self.history.checkpoints.get(LAST)
-                onward = f"goes on from its last checkpoint, of step {kept:,}" if kept else "begins anew, as no checkpoint was saved"
+                step = self.history.checkpoints.get(LAST)
+                onward = f"goes on from its last checkpoint, of step {step:,}" if step else "begins anew, as no checkpoint was saved"
                 self.history.message = f"The process that trained this run is gone. Resume {onward}."
         return self.history
 

@@ -9,8 +9,8 @@ from mtl.runs.folder import Run
 
 
 class StopControl:
-    """A training asks it before every step, and while it prepares the data, whether to end. By itself it never says so: subclasses set
-    `is_asked`, and may do work of their own between two steps."""
+    """A training reads `stopped` before every step, and while it prepares the data. Subclasses set `is_asked`, and may do work of their own
+    between two steps."""
 
     is_asked = False  # somebody wants the training to end
     deadline = math.inf  # the time on `clock` at which it ends without being asked

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mtl.errors import MtlError, SettingError
-from mtl.settings.methods import refusal
+from mtl.settings.methods import METHODS, SAMPLINGS, refusal
 from mtl.settings.refusals import refused
 from mtl.text import can_be_shown
 
@@ -21,10 +21,10 @@ MAX_LABELS = 200
 MAX_FILES = 32
 MAX_COLUMNS = 64
 Kind = Literal["classification", "tagging", "multilabel"]
-Role = Literal["text", "tokens", "class", "tags", "spans", "marked", "labels", "in", "ignore"]
 ROLES: dict[str, str] = {
     "text": "the sentence", "tokens": "its words", "class": "its label", "tags": "a tag a word", "spans": "its entities",
     "marked": "with entities marked", "labels": "its labels, any number", "in": "1 or 0, whether it has this label", "ignore": "not used"}
+Role = Literal[tuple(ROLES)]
 Spec = TypeVar("Spec", bound=BaseModel)
 
 
@@ -43,22 +43,20 @@ class TaskSpec(Strict):
 
 
 class ColumnSpec(Strict):
-    """What a column of the data is used for. `task` names the task whose labels it holds (empty: as the column). `group` limits this to
-    some files, such as sst2 for sst2.train.csv (empty: to none)."""
+    """What a column of the data is used for."""
 
     column: str = Field(min_length=1, max_length=64)
     role: Role
-    task: str = Field("", max_length=64)
-    group: str = Field("", max_length=64)
+    task: str = Field("", max_length=64)  # whose labels it holds; empty: it has the name of the column
+    group: str = Field("", max_length=64)  # the files for which this holds, such as sst2 for sst2.train.csv; empty: all
 
 
 class HubSpec(Strict):
-    """A dataset of the Hub: its id, its config (subset), the commit it is pinned to, and the name of its split for each of ours (empty: the
-    usual one; 'none': none)."""
+    """A dataset of the Hub, and which of its splits to use for each of ours (empty: the usual one; 'none': none)."""
 
     id: str = Field(min_length=1, max_length=200)
-    config: str = Field("", max_length=100)
-    revision: str = Field("", max_length=40)
+    config: str = Field("", max_length=100)  # the subset
+    revision: str = Field("", max_length=40)  # the commit it is pinned to
     train: str = Field("", max_length=100)
     validation: str = Field("", max_length=100, validation_alias=AliasChoices("validation", "dev"))  # dev: the older name
     test: str = Field("", max_length=100)
@@ -105,20 +103,20 @@ class RunConfig(Strict):
         "the same text stay together, and each label keeps its share.", ge=0.01, le=0.5,
         validation_alias=AliasChoices("validation_share", "dev_share"))
 
-    # Tasks
+    # Tasks, and how they are trained together
     tasks: tuple[TaskSpec, ...] = setting((), "Tasks", "The tasks to train. Empty: all tasks in the data.", max_length=MAX_TASKS)
     alpha: float | None = setting(
         None, "Alpha", "With two tasks: how much the first one counts, from 0 to 1. The second one counts 1 - alpha.", ge=0, le=1)
     weights: dict[str, Annotated[float, Field(ge=0)]] = setting(
         {}, "Loss weights", "How much each task counts, such as intent=1,tags=2. A task that is left out counts 1.")
-    sampling: Literal["joint", "alternating", "proportional", "temperature", "annealed"] = setting(
-        "joint", "Sampling", "Which rows the model sees in a step. 'joint' mixes all rows and uses every label on them. 'alternating' "
-        "gives each step to one task, in turn. The others draw each row for one task.", basic=True)
+    sampling: Literal[tuple(SAMPLINGS)] = setting(
+        "joint", "Sampling", "Which rows make up a step. " + " ".join(f"'{name}' {card.does}." for name, card in SAMPLINGS.items()),
+        basic=True)
     temperature: float = setting(
         2.0, "Temperature", "For Sampling 'temperature': 1 draws large tasks more often, in proportion to their rows; a large number draws "
         "all tasks equally often (in proportion to rows^(1/T)).", ge=1, le=1000)
-    balancing: Literal["equal", "fixed", "uncertainty", "random", "famo", "pcgrad", "upgrad"] = setting(
-        "equal", "Balancing", "How the errors of all tasks are combined in a step. 'equal' adds them up, 'fixed' first multiplies them by "
+    balancing: Literal[tuple(METHODS)] = setting(
+        "equal", "Balancing", "How the losses of all tasks are combined in a step. 'equal' adds them up, 'fixed' first multiplies them by "
         "Alpha or the Loss weights, the others find weights by themselves.", basic=True)
 
     # Model
@@ -218,13 +216,12 @@ class RunConfig(Strict):
                          "use 'mean' or 'cls'.")
         if self.alpha is not None and self.weights:
             raise _wrong("alpha", f"found {self.alpha:g}, but Loss weights are given too; use one of them.")
-        if problem := refusal(self.balancing, self):
+        if problem := refusal(self):
             raise _wrong("balancing", f"found '{self.balancing}', {problem}.")
         return self
 
     def loss_weights(self, tasks: list[str]) -> dict[str, float]:
-        """The weight of each of the `tasks`, which are in training order. Raises MtlError if alpha is set but there are not two tasks, if a
-        weight is for an unknown task, or if no weight is above 0."""
+        """The weight of each of the `tasks`, which are in training order. Raises MtlError if alpha or the weights do not fit them."""
         if self.alpha is not None:
             if len(tasks) != 2:
                 raise _wrong("alpha", f"weighs two tasks against each other, but this run has {len(tasks)} ({', '.join(tasks)}). Use Loss "

@@ -1,5 +1,5 @@
-"""The ways of balancing and sampling, as people choose between them: when to use each, its paper, its cost, and what excludes it. How they
-work is in balancing.py and sampling.py. Knows no torch."""
+"""The ways of balancing and sampling, as people choose between them: when to use each, its paper, its cost, and what excludes it. The
+choices in config.py, the flags and the page are made from these cards; training/ has the code. Knows no torch."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -36,19 +36,35 @@ METHODS: dict[str, Method] = {
                      "Quinton and Rey, 2024, https://arxiv.org/abs/2406.16232", 2.6, 1.8, is_gradient=True),
 }
 
-SAMPLINGS_FOR: dict[str, str] = {
-    "joint": "Each row trains every task that it has a label for: the most labels per second.",
-    "alternating": "The tasks take turns, one per step, so all count alike and none is mixed with another.",
-    "proportional": "Every label is used once an epoch, so a task counts by its number of labels. A large task may drown a small one.",
-    "temperature": "Between proportional and all tasks alike: a small task is drawn more often than its size, within limits.",
-    "annealed": "Proportional at first, all tasks alike at the end (Stickland and Murray, 2019, https://arxiv.org/abs/1902.02671): large "
-                "tasks come first, and none is forgotten.",
+
+@dataclass(frozen=True)
+class Sampling:
+    """One way to choose the rows of each step: what it does (after its name, for the help of the setting), and when to use it."""
+
+    does: str
+    when: str
+    one_task_per_step: bool = False
+
+
+SAMPLINGS: dict[str, Sampling] = {
+    "joint": Sampling("mixes all rows and uses every label on them",
+                      "Each row trains every task that it has a label for: the most labels per second."),
+    "alternating": Sampling("gives each step to one task, in turn",
+                            "The tasks take turns, one per step, so all count alike and none is mixed with another.", True),
+    "proportional": Sampling("draws each row for one task, in proportion to its number of labels",
+                             "Every label is used once an epoch, so a task counts by its number of labels. A large task may drown a small "
+                             "one."),
+    "temperature": Sampling("draws small tasks more often than that",
+                            "Between proportional and all tasks alike: a small task is drawn more often than its size, within limits."),
+    "annealed": Sampling("begins as 'proportional' and ends with all tasks alike",
+                         "Proportional at first, all tasks alike at the end (Stickland and Murray, 2019, "
+                         "https://arxiv.org/abs/1902.02671): large tasks come first, and none is forgotten."),
 }
 
 
-def refusal(balancing: str, config: Any) -> str:
-    """Why `balancing` cannot be used with the other settings of `config` (a RunConfig), as the end of a sentence; '' if it can."""
-    method = METHODS[balancing]
+def refusal(config: Any) -> str:
+    """Why the balancing of `config` (a RunConfig) cannot be used with its other settings, as the end of a sentence; '' if it can."""
+    balancing, method = config.balancing, METHODS[config.balancing]
     given = "Alpha is" if config.alpha is not None else "Loss weights are" if config.weights else ""
     if given and balancing == "equal":
         return f"but {given} given; leave them out, or use 'fixed'"
@@ -56,8 +72,8 @@ def refusal(balancing: str, config: Any) -> str:
         return f"which finds weights by itself, but {given} given too; leave them out, or use 'fixed'"
     if balancing == "fixed" and not given:
         return "but there are no weights; give Loss weights such as intent=1,tags=2, or an Alpha, or use 'equal'"
-    if config.sampling == "alternating" and (method.is_gradient or balancing in ("famo", "random")):
-        return "but with Sampling 'alternating' a step has one task only, and nothing to balance; use 'joint' or 'proportional'"
+    if SAMPLINGS[config.sampling].one_task_per_step and (method.is_gradient or balancing in ("famo", "random")):
+        return f"but with Sampling '{config.sampling}' a step has one task only, and nothing to balance; use 'joint' or 'proportional'"
     if method.wants_whole_step and config.accumulation > 1:
         return f"which needs all losses of a step at once, but Accumulation is {config.accumulation}; set it to 1"
     if method.is_gradient and config.fine_tuning == "heads":

@@ -15,8 +15,7 @@ Schema = dict[str, Any]
 
 
 def refused(error: ValidationError, model: type[BaseModel], field: str = "", label: str = "") -> MtlError:
-    """The first of the errors that pydantic found in a `model`, in words. If the model is an item of another one's `field`, the field's
-    `label` comes first."""
+    """The first error that pydantic found in a `model`, in words. `field` and `label` name the setting if the model is an item of it."""
     first = error.errors(include_url=False, include_context=False)[0]
     if first["type"] == "json_invalid":
         return MtlError("The settings hold characters that are no text. Write them as plain UTF-8.")
@@ -25,7 +24,11 @@ def refused(error: ValidationError, model: type[BaseModel], field: str = "", lab
     for part in first["loc"]:
         names = node.get("properties", {})
         if names and part not in names:
-            return _unknown(str(part), ", ".join(labels), list(names))
+            unknown = shorten(str(part))
+            if labels:
+                return MtlError(f"{', '.join(labels)}: there is no '{unknown}'. It has: {', '.join(names)}.")
+            near = get_close_matches(str(part), names, n=1)
+            return MtlError(f"There is no setting '{unknown}'." + (f" Did you mean '{near[0]}'?" if near else ""))
         if names:
             # a setting has a label; the fields of its items are called by their names
             labels.append(part if is_item else names[part]["title"])
@@ -35,7 +38,9 @@ def refused(error: ValidationError, model: type[BaseModel], field: str = "", lab
             node = node.get("items") or node["additionalProperties"]
         else:  # a dict's key is wrong, not its value: then pydantic adds '[key]' to its place
             node = {"type": "string"}
-        node = _resolved(node, whole)
+        if "anyOf" in node:  # it may be null: then its other kind
+            node = node | next(kind for kind in node["anyOf"] if kind["type"] != "null") | {"nullable": True}
+        node = whole["$defs"][node["$ref"].rpartition("/")[2]] if "$ref" in node else node
     value = None if first["type"] == "missing" else first["input"]
     kind = "enum" if "enum" in node else node["type"]
     if kind == "array" and isinstance(value, list | tuple):
@@ -92,20 +97,6 @@ def shorten(text: str) -> str:
     """A text in a message: its beginning, as far as it can be shown."""
     shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in text[:SHOWN])
     return shown + "…" if len(text) > SHOWN else shown
-
-
-def _resolved(node: Schema, whole: Schema) -> Schema:
-    """`node` itself, what it refers to in the `whole` schema, or, if it may be null, its other kind."""
-    if "anyOf" in node:
-        return node | next(part for part in node["anyOf"] if part["type"] != "null") | {"nullable": True}
-    return whole["$defs"][node["$ref"].rpartition("/")[2]] if "$ref" in node else node
-
-
-def _unknown(name: str, where: str, known: list[str]) -> MtlError:
-    if where:
-        return MtlError(f"{where}: there is no '{shorten(name)}'. It has: {', '.join(known)}.")
-    near = get_close_matches(name, known, n=1)
-    return MtlError(f"There is no setting '{shorten(name)}'." + (f" Did you mean '{near[0]}'?" if near else ""))
 
 
 def _count(node: Schema) -> str:

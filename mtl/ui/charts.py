@@ -109,7 +109,7 @@ def last_values(history: History) -> pd.DataFrame:
 def log_lines(history: History, most: int = 200) -> str:
     """The last events, one per line, newest first; not more than a poll may send."""
     lines, size = [], 0
-    for at in reversed(history.told[-most:]):
+    for at in reversed(history.entries[-most:]):
         lines.append(f"{time.strftime('%H:%M:%S', time.localtime(at.time))}  {describe(at.event)}")
         size += len(lines[-1].encode()) + 1
         if size > LOG_BYTES:

@@ -52,7 +52,7 @@ class Seen:
     def progress(self) -> str:
         """A text that changes with everything that is shown."""
         runs = [f"{run.status}{run.step}.{len(run.evaluations)}" if run else "-" for run in self.runs]
-        return f"{self.status}/{len(self.history.told)}/{','.join(runs)}"
+        return f"{self.status}/{len(self.history.entries)}/{','.join(runs)}"
 
 
 def read(jobs: Jobs, comparison_id: str) -> Seen:
@@ -207,9 +207,9 @@ def search_html(seen: Seen) -> str:
     for one in found:
         config = one.member.config
         weights = ", ".join(f"{isolate(task)} {weight:g}" for task, weight in config.weights.items()) or "-"
-        rows.append([str(one.number), str(one.member.rung), f"{config.max_steps:,}", percent(one), f"{config.learning_rate:g}",
+        rows.append([str(one.number), str(one.member.round), f"{config.max_steps:,}", percent(one), f"{config.learning_rate:g}",
                      f"{config.head_learning_rate:g}", weights if config.alpha is None else f"alpha {config.alpha:g}"])
-    rounds = "; ".join(f"{many(count, 'candidate')} for {many(steps, 'step')}" for count, steps in seen.plan.rungs)
+    rounds = "; ".join(f"{many(count, 'candidate')} for {many(steps, 'step')}" for count, steps in seen.plan.rounds)
     head = ["candidate", "round", "steps", "mean validation score", "learning rate", "head learning rate", "weights"]
     return (f'<div class="mtl-report"><h4>Settings tried</h4><p>Rounds: {rounds}. Every run starts from scratch.</p>'
             f"{table_html(head, rows)}<p>{NOTE}</p></div>")

@@ -17,7 +17,7 @@ from mtl.errors import MtlError
 from mtl.runs.events import GradientConflict
 from mtl.runs.folder import open_run
 from mtl.runs.history import History
-from mtl.settings.methods import METHODS, SAMPLINGS_FOR
+from mtl.settings.methods import METHODS, SAMPLINGS
 from mtl.text import isolate, many
 from mtl.training.sampling import outlook
 from mtl.ui.charts import HUES, PlotData, apart, line_data, plain, task_curves, thin
@@ -107,7 +107,7 @@ def method_html(sampling: str, balancing: str) -> str:
     cite, _, link = method.paper.rpartition(", ")
     cost = "no extra time" if method.cost < 1.05 else (
         f"a step takes {method.cost:.1f} times as long as with 'equal', or {method.cost_apart:.1f} times if each row has one task only")
-    return (f'<div class="mtl-report"><p><b>Sampling {sampling}</b>: {html.escape(SAMPLINGS_FOR[sampling])}</p>'
+    return (f'<div class="mtl-report"><p><b>Sampling {sampling}</b>: {html.escape(SAMPLINGS[sampling].when)}</p>'
             f"<p><b>{method.title}</b>: {method.when} Cost: {cost} (measured with three tasks). "
             f'<a href="{link}" target="_blank" rel="noopener">{cite}</a></p></div>')
 

@@ -26,7 +26,7 @@ def cursor_of(run_id: str, history: History, smoothing: float | None = None) -> 
     steps = str(history.steps[-1].step) if history.steps else ""
     if history.status == "running" and len(history.steps) > EARLY:
         steps = f"{history.steps[-1].seconds // REDRAWN:.0f} x {REDRAWN} s"
-    return Cursor(run_id, "both" if history.started else "", len(history.told), steps, smoothing)
+    return Cursor(run_id, "both" if history.started else "", len(history.entries), steps, smoothing)
 
 
 class TrainTab:
@@ -117,7 +117,7 @@ class TrainTab:
         buttons = enabled_buttons(history.status, run.belongs_to(browser["key"]), self.jobs.has(run_id))
         return {self.status: status_html(history, self.jobs.ahead(run_id), run_name(run), self.jobs.yields_in()),
                 self.enabled: " ".join(buttons),
-                self.page.news: f"{run_id}/{history.status}/{len(history.told)}/{measured_at(run)}",
+                self.page.news: f"{run_id}/{history.status}/{len(history.entries)}/{measured_at(run)}",
                 self.due: str(cursor_of(run_id, history))}
 
     def show(self, run_id: str, cursor: str, smoothing: float) -> Values:

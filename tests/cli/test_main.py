@@ -2,15 +2,12 @@
 
 import io
 import json
-import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
-from threading import Thread
 
 import pytest
 import torch
@@ -22,6 +19,7 @@ from mtl.runs.folder import Run, list_runs
 from mtl.runs.history import read_history
 from mtl.scoring.measure import read_measured
 from mtl.settings.config import RunConfig, read_config
+from tests.watcher import send_signal
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = ["--encoder", "tiny", "--learning-rate", "2e-3", "--threads", "1", "--device", "cpu"]
@@ -85,34 +83,22 @@ def test_what_is_wrong_is_said_in_one_sentence(mtl, arguments, sentence):
     assert result.returncode == 1 and result.stderr.splitlines()[-1].startswith("mtl: ") and sentence in result.stderr.splitlines()[-1]
 
 
-@pytest.mark.parametrize(("flags", "sentence"), [
-    (["--alpha", "0.3"], "Alpha: weighs two tasks against each other, but this run has 3"),
-    (["--encoder", "../etc"], "'../etc' is not the id of a Hub model"),
-])
-def test_a_run_that_cannot_begin_fails_with_a_sentence_and_no_traceback(mtl, flags, sentence):
-    result = mtl("train", *MADE_UP, *flags)
-    assert result.returncode == 1
-    assert sentence in result.stderr and "Traceback" not in result.stderr + result.stdout
-    assert read_history(list_runs(mtl.root)[0]).status == "failed"
+def test_a_run_that_cannot_begin_fails_with_a_sentence_and_no_traceback(mtl):
+    for flags, sentence in ((["--alpha", "0.3"], "Alpha: weighs two tasks against each other, but this run has 3"),
+                            (["--encoder", "../etc"], "'../etc' is not the id of a Hub model")):
+        result = mtl("train", *MADE_UP, *flags)
+        assert result.returncode == 1 and sentence in result.stderr and "Traceback" not in result.stderr + result.stdout
+        assert read_history(list_runs(mtl.root)[0]).status == "failed"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_run_that_gets_a_signal_to_stop_saves_exits_with_130_and_goes_on_where_it_was(mtl, number):
+def test_a_run_that_gets_a_signal_to_stop_saves_exits_with_130_and_goes_on_where_it_was(mtl):
     settings = [*MADE_UP, "--batch-size", "4", "--eval-every", "1000"]
-
-    def stop() -> None:
-        while not (runs := list_runs(mtl.root)) or read_history(runs[0]).step < 3:
-            time.sleep(0.01)
-        os.kill(os.getpid(), number)
-
-    before = signal.getsignal(number)
-    Thread(target=stop, daemon=True).start()
-    assert mtl("train", *settings).returncode == 130 and signal.getsignal(number) == before
+    before = signal.getsignal(signal.SIGTERM)  # for SIGINT see tests/test_api.py
+    send_signal(signal.SIGTERM, mtl.root, 3)
+    assert mtl("train", *settings).returncode == 130 and signal.getsignal(signal.SIGTERM) == before
     run, = list_runs(mtl.root)
     stopped = read_history(run)
     assert stopped.status == "stopped" and stopped.checkpoints["last"] == stopped.step
-    if number == signal.SIGINT:
-        return  # how it goes on is the same
     assert mtl("train", "--resume", run.id).returncode == 0
     assert mtl("train", *settings).returncode == 0
     one, other = (load_file(run.folder / "last/model.safetensors") for run in list_runs(mtl.root))

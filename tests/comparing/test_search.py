@@ -7,33 +7,34 @@ import pytest
 
 from mtl.comparing.execute import run_comparison
 from mtl.comparing.plan import create, drop_weights, list_comparisons, open_comparison, sweep_plan
-from mtl.comparing.search import COUNTS, Pace, best, draw, flags, plan_rungs, search_markdown, search_plan, tried
+from mtl.comparing.search import COUNTS, Pace, best, draw, flags, plan_rounds, search_markdown, search_plan, tried
 from mtl.comparing.sweep import parse_numbers, sweep_markdown, sweep_points
-from mtl.data import dataset
+from mtl.data.dataset import load
 from mtl.data.hypothetical import TASKS as SPECS
 from mtl.data.kept import open_rows
 from mtl.errors import MtlError
-from mtl.runs.events import CheckpointSaved, Evaluated, RunStarted, StatusChanged, StepDone
+from mtl.runs.events import CheckpointSaved, Evaluated, StatusChanged, StepDone
 from mtl.runs.folder import Run, delete_run
 from mtl.runs.history import read_history
 from mtl.runs.stop import StopControl
 from mtl.settings.config import make_config
+from tests.watcher import started
 
 TASKS = ("class", "sentiment", "entities")
 
 
 @dataclass
 class Machine(StopControl):
-    """A machine with a clock of its own, on which a run costs `overhead` seconds and `step` a step; the best learning rate is 3e-3. It
-    stops being asked, as a person would, after `patience` runs."""
+    """A machine with a clock of its own, on which a run costs `overhead` seconds and `step` a step; the best learning rate is 3e-3. After
+    `patience` runs somebody presses Stop."""
 
     overhead: float = 4.0
     step: float = 0.5
     now: float = 0.0
     patience: int = 999
-    after: float = 0.0  # seconds that it trains in that run until it is asked
-    dies: bool = False  # then, instead
-    slow: bool = False
+    after: float = 0.0  # seconds of training in the next run, until Stop is pressed
+    dies: bool = False  # instead of being stopped
+    slow: bool = False  # slower than it was measured to be, after three runs
     runs: list[Run] = field(default_factory=list)
 
     def clock(self) -> float:
@@ -45,8 +46,7 @@ class Machine(StopControl):
     def train(self, run: Run, *, control, **how) -> str:
         config = run.config
         self.now += self.overhead
-        run.log.append(RunStarted(0, config.max_steps, 30, {task: {"kind": "classification", "main_score": "accuracy"} for task in TASKS},
-                                  50, 10, 1, "cpu", "fp32", 1, 1, 1))
+        run.log.append(started(0, config.max_steps, 30, TASKS))
         is_last = len(self.runs) > self.patience
         for step in range(config.max_steps):
             self.is_asked = is_last and step * self.step >= self.after
@@ -94,18 +94,18 @@ def stopped(search):
 
 def test_a_search_measures_the_pace_tries_many_a_little_and_the_best_for_longer(search):
     comparison, status, plan, histories = search(Machine())
-    assert status == "finished" and plan.members[0].role == "pace" and plan.rungs == ((27, 10), (9, 30), (3, 90))
-    assert [member.rung for member in plan.members] == [0] + [1] * 27 + [2] * 9 + [3] * 3
-    assert all(member.config.max_steps == plan.rungs[member.rung - 1][1] for member in plan.members[1:])
+    assert status == "finished" and plan.members[0].role == "pace" and plan.rounds == ((27, 10), (9, 30), (3, 90))
+    assert [member.round for member in plan.members] == [0] + [1] * 27 + [2] * 9 + [3] * 3
+    assert all(member.config.max_steps == plan.rounds[member.round - 1][1] for member in plan.members[1:])
     assert [member.config.warmup for member in plan.members] == [comparison.config.warmup] * 40  # a schedule of its own
     won = best(plan, histories)
     distance = {member.role: abs(math.log(member.config.learning_rate / 3e-3)) for member in plan.members[1:28]}
-    assert won.member.rung == 3 and distance[won.member.role] == min(distance.values())
+    assert won.member.round == 3 and distance[won.member.role] == min(distance.values())
     assert f"Best: {won.member.role}" in read_history(comparison).message
-    for rung in (1, 2):
+    for round in (1, 2):
         scores = {member.role: history.best.score if history.best else 0.0
-                  for member, history in zip(plan.members, histories, strict=True) if member.rung == rung}
-        gone_on = {member.role for member in plan.members if member.rung == rung + 1}
+                  for member, history in zip(plan.members, histories, strict=True) if member.round == round}
+        gone_on = {member.role for member in plan.members if member.round == round + 1}
         assert min(scores[role] for role in gone_on) >= max(score for role, score in scores.items() if role not in gone_on)
 
 
@@ -114,20 +114,20 @@ def test_a_search_keeps_to_its_minutes_and_uses_them(search, minutes):
     machine = Machine()
     _, status, plan, histories = search(machine, minutes)
     assert status == "finished" and machine.now <= 60 * minutes
-    assert machine.now > 20 * minutes or plan.rungs[0][0] == COUNTS[0]
+    assert machine.now > 20 * minutes or plan.rounds[0][0] == COUNTS[0]
     assert best(plan, histories) is not None
 
 
 def test_a_candidate_that_would_overrun_is_cut_and_the_table_shows_it(search):
-    machine = Machine(slow=True)  # it becomes slower than it was measured
+    machine = Machine(slow=True)
     comparison, status, plan, histories = search(machine, 7)
     assert status == "finished" and machine.now <= 7 * 60 + 4.5  # the step in work is ended
     assert any(member.is_cut for member in plan.members) and "left out, as there was no time" in read_history(comparison).message
     assert best(plan, histories) is not None
 
     table = tried(plan, histories)
-    assert len(table) == plan.rungs[0][0] == len({one.number for one in table})
-    scored = [(one.member.rung, one.score) for one in table if one.score is not None]
+    assert len(table) == plan.rounds[0][0] == len({one.number for one in table})
+    scored = [(one.member.round, one.score) for one in table if one.score is not None]
     assert scored == sorted(scored, reverse=True)
     text = search_markdown(plan, histories)
     assert flags(table[0].member.config) in text and "Test rows stayed untouched" in text
@@ -165,7 +165,7 @@ def test_a_search_whose_runs_were_deleted_trains_them_again_when_it_is_resumed(s
     _, status, plan, histories = search(again, comparison=comparison)
     assert status == "finished", read_history(comparison).message
     assert again.runs[0].config.name.endswith("pace") and not {pace.id, candidate.id} & {member.run for member in plan.members}
-    assert None not in histories and len(tried(plan, histories)) == plan.rungs[0][0]
+    assert None not in histories and len(tried(plan, histories)) == plan.rounds[0][0]
 
 
 def test_a_candidate_that_was_deleted_after_the_search_is_said_to_be_and_the_best_is_among_the_others(search):
@@ -224,26 +224,24 @@ def test_the_settings_themselves_are_always_among_the_candidates_and_all_draws_a
 def test_rounds_fit_into_the_time_and_are_never_longer_than_the_settings_ask_for(full, seconds):
     pace = Pace(2.0, 0.1, full)
     try:
-        rungs = plan_rungs(pace, seconds)
+        rounds = plan_rounds(pace, seconds)
     except MtlError as error:
         assert "Give more minutes" in str(error) and 3 * pace.seconds(min(10, full)) > 0.5 * seconds
         return
-    assert sum(count * pace.seconds(steps) for count, steps in rungs) <= seconds
-    counts = [count for count, _ in rungs]
-    assert all(1 <= steps <= full for _, steps in rungs) and counts == sorted(counts, reverse=True)
+    assert sum(count * pace.seconds(steps) for count, steps in rounds) <= seconds
+    counts = [count for count, _ in rounds]
+    assert all(1 <= steps <= full for _, steps in rounds) and counts == sorted(counts, reverse=True)
 
 
-def test_no_run_of_a_search_or_a_sweep_sees_a_test_row(tmp_path, write_rows, easy_rows, tiny_config, monkeypatch):
-    files = {split: (write_rows(tmp_path / f"{split}.jsonl", easy_rows(30)),) for split in ("train", "test")}
-    config = tiny_config(source="files", train_files=files["train"], test_files=files["test"], epochs=1, diagnose_every=0)
-    asked = []
-    real = dataset._Loader._read_more
-    monkeypatch.setattr(dataset._Loader, "_read_more",
-                        lambda self, split, paths, *rest: asked.append((split, list(paths))) or real(self, split, paths, *rest))
+def test_no_run_of_a_search_or_a_sweep_reads_a_test_row(tmp_path, write_rows, easy_rows, tiny_config):
+    (tmp_path / "test.jsonl").write_text("whoever reads this gets an error")
+    config = tiny_config(source="files", train_files=(write_rows(tmp_path / "train.jsonl", easy_rows(30)),),
+                         test_files=(str(tmp_path / "test.jsonl"),), epochs=1, diagnose_every=0)
+    with pytest.raises(MtlError, match="test.jsonl"):
+        load(config, tmp_path)
     comparison = create(tmp_path / "runs", config, sweep_plan(config, [0.2, 0.8]))
     machine = Machine()
     assert run_comparison(comparison, machine) == "finished", read_history(comparison).message
-    assert asked and all(paths == [] for split, paths in asked if split == "test")
     histories = [read_history(run) for run in machine.runs]
     assert not any(seen.split == "test" for history in histories for seen in history.evaluations)
     for run in machine.runs:
@@ -260,15 +258,11 @@ def test_no_run_of_a_search_or_a_sweep_sees_a_test_row(tmp_path, write_rows, eas
     assert not list(machine.runs[0].folder.glob("*/model.safetensors")) and (machine.runs[0].folder / "events.jsonl").is_file()
 
 
-@pytest.mark.parametrize(("text", "found"), [("0.1, 0.5,1", [0.1, 0.5, 1.0]), ("", []), ("0,1", [0.0, 1.0])])
-def test_alphas_are_read(text, found):
-    assert parse_numbers(text) == found
-
-
-@pytest.mark.parametrize("text", ["a", "0.1;0.5", "1.5", "-0.1", "nan"])
-def test_what_is_no_alpha_is_refused(text):
-    with pytest.raises(MtlError, match="not a number from 0 to 1"):
-        parse_numbers(text)
+def test_alphas_are_numbers_from_0_to_1():
+    assert [parse_numbers(text) for text in ("0.1, 0.5,1", "", "0,1")] == [[0.1, 0.5, 1.0], [], [0.0, 1.0]]
+    for text in ("a", "0.1;0.5", "1.5", "-0.1", "nan"):
+        with pytest.raises(MtlError, match="not a number from 0 to 1"):
+            parse_numbers(text)
 
 
 @pytest.mark.parametrize(("changes", "alphas", "told"), [

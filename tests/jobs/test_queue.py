@@ -8,6 +8,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -58,15 +59,18 @@ def test_runs_are_trained_one_after_another_in_the_order_they_came(jobs, tiny_co
     assert [jobs.ahead(run.id) for run in runs] == [0, 1, 2]
     for run in runs:
         wait(jobs, run.id, "finished")
-    begun = [next(at.time for at in jobs.history(run.id).told if getattr(at.event, "status", "") == "running") for run in runs]
-    ended = [jobs.history(run.id).told[-1].time for run in runs]
+    begun = [next(at.time for at in jobs.history(run.id).entries if getattr(at.event, "status", "") == "running") for run in runs]
+    ended = [jobs.history(run.id).entries[-1].time for run in runs]
     assert begun[1] >= ended[0] and begun[2] >= ended[1]
 
 
-def test_the_same_start_pressed_twice_is_one_run(jobs, tiny_config):
-    first = jobs.start(tiny_config(epochs=50), KEY)
-    assert jobs.start(tiny_config(epochs=50), KEY) == first
-    assert jobs.start(tiny_config(epochs=50), "another key") != first
+def test_the_same_start_pressed_twice_is_one_run_and_one_that_waits_and_is_stopped_leaves_the_queue(jobs, tiny_config):
+    first = jobs.start(tiny_config(epochs=200), KEY)
+    assert jobs.start(tiny_config(epochs=200), KEY) == first
+    second = jobs.start(tiny_config(epochs=200), "another key")
+    assert second != first
+    jobs.stop(second.id, "another key")
+    assert jobs.history(second.id).status == "stopped" and not jobs.has(second.id) and jobs.has(first.id)
 
 
 def test_a_paused_run_takes_no_step_until_it_is_resumed(jobs, tiny_config):
@@ -97,8 +101,8 @@ def test_a_paused_run_keeps_its_place_for_a_while_and_the_page_of_one_that_waits
     run = start_and_pause(jobs, tiny_config(epochs=400))
     waiting = jobs.start(tiny_config(seed=2), "somebody else")
     assert 0 < jobs.yields_in() <= control.PAUSE_YIELDS
-    told = status_html(jobs.history(waiting.id), jobs.ahead(waiting.id), "", 41.7)
-    assert "1 run ahead; the one in training is paused and lets the next one train in 42 s" in told
+    shown = status_html(jobs.history(waiting.id), jobs.ahead(waiting.id), "", 41.7)
+    assert "1 run ahead; the one in training is paused and lets the next one train in 42 s" in shown
     assert "in 42 s it is saved and lets the next run train" in status_html(jobs.history(run.id), 0, "", 41.7)
     jobs.resume(run.id, KEY)
     wait(jobs, run.id, "running")
@@ -143,28 +147,16 @@ def test_the_step_of_a_long_run_is_the_true_one_between_the_steps_that_are_logge
     assert [step.step for step in read_history(run).steps] == [1, at], "what the log tells who trains elsewhere"
 
 
-def test_a_run_paused_stopped_and_resumed_ends_bit_for_bit_like_one_left_alone(jobs, tiny_config):
-    config = tiny_config(epochs=12, eval_every=10_000)
-    run, calm = start_and_pause(jobs, config), jobs.start(config, "somebody else")
-    jobs.stop(run.id, KEY)
-    wait(jobs, run.id, "stopped")
-    jobs.resume(run.id, KEY)
-    wait(jobs, run.id, "finished")
-    wait(jobs, calm.id, "finished")
-    assert have_the_same_weights(run, calm)
-
-
 def test_predicting_from_live_weights_leaves_the_training_bit_for_bit_as_it_was(jobs, tiny_config, monkeypatch):
     monkeypatch.setattr(control, "FRESH", 0.0)  # a new copy each time
     config = tiny_config(epochs=12, eval_every=10_000)
     asked, left_alone = jobs.start(config, KEY), jobs.start(config, "somebody else")
-    steps = []
+    steps, texts = [], ["Anna flew to Oslo with Acme Group.", "The soup was great!"]
     while jobs.has(asked.id):
         with suppress(MtlError):  # it has no model yet, or no more
             snapshot = jobs.snapshot(asked.id)
             before = {name: value.clone() for name, value in snapshot.predictor.model.state_dict().items()}
-            answers = snapshot.predictor.predict(["Anna flew to Oslo with Acme Group.", "The soup was great!"])
-            assert [answer.text for answer in answers] == ["Anna flew to Oslo with Acme Group.", "The soup was great!"]
+            assert [answer.text for answer in snapshot.predictor.predict(texts)] == texts
             assert all(torch.equal(value, before[name]) for name, value in snapshot.predictor.model.state_dict().items())
             steps.append(snapshot.step)
     wait(jobs, left_alone.id, "finished")
@@ -172,14 +164,19 @@ def test_predicting_from_live_weights_leaves_the_training_bit_for_bit_as_it_was(
     assert have_the_same_weights(asked, left_alone)
 
 
-def test_a_snapshot_is_the_weights_of_the_step_that_it_names(jobs, tiny_config):
-    run = start_and_pause(jobs, tiny_config(epochs=400))
+def test_a_snapshot_of_a_paused_run_is_the_weights_of_its_step_and_stopped_and_resumed_it_ends_like_one_left_alone(jobs, tiny_config):
+    config = tiny_config(epochs=12, eval_every=10_000)
+    run, calm = start_and_pause(jobs, config), jobs.start(config, "somebody else")
     snapshot = jobs.snapshot(run.id)
     jobs.stop(run.id, KEY)
     wait(jobs, run.id, "stopped")
     assert snapshot.step == jobs.history(run.id).checkpoints["last"]
     saved = load_file(run.folder / "last" / "model.safetensors")
     assert all(torch.equal(value, saved[name]) for name, value in snapshot.predictor.model.state_dict().items())
+    jobs.resume(run.id, KEY)
+    for one in (run, calm):
+        wait(jobs, one.id, "finished")
+    assert have_the_same_weights(run, calm)  # bit for bit
 
 
 def test_a_fresh_snapshot_is_handed_out_at_once_and_the_next_one_is_made_meanwhile(make_model, tiny, tmp_path):
@@ -196,36 +193,16 @@ def test_a_fresh_snapshot_is_handed_out_at_once_and_the_next_one_is_made_meanwhi
     assert hand.snapshot().step == 2
 
 
-def test_a_waiting_run_that_is_stopped_leaves_the_queue(jobs, tiny_config):
-    first, second = jobs.start(tiny_config(epochs=200), KEY), jobs.start(tiny_config(epochs=200, seed=2), KEY)
-    jobs.stop(second.id, KEY)
-    assert jobs.history(second.id).status == "stopped" and not jobs.has(second.id) and jobs.has(first.id)
-
-
-@pytest.mark.parametrize("act", ["pause", "resume", "stop", "delete"])
-def test_only_the_owner_can_change_a_run(jobs, tiny_config, act):
+def test_only_the_owner_can_change_a_run_and_nobody_one_that_does_not_exist(jobs, tiny_config):
     run = jobs.start(tiny_config(epochs=200), KEY)
-    for key in ("", "a guess", run.id):
+    acts = jobs.pause, jobs.resume, jobs.stop, jobs.delete
+    for act, key in product(acts, ("", "a guess", run.id)):
         with pytest.raises(MtlError, match="not started in this browser"):
-            getattr(jobs, act)(run.id, key)
+            act(run.id, key)
     assert jobs.history(run.id).status in ("queued", "running")
-
-
-@pytest.mark.parametrize("run_id", ["", "..", "../secret", "20260101-000000-" + "0" * 32])
-def test_a_run_that_is_not_there_is_said_to_be_not_there(jobs, run_id):
-    for act in (lambda: jobs.history(run_id), lambda: jobs.stop(run_id, KEY), lambda: jobs.resume(run_id, KEY)):
+    for act, run_id in product((lambda run_id, key: jobs.history(run_id), *acts), ("", "..", "../secret", "20260101-000000-" + "0" * 32)):
         with pytest.raises(MtlError, match="no such run"):
-            act()
-
-
-def test_a_bad_run_fails_with_a_sentence_and_the_next_one_is_trained(jobs, tiny_config, tmp_path):
-    bad_file = tmp_path / "bad.csv"
-    bad_file.write_text("text,topic\nonly one label,a\nhere,a\n")
-    bad = jobs.start(tiny_config(source="files", train_files=(str(bad_file),)), KEY)
-    good = jobs.start(tiny_config(), KEY)
-    wait(jobs, bad.id, "failed")
-    assert "bad.csv: task 'topic' has one label, 'a'" in jobs.history(bad.id).message
-    wait(jobs, good.id, "finished")
+            act(run_id, KEY)
 
 
 def test_a_learning_rate_out_of_this_world_fails_with_its_step_and_task_and_keeps_what_was_saved(jobs, tiny_config):
@@ -254,7 +231,7 @@ def test_a_manifest_that_says_nothing_is_damage_and_training_starts_again(jobs, 
     (run.folder / "last" / "manifest.json").write_text("{}")
     jobs.resume(run.id, KEY)
     wait(jobs, run.id, "finished")
-    assert any("damaged" in getattr(at.event, "message", "") for at in read_history(run).told)
+    assert any("damaged" in getattr(at.event, "message", "") for at in read_history(run).entries)
 
 
 def test_a_run_of_the_terminal_is_watched_but_not_touched_while_its_process_has_it(jobs, tiny_config):
@@ -297,7 +274,7 @@ def test_a_run_is_deleted_when_it_is_over_and_whoever_presses_on_it_later_reads_
         jobs.delete(run.id, KEY)
     wait(jobs, run.id, "finished")
     for act in (jobs.pause, jobs.stop):
-        with pytest.raises(MtlError, match="This run is finished and not in work any more"):
+        with pytest.raises(MtlError, match="This run is finished and not in training any more"):
             act(run.id, KEY)
     jobs.delete(run.id, KEY)
     assert not run.folder.exists()
@@ -308,34 +285,32 @@ def test_a_run_is_deleted_when_it_is_over_and_whoever_presses_on_it_later_reads_
             act(run.id, KEY)
 
 
-def test_a_public_host_ends_long_runs_with_a_word_and_keeps_their_checkpoint(tmp_path, tiny_config):
+def test_a_public_host_begins_no_run_on_a_nearly_full_disk_and_ends_long_runs_with_a_word_and_a_checkpoint(tmp_path, tiny_config):
+    with pytest.raises(MtlError, match="GB of the disk is free"):
+        Jobs(tmp_path, Limits(free_disk=1e9)).start(tiny_config(), KEY)
+    assert not list(tmp_path.iterdir())
     jobs = Jobs(tmp_path, Limits(minutes=0.005, runs=1))
     run = jobs.start(tiny_config(epochs=2000), KEY)
     with pytest.raises(MtlError, match="You have 1 run in"):
         jobs.start(tiny_config(seed=2), KEY)
     wait(jobs, run.id, "stopped")
     history = jobs.history(run.id)
-    assert any("may train for" in getattr(at.event, "message", "") for at in history.told)
+    assert any("may train for" in getattr(at.event, "message", "") for at in history.entries)
     assert history.checkpoints["last"] == history.step > 0
     jobs.close()
 
 
-def test_no_run_begins_on_a_disk_that_is_nearly_full(tmp_path, tiny_config):
-    jobs = Jobs(tmp_path, Limits(free_disk=1e9))
-    with pytest.raises(MtlError, match="GB of the disk is free"):
-        jobs.start(tiny_config(), KEY)
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_run_whose_settings_were_spoilt_on_disk_fails_and_the_next_one_is_trained(jobs, tiny_config):
-    spoilt, good = jobs.start(tiny_config(epochs=30), KEY), jobs.start(tiny_config(seed=2), KEY)
-    last = jobs.start(tiny_config(seed=3), KEY)
-    (good.folder / "config.json").write_text("{")
-    jobs.stop(spoilt.id, KEY)
-    wait(jobs, good.id, "failed")
-    assert "config.json" in jobs.history(good.id).message
+def test_runs_with_bad_data_or_damaged_settings_fail_with_a_sentence_and_the_next_one_is_trained(jobs, tiny_config, tmp_path):
+    (tmp_path / "bad.csv").write_text("text,topic\nonly one label,a\nhere,a\n")
+    first, bad = jobs.start(tiny_config(epochs=30), KEY), tiny_config(source="files", train_files=(str(tmp_path / "bad.csv"),))
+    damaged, bad, last = (jobs.start(config, KEY) for config in (tiny_config(seed=2), bad, tiny_config(seed=3)))
+    (damaged.folder / "config.json").write_text("{")
+    jobs.stop(first.id, KEY)
+    for run, message in ((damaged, "config.json"), (bad, "bad.csv: task 'topic' has one label, 'a'")):
+        wait(jobs, run.id, "failed")
+        assert message in jobs.history(run.id).message
     wait(jobs, last.id, "finished")
-    assert "cannot be read" in run_name(good) and "hypothetical data" in run_name(last)  # and the page's menu still opens
+    assert "cannot be read" in run_name(damaged) and "hypothetical data" in run_name(last)  # and the page's menu still opens
 
 
 def test_a_rehearsal_takes_the_first_step_of_a_run_of_which_nothing_stays(monkeypatch, tiny_config, tmp_path):

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from mtl.cli.main import main
 from mtl.errors import MtlError
 from mtl.inference.predictor import Predictor
-from mtl.publishing.starter import STARTER, make_starter
+from mtl.publishing.starter import make_starter
 from mtl.runs.checkpoint import read_facts
 from mtl.runs.events import Evaluated
 from mtl.runs.folder import Run, create_run, list_runs, open_run, starter_folder
@@ -101,8 +101,7 @@ def test_the_card_has_the_hub_s_form_and_tells_the_scores_of_this_very_training(
 
 
 def test_a_card_that_was_edited_or_lost_is_no_damage(made, tmp_path):
-    copied = tmp_path / "starter"
-    shutil.copytree(made[0], copied)
+    copied = Path(shutil.copytree(made[0], tmp_path / "starter"))
     (copied / "README.md").write_text("Mine.")
     assert read_facts(copied) == read_facts(made[0])
     (copied / "README.md").unlink()
@@ -156,13 +155,10 @@ def test_the_starter_is_offered_last_to_everybody_and_alone_where_there_is_no_ru
     assert model_choices(jobs, "a visitor", "") == [OFFER]
 
 
-@pytest.mark.parametrize("choice", ["starter", "", None])
-def test_the_starter_answers_when_it_or_nothing_was_chosen(jobs, shipped, choice):
-    predictor, source = find_predictor(jobs, choice, "cpu")
-    assert source == "starter model" and predictor.predict([EXAMPLES[-1]])[0].predictions.keys() == {"answer", "place"}
-
-
-def test_the_starter_is_chosen_as_soon_as_the_tab_opens_until_a_run_is_shown_that_has_a_model(jobs, shipped, finished_run, tiny_config):
+def test_the_starter_is_chosen_and_answers_until_a_run_is_shown_that_has_a_model(jobs, shipped, finished_run, tiny_config):
+    for choice in ("starter", "", None):
+        predictor, source = find_predictor(jobs, choice, "cpu")
+        assert source == "starter model" and predictor.predict([EXAMPLES[-1]])[0].predictions.keys() == {"answer", "place"}
     tab, me = SimpleNamespace(jobs=jobs), {"key": "a visitor"}
     assert PredictTab.list_models(tab, me, "", None)["value"] == "starter"
     assert PredictTab.list_models(tab, me, create_run(jobs.root, tiny_config(), "a visitor").id, "starter")["value"] == "starter"
@@ -194,13 +190,10 @@ def test_a_starter_that_is_damaged_is_refused_on_the_page_and_in_the_terminal(jo
         find_predictor(jobs, "starter", "cpu")
 
 
-def test_the_starter_is_no_run(shipped):
+def test_the_starter_is_no_run_and_the_terminal_asks_it_wherever_the_runs_are(shipped, monkeypatch, tmp_path, capsys):
     assert list_runs(shipped.parent) == []
     with pytest.raises(MtlError, match="no such run"):
         open_run(shipped.parent, "starter")
-
-
-def test_the_terminal_asks_the_starter_wherever_the_runs_are(shipped, monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("MTL_RUNS", str(tmp_path))
     with pytest.raises(SystemExit) as ended:
         main(["predict", "starter", "yes please go now Rome", "--device", "cpu"])
@@ -214,7 +207,3 @@ def test_the_terminal_makes_a_starter_with_the_seed_and_epochs_given(starter_con
     assert ended.value.code == 0 and f"The starter model is in {tmp_path}{os.sep}starter" in capsys.readouterr().out
     settings = read_facts(tmp_path / "starter")["config"]
     assert (settings["seed"], settings["epochs"], settings["encoder"]) == (7, 1, "tiny")
-
-
-def test_the_settings_of_the_starter_are_adapters_on_the_bundled_corpus():
-    assert (STARTER["source"], STARTER["fine_tuning"]) == ("newsroom", "lora")

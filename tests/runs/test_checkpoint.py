@@ -6,7 +6,7 @@ import resource
 import shutil
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -47,36 +47,22 @@ def is_whole(checkpoint: Path) -> bool:
 # Saving
 
 
-def test_the_last_checkpoint_becomes_the_previous_one(tmp_path):
-    for step in (1, 2, 3):
-        save(tmp_path, step)
-    assert (read_facts(tmp_path / LAST), read_facts(tmp_path / PREVIOUS)) == ({"step": 3}, {"step": 2})
-    assert {path.name for path in tmp_path.iterdir()} == {LAST, PREVIOUS}
+def test_the_last_checkpoint_becomes_the_previous_one_and_others_are_replaced(tmp_path):
+    for step, name in ((1, LAST), (2, LAST), (3, LAST), (4, "best"), (5, "best")):
+        save(tmp_path, step, name)
+    assert {path.name: read_facts(path)["step"] for path in tmp_path.iterdir()} == {LAST: 3, PREVIOUS: 2, "best": 5}
+    assert all(map(is_whole, tmp_path.iterdir()))
 
 
-def test_other_checkpoints_are_replaced_and_leave_last_and_previous_alone(tmp_path):
-    save(tmp_path, 1)
-    for step in (1, 2):
-        save(tmp_path, step, "best")
-    assert read_facts(tmp_path / "best") == {"step": 2} and is_whole(tmp_path / "best")
-    assert {path.name for path in tmp_path.iterdir()} == {LAST, "best"}
-
-
-def test_what_a_crash_left_behind_is_swept(tmp_path):
-    save(tmp_path, 1)
-    save(tmp_path, 2)
+def test_what_a_crash_left_behind_is_swept_and_a_best_that_was_moved_away_without_a_new_one_comes_back(tmp_path):
+    for step, name in enumerate((LAST, LAST, "best")):
+        save(tmp_path, step, name)
+    (tmp_path / "best").rename(tmp_path / ".del-best-7")
     for left in (".tmp-last-7", ".del-previous-7"):
         (tmp_path / left).mkdir()
         (tmp_path / left / "weights").write_text("half")
     sweep(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {LAST, PREVIOUS} and is_whole(tmp_path / LAST) and is_whole(tmp_path / PREVIOUS)
-
-
-def test_a_best_that_a_crash_moved_away_without_a_new_one_comes_back(tmp_path):
-    save(tmp_path, 1, "best")
-    (tmp_path / "best").rename(tmp_path / ".del-best-7")
-    sweep(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"best"} and is_whole(tmp_path / "best")
+    assert {path.name for path in tmp_path.iterdir()} == {LAST, PREVIOUS, "best"} and all(map(is_whole, tmp_path.iterdir()))
 
 
 def test_training_sweeps_a_run_s_folder_when_it_begins(tiny_config, finish, tmp_path):
@@ -121,12 +107,9 @@ def test_a_crash_at_any_rename_leaves_a_whole_checkpoint_the_old_one_or_the_new_
         save(tmp_path, step)
     with monkeypatch.context() as patched:
         crash_at_rename(patched, nth)
-        try:
+        crashed = nth <= min(before + 1, 3)
+        with pytest.raises(Crash) if crashed else nullcontext():
             save(tmp_path, before + 1)
-            crashed = False
-        except Crash:
-            crashed = True
-    assert crashed == (nth <= min(before + 1, 3))
     path, facts, complaints = newest_checkpoint(tmp_path)
     assert complaints == []
     if before or not crashed:
@@ -274,16 +257,13 @@ def test_damage_to_the_manifest_is_seen_and_the_previous_checkpoint_is_used(trai
     assert (path.name, facts["step"]) == (PREVIOUS, 2) and complaint.startswith("Checkpoint 'last' is damaged: ")
 
 
-def test_damage_to_both_means_starting_again_and_says_so(trained, tmp_path):
+def test_damage_to_both_means_starting_again_as_without_checkpoints_and_says_so(trained, tmp_path):
     run = shutil.copytree(trained, tmp_path / "run")
     for name in (LAST, PREVIOUS):
         flip(run / name / "optimizer.pt")
     path, facts, complaints = newest_checkpoint(run)
     assert (path, facts, len(complaints)) == (None, {}, 2)
     assert all("There is no older one: training starts again from step 0." in complaint for complaint in complaints)
-
-
-def test_a_run_without_checkpoints_has_none_and_nothing_to_complain_of(tmp_path):
     assert newest_checkpoint(tmp_path) == (None, {}, [])
     with pytest.raises(MtlError, match=f"{MANIFEST} is missing"):
         read_facts(tmp_path / LAST)

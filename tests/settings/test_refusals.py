@@ -50,14 +50,12 @@ def wrong_values(schema: dict[str, Any]) -> list[tuple[Any, str]]:
 
 def wrong_numbers(schema: dict[str, Any]) -> list[tuple[Any, str]]:
     """Numbers beyond each bound, none at all, and what is no number."""
-    step, cases = 1 if schema["type"] == "integer" else 0.5, []
-    for rule, beyond in (("minimum", -step), ("exclusiveMinimum", 0), ("maximum", step), ("exclusiveMaximum", 0)):
-        if rule in schema:
-            cases.append((schema[rule] + beyond, f"{schema[rule]:,}"))
-    whole = "whole number" if schema["type"] == "integer" else "number"
-    cases += [(2.5, whole)] * (schema["type"] == "integer")
-    return cases + [(math.nan, "NaN"), (math.inf, "infinity"), (-math.inf, "infinity"), ("odd", "'odd'"), (LONG, "…"), (None, "nothing"),
-                    (True, "true"), ((1,), whole)]
+    step, whole = (1, "whole number") if schema["type"] == "integer" else (0.5, "number")
+    rules = {"minimum": -step, "exclusiveMinimum": 0, "maximum": step, "exclusiveMaximum": 0}
+    cases = [(schema[rule] + beyond, f"{schema[rule]:,}") for rule, beyond in rules.items() if rule in schema]
+    return cases + [(2.5, whole)] * (step == 1) + [
+        (math.nan, "NaN"), (math.inf, "infinity"), (-math.inf, "infinity"), ("odd", "'odd'"), (LONG, "…"), (None, "nothing"),
+        (True, "true"), ((1,), whole)]
 
 
 def right_value(schema: dict[str, Any]) -> Any:

@@ -7,8 +7,8 @@ import pytest
 
 from mtl.runs.events import GradientConflict, RunStarted, StepDone
 from mtl.runs.history import History
-from mtl.settings.methods import METHODS, SAMPLINGS_FOR
-from mtl.training.sampling import SAMPLINGS
+from mtl.settings.methods import METHODS, SAMPLINGS
+from mtl.training import sampling as samplings
 from mtl.ui.insight import insight_html, method_html, outlook_html, summary, task_lines
 from tests.ui.test_charts import rows
 
@@ -71,7 +71,11 @@ def test_the_outlook_counts_rows_that_are_labelled_together_once():
 
 @pytest.mark.parametrize("balancing", METHODS)
 def test_every_sampling_says_what_it_is_for_and_every_balancing_when_to_use_it_where_it_is_from_and_what_it_costs(balancing):
-    for sampling in SAMPLINGS:
+    for sampling, card in SAMPLINGS.items():
         shown = method_html(sampling, balancing)
-        assert html.escape(SAMPLINGS_FOR[sampling]) in shown and METHODS[balancing].when in shown
+        assert html.escape(card.when) in shown and METHODS[balancing].when in shown
         assert 'href="https://arxiv.org/abs/' in shown and "Cost:" in shown
+
+
+def test_every_sampling_has_a_card_and_a_function():
+    assert list(SAMPLINGS) == list(samplings.SAMPLINGS)

@@ -54,7 +54,7 @@ def test_every_refusal_of_a_runs_buttons_is_said_in_the_window_where_they_were_p
 
     press(front, "stop", "stopped")
     before = back.locator("#start").bounding_box()
-    refused(back, "pause", "This run is stopped and not in work any more")
+    refused(back, "pause", "This run is stopped and not in training any more")
     assert back.locator("#start").bounding_box() == before, "the page moved"
     wait_until_enabled(back, "delete")  # after a press a window is up to date
     press(front, "resume", "running")
@@ -64,7 +64,7 @@ def test_every_refusal_of_a_runs_buttons_is_said_in_the_window_where_they_were_p
     wait_for("what was said of the last press to go with the next one", lambda: message(back) == "")
     wait_until_enabled(back, "stop")
     press(front, "stop", "stopped")
-    refused(back, "stop", "This run is stopped and not in work any more")
+    refused(back, "stop", "This run is stopped and not in training any more")
 
     wait_until_enabled(back, "resume")
     press(front, "delete")
@@ -94,7 +94,7 @@ def test_every_refusal_of_a_comparisons_buttons_is_said_in_the_window_where_they
     press(back, "compare-resume")
     wait_until_enabled(back, "compare-stop")
     press(front, "compare-stop", "stopped")
-    refused(back, "compare-stop", "stopped and not in work any more")
+    refused(back, "compare-stop", "stopped and not in training any more")
     wait_until_enabled(back, "compare-resume")
     press(front, "compare-delete", "")
     refused(back, "compare-resume", GONE)
