@@ -68,7 +68,7 @@ class Column:
                 raise MtlError(f"'{show(self.name)}' is {shown}, earlier ones are {self.kind}. Use one kind in all lines.")
             self.kind = kind
         self.filled += 1
-        if len(self.examples) < 3:
+        if len(self.examples) < 3 and not (isinstance(value, str) and value in self.values):
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             if (shown := show(" ".join(cut(text, 300).split()), 60)) not in self.examples:
                 self.examples.append(shown)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from mtl.data.columns import ALIASES, Column, is_blank
 from mtl.data.formats.files import KINDS, MAX_NAME, MAX_TEXT, MAX_WORD, MAX_WORDS, a_kind, show
@@ -65,7 +66,7 @@ def make_row(fields: dict[str, object], text_column: Column, labelled: Sequence[
         elif is_blank(value):
             values[column.task] = Spans() if column.role == "spans" and value is None and isinstance(fields, Annotated) else None
         elif column.role == "class":
-            values[column.task] = _check_label(column.name, value)
+            values[column.task] = (_check_text_label if isinstance(value, str) else _check_label)(column.name, value)
         elif column.role == "labels":
             values[column.task] = _check_labels(column, value)
         elif column.role == "spans":
@@ -147,6 +148,9 @@ def _check_label(name: str, value: object) -> Label | None:
         raise MtlError(f"'{show(name)}' has the label '{show(label)}' of {len(label):,} characters, the limit is {MAX_NAME}. "
                        "Shorten it, or remove the column if it is no task.")
     return Label(label)
+
+
+_check_text_label = lru_cache(maxsize=1_000)(_check_label)  # the same few labels come again and again
 
 
 def _check_labels(column: Column, value: object) -> Labels:
