@@ -59,16 +59,7 @@ def model_card(config: RunConfig, started: RunStarted, validation: Evaluated, te
     tasks = [f"| {name} | {task['kind']} | {', '.join(task['labels'])} |" for name, task in started.tasks.items()]
     changed = config.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
     listed = {name: value for name, value in config.model_dump(mode="json").items() if name in changed or name in ALWAYS_LISTED}
-    return f"""---
-license: apache-2.0  # the encoder's; the data are cc0-1.0
-language: en
-base_model: {base}
-library_name: transformers
-pipeline_tag: token-classification
-tags: [mtl-studio, multi-task-learning, token-classification, text-classification, lora]
----
-
-# Starter model of MTL Studio
+    return _front_matter(base) + f"""# Starter model of MTL Studio
 
 One sentence encoder, [{base}](https://huggingface.co/{base}), and {len(started.tasks)} tasks learned together, each with its own head:
 {describe_size(started)}. It is there so that the Predict tab answers before anybody has trained anything.
@@ -110,6 +101,20 @@ python -m mtl starter --seed {config.seed} --epochs {config.epochs}   # on the s
 English only, and only what the labels above name. It has seen one small corpus, written by a language model: on other text, real news
 included, the scores above do not hold, and the probabilities are not calibrated. Beyond {config.max_length} subwords nothing of a
 text is read. It is an example to begin with, not a model to decide about people with. For a task of your own, train on your own sentences.
+"""
+
+
+def _front_matter(base: str) -> str:
+    """What the Hub reads of a card: licence, language, base model, tags."""
+    return f"""---
+license: apache-2.0  # the encoder's; the data are cc0-1.0
+language: en
+base_model: {base}
+library_name: transformers
+pipeline_tag: token-classification
+tags: [mtl-studio, multi-task-learning, token-classification, text-classification, lora]
+---
+
 """
 
 
