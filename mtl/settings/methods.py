@@ -54,7 +54,7 @@ SAMPLINGS: dict[str, Sampling] = {
     "proportional": Sampling("draws each row for one task, in proportion to its number of labels",
                              "Every label is used once an epoch, so a task counts by its number of labels. A large task may drown a small "
                              "one."),
-    "temperature": Sampling("draws small tasks more often than that",
+    "temperature": Sampling("draws small tasks more often than 'proportional' does",
                             "Between proportional and all tasks alike: a small task is drawn more often than its size, within limits."),
     "annealed": Sampling("begins as 'proportional' and ends with all tasks alike",
                          "Proportional at first, all tasks alike at the end (Stickland and Murray, 2019, "
