@@ -20,6 +20,7 @@ from mtl.runs.checkpoint import BEST, LAST, LOOKS, PREVIOUS
 from mtl.runs.folder import Run, create_run, default_root, list_runs, open_run
 from mtl.runs.history import History, read_history
 from mtl.settings.config import RunConfig, Strict, TaskSpec, make_config
+from mtl.settings.methods import TAKE_WEIGHTS
 from mtl.text import cut, isolate, many, visible
 
 FOLDER = "comparisons"  # within the folder of the runs
@@ -180,13 +181,14 @@ def sweep_plan(config: RunConfig, alphas: Sequence[float], tasks: Sequence[TaskS
                        f"chosen: {', '.join(isolate(spec.name) for spec in specs)}. Choose two.")
     if config.weights:
         raise MtlError("Loss weights: a weight sweep weighs the tasks by Alphas instead. Leave Loss weights empty.")
-    if config.balancing not in ("equal", "fixed"):
-        raise MtlError(f"Balancing: found '{config.balancing}', but a weight sweep weighs the tasks by Alphas. Use 'equal' or 'fixed'.")
+    if config.balancing not in TAKE_WEIGHTS:
+        raise MtlError(f"Balancing: found '{config.balancing}', but a weight sweep weighs the tasks by Alphas. Use 'even' or 'fixed'.")
     wanted = sorted(set(alphas))
     if not 2 <= len(wanted) <= MAX_ALPHAS:
         raise MtlError(f"Alphas: found {len(wanted)} different values, wanted 2 to {MAX_ALPHAS}, such as 0.1,0.5,0.9.")
+    balancing = config.balancing.replace("equal", "fixed")
     members = [Member(role=f"alpha = {alpha:g}",
-                      config=vary(config, f"alpha {alpha:g}", alpha=alpha, weights={}, balancing="fixed")) for alpha in wanted]
+                      config=vary(config, f"alpha {alpha:g}", alpha=alpha, weights={}, balancing=balancing)) for alpha in wanted]
     return Plan(kind="sweep", members=tuple(members))
 
 

@@ -13,6 +13,7 @@ from mtl.comparing.plan import Member, Plan, vary
 from mtl.errors import MtlError
 from mtl.runs.history import History
 from mtl.settings.config import RunConfig
+from mtl.settings.methods import TAKE_WEIGHTS
 
 REDUCTION = 3  # one in three candidates goes on to the next round, which is three times as long
 PACE_STEPS = 20  # steps of the first run, which measures the machine's pace
@@ -86,11 +87,12 @@ def draw(config: RunConfig, tasks: Sequence[str], count: int) -> list[RunConfig]
         changes: dict[str, object] = {"head_learning_rate": _near(random, config.head_learning_rate, 4)}
         if config.fine_tuning != "heads":
             changes["learning_rate"] = _near(random, config.learning_rate, 4)
-        if len(tasks) > 1 and config.balancing in ("equal", "fixed") and random.random() < 0.5:
+        if len(tasks) > 1 and config.balancing in TAKE_WEIGHTS and random.random() < 0.5:
             if len(tasks) == 2 and not config.weights:
-                changes |= {"alpha": round(random.uniform(0.1, 0.9), 2), "balancing": "fixed"}
+                changes["alpha"] = round(random.uniform(0.1, 0.9), 2)
             else:
-                changes |= {"weights": {task: _near(random, config.weights.get(task, 1.0), 3) for task in tasks}, "balancing": "fixed"}
+                changes["weights"] = {task: _near(random, config.weights.get(task, 1.0), 3) for task in tasks}
+            changes["balancing"] = config.balancing.replace("equal", "fixed")
         drawn.append(vary(config, "", **changes))
     return drawn
 

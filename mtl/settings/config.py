@@ -116,8 +116,9 @@ class RunConfig(Strict):
         2.0, "Temperature", "For Sampling 'temperature': 1 draws large tasks more often, in proportion to their rows; a large number draws "
         "all tasks equally often (in proportion to rows^(1/T)).", ge=1, le=1000)
     balancing: Literal[tuple(METHODS)] = setting(
-        "equal", "Balancing", "How the losses of all tasks are combined in a step. 'equal' adds them up, 'fixed' first multiplies them by "
-        "Alpha or the Loss weights, the others find weights by themselves.", basic=True)
+        "even", "Balancing", "How the losses of all tasks are combined in a step. 'even' lets every task move the encoder alike, or as "
+        "much as the Loss weights say. 'equal' adds the losses up, 'fixed' first multiplies them by Alpha or the Loss weights, the others "
+        "find weights by themselves.", basic=True)
 
     # Model
     encoder: str = setting(
@@ -257,9 +258,9 @@ def read_config(path: Path) -> RunConfig:
 
 
 def _checked(validate: Callable[[Any], RunConfig], values: Any) -> RunConfig:
-    """The settings, with Balancing 'fixed' if weights are given and nothing else is chosen."""
+    """The settings, with Balancing 'fixed' in place of 'equal' if weights are given."""
     if isinstance(values, dict) and (values.get("weights") or values.get("alpha") is not None):
-        values = values | {"balancing": "fixed"} if values.get("balancing", "equal") == "equal" else values
+        values = values | {"balancing": "fixed"} if values.get("balancing") == "equal" else values
     try:
         return validate(values)
     except ValidationError as error:

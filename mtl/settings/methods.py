@@ -17,13 +17,17 @@ class Method:
     cost_apart: float
     is_gradient: bool = False  # needs the gradient of each task by itself
     wants_whole_step: bool = False  # needs all losses of a step at once
+    takes_weights: bool = False  # the user may say how much each task counts
 
 
 METHODS: dict[str, Method] = {
-    "equal": Method("Equal", "Try this first. It is hard to beat if only the scores count.",
+    "even": Method("Even gradients", "For almost everything: each task moves the encoder alike, and a task that is learned makes room for "
+                   "the others. The lengths of the gradients are those that GradNorm aims at. GradNorm trains weights to reach them; here "
+                   "the weights are computed.", "Chen et al., 2018, https://arxiv.org/abs/1711.02257", 1.0, 1.0, takes_weights=True),
+    "equal": Method("Equal", "The plain sum of the losses. A task with a small gradient learns late.",
                     "Kurin et al., 2022, https://arxiv.org/abs/2201.04122", 1.0, 1.0),
-    "fixed": Method("Fixed weights", "For a task that matters more, or lags behind. Try a few weights and compare validation scores.",
-                    "Royer et al., 2023, https://arxiv.org/abs/2310.08910", 1.0, 1.0),
+    "fixed": Method("Fixed weights", "For weights that you know to be good. With 'even', weights say the same and are easier to choose.",
+                    "Royer et al., 2023, https://arxiv.org/abs/2310.08910", 1.0, 1.0, takes_weights=True),
     "uncertainty": Method("Uncertainty weighting", "For losses of different sizes, without time to try weights. The weights move slowly.",
                           "Kendall et al., 2018, https://arxiv.org/abs/1705.07115", 1.0, 1.0),
     "random": Method("Random weights", "For comparison: a method that does not beat it on your data has shown nothing.",
@@ -35,6 +39,8 @@ METHODS: dict[str, Method] = {
     "upgrad": Method("UPGrad", "Like PCGrad, with a guarantee: to first order, no step makes any task worse.",
                      "Quinton and Rey, 2024, https://arxiv.org/abs/2406.16232", 2.6, 1.8, is_gradient=True),
 }
+
+TAKE_WEIGHTS = ("equal", *(name for name, card in METHODS.items() if card.takes_weights))  # 'equal' becomes 'fixed' if weights are given
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ def refusal(config: Any) -> str:
     given = "Alpha is" if config.alpha is not None else "Loss weights are" if config.weights else ""
     if given and balancing == "equal":
         return f"but {given} given; leave them out, or use 'fixed'"
-    if given and balancing != "fixed":
+    if given and not method.takes_weights:
         return f"which finds weights by itself, but {given} given too; leave them out, or use 'fixed'"
     if balancing == "fixed" and not given:
         return "but there are no weights; give Loss weights such as intent=1,tags=2, or an Alpha, or use 'equal'"

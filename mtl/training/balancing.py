@@ -1,8 +1,10 @@
 """Balancing: turns the losses of a step's tasks into one gradient, by the methods that settings/methods.py describes. Most methods are
 torchjd's. This file feeds them, spreads a step over batches and processes, and keeps their state; no other file uses torchjd."""
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,8 +14,14 @@ from torchjd.scalarization import UW, Constant, Random
 
 from mtl.model.randomness import OwnRandomness
 from mtl.settings.methods import METHODS
+from mtl.tasks.base import IGNORED
 
 UNCERTAINTY_RATE = 1e-2  # learning rate of the log-variances: at the heads' rate they would hardly move in a short run
+# Norms are measured at each of the first 10 steps, at every 3rd below 100, then at every 11th: early on they change fast. 11 shares no
+# factor with any number of tasks (8 at most), so where the tasks take turns, each gets its turn here too.
+EVEN_LOOKS = ((10, 1), (100, 3), (math.inf, 11))
+EVEN_SMOOTHING, EVEN_POWER = 0.7, 0.5  # 0.5 was the best of 0, 0.5 and 1 on validation rows
+SMALLEST = 1e-4  # of norms and losses, so that a task that is learned perfectly gets no endless weight
 FAMO_RATE, FAMO_DECAY, FAMO_EPSILON = 0.025, 1e-3, 1e-8  # those of the paper; epsilon keeps the logarithm finite
 
 
@@ -38,7 +46,14 @@ class Balancer(ABC):
         """Complete the gradients of the step; returns the weight of each task's loss in them."""
         return self.weights
 
-    def update(self, losses: dict[str, Tensor]) -> None:  # noqa: B027 - most methods learn nothing from it
+    def wants_norms(self, step: int, tasks: Iterable[str]) -> bool:
+        """Whether `learn` needs the gradient norms of these `tasks` at `step` (from 0)."""
+        return False
+
+    def learn(self, norms: Mapping[str, float], losses: Mapping[str, float]) -> None:  # noqa: B027 - most methods learn nothing from it
+        """Learn from the norm of each task's gradient in the step, and from its loss."""
+
+    def update(self, losses: dict[str, Tensor]) -> None:  # noqa: B027
         """Learn from the losses of the same rows after the optimizer's step."""
 
     def parameters(self) -> list[nn.Parameter]:
@@ -80,6 +95,50 @@ class Fixed(Scalarized):
 
     def combine(self, values: Tensor, tasks: Sequence[str]) -> Tensor:
         return Constant(values.new_tensor([self.given[task] for task in tasks]))(values)
+
+
+class Even(Scalarized):
+    """Every task moves the encoder alike. The weights make the tasks' gradients equally long, measured where the heads first meet; but the
+    more a task has learned, the shorter its gradient. These are the lengths that GradNorm (Chen et al., 2018) aims at by training the
+    weights; here the weights are computed from norms and losses that are smoothed over some steps. The share that is still to be learned is
+    the loss over that of chance, which needs no loss from the first step. As the longest gradient has the length 1 or, with all layers, a
+    little more, clipping at 1 keeps the length of the step's gradient, and so Adam's steps, about the same over the whole run."""
+
+    def __init__(self, given: Mapping[str, float], chance: Mapping[str, float]) -> None:
+        """`given`: how much each task counts; `chance`: the mean loss of a model that knows only how frequent each label is."""
+        self.given, self.chance = given, chance
+        self.norms: dict[str, float] = {}
+        self.losses: dict[str, float] = {}
+
+    def wants_norms(self, step: int, tasks: Iterable[str]) -> bool:
+        every = next(every for below, every in EVEN_LOOKS if step < below)
+        return step % every == 0 or not self.norms.keys() >= set(tasks)
+
+    def learn(self, norms: Mapping[str, float], losses: Mapping[str, float]) -> None:
+        for task, norm in norms.items():
+            if math.isfinite(norm) and math.isfinite(losses[task]):  # else the loop ends the run
+                for smoothed, new in ((self.norms, norm), (self.losses, losses[task])):
+                    smoothed[task] = EVEN_SMOOTHING * smoothed.get(task, new) + (1 - EVEN_SMOOTHING) * new
+
+    def combine(self, values: Tensor, tasks: Sequence[str]) -> Tensor:
+        lengths = {task: self.given[task] * (max(loss, SMALLEST) / self.chance[task]) ** EVEN_POWER for task, loss in self.losses.items()}
+        weights = [lengths[task] / max(lengths.values()) / max(self.norms[task], SMALLEST) if task in lengths else self.given[task]
+                   for task in tasks]
+        return Constant(values.new_tensor(weights))(values)
+
+    def state(self) -> dict[str, Any]:
+        return {"norms": self.norms, "losses": self.losses}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.norms, self.losses = dict(state["norms"]), dict(state["losses"])
+
+
+def chance_loss(ids: Iterable[int], targets: int) -> float:
+    """The mean loss over `targets` of a model that knows only how frequent each of the label `ids` is: their entropy, in nats. At least
+    SMALLEST, because a task may have one label."""
+    counts = Counter(number for number in ids if number != IGNORED)
+    entropy = sum(count * math.log(counts.total() / count) for count in counts.values())
+    return max(entropy / max(targets, 1), SMALLEST)
 
 
 class RandomWeights(Scalarized):
@@ -204,13 +263,15 @@ def inner_products(gradients: Sequence[Sequence[Tensor]]) -> Tensor:
 
 
 def make_balancer(balancing: str, weights: dict[str, float], shared: Sequence[nn.Parameter], heads: Sequence[nn.Parameter],
-                  device: str) -> Balancer:
+                  device: str, chance: Mapping[str, float]) -> Balancer:
     """The balancer called `balancing` for the tasks of `weights` (in training order, each above 0), the encoder's trainable parameters
-    `shared` and the `heads`' parameters. It is the weighted sum where there is nothing to balance: with one task, or if a method compares
-    gradients of an encoder whose layers are all frozen."""
+    `shared`, the `heads`' parameters and each task's loss by `chance`. It is the weighted sum where there is nothing to balance: with one
+    task, or if a method compares gradients of an encoder whose layers are all frozen."""
     tasks = list(weights)
-    if len(tasks) == 1 or balancing in ("equal", "fixed") or (METHODS[balancing].is_gradient and not shared):
+    if len(tasks) == 1 or balancing in ("equal", "fixed") or (not shared and (METHODS[balancing].is_gradient or balancing == "even")):
         return Fixed(weights)
+    if balancing == "even":
+        return Even(weights, chance)
     if METHODS[balancing].is_gradient:
         return Surgery(WEIGHTINGS[balancing], shared, heads)
     return {"random": RandomWeights, "uncertainty": lambda: Uncertainty(tasks, device), "famo": lambda: Famo(tasks, device)}[balancing]()

@@ -55,12 +55,13 @@ def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: 
             start = time.perf_counter()
             rate = set_learning_rate(optimizer, rate_factor(now.step, trainer.total_steps, config.warmup, config.schedule))
             step = trainer.begin(planned)
+            wants_norms = balancer.wants_norms(now.step, step.targets)
             with seeded_dropout(step.dropout_seed, trainer.machine.device):
                 for batch in step.batches:
                     with processes.sync(trainer.wrapped, now=batch is step.batches[-1]):
                         losses = trainer.forward(batch)  # one encoder pass, a loss per task
                         means = step.means(losses)
-                        trainer.conflicts.measure(now.step, means)
+                        trainer.conflicts.measure(now.step, means, wants_norms)
                         balancer.backward(means)  # the losses become one gradient
                     step.count(losses)
             weights = balancer.finish()
@@ -68,6 +69,7 @@ def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: 
             if not math.isfinite(norm):
                 raise MtlError(_divergence(trainer, step))
             optimizer.step()
+            balancer.learn(*trainer.conflicts.of_step(processes.count))
             if balancer.needs_second_pass:
                 trainer.second_pass(step)
             optimizer.zero_grad()
@@ -118,7 +120,7 @@ def _due_events(trainer: Trainer, report: bool) -> Iterator[Event]:
     step, config = trainer.progress.step, trainer.config
     if report:
         yield trainer.report()
-    if found := trainer.conflicts.finish(step, trainer.processes.count):
+    if found := trainer.conflicts.finish(step):
         yield found
     if step == trainer.total_steps or step % (config.eval_every or trainer.steps_per_epoch) == 0:
         yield from _evaluate_and_save(trainer)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -24,17 +25,19 @@ from mtl.model.machine import Machine
 from mtl.model.multitask import MultiTaskModel, build_model, count_parameters, freeze_lowest, parameter_groups
 from mtl.model.packing import can_pack, pack
 from mtl.model.randomness import seeded_dropout
-from mtl.model.split import Split, compute_features, make_split
+from mtl.model.split import Split, compute_features, make_split, sample
 from mtl.runs.events import RunStarted, StepDone
 from mtl.scoring.scores import Scores, score, tune
 from mtl.settings.config import RunConfig
 from mtl.settings.methods import refusal_of_processes
 from mtl.tasks.base import IGNORED
-from mtl.training.balancing import UNCERTAINTY_RATE, make_balancer
+from mtl.training.balancing import UNCERTAINTY_RATE, chance_loss, make_balancer
 from mtl.training.gradient_conflict import ConflictMeter, last_layer
 from mtl.training.processes import ALONE, Processes
 from mtl.training.sampling import Pool, Step, plan_epoch
 from mtl.training.step import MicroBatch, StepLog, TrainingStep, cut_into_batches, seed_of
+
+CHANCE_ROWS = 2000  # enough to know how frequent the labels are
 
 
 @dataclass
@@ -81,7 +84,7 @@ class Trainer:
             self.wrapped = nn.parallel.DistributedDataParallel(self.model, find_unused_parameters=some_unused)  # averages gradients
         trained = [weight for weight in self.model.encoder.parameters() if weight.requires_grad]
         self.balancer = make_balancer(config.balancing, {task: self.weights[task] for task in labelled}, trained,
-                                      list(self.model.heads.parameters()), machine.device)
+                                      list(self.model.heads.parameters()), machine.device, self._chance_losses())
         groups = parameter_groups(self.model, config.learning_rate, config.head_learning_rate, config.weight_decay)
         if own := self.balancer.parameters():
             groups.append({"params": own, "lr": UNCERTAINTY_RATE, "base_lr": UNCERTAINTY_RATE, "weight_decay": 0.0})
@@ -96,6 +99,12 @@ class Trainer:
             file = scratch / f"{name}-features"
             split = replace(split, features=compute_features(self.model, split.examples, split.lengths, self.machine, file, show))
         return split
+
+    def _chance_losses(self) -> dict[str, float]:
+        """For each task, the mean loss of a model that knows only how frequent each label is, on a sample of the training rows."""
+        part = sample(self.train_split, CHANCE_ROWS, self.config.seed)
+        return {task.name: chance_loss(np.ravel(np.concatenate([np.atleast_1d(labels[task.name]) for _, labels in part.examples])).tolist(),
+                                       int(part.targets[task.name].sum())) for task in self.tasks}
 
     @property
     def epoch(self) -> float:

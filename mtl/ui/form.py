@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 import gradio as gr
 
 from mtl.settings.config import RunConfig, make_config
+from mtl.settings.methods import TAKE_WEIGHTS
 from mtl.settings.shorthand import parse_weights
 
 # fields that have widgets of their own: the data, the tasks, and how two tasks are weighed
@@ -84,7 +85,7 @@ def weighed_by(weights: str, balancing: str) -> str:
     """What weighs the tasks instead of alpha, in words; empty if alpha does."""
     if weights.strip():
         return "Loss weights are given"
-    return "" if balancing in ("equal", "fixed") else f"Balancing '{balancing}' weighs the tasks by itself"
+    return "" if balancing in TAKE_WEIGHTS else f"Balancing '{balancing}' weighs the tasks by itself"
 
 
 def weighing(alpha: str, values: dict[str, Any], tasks: int) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class FormPanel:
     def show_fixed(self, alpha: str, weights: str, balancing: str) -> str:
         """The balancing that fits the given weights."""
         is_given = weights.strip() or form.read_number(alpha, float) not in (None, float(form.EVEN))
-        return balancing if balancing not in ("equal", "fixed") else "fixed" if is_given else "equal"
+        return {"equal": "fixed"}.get(balancing, balancing) if is_given else {"fixed": "equal"}.get(balancing, balancing)
 
     def config(self, values: Values, progress: Progress = no_progress) -> RunConfig:
         """The run that the form describes, with its data read. Data that were changed just now give all their tasks, as the page will show

@@ -13,7 +13,7 @@ from torchjd.scalarization import FAMO
 from mtl.errors import MtlError
 from mtl.settings.config import make_config
 from mtl.settings.methods import METHODS, refusal_of_processes
-from mtl.training.balancing import make_balancer
+from mtl.training.balancing import chance_loss, make_balancer
 
 
 class Toy:
@@ -22,7 +22,8 @@ class Toy:
     def __init__(self, directions: dict[str, list[float]], balancing: str, weights: dict[str, float] | None = None) -> None:
         self.directions = {task: torch.tensor(direction) for task, direction in directions.items()}
         self.shared, self.head = nn.Parameter(torch.ones(len(next(iter(directions.values()))))), nn.Parameter(torch.ones(1))
-        self.balancer = make_balancer(balancing, weights or dict.fromkeys(directions, 1.0), [self.shared], [self.head], "cpu")
+        self.balancer = make_balancer(balancing, weights or dict.fromkeys(directions, 1.0), [self.shared], [self.head], "cpu",
+                                      dict.fromkeys(directions, 1.0))
 
     def losses(self) -> dict[str, torch.Tensor]:
         return {task: direction @ self.shared for task, direction in self.directions.items()}
@@ -81,6 +82,59 @@ def test_the_result_is_against_no_task(balancing, count, holds):
         gradient, _ = toy.step()
         cosines += [float(direction @ gradient / (direction.norm() * gradient.norm())) for direction in toy.directions.values()]
     assert (min(cosines) >= -1e-2) == holds
+
+
+def lengths_in(toy: Toy, weights: dict[str, float]) -> dict[str, float]:
+    """The length of each task's gradient in the step."""
+    return {task: weight * toy.directions[task].norm().item() for task, weight in weights.items()}
+
+
+def test_even_makes_the_gradients_equally_long_and_that_of_a_task_that_has_learned_more_shorter():
+    toy, norms = Toy({"a": [30.0, 0.0], "b": [0.0, 0.2]}, "even"), {"a": 30.0, "b": 0.2}
+    assert toy.step()[1] == {"a": 1.0, "b": 1.0}  # nothing is measured yet
+    toy.balancer.learn(norms, {"a": 0.7, "b": 0.7})
+    gradient, weights = toy.step()
+    assert lengths_in(toy, weights) == pytest.approx({"a": 1.0, "b": 1.0}) and gradient.tolist() == pytest.approx([1.0, 1.0])
+    for _ in range(60):  # until what was measured before is forgotten; the loss of chance is 1
+        toy.balancer.learn(norms, {"a": 0.64, "b": 0.01})
+    assert lengths_in(toy, toy.step()[1]) == pytest.approx({"a": 1.0, "b": (0.01 / 0.64) ** 0.5})
+
+
+def test_with_even_a_loss_weight_says_how_much_longer_a_gradient_is():
+    toy = Toy({"a": [30.0, 0.0], "b": [0.0, 0.2]}, "even", {"a": 1.0, "b": 4.0})
+    toy.balancer.learn({"a": 30.0, "b": 0.2}, {"a": 0.5, "b": 0.5})
+    assert lengths_in(toy, toy.step()[1]) == pytest.approx({"a": 0.25, "b": 1.0})
+
+
+def test_even_is_the_plain_sum_where_no_layer_of_the_encoder_is_trained():
+    balancer = make_balancer("even", {"a": 1.0, "b": 2.0}, [], [nn.Parameter(torch.ones(1))], "cpu", {"a": 1.0, "b": 1.0})
+    assert not balancer.wants_norms(0, ["a", "b"]) and balancer.state() == {}
+
+
+@pytest.mark.parametrize("count", range(2, 9))
+def test_even_looks_at_every_task_again_and_again_although_they_take_turns(count):
+    balancer, tasks = Toy({f"task{index}": [1.0] for index in range(count)}, "even").balancer, [f"task{index}" for index in range(count)]
+    seen = []
+    for step in range(1100):
+        task = tasks[step % count]
+        if balancer.wants_norms(step, [task]):
+            balancer.learn({task: 1.0}, {task: 1.0})
+            seen.append(task)
+    assert len(seen) < 1100 / 8 and min(map(seen.count, tasks)) >= 100 // count
+
+
+def test_a_measurement_that_is_no_number_teaches_even_nothing_and_a_task_without_gradient_gets_no_endless_weight():
+    toy = Toy({"a": [1.0, 0.0], "b": [0.0, 1.0]}, "even")
+    toy.balancer.learn({"a": math.nan, "b": math.inf}, {"a": 1.0, "b": 1.0})
+    assert toy.balancer.state() == {"norms": {}, "losses": {}}
+    toy.balancer.learn({"a": 1.0, "b": 0.0}, {"a": 1.0, "b": 0.0})
+    assert all(0 < weight <= 1e4 for weight in toy.step()[1].values())
+
+
+def test_the_loss_of_chance_is_the_entropy_of_the_labels():
+    assert chance_loss([0, 1, 0, 1, -100], 4) == pytest.approx(math.log(2))  # one target per label
+    assert chance_loss([0, 0, 0, 1] * 3, 6) == pytest.approx(2 * -(0.75 * math.log(0.75) + 0.25 * math.log(0.25)))  # two labels per target
+    assert 0 < chance_loss([3, 3, 3], 3) < 1e-3 and 0 < chance_loss([], 0) < 1e-3
 
 
 def test_uncertainty_begins_as_the_plain_sum_and_moves_towards_one_over_the_loss():
@@ -183,7 +237,7 @@ def data(separate: bool) -> tuple[torch.Tensor, list[torch.Tensor]]:
 def test_gradients_and_weights_are_those_of_torchjd_s_own_path(balancing, aggregator, separate):
     inputs, labels = data(separate)
     ours, theirs = Net(), Net()
-    balancer = make_balancer(balancing, {"task0": 1.0, "task1": 1.0}, list(ours.trunk.parameters()), list(ours.heads.parameters()), "cpu")
+    balancer = make_balancer(balancing, {"task0": 1.0, "task1": 1.0}, list(ours.trunk.parameters()), list(ours.heads.parameters()), "cpu", {})
     balancer.begin(1, batches=1)
     if separate:  # the cheap way: a batch for the rows of each task
         for index, rows in enumerate((slice(0, 6), slice(6, 12))):
@@ -208,7 +262,7 @@ def test_accumulated_batches_give_the_gradient_of_one_large_one():
     grads = []
     for parts in ([slice(0, 12)], [slice(0, 4), slice(4, 12)]):
         net = Net()
-        balancer = make_balancer("pcgrad", {"task0": 1.0, "task1": 1.0}, list(net.trunk.parameters()), list(net.heads.parameters()), "cpu")
+        balancer = make_balancer("pcgrad", {"task0": 1.0, "task1": 1.0}, list(net.trunk.parameters()), list(net.heads.parameters()), "cpu", {})
         balancer.begin(1, batches=len(parts))
         for rows in parts:
             losses = net.losses(inputs[rows], [of_task[rows] for of_task in labels])

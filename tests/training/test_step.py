@@ -170,9 +170,12 @@ def test_every_few_steps_the_tasks_gradients_are_compared(sampling, tiny_config,
 
 
 def test_measuring_conflicts_changes_nothing_and_the_weights_in_effect_are_logged(tiny_config, finish, tmp_path):
-    runs = [finish(tiny_config(diagnose_every=every, epochs=1), tmp_path / str(every)) for every in (0, 1)]
-    assert steps_of(runs[0]) == steps_of(runs[1]) and not conflicts(runs[0]) and len(conflicts(runs[1])) == 4
-    assert all(event.weights == {"class": 1.0, "sentiment": 1.0, "entities": 1.0} for event in steps_of(runs[0]))
+    for balancing in ("equal", "even"):
+        runs = [finish(tiny_config(diagnose_every=every, epochs=1, balancing=balancing), tmp_path / f"{balancing} {every}")
+                for every in (0, 1)]
+        assert steps_of(runs[0]) == steps_of(runs[1]) and not conflicts(runs[0]) and len(conflicts(runs[1])) == 4
+        equal = [event.weights == {"class": 1.0, "sentiment": 1.0, "entities": 1.0} for event in steps_of(runs[0])]
+        assert equal == [balancing == "equal" or index == 0 for index in range(len(equal))]
     random = steps_of(finish(tiny_config(balancing="random", epochs=1), tmp_path / "random"))
     assert all(set(event.weights) == {"class", "sentiment", "entities"} for event in random)
     assert len({event.weights["class"] for event in random}) == len(random)
