@@ -7,7 +7,7 @@ import pytest
 
 from mtl.comparing.execute import run_comparison
 from mtl.comparing.plan import create, drop_weights, list_comparisons, open_comparison, sweep_plan
-from mtl.comparing.search import COUNTS, Pace, best, draw, flags, plan_rounds, search_markdown, search_plan, tried
+from mtl.comparing.search import COUNTS, Pace, Tried, best, draw, flags, plan_rounds, result, search_markdown, search_plan, tried
 from mtl.comparing.sweep import parse_numbers, sweep_markdown, sweep_points
 from mtl.data.dataset import load
 from mtl.data.hypothetical import TASKS as SPECS
@@ -131,6 +131,9 @@ def test_a_candidate_that_would_overrun_is_cut_and_the_table_shows_it(search):
     assert scored == sorted(scored, reverse=True)
     text = search_markdown(plan, histories)
     assert flags(table[0].member.config) in text and "Test rows stayed untouched" in text
+    assert "| mean of the main scores |" in text and f"| {table[0].score:.1%} |" in text
+    lost = [Tried(plan.members[1], score, "finished", "validation loss") for score in (-0.41, None)]
+    assert [result(one) for one in lost] == ["0.41", "finished"]
 
 
 def test_minutes_in_which_nothing_can_be_told_are_said_to_be_too_few(search):
@@ -213,6 +216,7 @@ def test_the_settings_themselves_are_always_among_the_candidates_and_all_draws_a
     assert 5 < sum(bool(one.weights) for one in drawn) < 22
     assert not any(one.weights or one.alpha for one in draw(config, TASKS[:1], 9))
     assert any(one.alpha is not None for one in draw(config, TASKS[:2], 9))
+    assert not any(one.weights for one in draw(tiny_config(best="loss"), TASKS, 9))  # losses with other weights cannot be compared
     random = tiny_config(balancing="random")
     assert {one.balancing for one in draw(random, TASKS, 9)} == {"random"}
     frozen = make_config({"fine_tuning": "heads"})
