@@ -124,11 +124,11 @@ def next_round(plan: Plan, histories: Sequence[History | None], base: RunConfig,
 
 @dataclass(frozen=True)
 class Tried:
-    """One run of a search, its status, and its validation score if it is finished; `by` says what score that is."""
+    """One run of a search, its validation score if it is finished, the same for people or else its status, and by what it is compared."""
 
     member: Member
     score: float | None
-    status: str
+    shown: str
     by: str
 
     @property
@@ -144,7 +144,7 @@ def tried(plan: Plan, histories: Sequence[History | None]) -> list[Tried]:
         if member.round:
             seen = history.best if history and history.status == "finished" else None
             status = "cut" if member.is_cut else history.status if history else "deleted" if member.run else "waiting"
-            one = Tried(member, seen and seen.score, status, seen.by if seen else "validation score")
+            one = Tried(member, seen.score, shown(seen.by, seen.score), seen.by) if seen else Tried(member, None, status, "score")
             if one.score is not None or member.role not in found:
                 found[member.role] = one
     return sorted(found.values(), key=lambda one: (-one.member.round * (one.score is not None), -(one.score or 0.0), one.number))
@@ -173,11 +173,6 @@ def flags(config: RunConfig) -> str:
 def search_markdown(plan: Plan, histories: Sequence[History | None]) -> str:
     """The candidates as a table, the best first."""
     found = tried(plan, histories)
-    rows = [f"| {one.number} | {one.member.round} | {one.member.config.max_steps} | {result(one)} | `{flags(one.member.config)}` |"
+    rows = [f"| {one.number} | {one.member.round} | {one.member.config.max_steps} | {one.shown} | `{flags(one.member.config)}` |"
             for one in found]
     return "\n".join([f"| candidate | round | steps | {found[0].by} | settings |", "|---|---|---|---|---|", *rows, "", NOTE])
-
-
-def result(one: Tried) -> str:
-    """The validation score of a run, or its status if it has none."""
-    return one.status if one.score is None else shown(one.by, one.score)

@@ -40,8 +40,8 @@ class Criterion:
     def _measures(self) -> dict[str, str]:
         """The score that counts of each task that does: of the trained ones, whose weight is not 0, or of the one that was chosen."""
         names = [name for name in self.tasks if self.best == name or self.best in BESTS and self.tasks[name]["weight"]]
-        mains = {name: self.tasks[name]["main_score"] for name in names}
-        return {name: CLASSES_ALIKE.get(main, main) for name, main in mains.items()} if self.best == "macro_f1" else mains
+        instead = CLASSES_ALIKE if self.best == "macro_f1" else {}
+        return {name: instead.get(main := self.tasks[name]["main_score"], main) for name in names}
 
 
 def shown(by: str, score: float) -> str:
@@ -51,5 +51,5 @@ def shown(by: str, score: float) -> str:
 
 def refusal_of_best(best: str, tasks: Sequence[str]) -> str:
     """Why `best` cannot be chosen by if `tasks` are measured; '' if it can."""
-    wanted = f"{', '.join(BESTS)}, or a task with validation labels: {', '.join(map(isolate, tasks))}"
-    return "" if best in (*BESTS, *tasks) else f"found '{isolate(best)}', wanted {wanted}."
+    return "" if best in (*BESTS, *tasks) else (f"found '{isolate(best)}', wanted {', '.join(BESTS)}, or a task with validation labels: "
+                                                f"{', '.join(map(isolate, tasks))}.")

@@ -174,11 +174,9 @@ class RunConfig(Strict):
     eval_every: int = setting(
         0, "Evaluate every", "Score the validation rows every so many steps. 0: once an epoch.", ge=0, le=10_000_000)
     best: str = setting(
-        "mean", "Best", "What makes an evaluation the best one, whose model is kept: the 'mean' of the tasks' main scores (accuracy, F1); "
-        "'macro_f1', the same with macro F1 where a task has classes, so that rare ones count as much; 'everything_right'; 'loss', the "
-        "lowest validation loss; or the name of a task, for its main score.", min_length=1, max_length=64)
-    patience: int = setting(
-        0, "Patience", "Stop after so many evaluations without a better one (see Best). 0: never.", ge=0, le=10_000)
+        "mean", "Best", "Which evaluation is the best: by the 'mean' of the tasks' main scores (accuracy, F1), 'macro_f1' (so that rare "
+        "classes count as much), 'everything_right', the lowest 'loss', or one task, by its name.", min_length=1, max_length=64)
+    patience: int = setting(0, "Patience", "Stop after so many evaluations without a better one (see Best). 0: never.", ge=0, le=10_000)
 
     # Machine
     device: Literal["auto", "cpu", "cuda"] = setting("auto", "Device", "'auto' uses the GPU if there is one.", basic=True)

@@ -1,13 +1,13 @@
 """Good settings and the weight sweep: what is drawn, what fits into the time, who goes on, and what a person gets to see."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from mtl.comparing.execute import run_comparison
 from mtl.comparing.plan import create, drop_weights, list_comparisons, open_comparison, sweep_plan
-from mtl.comparing.search import COUNTS, Pace, Tried, best, draw, flags, plan_rounds, result, search_markdown, search_plan, tried
+from mtl.comparing.search import COUNTS, Pace, best, draw, flags, plan_rounds, search_markdown, search_plan, tried
 from mtl.comparing.sweep import parse_numbers, sweep_markdown, sweep_points
 from mtl.data.dataset import load
 from mtl.data.hypothetical import TASKS as SPECS
@@ -132,8 +132,9 @@ def test_a_candidate_that_would_overrun_is_cut_and_the_table_shows_it(search):
     text = search_markdown(plan, histories)
     assert flags(table[0].member.config) in text and "Test rows stayed untouched" in text
     assert "| mean of the main scores |" in text and f"| {table[0].score:.1%} |" in text
-    lost = [Tried(plan.members[1], score, "finished", "validation loss") for score in (-0.41, None)]
-    assert [result(one) for one in lost] == ["0.41", "finished"]
+    lost = [history and replace(history, evaluations=[replace(seen, by="validation loss", score=-0.41) for seen in history.evaluations])
+            for history in histories]
+    assert "| validation loss |" in search_markdown(plan, lost) and "| 0.41 |" in search_markdown(plan, lost)
 
 
 def test_minutes_in_which_nothing_can_be_told_are_said_to_be_too_few(search):
@@ -179,7 +180,7 @@ def test_a_candidate_that_was_deleted_after_the_search_is_said_to_be_and_the_bes
     left = best(plan, histories)
     assert left is not None and left.member.run != won.member.run
     none = [None] * len(plan.members)
-    assert {one.status for one in tried(plan, none)} <= {"deleted", "cut"}
+    assert {one.shown for one in tried(plan, none)} <= {"deleted", "cut"}
     assert best(plan, none) is None and "| deleted |" in search_markdown(plan, none)
 
 
