@@ -7,6 +7,7 @@ from itertools import islice
 from mtl.cli.common import find_run
 from mtl.data.values import VALUES
 from mtl.runs.folder import Run
+from mtl.runs.history import read_history
 from mtl.scoring.error_analysis import TaskReport
 from mtl.scoring.intervals import Interval
 from mtl.scoring.measure import TEST, VALIDATION, SplitScores, measure_test, measure_validation, to_json
@@ -47,6 +48,8 @@ def print_scores(run: Run, measured: SplitScores, is_new: bool) -> None:
     """Print the scores of a split; if they are not new, also that they are those of an earlier time."""
     print(f"Run {run.id}, {measured.split}: {measured.report.rows:,} rows, checkpoint '{measured.checkpoint}' of step {measured.step}, "
            f"measured {measured.when}{f' ({measured.how})' * bool(measured.how)}.")
+    if best := read_history(run).best:
+        print(f"The best checkpoint is that of step {best.step}: {best.said}.")
     if not is_new:
         print("The test rows are scored only once: these are the scores of that time.")
     if measured.times > 1:

@@ -149,14 +149,13 @@ def _runs(options: argparse.Namespace) -> int:
             name = run.config.name
         except MtlError as error:
             name = str(error)
-        score = max((seen.score for seen in history.evaluations if seen.is_best), default=None)
+        best = history.best
         total = history.started.total_steps if history.started else 0
         if options.json:
             print(json.dumps({"id": run.id, "name": name, "status": history.state, "step": history.step, "total_steps": total,
-                              "best_score": score}))
+                              "best_score": best and best.score, "best_by": best and best.by}))
         else:
-            best = "" if score is None else f"best validation score {score:.1%}"
-            print(f"{run.id}  {history.state:<11}  step {history.step}/{total}  {best}  {name}".rstrip())
+            print(f"{run.id}  {history.state:<11}  step {history.step}/{total}  {f'best {best.said}' if best else ''}  {name}".rstrip())
     return 0
 
 

@@ -126,5 +126,5 @@ def _result(comparison: Comparison) -> str:
     if best is None:
         return "No candidate was finished in time. Give more minutes."
     cut = sum(member.is_cut for member in plan.members)
-    return (f"Best: {best.member.role}, validation score {best.score:.1%} after {many(best.member.config.max_steps, 'step')}: "
+    return (f"Best: {best.member.role}, {best.by} {best.shown} after {many(best.member.config.max_steps, 'step')}: "
             f"{search.flags(best.member.config)}." + (f" {many(cut, 'run', 'was')} left out, as there was no time." if cut else ""))

@@ -3,6 +3,7 @@ the difference; and the cost of one model against several. Only the milliseconds
 
 import statistics
 import time
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from mtl.runs.checkpoint import BEST, TALLIES, kept_tallies, read_tallies
 from mtl.runs.folder import Run
 from mtl.runs.history import History, read_history
 from mtl.scoring.intervals import LEVEL, all_right, difference, holm, main_score
+from mtl.settings.best import MEAN, Criterion
 
 CARD = "card.json"
 VERDICTS = {"helped": "training together helped", "hurt": "training together hurt", "no difference": "no difference shown",
@@ -63,7 +65,7 @@ class Compared:
 @dataclass(frozen=True)
 class Card:
     """What a comparison found. `steps` has the steps of each kind of run ('together', 'topic alone', ...), one number per seed. Pairs are
-    (one joint model, the separate ones in sum); milliseconds are for one sentence and all tasks."""
+    (one joint model, the separate ones in sum); milliseconds are for one sentence and all tasks. `by`: what the best step is best by."""
 
     tasks: tuple[Compared, ...]
     everything: Compared
@@ -73,11 +75,7 @@ class Card:
     parameters: tuple[int, int]
     bytes: tuple[int, int]
     milliseconds: tuple[float, float]
-
-    @property
-    def lines(self) -> list[str]:
-        """The card in sentences."""
-        return [*(found.sentence for found in (*self.tasks, self.everything)), *self.notes]
+    by: str = MEAN
 
     @property
     def notes(self) -> list[str]:
@@ -88,7 +86,7 @@ class Card:
         different = {step for steps in self.steps.values() for step in steps}
         steps = f"Steps: each run took {different.pop():,} {seeds}." if len(different) == 1 else (
             f"Steps: {each} {seeds}. Patience ended the shorter runs. The separate runs train to the end; patience then limits the steps "
-            "among which theirs is chosen by their mean score.")
+            "among which theirs is chosen.")
         (one, separate), (one_mb, separate_mb) = ([count / 1e6 for count in pair] for pair in (self.parameters, self.bytes))
         return [ONE_SEED] * (not several) + [
             f"Size: one model of {one:.1f}M parameters ({one_mb:,.1f} MB on disk) against {len(self.tasks)} of {separate:.1f}M together "
@@ -96,8 +94,8 @@ class Card:
             f"Time: {self.milliseconds[0]:.1f} ms for one sentence and all tasks with the joint model, {self.milliseconds[1]:.1f} ms with "
             "the separate ones one after the other (medians).",
             steps,
-            f"Scores: on the same {self.validation_rows:,} validation rows, from the step at which the mean over the tasks was best; the "
-            "separate runs of a seed are all taken at one step, chosen by their mean. In brackets: "
+            f"Scores: on the same {self.validation_rows:,} validation rows, from the step that was best by {self.by}; the separate runs of "
+            "a seed are all taken at one step, chosen in the same way from all of them. In brackets: "
             f"{LEVEL:.0%} intervals; they cover the choice of the validation rows{', and the luck of training' * several}. Verdicts allow "
             "for the number of scores on this card (Holm's method)."]
 
@@ -106,13 +104,8 @@ def compare_scores(joint: Sequence[Tallies], alone: Sequence[Tallies], labelled:
                    measures: Mapping[str, str]) -> tuple[tuple[Compared, ...], Compared]:
     """The tasks' scores and 'everything right', from the tallies of each seed's joint run and of its separate ones. `labelled` marks for
     each task the validation rows with a label (N, bool); a separate run was scored on those only. Raises MtlError if the rows differ."""
-    if any(len(seed[task]) != len(mask) for task, mask in labelled.items() for seed in joint) or any(
-            len(seed[task]) != mask.sum() for task, mask in labelled.items() for seed in alone):
-        raise MtlError(OTHER_ROWS)
-    ours = {task: np.stack([seed[task] for seed in joint]) for task in labelled}
-    theirs = {task: np.zeros_like(tallies) for task, tallies in ours.items()}
-    for task, mask in labelled.items():
-        theirs[task][:, mask] = [seed[task] for seed in alone]  # rows without a label stay 0
+    ours, theirs = ({task: np.stack([_on_all_rows(seed[task], mask | is_whole) for seed in side]) for task, mask in labelled.items()}
+                    for side, is_whole in ((joint, True), (alone, False)))
     lines = [_compare(task, measures[task], ours[task], theirs[task]) for task in labelled]
     lines.append(_compare(EVERYTHING, "share of rows", all_right(ours.values()), all_right(theirs.values())))
     # from one seed nothing follows for another one, so there it is only 'higher' or 'lower'
@@ -123,6 +116,15 @@ def compare_scores(joint: Sequence[Tallies], alone: Sequence[Tallies], labelled:
     return tuple(tasks), everything
 
 
+def _on_all_rows(tally: np.ndarray, labelled: np.ndarray) -> np.ndarray:
+    """A tally of the `labelled` rows only, for all rows (N, 2): the others have 0 items."""
+    if len(tally) != labelled.sum():
+        raise MtlError(OTHER_ROWS)
+    whole = np.zeros((len(labelled), 2), tally.dtype)
+    whole[labelled] = tally
+    return whole
+
+
 def _compare(name: str, measure: str, ours: np.ndarray, theirs: np.ndarray) -> Compared:
     found = difference(ours, theirs)
     numbers = [float(np.mean(main_score(ours))), float(np.mean(main_score(theirs))), found.value, found.interval.low,
@@ -130,15 +132,14 @@ def _compare(name: str, measure: str, ours: np.ndarray, theirs: np.ndarray) -> C
     return Compared(name, measure, *(numbers if np.isfinite(numbers).all() else [None] * len(numbers)))
 
 
-def choose_step(scores: Sequence[Mapping[int, float]], patience: int) -> int:
-    """The step whose evaluation counts for all separate runs of a seed, from the scores of each run by step. A joint run chooses its best
-    step by the mean over its tasks, and `patience` may end it; the separate runs are treated alike: the step with the best mean counts,
-    among those before `patience` would have ended them. Raises MtlError if they have no step in common."""
-    best, chosen, stale = -1.0, None, 0
-    for step in sorted(set.intersection(*map(set, scores))):
-        mean = statistics.fmean(of_run[step] for of_run in scores)
-        if mean > best:
-            best, chosen, stale = mean, step, 0
+def choose_step(scores: Mapping[int, float], patience: int) -> int:
+    """The step whose evaluation counts for all separate runs of a seed, from what they come to together at each step. A joint run chooses
+    its best step so, and `patience` may end it; the separate runs are treated alike: the best step counts, among those before `patience`
+    would have ended them. Raises MtlError if they have no step in common."""
+    chosen, stale = None, 0
+    for step in sorted(scores):
+        if chosen is None or scores[step] > scores[chosen]:
+            chosen, stale = step, 0
         else:
             stale += 1
         if 0 < patience <= stale:
@@ -159,9 +160,9 @@ def make_card(comparison: Comparison) -> Card:
     validation = open_rows(rows_of(comparison)).validation
     labelled = {task: np.fromiter((row.values.get(task) is not None for row in validation), bool, len(validation)) for task in facts}
     alone = [{task: (runs[seed, f"{ALONE}: {task}"], histories[seed, f"{ALONE}: {task}"]) for task in facts} for seed in seeds]
-    counted = [task for task, of_task in facts.items() if of_task["weight"] > 0]  # a joint run chooses by these too
+    criterion = Criterion(comparison.config.best, facts)
     tasks, everything = compare_scores([read_tallies(runs[seed, JOINT].folder / BEST / TALLIES) for seed in seeds],
-                                       [_tallies_alone(of_seed, counted, comparison.config.patience) for of_seed in alone],
+                                       [_tallies_alone(of_seed, criterion, labelled, comparison.config.patience) for of_seed in alone],
                                        labelled, {task: of_task["main_score"] for task, of_task in facts.items()})
     steps = {"together" if role == JOINT else f"{role.removeprefix(f'{ALONE}: ')} alone":
              tuple(histories[seed, role].step for seed in seeds) for role in roles}
@@ -171,16 +172,25 @@ def make_card(comparison: Comparison) -> Card:
     evenly = sorted({round(place) for place in np.linspace(0, len(validation) - 1, SENTENCES)})
     texts = [row.text for row in take(validation, evenly)]
     return Card(tasks, everything, len(validation), seeds, steps, (parameters[0], sum(parameters[1:])), (bytes_[0], sum(bytes_[1:])),
-                time_models(best[0], best[1:], texts, comparison.config.device))
+                time_models(best[0], best[1:], texts, comparison.config.device), criterion.by)
 
 
-def _tallies_alone(runs: Mapping[str, tuple[Run, History]], counted: Sequence[str], patience: int) -> Tallies:
-    """The tallies of each task's own run, all of the step that is chosen by the `counted` tasks."""
+def _tallies_alone(runs: Mapping[str, tuple[Run, History]], criterion: Criterion, labelled: Tallies, patience: int) -> Tallies:
+    """The tallies of each task's own run, all of the step that is best by the joint run's `criterion`, as if they were one run."""
     files = {task: kept_tallies(run.folder) for task, (run, _) in runs.items()}
-    scores = {task: {seen.step: seen.score for seen in history.evaluations if seen.step in files[task] and seen.split == "validation"}
-              for task, (_, history) in runs.items()}
-    step = choose_step([scores[task] for task in counted], patience)
-    return {task: read_tallies(of_task[step])[task] for task, of_task in files.items()}
+    looks = [{seen.step: seen for seen in history.evaluations if seen.step in files[task] and seen.split == "validation"}
+             for task, (_, history) in runs.items()]
+
+    def tallies(step: int) -> Tallies:
+        return {task: read_tallies(of_task[step])[task] for task, of_task in files.items()}
+
+    def score(step: int) -> float:
+        seen, right = [of_run[step] for of_run in looks], 0.0
+        if criterion.best == "everything_right":
+            right = float(main_score(all_right(_on_all_rows(tally, labelled[task]) for task, tally in tallies(step).items())))
+        return criterion.score(ChainMap(*(look.losses for look in seen)), ChainMap(*(look.scores for look in seen)), right)
+
+    return tallies(choose_step({step: score(step) for step in set.intersection(*map(set, looks))}, patience))
 
 
 def time_models(joint: Path, alone: Sequence[Path], texts: Sequence[str], device: str) -> tuple[float, float]:
@@ -223,7 +233,7 @@ def markdown(card: Card) -> str:
             f"{_hundredths(found.difference, '+')} ({_hundredths(found.low, '+')} to {_hundredths(found.high, '+')}) | {found.verdict} |"
             for found in (*card.tasks, card.everything)]
     return "\n".join(["| task | score | together | alone | difference (95 % interval) | verdict |", "|---|---|---|---|---|---|", *rows, "",
-                      *(f"- {line}" for line in card.lines)])
+                      *(f"- {line}" for line in [*(found.sentence for found in (*card.tasks, card.everything)), *card.notes])])
 
 
 def _hundredths(value: float | None, sign: str = "") -> str:

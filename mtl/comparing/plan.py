@@ -19,6 +19,7 @@ from mtl.files import replacing
 from mtl.runs.checkpoint import BEST, LAST, LOOKS, PREVIOUS
 from mtl.runs.folder import Run, create_run, default_root, list_runs, open_run
 from mtl.runs.history import History, read_history
+from mtl.settings.best import BESTS
 from mtl.settings.config import RunConfig, Strict, TaskSpec, make_config
 from mtl.settings.methods import TAKE_WEIGHTS
 from mtl.text import cut, isolate, many, visible
@@ -159,7 +160,7 @@ def alone_plan(config: RunConfig, seeds: int, joint: Run | None = None, tasks: S
         # settings that need several tasks are dropped
         members += [Member(role=f"{ALONE}: {spec.name}", config=vary(
             config, f"{spec.name} alone", seed=seed, tasks=(spec.model_copy(update={"labels": ()}),), weights={}, alpha=None,
-            balancing="equal", sampling="joint")) for spec in specs]
+            balancing="equal", sampling="joint", best=config.best if config.best in BESTS else "mean")) for spec in specs]
     return Plan(kind="alone", members=tuple(members))
 
 
@@ -202,7 +203,7 @@ def vary(config: RunConfig, what: str, **changes: object) -> RunConfig:
 def _as_long_as_joint(comparison: Comparison, plan: Plan, config: RunConfig) -> RunConfig:
     """`config` for as many optimizer steps as the joint run of its seed may take, evaluated as often: an epoch of one task may be shorter
     than one of all. Patience is off: the score of a single task is less steady than the mean of several, so the run would end too early,
-    and the comparison would favour training together by up to 2 points. `choose_step` of joint_vs_alone.py applies it to the mean."""
+    and the comparison would favour training together by up to 2 points. `choose_step` of joint_vs_alone.py applies it to all as one."""
     run = comparison.member_run(next(one for one in plan.members if (one.role, one.config.seed) == (JOINT, config.seed)))
     if not run or not (joint := read_history(run).started):
         raise MtlError("The run of all tasks together has not begun, so it is not known how long the others are to be. Press Resume.")

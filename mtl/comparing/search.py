@@ -12,6 +12,7 @@ from random import Random
 from mtl.comparing.plan import Member, Plan, vary
 from mtl.errors import MtlError
 from mtl.runs.history import History
+from mtl.settings.best import shown
 from mtl.settings.config import RunConfig
 from mtl.settings.methods import TAKE_WEIGHTS
 
@@ -22,7 +23,7 @@ SAFETY = 0.9  # the share of the time that is planned for
 COUNTS = (27, 18, 9, 6, 4, 3)  # how many candidates to begin with: the most that there is time for
 PACE, CANDIDATE = "pace", "candidate"
 MAX_MINUTES = 7 * 24 * 60
-NOTE = ("Candidate 1 has the settings the search began with. Scores are the tasks' mean validation scores. Test rows stayed untouched. "
+NOTE = ("Candidate 1 has the settings the search began with. Scores are those of the validation rows. Test rows stayed untouched. "
         "The best of many validation scores is a little too good by luck: train with these settings, and see.")
 
 
@@ -80,14 +81,14 @@ def plan_rounds(pace: Pace, seconds: float) -> tuple[tuple[int, int], ...]:
 
 def draw(config: RunConfig, tasks: Sequence[str], count: int) -> list[RunConfig]:
     """`count` settings to try: `config` itself, then random ones around it, by its seed: learning rates up to 4 times higher or lower (not
-    that of a frozen encoder), and, for half of them, other task weights."""
+    that of a frozen encoder), and, for half of them, other task weights (not if the loss decides: other weights, another loss)."""
     random = Random(f"search {config.seed}")
     drawn = [config]
     while len(drawn) < count:
         changes: dict[str, object] = {"head_learning_rate": _near(random, config.head_learning_rate, 4)}
         if config.fine_tuning != "heads":
             changes["learning_rate"] = _near(random, config.learning_rate, 4)
-        if len(tasks) > 1 and config.balancing in TAKE_WEIGHTS and random.random() < 0.5:
+        if len(tasks) > 1 and config.balancing in TAKE_WEIGHTS and config.best != "loss" and random.random() < 0.5:
             if len(tasks) == 2 and not config.weights:
                 changes["alpha"] = round(random.uniform(0.1, 0.9), 2)
             else:
@@ -125,11 +126,12 @@ def next_round(plan: Plan, histories: Sequence[History | None], base: RunConfig,
 
 @dataclass(frozen=True)
 class Tried:
-    """One run of a search, its status, and its validation score if it is finished."""
+    """One run of a search, its validation score if it is finished, the same for people or else its status, and by what it is compared."""
 
     member: Member
     score: float | None
-    status: str
+    shown: str
+    by: str
 
     @property
     def number(self) -> int:
@@ -142,9 +144,9 @@ def tried(plan: Plan, histories: Sequence[History | None]) -> list[Tried]:
     found: dict[str, Tried] = {}
     for member, history in zip(plan.members, histories, strict=True):
         if member.round:
-            is_over = history is not None and history.status == "finished" and history.best is not None
+            seen = history.best if history and history.status == "finished" else None
             status = "cut" if member.is_cut else history.status if history else "deleted" if member.run else "waiting"
-            one = Tried(member, history.best.score if is_over else None, status)
+            one = Tried(member, seen.score, shown(seen.by, seen.score), seen.by) if seen else Tried(member, None, status, "score")
             if one.score is not None or member.role not in found:
                 found[member.role] = one
     return sorted(found.values(), key=lambda one: (-one.member.round * (one.score is not None), -(one.score or 0.0), one.number))
@@ -172,11 +174,7 @@ def flags(config: RunConfig) -> str:
 
 def search_markdown(plan: Plan, histories: Sequence[History | None]) -> str:
     """The candidates as a table, the best first."""
-    rows = [f"| {one.number} | {one.member.round} | {one.member.config.max_steps} | {percent(one)} | `{flags(one.member.config)}` |"
-            for one in tried(plan, histories)]
-    return "\n".join(["| candidate | round | steps | validation score | settings |", "|---|---|---|---|---|", *rows, "", NOTE])
-
-
-def percent(one: Tried) -> str:
-    """The validation score of a run, or its status if it has none."""
-    return one.status if one.score is None else f"{100 * one.score:.1f}"
+    found = tried(plan, histories)
+    rows = [f"| {one.number} | {one.member.round} | {one.member.config.max_steps} | {one.shown} | `{flags(one.member.config)}` |"
+            for one in found]
+    return "\n".join([f"| candidate | round | steps | {found[0].by} | settings |", "|---|---|---|---|---|", *rows, "", NOTE])

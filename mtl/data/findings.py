@@ -22,7 +22,7 @@ from mtl.text import many
 SEVERITIES = ("problem", "warning", "note")
 FEW_ROWS = 100  # with fewer labelled rows of a task, training and scores depend on luck
 FEW_EXAMPLES = 5  # of a label
-ALMOST_ALL = 0.9  # the share of one label above which accuracy says little
+ALMOST_ALL = 0.9  # the share of one label from which on accuracy says little
 MANY = 0.05  # the share of rows above which a finding is graver
 SHORT = 60  # characters of a text or entity that are shown
 FOUND_HERE = ("in training and will count as", "Validation has no row labelled for")  # parts of notices that would repeat a finding
@@ -183,13 +183,13 @@ def _few_examples(task: TaskSpec, scans: dict[str, Scan]) -> Iterator[Finding]:
 def _majority(task: TaskSpec, scans: dict[str, Scan]) -> Iterator[Finding]:
     train = scans["train"].counts[task.name]
     label, most = next(iter(train.most_common(1)), ("", 0))
-    if most > ALMOST_ALL * train.total():
+    if most and most >= ALMOST_ALL * train.total():
         split = "validation" if scans["validation"].counts[task.name] else "train"
         seen, example = scans[split].counts[task.name], scans["train"].row(scans["train"].firsts[task.name, label])
         yield Finding("warning", f"In {most / train.total():.1%} of its training rows {quote(task.name)} is {quote(label)}, such as "
                       f"{quote(example.text)}.",
                       f"Always answering {quote(label)} has an accuracy of {seen[label] / seen.total():.1%} on {split}, so accuracy says "
-                      "little.", "Judge by macro F1, and add rows with other labels.")
+                      "little.", "Choose Best 'macro_f1', in which every class counts the same, and add rows with other labels.")
 
 
 def _conflicts(task: TaskSpec, scans: Sequence[Scan]) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import orjson
 
+from mtl.settings.best import MEAN, shown
 from mtl.text import isolate, many
 
 
@@ -73,8 +74,8 @@ class GradientConflict:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """An evaluation on a split: loss and scores per task, the share of rows with everything right, and the mean `score`, which chooses the
-    best checkpoint."""
+    """An evaluation on a split: loss and scores per task, the share of rows with everything right, and the `score` that chooses the best
+    checkpoint, of which more is better (see Criterion); `by` says what it is."""
 
     step: int
     epoch: float
@@ -85,6 +86,12 @@ class Evaluated:
     score: float
     is_best: bool
     seconds: float
+    by: str = MEAN
+
+    @property
+    def said(self) -> str:
+        """The score and what it is, for people."""
+        return f"{self.by} {shown(self.by, self.score)}"
 
 
 @dataclass(frozen=True)
@@ -157,11 +164,6 @@ class LogReader:
         return list(_parse(lines))
 
 
-def read_events(path: Path) -> list[Logged]:
-    """All events in the log at `path`, oldest first; none if there is no such file."""
-    return LogReader(path).read()
-
-
 def read_statuses(path: Path) -> list[Logged]:
     """Only the changes of status in the log at `path`. The other lines of a long log are not parsed."""
     with suppress(FileNotFoundError), open(path, "rb") as file:
@@ -214,7 +216,7 @@ def describe(event: Event) -> str | None:
                 if measures:
                     tasks.append(f"{isolate(task)} {f'loss {loss:.3f}, ' if loss is not None else ''}{', '.join(measures)}")
             return (f"Epoch {event.epoch:.2f}, step {event.step:,}, {event.split}: {'; '.join(tasks)}; everything right "
-                    f"{event.everything_right:.1%}{' (best so far)' * event.is_best}")
+                    f"{event.everything_right:.1%}{f' (best so far: {event.said})' * event.is_best}")
         case Notice():
             return "Warning: " * (event.level == "warning") + event.message
     return None

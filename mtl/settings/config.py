@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mtl.errors import MtlError, SettingError
+from mtl.settings.best import refusal_of_best
 from mtl.settings.methods import METHODS, SAMPLINGS, refusal
 from mtl.settings.refusals import refused
 from mtl.text import can_be_shown
@@ -173,7 +174,10 @@ class RunConfig(Strict):
         le=10_000_000)
     eval_every: int = setting(
         0, "Evaluate every", "Score the validation rows every so many steps. 0: once an epoch.", ge=0, le=10_000_000)
-    patience: int = setting(0, "Patience", "Stop after so many evaluations without a better score. 0: never.", ge=0, le=10_000)
+    best: str = setting(
+        "mean", "Best", "Which evaluation is the best: by the 'mean' of the tasks' main scores (accuracy, F1), 'macro_f1' (so that rare "
+        "classes count as much), 'everything_right', the lowest 'loss', or one task, by its name.", min_length=1, max_length=64)
+    patience: int = setting(0, "Patience", "Stop after so many evaluations without a better one (see Best). 0: never.", ge=0, le=10_000)
 
     # Machine
     device: Literal["auto", "cpu", "cuda"] = setting("auto", "Device", "'auto' uses the GPU if there is one.", basic=True)
@@ -217,6 +221,8 @@ class RunConfig(Strict):
                          "use 'mean' or 'cls'.")
         if self.alpha is not None and self.weights:
             raise _wrong("alpha", f"found {self.alpha:g}, but Loss weights are given too; use one of them.")
+        if names and (problem := refusal_of_best(self.best, names)):
+            raise _wrong("best", problem)
         if problem := refusal(self):
             raise _wrong("balancing", f"found '{self.balancing}', {problem}.")
         return self

@@ -21,6 +21,7 @@ from mtl.model.split import Split, sample
 from mtl.runs.checkpoint import BEST, LAST, PREVIOUS, drop_damaged_last, newest_checkpoint, saved_step, sweep
 from mtl.runs.events import Evaluated, Event, Notice, StatusChanged
 from mtl.scoring.scores import Scores
+from mtl.settings.best import shown
 from mtl.settings.config import RunConfig
 from mtl.text import many
 from mtl.training.processes import Processes, join_processes
@@ -132,8 +133,8 @@ def _evaluate_and_save(trainer: Trainer) -> Iterator[Event]:
     """Score the validation rows; save the weights as `last`, and as `best` if they are."""
     now = trainer.progress
     scores, event = _evaluate(trainer, trainer.validation_split)
-    if is_best := scores.score > now.best_score:
-        now.best_score, now.best_step = scores.score, now.step
+    if is_best := now.best_score is None or event.score > now.best_score:
+        now.best_score, now.best_step = event.score, now.step
     now.stale = 0 if is_best else now.stale + 1
     yield replace(event, is_best=is_best)
     keep_hit_counts(trainer, scores.hit_counts)
@@ -146,8 +147,9 @@ def _evaluate_and_save(trainer: Trainer) -> Iterator[Event]:
 
 def _evaluate(trainer: Trainer, split: Split) -> tuple[Scores, Evaluated]:
     start, scores = time.perf_counter(), trainer.evaluate(split, trainer.model)
-    return scores, Evaluated(trainer.progress.step, trainer.epoch, "validation", scores.losses, scores.scores, scores.everything_right,
-                             scores.score, is_best=False, seconds=time.perf_counter() - start)
+    measured = scores.losses, scores.scores, scores.everything_right
+    return scores, Evaluated(trainer.progress.step, trainer.epoch, "validation", *measured, trainer.criterion.score(*measured),
+                             is_best=False, seconds=time.perf_counter() - start, by=trainer.criterion.by)
 
 
 def _divergence(trainer: Trainer, step: TrainingStep) -> str:
@@ -173,7 +175,7 @@ def _stop(trainer: Trainer) -> Iterator[Event]:
 
 def _finished(trainer: Trainer) -> StatusChanged:
     """The end of the plan, or of patience. Test rows stay untouched: they are scored once, when the user asks for it."""
-    now, patience = trainer.progress, trainer.config.patience
+    now, patience, by = trainer.progress, trainer.config.patience, trainer.criterion.by
     early = f" early, after {patience} evaluations without a better score," if now.step < trainer.total_steps else ""
-    return StatusChanged("finished", f"Finished{early} at step {now.step}. The best validation score, {now.best_score:.1%}, was at step "
-                                     f"{now.best_step}.")
+    return StatusChanged("finished", f"Finished{early} at step {now.step}. The best step was {now.best_step}: {by} "
+                                     f"{shown(by, now.best_score)}.")

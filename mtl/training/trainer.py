@@ -17,7 +17,7 @@ from mtl.data.cooccurrence import find_hints
 from mtl.data.readers import Progress, no_progress
 from mtl.data.rows import Dataset, Row
 from mtl.data.store import take
-from mtl.errors import MtlError
+from mtl.errors import MtlError, SettingError
 from mtl.inference.predictor import answer, merge
 from mtl.model.batching import collate
 from mtl.model.encoder import load_encoder, longest_input
@@ -28,6 +28,7 @@ from mtl.model.randomness import seeded_dropout
 from mtl.model.split import Split, compute_features, make_split, sample
 from mtl.runs.events import RunStarted, StepDone
 from mtl.scoring.scores import Scores, score, tune
+from mtl.settings.best import Criterion, refusal_of_best
 from mtl.settings.config import RunConfig
 from mtl.settings.methods import refusal_of_processes
 from mtl.tasks.base import IGNORED
@@ -46,7 +47,7 @@ class TrainingProgress:
     rate and the randomness of each step follow from the seed and the step's number."""
 
     step: int = 0  # steps done
-    best_score: float = -1.0
+    best_score: float | None = None
     best_step: int = 0
     stale: int = 0  # evaluations since the best one
     seconds: float = 0.0  # spent training, without evaluations and pauses
@@ -69,6 +70,10 @@ class Trainer:
         self.tasks = list(self.model.tasks.values())
         self.train_split = self._make_split("train", dataset.train, scratch, show)
         self.validation_split = self._make_split("validation", dataset.validation, scratch, show)  # training never uses test rows
+        if problem := refusal_of_best(config.best, [task for task, counts in self.validation_split.targets.items() if counts.any()]):
+            raise SettingError("Best", "best", problem)
+        self.criterion = Criterion(config.best, {task.name: {"main_score": task.main_score, "weight": self.weights[task.name]}
+                                                 for task in self.tasks})
         labelled = {task: counts > 0 for task, counts in self.train_split.targets.items() if self.weights[task] > 0}
         # padding costs nothing if texts are packed, or if a frozen encoder has encoded them already: then rows need no order by length
         self.pool = Pool(labelled, config.batch_size * config.accumulation * processes.count,

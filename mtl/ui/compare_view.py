@@ -9,7 +9,7 @@ import pandas as pd
 
 from mtl.comparing.joint_vs_alone import Card, Compared, read_card
 from mtl.comparing.plan import ALONE, Comparison, Member, Plan, open_comparison
-from mtl.comparing.search import NOTE, best, percent, tried
+from mtl.comparing.search import NOTE, best, tried
 from mtl.comparing.sweep import sweep_points
 from mtl.errors import MtlError
 from mtl.jobs.queue import Jobs
@@ -105,8 +105,8 @@ def members_html(seen: Seen) -> str:
         scores = {task: main_score(best, task, facts) for task, facts in started.tasks.items()} if started and best else {}
         shown = ", ".join(f"{isolate(task)} {score:.1%}" for task, score in scores.items() if score is not None)
         state = run.state if run else "deleted" if member.run else "not begun"
-        rows.append([name, state, f"{run.step:,} of {started.total_steps:,}" if started else "-", shown or "-"])
-    head = ["run", "state", "steps", "validation scores at its best evaluation"]
+        rows.append([name, state, f"{run.step:,} of {started.total_steps:,}" if started else "-", best.by if best else "-", shown or "-"])
+    head = ["run", "state", "steps", "best by", "validation scores at its best evaluation"]
     return f'<div class="mtl-report">{table_html(head, rows)}</div>'
 
 
@@ -207,10 +207,10 @@ def search_html(seen: Seen) -> str:
     for one in found:
         config = one.member.config
         weights = ", ".join(f"{isolate(task)} {weight:g}" for task, weight in config.weights.items()) or "-"
-        rows.append([str(one.number), str(one.member.round), f"{config.max_steps:,}", percent(one), f"{config.learning_rate:g}",
+        rows.append([str(one.number), str(one.member.round), f"{config.max_steps:,}", one.shown, f"{config.learning_rate:g}",
                      f"{config.head_learning_rate:g}", weights if config.alpha is None else f"alpha {config.alpha:g}"])
     rounds = "; ".join(f"{many(count, 'candidate')} for {many(steps, 'step')}" for count, steps in seen.plan.rounds)
-    head = ["candidate", "round", "steps", "mean validation score", "learning rate", "head learning rate", "weights"]
+    head = ["candidate", "round", "steps", found[0].by, "learning rate", "head learning rate", "weights"]
     return (f'<div class="mtl-report"><h4>Settings tried</h4><p>Rounds: {rounds}. Every run starts from scratch.</p>'
             f"{table_html(head, rows)}<p>{NOTE}</p></div>")
 

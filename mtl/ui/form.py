@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import gradio as gr
 
+from mtl.settings.best import BESTS
 from mtl.settings.config import RunConfig, make_config
 from mtl.settings.methods import TAKE_WEIGHTS
 from mtl.settings.shorthand import parse_weights
@@ -30,8 +31,8 @@ def make_widget(name: str, **changes: Any) -> gr.components.FormComponent:
     shared = {"label": field.title, "info": field.description, "value": shown(name, field.get_default(call_default_factory=True)),
               "elem_id": f"field-{name}", "min_width": 150} | changes
     kind = field.annotation
-    if name == "encoder":
-        return gr.Dropdown(ENCODERS, allow_custom_value=True, **shared)
+    if name in ("encoder", "best"):
+        return gr.Dropdown(ENCODERS if name == "encoder" else list(BESTS), allow_custom_value=True, **shared)
     if get_origin(kind) is Literal:
         return gr.Dropdown(list(get_args(kind)), **shared)
     if kind is bool:

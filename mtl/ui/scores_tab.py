@@ -174,8 +174,9 @@ def scores_state(jobs: Jobs, run_id: str, key: str) -> tuple[str, str, str, str]
         why = why_not_validation(history), why_not_test(run, history, run.belongs_to(key), test)
     except MtlError as error:  # its settings cannot be read
         why = str(error), str(error)
-    now = repr([run_id, state_of(run), *why, *((measured.time, measured.is_of(run)) for measured in found)])
-    return *why, shown_run_html(run) + "".join(measured_html(run, measured, labels) for measured in found), now
+    best = f"<p>The best checkpoint is that of step {history.best.step:,}: {html.escape(history.best.said)}.</p>" if history.best else ""
+    now = repr([run_id, state_of(run), best, *why, *((measured.time, measured.is_of(run)) for measured in found)])
+    return *why, shown_run_html(run) + best + "".join(measured_html(run, measured, labels) for measured in found), now
 
 
 def _read(run: Run, split: str) -> SplitScores | None:

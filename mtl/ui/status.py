@@ -30,6 +30,8 @@ def status_html(history: History | None, ahead: int, name: str, yields_in: float
         facts.append("getting ready: reading the data and loading the encoder")
     if history.steps and history.status not in ("running", "queued"):
         facts.append(f"{duration(history.steps[-1].seconds)} of training")
+    if history.best and history.status != "finished":  # then its message says it
+        facts.append(f"best so far: {html.escape(history.best.said)} at step {history.best.step:,}")
     if history.status == "queued":
         facts.append(waiting(ahead, yields_in) or "starting")
     if history.status == "paused":

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import psutil
 from playwright.sync_api import Browser, sync_playwright
 
-from mtl.runs.events import StepDone, read_events
+from mtl.runs.events import LogReader, StepDone
 from mtl.runs.folder import Run, create_run
 from mtl.settings.config import RunConfig, make_config
 from tests.browser import FLAGS, App, can_press, find_chromium, status, step, wait_for
@@ -108,7 +108,7 @@ def pace(run: Run, seconds: float) -> float:
     """Sentences a second of training time, from the steps that the run logs in the next `seconds`."""
     begin = time.time()
     time.sleep(seconds)
-    steps = [logged for logged in read_events(run.log.path) if isinstance(logged.event, StepDone)]
+    steps = [logged for logged in LogReader(run.log.path).read() if isinstance(logged.event, StepDone)]
     before = next(logged.event for logged in reversed(steps) if logged.time < begin)
     after = [logged.event for logged in steps if logged.time >= begin]
     took = [later.seconds - earlier.seconds for earlier, later in zip([before, *after], after, strict=False)]

@@ -56,6 +56,9 @@ def test_a_run_is_trained_listed_and_asked(mtl):
     assert looks == ["0", "1", "2"]
     listed = json.loads(mtl("runs", "--json").stdout)
     assert (listed["status"], listed["name"], listed["step"]) == ("finished", "first try", listed["total_steps"])
+    told = f"mean of the main scores {listed['best_score']:.1%}"
+    assert listed["best_by"] == "mean of the main scores" and "The best step was" in trained.stdout and f": {told}." in trained.stdout
+    assert f"best {told}" in mtl("runs").stdout and f": {told}." in mtl("evaluate", "last").stdout
     texts = ["Anna left Oslo.", "Caf\u00e9 \U0001f44d\U0001f3fd in San Remo!"]
     asked = mtl("predict", "last", "--tasks", "class,entities", stdin="\n".join(texts))
     answers = [json.loads(line) for line in asked.stdout.splitlines()]

@@ -331,14 +331,13 @@ def test_on_a_card_with_many_scores_an_interval_that_barely_leaves_out_0_is_no_v
 
 
 def test_the_separate_runs_of_a_seed_are_looked_at_where_their_mean_is_best_and_no_later_than_patience_allows():
-    topic, mood = {4: 0.5, 8: 0.9, 12: 0.6, 16: 0.8}, {4: 0.5, 8: 0.2, 12: 0.6, 16: 0.8}
-    assert choose_step([topic, mood], 0) == 16 and choose_step([topic], 0) == 8 and choose_step([mood], 0) == 16
-    falling, rising = {4: 0.5, 8: 0.4, 12: 0.3, 16: 0.9}, {4: 0.1, 8: 0.4, 12: 0.2, 16: 0.9}
-    assert choose_step([falling, rising], 1) == 8 and choose_step([falling], 1) == 4 and choose_step([falling, rising], 2) == 16
-    assert choose_step([{4: 0.5, 8: 0.5}], 0) == 4  # the first of equals, as when best is saved
-    assert choose_step([topic, {4: 0.1, 8: 0.1}], 0) == 8
+    assert choose_step({4: 0.5, 16: 0.8, 8: 0.9, 12: 0.6}, 0) == 8 and choose_step({4: 0.5, 8: 0.55, 12: 0.6, 16: 0.8}, 0) == 16
+    rising = {4: 0.3, 8: 0.4, 12: 0.25, 16: 0.9}
+    assert choose_step(rising, 1) == 8 and choose_step({4: 0.5, 8: 0.4, 12: 0.3, 16: 0.9}, 1) == 4 and choose_step(rising, 2) == 16
+    assert choose_step({4: 0.5, 8: 0.5}, 0) == 4  # the first of equals, as when best is saved
+    assert choose_step({4: -3.5, 8: -1.5, 12: -2.0}, 0) == 8  # losses
     with pytest.raises(MtlError, match="no evaluation in common"):
-        choose_step([topic, {}], 0)
+        choose_step({}, 0)
 
 
 def test_the_card_takes_the_separate_runs_at_one_look_and_not_each_at_its_own_best(finished):
@@ -347,7 +346,7 @@ def test_the_card_takes_the_separate_runs_at_one_look_and_not_each_at_its_own_be
         scores = {task: {seen.step: seen.score for seen in read_history(runs[f"alone: {task} {seed}"]).evaluations if seen.step}
                   for task in TASKS}
         best = max(scores["class"], key=lambda step: sum(of_task[step] for of_task in scores.values()))
-        assert choose_step(list(scores.values()), 0) == best
+        assert choose_step({step: sum(of_task[step] for of_task in scores.values()) for step in scores["class"]}, 0) == best
         for task in TASKS:
             tally = read_tallies(kept_tallies(runs[f"alone: {task} {seed}"].folder)[best])[task]
             scores[task] = float(main_score(tally))
@@ -355,6 +354,30 @@ def test_the_card_takes_the_separate_runs_at_one_look_and_not_each_at_its_own_be
             first = scores
     for found in card.tasks:
         assert found.alone == pytest.approx((first[found.name] + scores[found.name]) / 2)
+
+
+def test_joint_and_separate_runs_are_chosen_alike_whatever_best_means(tmp_path, tiny_config):
+    config = tiny_config(epochs=3, hypothetical_rows=160, validation_share=0.25, weights={"class": 3.0}, best="sentiment", diagnose_every=0,
+                         eval_every=3)
+    comparison = create(tmp_path, config, alone_plan(config, 1, tasks=SPECS))
+    assert run_comparison(comparison) == "finished", read_history(comparison).message
+    runs = {task: run for run, task in zip(list(runs_of(comparison).values())[1:], TASKS, strict=True)}
+    assert [run.config.best for run in runs.values()] == ["mean"] * 3  # each its own main score
+    looks = {task: {seen.step: seen for seen in read_history(run).evaluations if seen.step} for task, run in runs.items()}
+    tallies = {step: [read_tallies(kept_tallies(run.folder)[step])[task] for task, run in runs.items()] for step in looks["class"]}
+    weights = {"class": 3.0, "sentiment": 1.0, "entities": 1.0}
+    wanted = {"sentiment": lambda step: looks["sentiment"][step].scores["sentiment"]["accuracy"],
+              "everything_right": lambda step: np.all([2 * tally[:, 0] == tally[:, 1] for tally in tallies[step]], 0).mean(),
+              "loss": lambda step: -sum(weights[task] * looks[task][step].losses[task] for task in TASKS)}
+    said = {"sentiment": "sentiment accuracy", "everything_right": "everything right", "loss": "validation loss"}
+    steps = set()
+    for best, number in wanted.items():
+        (comparison.folder / "config.json").write_text(config.model_copy(update={"best": best}).model_dump_json())
+        card, step = make_card(comparison), max(sorted(tallies), key=number)
+        assert [found.alone for found in card.tasks] == pytest.approx([float(main_score(tally)) for tally in tallies[step]])
+        assert card.by == said[best] and f"the step that was best by {said[best]};" in card.notes[-1]
+        steps.add(step)
+    assert len(steps) > 1  # so the choice matters
 
 
 def test_patience_ends_the_run_together_only_and_the_card_tells_the_steps_of_each(tmp_path, tiny_config):

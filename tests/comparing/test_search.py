@@ -1,7 +1,7 @@
 """Good settings and the weight sweep: what is drawn, what fits into the time, who goes on, and what a person gets to see."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -131,6 +131,10 @@ def test_a_candidate_that_would_overrun_is_cut_and_the_table_shows_it(search):
     assert scored == sorted(scored, reverse=True)
     text = search_markdown(plan, histories)
     assert flags(table[0].member.config) in text and "Test rows stayed untouched" in text
+    assert "| mean of the main scores |" in text and f"| {table[0].score:.1%} |" in text
+    lost = [history and replace(history, evaluations=[replace(seen, by="validation loss", score=-0.41) for seen in history.evaluations])
+            for history in histories]
+    assert "| validation loss |" in search_markdown(plan, lost) and "| 0.41 |" in search_markdown(plan, lost)
 
 
 def test_minutes_in_which_nothing_can_be_told_are_said_to_be_too_few(search):
@@ -176,7 +180,7 @@ def test_a_candidate_that_was_deleted_after_the_search_is_said_to_be_and_the_bes
     left = best(plan, histories)
     assert left is not None and left.member.run != won.member.run
     none = [None] * len(plan.members)
-    assert {one.status for one in tried(plan, none)} <= {"deleted", "cut"}
+    assert {one.shown for one in tried(plan, none)} <= {"deleted", "cut"}
     assert best(plan, none) is None and "| deleted |" in search_markdown(plan, none)
 
 
@@ -213,6 +217,7 @@ def test_the_settings_themselves_are_always_among_the_candidates_and_all_draws_a
     assert 5 < sum(bool(one.weights) for one in drawn) < 22
     assert not any(one.weights or one.alpha for one in draw(config, TASKS[:1], 9))
     assert any(one.alpha is not None for one in draw(config, TASKS[:2], 9))
+    assert not any(one.weights for one in draw(tiny_config(best="loss"), TASKS, 9))  # losses with other weights cannot be compared
     random = tiny_config(balancing="random")
     assert {one.balancing for one in draw(random, TASKS, 9)} == {"random"}
     frozen = make_config({"fine_tuning": "heads"})

@@ -157,7 +157,9 @@ def test_a_label_that_nearly_all_rows_have_is_found_with_the_accuracy_of_always_
     found = [finding for finding in make_report(data, 64).findings if "of its training rows" in finding.what]
     assert [finding.what for finding in found] == ["In 90.3% of its training rows 'topic' is 'food', such as 'train 0 is quiet'."]
     assert found[0].effect == "Always answering 'food' has an accuracy of 50.0% on validation, so accuracy says little."
+    assert found[0].advice == "Choose Best 'macro_f1', in which every class counts the same, and add rows with other labels."
     assert whats(dataset([row(f"soup {index}", "food") for index in range(400)])) == []
+    assert "In 90.0% of its" in "".join(whats(dataset([row(f"soup {index}", "food") for index in range(480)])))
 
 
 def test_notices_of_the_readers_are_left_out_when_a_finding_tells_them(tmp_path, write_rows):

@@ -23,7 +23,7 @@ from mtl.model.machine import Machine
 from mtl.model.multitask import MultiTaskModel, count_parameters, for_inference, freeze_lowest, learned_weights, parameter_groups
 from mtl.model.split import FrozenFeatures, compute_features
 from mtl.runs.checkpoint import save_checkpoint
-from mtl.runs.events import Evaluated, EventLog, RunStarted, StatusChanged, StepDone, describe, read_events
+from mtl.runs.events import Evaluated, EventLog, LogReader, RunStarted, StatusChanged, StepDone, describe
 from mtl.settings.config import make_config
 from mtl.tasks.base import Encoding
 from mtl.training.trainer import Trainer
@@ -362,7 +362,7 @@ def test_an_older_log_without_the_number_of_trainable_parameters_is_still_read(t
     log = EventLog(tmp_path / "events.jsonl")
     log.append(RunStarted(0, 9, 3, {}, 4, 2, 1_000_000, "cpu", "fp32", 1, 1, 7))
     log.path.write_text(log.path.read_text().replace(', "trainable": null', ""))
-    assert "1.0M parameters; 9 steps" in describe(read_events(log.path)[0].event)
+    assert "1.0M parameters; 9 steps" in describe(LogReader(log.path).read()[0].event)
 
 
 def test_adapter_dropout_is_the_encoder_s(make_model):

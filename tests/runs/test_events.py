@@ -6,7 +6,7 @@ import math
 import pytest
 
 from mtl.runs import events
-from mtl.runs.events import CheckpointSaved, Evaluated, EventLog, Logged, LogReader, Notice, StatusChanged, StepDone, describe, read_events
+from mtl.runs.events import CheckpointSaved, Evaluated, EventLog, Logged, LogReader, Notice, StatusChanged, StepDone, describe
 from tests.watcher import started
 
 STEP = StepDone(3, 0.75, {"intent": 1.5}, 1e-4, 2.0, 100.0, 1.0)
@@ -21,14 +21,14 @@ def path(tmp_path):
 
 
 def events_in(path):
-    return [logged.event for logged in read_events(path)]
+    return [logged.event for logged in LogReader(path).read()]
 
 
 def test_every_kind_of_event_is_read_as_it_was_written(path):
     for event in EVENTS:
         EventLog(path).append(event)
     assert events_in(path) == EVENTS
-    times = [logged.time for logged in read_events(path)]
+    times = [logged.time for logged in LogReader(path).read()]
     assert times == sorted(times) and times[0] > 1.7e9
     assert len(path.read_bytes().splitlines()) == len(EVENTS)
 
@@ -92,14 +92,15 @@ def test_a_number_that_json_does_not_have_becomes_null(path, number):
 
 def test_a_gradient_conflict_is_read_from_an_older_log_which_called_it_diagnosed(path):
     path.write_text('{"event": "Diagnosed", "time": 1.0, "step": 3, "norms": {"a": 1.0}, "cosines": []}\n')
-    assert read_events(path) == [Logged(1.0, events.GradientConflict(3, {"a": 1.0}, []))]
+    assert LogReader(path).read() == [Logged(1.0, events.GradientConflict(3, {"a": 1.0}, []))]
 
 
 def test_every_event_is_described_for_people_but_steps_and_checkpoints(path):
     said = [describe(event) for event in EVENTS]
     assert said[0] == "größer 😀\nmit Zeile" and said[2] is None and said[4] is None and said[5] == "Warning: Look."
     assert "intent (classification, 2 labels)" in said[1] and "40 training rows and 10 validation rows" in said[1]
-    assert "step 4, validation: intent loss 0.500, accuracy 75.0%, macro f1 50.0%; everything right 25.0% (best so far)" in said[3]
+    assert "step 4, validation: intent loss 0.500, accuracy 75.0%, macro f1 50.0%; everything right 25.0%" in said[3]
+    assert said[3].endswith(" (best so far: mean of the main scores 75.0%)")
     assert describe(StatusChanged("paused")) == "The run is paused."
 
 

@@ -104,7 +104,7 @@ def looks_at(random: np.random.Generator, tasks: int, looks: int) -> np.ndarray:
 
 def own_best(scores: np.ndarray, patience: int) -> int:
     """The look that a run by itself keeps."""
-    return choose_step([dict(enumerate(scores))], patience)
+    return choose_step(dict(enumerate(scores)), patience)
 
 
 @pytest.mark.parametrize(("tasks", "looks", "patience"), [(3, 8, 0), (2, 8, 0), (3, 20, 0), (3, 20, 4), (3, 40, 3)], ids=str)
@@ -113,7 +113,7 @@ def test_choosing_by_the_best_look_favours_neither_together_nor_alone(tasks, loo
     for _ in range(1000):
         joint, alone = looks_at(random, tasks, looks), looks_at(random, tasks, looks)
         together = joint[:, own_best(joint.mean(0), patience)].mean()
-        chosen = choose_step([dict(enumerate(scores)) for scores in alone], patience)
+        chosen = choose_step(dict(enumerate(alone.mean(0))), patience)
         gaps.append(100 * (together - alone[:, chosen].mean()))
         each_its_own.append(100 * (together - np.mean([scores[own_best(scores, patience)] for scores in alone])))
     error = statistics.stdev(gaps) / math.sqrt(len(gaps))

@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -171,6 +172,60 @@ def test_a_task_of_weight_0_is_measured_but_neither_learned_nor_chosen_by(tiny_c
 def test_alpha_with_three_tasks_is_an_error(tiny_config, finish, tmp_path):
     with pytest.raises(MtlError, match="Alpha: weighs two tasks against each other, but this run has 3"):
         finish(tiny_config(alpha=0.5), tmp_path)
+
+
+# What is best
+
+
+NUMBERS = {
+    "mean": lambda seen: (seen.scores["class"]["accuracy"] + seen.scores["sentiment"]["accuracy"] + seen.scores["entities"]["f1"]) / 3,
+    "macro_f1": lambda seen: (seen.scores["class"]["macro_f1"] + seen.scores["sentiment"]["macro_f1"] + seen.scores["entities"]["f1"]) / 3,
+    "everything_right": lambda seen: seen.everything_right,
+    "loss": lambda seen: -(2 * seen.losses["class"] + seen.losses["sentiment"] + seen.losses["entities"]) / 4,
+    "sentiment": lambda seen: seen.scores["sentiment"]["accuracy"]}
+SAID = {"mean": "mean of the main scores", "macro_f1": r"mean F1 \(macro F1 for classes\)", "everything_right": "everything right",
+        "loss": "validation loss", "sentiment": "sentiment accuracy"}
+
+
+@pytest.mark.parametrize("best", NUMBERS)
+def test_the_checkpoint_kept_as_best_is_the_one_that_the_setting_asks_for_also_after_a_resume(best, tiny_config, finish, tmp_path):
+    config = tiny_config(hypothetical_rows=160, validation_share=0.25, weights={"class": 2.0}, best=best, eval_every=2, epochs=3,
+                         checkpoint_every=1, **STILL)
+    events = finish(config, tmp_path, between_steps=stop_at(9)) + finish(config, tmp_path, resume=True)
+    seen = [look for look in validation(events) if look.step]
+    assert [look.score for look in seen] == pytest.approx([NUMBERS[best](look) for look in seen])
+    won = max(seen, key=lambda look: look.score)  # the first of equals
+    assert [look.step for look in seen if look.is_best][-1] == read_facts(tmp_path / BEST)["step"] == won.step
+    assert [look.is_best for look in seen] == [look.score > max([-math.inf, *(before.score for before in seen[:place])])
+                                               for place, look in enumerate(seen)]
+    number = rf"{-won.score:.3g}" if best == "loss" else rf"{won.score:.1%}"
+    assert re.search(rf"The best step was {won.step}: {SAID[best]} {number}\.$", events[-1].message)
+
+
+def test_patience_watches_what_best_says(tiny_config, finish, monkeypatch, tmp_path):
+    evaluate, losses = Trainer.evaluate, iter([9.0, 3.0, 2.0, 2.5, 2.0, 1.0])  # the first is before step 1
+
+    def made_up(self, split, model):  # the score rises with every step, the loss does not fall for ever
+        scores = {"class": {"accuracy": self.progress.step / 99}}
+        return replace(evaluate(self, split, model), losses={"class": next(losses)}, scores=scores)
+
+    monkeypatch.setattr(Trainer, "evaluate", made_up)
+    events = finish(tiny_config(tasks=(TWO_TASKS[0],), best="loss", patience=2, eval_every=1, epochs=5), tmp_path)
+    assert [look.is_best for look in validation(events)] == [False, True, True, False, False]
+    assert events[-1].message == ("Finished early, after 2 evaluations without a better score, at step 4. "
+                                  "The best step was 2: validation loss 2.")
+
+
+def test_a_task_that_is_not_there_or_has_no_validation_label_cannot_choose(tiny_config, easy_rows, write_rows, tmp_path):
+    rows = easy_rows(60)
+    for row in rows[40:]:
+        del row["place"]
+    files = {"train_files": (write_rows(tmp_path / "train.jsonl", rows[:40]),),
+             "validation_files": (write_rows(tmp_path / "validation.jsonl", rows[40:]),)}
+    for best in ("place", "mood"):
+        (tmp_path / best).mkdir()
+        with pytest.raises(MtlError, match=f"Best: found '{best}', wanted mean, .*or a task with validation labels: answer.$"):
+            list(train(tiny_config(source="files", best=best, **files), tmp_path / best))
 
 
 # When it goes wrong

@@ -66,6 +66,7 @@ def test_state_and_runs_are_shown_and_what_a_user_wrote_is_escaped(alone):
     assert "1 of 3 runs finished" in state and 'value="2.0"' in state and "Did it help?" in state
     table = view.members_html(alone)
     assert "<b>" not in table + state.replace("<b>Did", "").replace("<b>No", "") and "a&lt;b&gt; 70.0%" in table
+    assert "best by" in table and table.count("<bdi>mean of the main scores</bdi>") == 2  # of the runs that were measured
     assert 'href="?run=r2"' in table and "not begun" in table
     assert view.result_html(alone) == "" and view.state_html(None, 0).count("No comparison yet") == 1
 

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page
 
 from mtl.inference.predictor import Predictor
-from mtl.runs.events import Evaluated, GradientConflict, StepDone, read_events
+from mtl.runs.events import Evaluated, GradientConflict, LogReader, StepDone
 from mtl.runs.folder import Run, list_runs, open_run
 from tests import browser as web
 from tests.browser import can_press, drawn, pieces, press, start_tiny, status, step, text_of, wait_for
@@ -63,7 +63,8 @@ def watch_it_grow(page: Page) -> None:
 def predict_while_it_trains_and_after_a_pause(page: Page, run: Run) -> int:
     """The live weights answer with every character of the text. A paused run stands still and still answers; its step."""
     def learned() -> bool:
-        return any(isinstance(logged.event, Evaluated) and logged.event.everything_right > 0.95 for logged in read_events(run.log.path))
+        events = [logged.event for logged in LogReader(run.log.path).read()]
+        return any(isinstance(event, Evaluated) and event.everything_right > 0.95 for event in events)
 
     wait_for("a model that has learned the tasks", learned, 120)
     web.open_tab(page, "Predict")
@@ -188,7 +189,7 @@ def test_others_watch_by_link_in_two_tabs_predict_and_wait_their_turn_but_cannot
 
 def check_plots(page: Page, run: Run) -> None:
     """The plots of the short run show exactly what is in its log."""
-    events = [logged.event for logged in read_events(run.log.path)]
+    events = [logged.event for logged in LogReader(run.log.path).read()]
     steps, evaluations, compared = ([event for event in events if isinstance(event, kind)]
                                     for kind in (StepDone, Evaluated, GradientConflict))
     loss = wait_for("the loss plot", lambda: web.points(page, "loss-plot"))
@@ -243,5 +244,5 @@ def test_a_run_whose_app_was_killed_is_interrupted_and_its_owner_goes_on_to_the_
     press(page, "resume")
     wait_for("the end", lambda: status(page) == "finished", 120)
     assert step(page) == 200 and "Training goes on from step" in text_of(page, "log")
-    steps = [logged.event.step for logged in read_events(run.log.path) if isinstance(logged.event, StepDone)]
+    steps = [logged.event.step for logged in LogReader(run.log.path).read() if isinstance(logged.event, StepDone)]
     assert steps[-1] == 200 and steps.count(200) == 1

@@ -136,6 +136,19 @@ def test_a_name_from_right_to_left_is_kept_apart_in_html(shown, places):
     assert ARABIC not in re.sub(r"<bdi>[^<]* <mark", "", bare)
 
 
+@pytest.mark.parametrize(("by", "score", "told"), [("a<b> accuracy", 0.812, "a&lt;b&gt; accuracy 81.2%"),
+                                                   ("validation loss", -0.4121, "validation loss 0.412")])
+def test_the_best_evaluation_so_far_is_told_with_what_it_is_best_by(make_runs, tmp_path, by, score, told):
+    run, = make_runs("running")
+    later = Evaluated(10, 2.0, "validation", {}, {}, 0.0, 0.0, False, 1.0)
+    events = [STARTED, Evaluated(5, 1.0, "validation", {}, {}, 0.5, score, True, 1.0, by), later]
+    for event in events:
+        run.log.append(event)
+    assert f"best so far: {told} at step 5" in status_html(history_of(*events, StatusChanged("running")), 0, "x")
+    assert "best so far" not in status_html(history_of(*events, StatusChanged("finished", "It tells.")), 0, "x")
+    assert f"<p>The best checkpoint is that of step 5: {told}.</p>" in scores_state(Jobs(tmp_path / "runs"), run.id, "me")[2]
+
+
 def test_a_name_from_right_to_left_is_kept_apart_where_there_is_only_plain_text(make_runs):
     evaluated = Evaluated(1, 0.2, "validation", {ARABIC: 0.5}, {ARABIC: {"accuracy": 0.5}}, 0.5, 0.5, True, 1.0)
     lines = [describe(STARTED), describe(evaluated), legend_html(charts.loss_colours(STARTED)), legend_html(charts.score_colours(STARTED))]
