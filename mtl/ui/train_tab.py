@@ -7,6 +7,7 @@ from functools import partial
 
 import gradio as gr
 
+from mtl.comparing.advice import advise
 from mtl.errors import MtlError
 from mtl.runs.folder import list_runs, open_run
 from mtl.runs.history import History
@@ -14,6 +15,7 @@ from mtl.scoring.measure import measured_at
 from mtl.ui import charts
 from mtl.ui.form_panel import FormPanel
 from mtl.ui.insight import InsightPanel
+from mtl.ui.messages import WithMessage
 from mtl.ui.page import MENU_LENGTH, Cursor, Menu, Page, Values, command, control_buttons, hidden_text, text_of
 from mtl.ui.status import enabled_buttons, legend_html, plain_state, run_name, status_html, who_may
 
@@ -58,7 +60,7 @@ class TrainTab:
                                    info="At 0 the curve is as measured. Validation losses and scores are never smoothed.")
         self.table = gr.Dataframe(label="Last values", headers=charts.LAST_COLUMNS, interactive=False, wrap=True, elem_id="last-values",
                                   column_widths=["100px", "115px", "95px", "95px", "300px"])
-        InsightPanel(self.page)
+        self.insight = InsightPanel(self.page)
         self.log = gr.Textbox(label="Log, newest first", lines=8, max_lines=8, interactive=False, elem_id="log", autoscroll=False)
         self.link = gr.Textbox(label="Link to this run", interactive=False, buttons=["copy"], elem_id="link",
                                info=who_may(None, is_owner=False))
@@ -93,6 +95,7 @@ class TrainTab:
               trigger_mode="always_last", **quiet)
         chosen = self.menu.wire(self.buttons["delete"], "Delete this run and its checkpoints?", page.news)
         chosen.then(self.form.fill, page.run_id, self.form.outputs, **quiet).then(**self.form.data.read)
+        self.insight.use.click(self.use_advice, page.run_id, self.form.outputs, **quiet)
         page.run_id.change(None, page.run_id, self.link, js=text_of("link.js"), **quiet)
         page.run_id.change(self.show_who_may, who, self.link, **quiet)
 
@@ -102,6 +105,10 @@ class TrainTab:
         config = self.form.config(values, lambda what, share: progress(share, desc=what))
         progress(1.0, desc="Copying the data into the run's folder")
         return self.menu.turn_to(self.jobs.start(config, browser["key"]).id, browser)
+
+    def use_advice(self, run_id: str) -> WithMessage:
+        """Put what the run that is shown advises into the form."""
+        return self.form.take(advise(self.jobs.history(run_id), open_run(self.jobs.root, run_id).config))
 
     def poll(self, run_id: str, browser: dict) -> Values:
         """The status line; and texts that change when buttons, other tabs or plots have to change."""
