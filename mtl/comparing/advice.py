@@ -38,8 +38,8 @@ class Advice:
     def label(self) -> str:
         """The settings as a button names them."""
         weights = ", ".join(f"{isolate(task)} {weight:g}" for task, weight in self.settings.get("weights", {}).items())
-        return ", ".join(f"{RunConfig.model_fields[name].title} = {weights if name == 'weights' else value}"
-                         for name, value in self.settings.items() if value)
+        shown = {RunConfig.model_fields[name].title: value for name, value in ({**self.settings} | {"weights": weights}).items() if value}
+        return ", ".join(f"{title} = {value}" for title, value in shown.items())
 
 
 def advise(history: History, config: RunConfig) -> Advice:
@@ -49,8 +49,9 @@ def advise(history: History, config: RunConfig) -> Advice:
         return Advice("This run has only one task, so there is nothing to compare.")
     if not history.diagnoses:
         return Advice("No gradients were compared yet. They are if 'Diagnose every' is above 0 and the encoder is trained.")
-    lengths, weights, cosines = _late(history.diagnoses, "norms"), _given(history) | _late(history.steps, "weights"), cosines_of(history)
-    pulls, counts = {task: length * weights[task] for task, length in lengths.items()}, np.isfinite(cosines).sum(0)
+    given, lengths, cosines = config.loss_weights([*history.started.tasks]), _late(history.diagnoses, "norms"), cosines_of(history)
+    weights, counts = given | _late(history.steps, "weights"), np.isfinite(cosines).sum(0)
+    pulls = {task: length * weights[task] for task, length in lengths.items()}
     if not counts.any() or not all(pulls.values()):
         return Advice("The gradients were too small to compare.")
     shares = (cosines < AGAINST).sum(0) / np.maximum(counts, 1)
@@ -60,7 +61,7 @@ def advise(history: History, config: RunConfig) -> Advice:
     scores = next((seen.scores for seen in reversed(history.evaluations) if seen.split == "validation"), {})
     learned = [task for task in _weak(pulls) if scores.get(task, {}).get(history.started.tasks[task].get("main_score"), 0.0) >= LEARNED]
     if starved := [task for task in _weak(pulls) if task not in learned]:
-        fed = _feed(starved, pulls, history, config)
+        fed = _feed(starved, pulls, given, config)
         return replace(fed, sentence=fed.sentence + f" {disagree}" * (share >= RARELY))
     told = f"Learned already, and so pulling the encoder only a little: {_and(learned)}." if learned else (
         f"All tasks pull the encoder alike (the strongest {max(pulls.values()) / min(pulls.values()):.1f} times as much as the weakest).")
@@ -72,12 +73,12 @@ def advise(history: History, config: RunConfig) -> Advice:
     return Advice(f"{told} {disagree} {THEN[how_often]}")
 
 
-def _feed(starved: Sequence[str], pulls: Mapping[str, float], history: History, config: RunConfig) -> Advice:
-    """What would help the tasks that are `starved`, the worst first."""
+def _feed(starved: Sequence[str], pulls: Mapping[str, float], given: Mapping[str, float], config: RunConfig) -> Advice:
+    """What would help the tasks that are `starved`, the worst first. `given`: the loss weights of all tasks, as they were set."""
     strong = max(pulls, key=pulls.get)
     ratios = {task: pulls[strong] / pulls[task] for task in starved}
     compared = " and ".join(f"{ratio:.0f} times as strongly as {isolate(task)}" for task, ratio in ratios.items())
-    settings = _only("even", config) or _heavier(history, ratios)
+    settings = _only("even", config) or _heavier(given, ratios)
     help = "Balancing 'even' gives every task the same pull." if settings.get("balancing") == "even" else (
         f"A larger loss weight for {_and(starved)} would change that." if settings else f"Train longer, or train {_and(starved)} alone.")
     return Advice(f"The encoder learns mostly from {isolate(strong)}, which pulls it {compared}. {help}", settings, starved)
@@ -92,16 +93,16 @@ def after_comparison(card: Card, plan: Plan, runs: Sequence[History | None]) -> 
         return Advice("")
     told = "Lower together than alone: " + ", ".join(f"{isolate(task)} ({100 * by:+.1f} points)" for task, by in hurt.items()) + "."
     (config, joint), *_ = ((member.config, run) for member, run in zip(plan.members, runs, strict=True) if member.role == JOINT)
-    rest = "train longer, or train each of them alone."
-    if joint and joint.started:
-        seen = advise(joint, config)
-        if seen.settings and hurt.keys() & {*seen.tasks}:
-            return Advice(f"{told} {seen.sentence}", seen.settings)
-        # heads share nothing that is trained; other methods find their weights by themselves
-        can_weigh = config.fine_tuning != "heads" and config.balancing in ("equal", "fixed") and len(hurt) < len(card.tasks)
-        if can_weigh and (settings := _heavier(joint, dict.fromkeys(hurt, 2.0))):
-            return Advice(f"{told} Try larger loss weights for these, {rest}", settings)
-    return Advice(f"{told} What may help: {rest}", {"epochs": min(2 * config.epochs, MAX_EPOCHS), "max_steps": 2 * config.max_steps})
+    seen = advise(joint, config) if joint else Advice("")
+    if seen.settings and hurt.keys() & {*seen.tasks}:
+        return Advice(f"{told} {seen.sentence}", seen.settings)
+    # heads share nothing that is trained; other methods find their weights by themselves
+    can_weigh = len(hurt) < len(card.tasks) and config.fine_tuning != "heads" and config.balancing in ("equal", "fixed")
+    weights = config.loss_weights([found.name for found in card.tasks])
+    settings = _heavier(weights, dict.fromkeys(hurt, 2.0)) if can_weigh else {}
+    longer = {"epochs": min(2 * config.epochs, MAX_EPOCHS), "max_steps": 2 * config.max_steps}
+    return Advice(f"{told} What may help: {'larger loss weights, ' * bool(settings)}more epochs, or to train each of these alone.",
+                  settings or longer)
 
 
 def cosines_of(history: History) -> np.ndarray:
@@ -113,10 +114,6 @@ def _late(events: Sequence[Event], name: str) -> dict[str, float]:
     """For each task the median of its values in the dicts called `name` of the later half of the `events`."""
     pairs = [pair for event in events[len(events) // 2:] for pair in getattr(event, name).items() if pair[1] is not None]
     return {task: median(value for other, value in pairs if other == task) for task in dict(pairs)}
-
-
-def _given(history: History) -> dict[str, float]:
-    return {task: facts.get("weight", 1.0) for task, facts in history.started.tasks.items()}
 
 
 def _weak(strengths: Mapping[str, float]) -> list[str]:
@@ -132,11 +129,10 @@ def _only(balancing: str, config: RunConfig) -> dict[str, Any]:
     return settings if can else {}
 
 
-def _heavier(history: History, factors: Mapping[str, float]) -> dict[str, Any]:
-    """Settings that multiply the loss weights by these `factors`, up to MOST; empty if none becomes larger."""
-    before = _given(history)
-    weights = before | {task: max(before[task], min(MOST, float(f"{before[task] * by:.1g}"))) for task, by in factors.items()}
-    return {"balancing": "fixed", "weights": weights, "alpha": None} if weights != before else {}
+def _heavier(given: Mapping[str, float], factors: Mapping[str, float]) -> dict[str, Any]:
+    """Settings that multiply the loss weights `given` by these `factors`, up to MOST; empty if none becomes larger."""
+    weights = {**given} | {task: max(given[task], min(MOST, float(f"{given[task] * by:.1g}"))) for task, by in factors.items()}
+    return {"balancing": "fixed", "weights": weights, "alpha": None} if weights != given else {}
 
 
 def _and(tasks: Iterable[str]) -> str:

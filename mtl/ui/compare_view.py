@@ -165,11 +165,12 @@ def advice(seen: Seen) -> Advice:
 
 
 def card_html(card: Card, advised: str = "") -> str:
-    """Did training together help? A sentence for each task, what is `advised`, and what one model costs against several."""
+    """Did training together help? A sentence for each task, what one model costs against several, and what is `advised`."""
     verdicts = [f'<p class="mtl-finding mtl-{VERDICTS[found.verdict]}"><b>{found.verdict}</b> {apart(found.name)}'
                 f"{html.escape(found.sentence.removeprefix(found.name))}{_interval_html(found)}</p>"
                 for found in (*card.tasks, card.everything)]
-    notes = [f"<p>{html.escape(line)}</p>" for line in ([advised] if advised else []) + card.notes]
+    notes = [f"<p>{html.escape(line)}</p>" for line in card.notes]
+    notes += [f'<p class="mtl-finding mtl-warning">{html.escape(advised)}</p>'] * bool(advised)  # above the button for it
     return f'<div class="mtl-report mtl-card"><h4>Did training together help?</h4>{"".join(verdicts + notes)}</div>'
 
 

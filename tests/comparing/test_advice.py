@@ -23,13 +23,13 @@ def even(monkeypatch):
     monkeypatch.setitem(METHODS, "even", Method("Even gradients", "When a task starves.", "x", 1.0, 1.0))
 
 
-def run(cosines=AGREE, lengths=(1.0, 1.0), weights=(1.0, 1.0), used=None, scores=(0.8, 0.8), tasks=("topic", "tags")) -> History:
-    """A run whose two tasks have gradients of these `lengths`; loss `weights` as set, and as `used` by a method that finds its own."""
-    facts = {task: {"main_score": "f1", "weight": weight} for task, weight in zip(tasks, weights, strict=False)}
+def run(cosines=AGREE, lengths=(1.0, 1.0), used=(1.0, 1.0), scores=(0.8, 0.8), tasks=("topic", "tags")) -> History:
+    """A run whose two tasks had gradients of these `lengths` and loss weights as `used`."""
+    facts = {task: {"main_score": "f1"} for task in tasks}
     made = History(started=RunStarted(0, 500, 100, facts, 40, 10, 1000, "cpu", "fp32", 1, 1, 77))
     made.diagnoses = [GradientConflict(10 * place, dict(zip(tasks, lengths, strict=False)), [[*tasks, cosine]])
                       for place, cosine in enumerate(cosines, 1)]
-    made.steps = [StepDone(step, 0.0, {}, 0.0, 0.0, 0.0, 0.0, dict(zip(tasks, used or weights, strict=False))) for step in (1, 50)]
+    made.steps = [StepDone(step, 0.0, {}, 0.0, 0.0, 0.0, 0.0, dict(zip(tasks, used, strict=False))) for step in (1, 50)]
     made.evaluations = [Evaluated(50, 1.0, "validation", {}, {task: {"f1": score} for task, score in zip(tasks, scores, strict=False)},
                                   0.5, 0.8, True, 0.1)]
     return made
@@ -45,8 +45,8 @@ STARVED = (7.0, 1.0)  # lengths
 
 @pytest.mark.parametrize(("history", "settings", "words", "advised"), [
     (run(lengths=STARVED), config(), "learns mostly from topic, which pulls it 7 times as strongly as tags. Balancing 'even'", EVEN),
-    (run(lengths=STARVED, weights=(1.0, 2.0)), config("fixed", weights={"tags": 2.0}), "4 times as strongly as tags. Balancing", EVEN),
-    (run(weights=(0.9, 0.1)), config("fixed", alpha=0.9), "9 times as strongly as tags. Balancing 'even'", EVEN),
+    (run(lengths=STARVED, used=(1.0, 2.0)), config("fixed", weights={"tags": 2.0}), "4 times as strongly as tags. Balancing", EVEN),
+    (run(used=(0.9, 0.1)), config("fixed", alpha=0.9), "9 times as strongly as tags. Balancing 'even'", EVEN),
     (run(lengths=STARVED, used=(1.0, 2.0)), config("famo"), "4 times as strongly as tags. Balancing 'even'", EVEN),
     (run(lengths=STARVED, used=(1.0, 1.1)), config("pcgrad"), "6 times as strongly as tags. Balancing 'even'", EVEN),
     (run(OFTEN, lengths=STARVED), config(), "the same pull. topic and tags often disagree (in 67% of 3 comparisons).", EVEN),
@@ -81,14 +81,14 @@ def test_what_a_run_shows_is_said_in_words_and_what_helps_is_advised(history, se
     ((8.0, 1.0), (1.0, 2.0), {"sampling": "alternating", "balancing": "fixed", "weights": {"tags": 2.0}}, {"topic": 1.0, "tags": 8.0}),
     ((1.0, 1.0), (0.9, 0.1), {"sampling": "alternating", "balancing": "fixed", "alpha": 0.9}, {"topic": 0.9, "tags": 0.9})])
 def test_where_even_cannot_be_used_a_larger_loss_weight_is_advised_and_the_form_would_take_it(lengths, given, settings, weights):
-    found = advise(run(lengths=lengths, weights=given), config(**settings))
+    found = advise(run(lengths=lengths, used=given), config(**settings))
     assert "A larger loss weight for tags would change that." in found.sentence
     assert found.settings == {"balancing": "fixed", "weights": weights, "alpha": None}
     assert make_config(settings | found.settings).weights == weights
 
 
 def test_a_loss_weight_that_is_large_already_is_not_advised_again():
-    found = advise(run(lengths=(50.0, 1.0), weights=(1.0, 12.0)), config("fixed", sampling="alternating", weights={"tags": 12.0}))
+    found = advise(run(lengths=(50.0, 1.0), used=(1.0, 12.0)), config("fixed", sampling="alternating", weights={"tags": 12.0}))
     assert found.sentence.endswith("Train longer, or train tags alone.") and not found.settings
 
 
@@ -98,7 +98,7 @@ def test_without_a_method_of_that_name_a_loss_weight_is_advised(monkeypatch):
 
 
 def test_only_the_later_half_of_a_run_counts_and_a_weight_that_an_older_log_lacks_is_the_one_that_was_set():
-    made = run(AGREE, weights=(1.0, 3.0))
+    made = run(used=(1.0, 3.0))
     made.diagnoses = [GradientConflict(event.step, {"topic": 30.0 if place < 3 else 1.0, "tags": 1.0}, event.cosines)
                       for place, event in enumerate(made.diagnoses)]
     assert not advise(made, config("fixed", weights={"tags": 3.0})).settings
@@ -139,13 +139,13 @@ LONGER = {"epochs": 16, "max_steps": 0}
 @pytest.mark.parametrize(("found", "joint", "settings", "words", "advised"), [
     (card(FINE, HURT), run(lengths=STARVED), config(), "alone: tags (-11.2 points). The encoder learns mostly from topic", EVEN),
     (card(FINE, HURT), run(OFTEN), config(), "often disagree", EVEN | {"balancing": "pcgrad"}),
-    (card(FINE, HURT), run(), config(), "Try larger loss weights for these, train longer, or train each of them alone.", DOUBLED),
+    (card(FINE, HURT), run(), config(), "What may help: larger loss weights, more epochs, or to train each of these alone.", DOUBLED),
     (card(("topic", "hurt", -0.03, -0.01), ("tags", "helped", 0.1, 0.2)), run(lengths=STARVED), config(),
-     "Try larger loss weights", DOUBLED | {"weights": {"topic": 2.0, "tags": 1.0}}),  # what helps the starved one would hurt this one
+     "help: larger loss weights", DOUBLED | {"weights": {"topic": 2.0, "tags": 1.0}}),  # what helps the starved one would hurt this one
     (card(("topic", "hurt", -0.03, -0.01), HURT), run(), config(), "topic (-3.0 points), tags (-11.2 points). What may help:", LONGER),
-    (card(FINE, HURT), run(used=(0.5, 1.5)), config("even"), "What may help: train longer", LONGER),
-    (card(FINE, HURT), run([]), config(fine_tuning="heads"), "What may help: train longer", LONGER),
-    (card(FINE, HURT), None, config(max_steps=50), "What may help: train longer", {"epochs": 16, "max_steps": 100}),  # it was deleted
+    (card(FINE, HURT), run(used=(0.5, 1.5)), config("even"), "What may help: more epochs, or to", LONGER),
+    (card(FINE, HURT), run([]), config(fine_tuning="heads", max_steps=50), "What may help: more epochs", LONGER | {"max_steps": 100}),
+    (card(FINE, HURT), None, config(), "What may help: larger loss weights", DOUBLED),  # it was deleted
     (card(("topic", "no difference", -0.009, 0.1), ("tags", "lower", -0.005, -0.001), seeds=(1,)), run(), config(),
      "alone: tags (-0.5 points)", DOUBLED),
     (card(("topic", "no difference", 0.0, 0.1), ("tags", "no difference", -0.02, 0.01), seeds=(1,)), run(), config(),
@@ -170,4 +170,4 @@ def test_the_terminal_says_it_in_one_line_under_the_card(found, lines, tmp_path,
     assert compare.train_comparison(comparison) == 0
     told = capsys.readouterr().out.splitlines()
     assert sum(line.startswith("Lower together than alone: tags (-11.2 points).") for line in told) == lines
-    assert sum(line.endswith("For the next run: Epochs = 16") for line in told) == lines
+    assert sum(line.endswith("For the next run: Balancing = fixed, Loss weights = topic 1, tags 2") for line in told) == lines

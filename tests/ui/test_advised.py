@@ -29,7 +29,7 @@ def starve(run: Run, length: float = 7.0) -> Run:
 
 
 def test_the_button_under_the_sentence_names_what_the_run_advises_and_fills_the_form_with_it(tabs, tiny_config):
-    run, form = starve(create_run(tabs.jobs.root, tiny_config(tasks=TASKS, alpha=0.3))), tabs.form
+    run, form = starve(create_run(tabs.jobs.root, tiny_config(tasks=TASKS, alpha=0.6))), tabs.form
     shown = tabs.train.insight.show(run.id, "")
     button = shown[tabs.train.insight.use]
     assert button["visible"] and button["value"] == "Use this for the next run: Balancing = even"
@@ -59,7 +59,7 @@ def test_after_a_comparison_that_hurt_a_task_the_page_says_so_and_a_button_fills
     def button() -> dict:
         return compare.poll(comparison.id, {"key": "k"}, None, None)[compare.use_button]
 
-    assert button()["value"] == "Use this for the next run: Epochs = 6"  # its run of all tasks was deleted
+    assert button()["value"] == "Use this for the next run: Balancing = fixed, Loss weights = topic 1, tags 2"  # no run of all tasks
     comparison.write_plan(comparison.plan.with_member(0, run=starve(run).id))
     shown = compare.poll(comparison.id, {"key": "k"}, None, None)[compare.result]
     assert "Lower together than alone: tags (-11.2 points). The encoder learns mostly from topic" in shown
