@@ -16,7 +16,8 @@ from mtl.settings.config import RunConfig
 from mtl.settings.methods import METHODS, SAMPLINGS, refusal
 from mtl.text import isolate, many
 
-STARVED = 1 / 3  # a task that pulls less than this share of the strongest pull is starved,
+EARLY = 5  # with fewer comparisons it is too early: the first gradients are those of untrained heads
+STARVED = 0.4  # a task that pulls less than this share of the strongest pull is starved,
 LEARNED = 0.99  # unless its validation score is this high: then there is little left to pull for
 MOST = 10.0  # a larger loss weight is not advised
 AGAINST = -0.1  # below this cosine two gradients disagree; nearer to 0 the sign is chance
@@ -49,6 +50,8 @@ def advise(history: History, config: RunConfig) -> Advice:
         return Advice("This run has only one task, so there is nothing to compare.")
     if not history.diagnoses:
         return Advice("No gradients were compared yet. They are if 'Diagnose every' is above 0 and the encoder is trained.")
+    if len(history.diagnoses) < EARLY:
+        return Advice(f"Too early to tell: {many(len(history.diagnoses), 'comparison')} of the tasks' gradients so far.")
     given, lengths, cosines = config.loss_weights([*history.started.tasks]), _late(history.diagnoses, "norms"), cosines_of(history)
     weights, counts = given | _late(history.steps, "weights"), np.isfinite(cosines).sum(0)
     pulls = {task: length * weights[task] for task, length in lengths.items()}
@@ -77,11 +80,11 @@ def _feed(starved: Sequence[str], pulls: Mapping[str, float], given: Mapping[str
     """What would help the tasks that are `starved`, the worst first. `given`: the loss weights of all tasks, as they were set."""
     strong = max(pulls, key=pulls.get)
     ratios = {task: pulls[strong] / pulls[task] for task in starved}
-    compared = " and ".join(f"{ratio:.0f} times as strongly as {isolate(task)}" for task, ratio in ratios.items())
+    compared = " and ".join(f"{round(ratio, 1):g} times as strongly as {isolate(task)}" for task, ratio in ratios.items())
     settings = _only("even", config) or _heavier(given, ratios)
-    help = "Balancing 'even' gives every task the same pull." if settings.get("balancing") == "even" else (
+    remedy = "Balancing 'even' gives every task the same pull." if settings.get("balancing") == "even" else (
         f"A larger loss weight for {_and(starved)} would change that." if settings else f"Train longer, or train {_and(starved)} alone.")
-    return Advice(f"The encoder learns mostly from {isolate(strong)}, which pulls it {compared}. {help}", settings, starved)
+    return Advice(f"The encoder learns mostly from {isolate(strong)}, which pulls it {compared}. {remedy}", settings, starved)
 
 
 def after_comparison(card: Card, plan: Plan, runs: Sequence[History | None]) -> Advice:

@@ -64,7 +64,7 @@ class CompareTab:
             self.buttons = control_buttons("compare-", "resume", "stop", "delete")
         self.state = gr.HTML(view.state_html(None, 0), elem_id="compare-state")
         self.result = gr.HTML(elem_id="compare-result")
-        self.use_button = gr.Button(visible=False, elem_id="compare-use")
+        self.use_button = gr.Button(size="sm", visible=False, elem_id="compare-use")
         self.points = gr.ScatterPlot(x="first", y="second", color="alpha", title="The trade-off (validation scores)", height=300,
                                      visible=False, elem_id="compare-points")
         self.task = gr.Dropdown([], label="Task", elem_id="compare-task", visible=False, allow_custom_value=True)

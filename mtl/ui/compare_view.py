@@ -159,7 +159,7 @@ def advice(seen: Seen) -> Advice:
     if found := best(seen.plan, seen.runs):
         return Advice("", settings(found.member.config))
     with suppress(MtlError):
-        if seen.plan.kind == "alone" and seen.history.status == "finished" and (card := read_card(seen.comparison.folder)):
+        if seen.history.status == "finished" and (card := read_card(seen.comparison.folder)):
             return after_comparison(card, seen.plan, seen.runs)
     return Advice("")
 

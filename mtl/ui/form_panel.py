@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from mtl.comparing.advice import Advice
+from mtl.comparing.advice import Advice, advise
 from mtl.data.dataset import read_table
 from mtl.data.readers import Progress, no_progress
 from mtl.data.resolve import find_tasks, with_tasks
@@ -95,6 +95,10 @@ class FormPanel:
     def take(self, advice: Advice) -> WithMessage:
         """Put the settings that were advised into the form."""
         return WithMessage(self._shown(advice.settings), f"The Train tab has {advice.label or 'nothing new'} now.")
+
+    def take_from(self, run_id: str) -> WithMessage:
+        """Put what a run advises into the form."""
+        return self.take(advise(self.jobs.history(run_id), open_run(self.jobs.root, run_id).config))
 
     def _shown(self, settings: Mapping[str, Any]) -> Values:
         widgets = self.settings | {"alpha": self.alpha}

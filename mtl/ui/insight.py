@@ -117,7 +117,8 @@ class InsightPanel:
     def __init__(self, page: Page) -> None:
         self.page = page
         with gr.Accordion("How the tasks get along", open=False, elem_id="insight") as box:
-            self.text, self.use, self.legend = gr.HTML(elem_id="reading"), gr.Button(visible=False, elem_id="insight-use"), gr.HTML()
+            self.text = gr.HTML(elem_id="reading")
+            self.use, self.legend = gr.Button(size="sm", visible=False, elem_id="insight-use"), gr.HTML()
             plot = {"x": "step", "color": "series", "colors_in_legend": [], "show_label": False, "height": 200}
             self.norms = gr.LinePlot(y="norm", title="Length of each task's gradient", elem_id="norm-plot", **plot)
             self.weights = gr.LinePlot(y="weight", title="Weight of each task's loss", elem_id="weight-plot", **plot)

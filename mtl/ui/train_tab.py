@@ -7,7 +7,6 @@ from functools import partial
 
 import gradio as gr
 
-from mtl.comparing.advice import advise
 from mtl.errors import MtlError
 from mtl.runs.folder import list_runs, open_run
 from mtl.runs.history import History
@@ -15,7 +14,6 @@ from mtl.scoring.measure import measured_at
 from mtl.ui import charts
 from mtl.ui.form_panel import FormPanel
 from mtl.ui.insight import InsightPanel
-from mtl.ui.messages import WithMessage
 from mtl.ui.page import MENU_LENGTH, Cursor, Menu, Page, Values, command, control_buttons, hidden_text, text_of
 from mtl.ui.status import enabled_buttons, legend_html, plain_state, run_name, status_html, who_may
 
@@ -95,7 +93,7 @@ class TrainTab:
               trigger_mode="always_last", **quiet)
         chosen = self.menu.wire(self.buttons["delete"], "Delete this run and its checkpoints?", page.news)
         chosen.then(self.form.fill, page.run_id, self.form.outputs, **quiet).then(**self.form.data.read)
-        self.insight.use.click(self.use_advice, page.run_id, self.form.outputs, **quiet)
+        self.insight.use.click(self.form.take_from, page.run_id, self.form.outputs, **quiet)
         page.run_id.change(None, page.run_id, self.link, js=text_of("link.js"), **quiet)
         page.run_id.change(self.show_who_may, who, self.link, **quiet)
 
@@ -105,10 +103,6 @@ class TrainTab:
         config = self.form.config(values, lambda what, share: progress(share, desc=what))
         progress(1.0, desc="Copying the data into the run's folder")
         return self.menu.turn_to(self.jobs.start(config, browser["key"]).id, browser)
-
-    def use_advice(self, run_id: str) -> WithMessage:
-        """Put what the run that is shown advises into the form."""
-        return self.form.take(advise(self.jobs.history(run_id), open_run(self.jobs.root, run_id).config))
 
     def poll(self, run_id: str, browser: dict) -> Values:
         """The status line; and texts that change when buttons, other tabs or plots have to change."""

@@ -23,7 +23,7 @@ def starve(run: Run, length: float = 7.0) -> Run:
     """Log that the gradient of the topic is so long, and that of the tags 1, and that the run is finished."""
     facts = {task.name: {"main_score": "f1", "weight": 1.0} for task in TASKS}
     for event in (RunStarted(0, 50, 10, facts, 40, 10, 1000, "cpu", "fp32", 1, 1, 77),
-                  GradientConflict(10, {"topic": length, "tags": 1.0}, [["topic", "tags", 0.1]]), StatusChanged("finished")):
+                  *[GradientConflict(10, {"topic": length, "tags": 1.0}, [["topic", "tags", 0.1]])] * 5, StatusChanged("finished")):
         run.log.append(event)
     return run
 
@@ -34,12 +34,12 @@ def test_the_button_under_the_sentence_names_what_the_run_advises_and_fills_the_
     button = shown[tabs.train.insight.use]
     assert button["visible"] and button["value"] == "Use this for the next run: Balancing = even"
     assert "Balancing &#x27;even&#x27; gives every task the same pull" in shown[tabs.train.insight.text]
-    taken = tabs.train.use_advice(run.id)
+    taken = tabs.form.take_from(run.id)
     assert taken.values == {form.settings["balancing"]: "even", form.settings["weights"]: "", form.alpha: "0.5"}
     assert taken.message == "The Train tab has Balancing = even now." and {*taken.values} <= {*form.outputs}
 
     turns = starve(create_run(tabs.jobs.root, tiny_config(tasks=TASKS, sampling="alternating")))
-    assert tabs.train.use_advice(turns.id).values == {
+    assert tabs.form.take_from(turns.id).values == {
         form.settings["balancing"]: "fixed", form.settings["weights"]: "topic=1.0,tags=7.0", form.alpha: "0.5"}
 
 

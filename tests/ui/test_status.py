@@ -112,7 +112,7 @@ STARTED = RunStarted(0, 10, 5, {name: {"kind": "classification", "labels": ["a"]
 
 
 def seen_history() -> History:
-    return history_of(STARTED, GradientConflict(1, {ARABIC: 1.0, "b": 9.0}, [[ARABIC, "b", -0.5]]),
+    return history_of(STARTED, *[GradientConflict(1, {ARABIC: 1.0, "b": 9.0}, [[ARABIC, "b", -0.5]])] * 5,
                       StepDone(1, 0.2, {ARABIC: 0.5}, 1e-3, 1.0, 9.0, 1.0))
 
 
