@@ -1,23 +1,23 @@
 """How the tasks of a run get along, in plain sentences, and the settings that would help the next run: first a task that is starved, then
 tasks that disagree. Pure functions of histories and settings."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from statistics import median
 from typing import Any
 
 import numpy as np
 
 from mtl.comparing.joint_vs_alone import Card
 from mtl.comparing.plan import JOINT, MAX_EPOCHS, Plan
-from mtl.runs.events import Event
+from mtl.runs.events import StepDone
 from mtl.runs.history import History
 from mtl.settings.config import RunConfig
 from mtl.settings.methods import METHODS, SAMPLINGS, refusal
 from mtl.text import isolate, many
 
-EARLY = 5  # with fewer comparisons it is too early: the first gradients are those of untrained heads
-STARVED = 0.4  # a task that pulls less than this share of the strongest pull is starved,
+EARLY = 5  # comparisons after the warm-up; with fewer it is too early, as untrained heads have other gradients
+STARVED = 0.5  # a task that pulls less than this share of the strongest pull is starved,
 LEARNED = 0.99  # unless its validation score is this high: then there is little left to pull for
 MOST = 10.0  # a larger loss weight is not advised
 AGAINST = -0.1  # below this cosine two gradients disagree; nearer to 0 the sign is chance
@@ -50,11 +50,12 @@ def advise(history: History, config: RunConfig) -> Advice:
         return Advice("This run has only one task, so there is nothing to compare.")
     if not history.diagnoses:
         return Advice("No gradients were compared yet. They are if 'Diagnose every' is above 0 and the encoder is trained.")
-    if len(history.diagnoses) < EARLY:
-        return Advice(f"Too early to tell: {many(len(history.diagnoses), 'comparison')} of the tasks' gradients so far.")
-    given, lengths, cosines = config.loss_weights([*history.started.tasks]), _late(history.diagnoses, "norms"), cosines_of(history)
-    weights, counts = given | _late(history.steps, "weights"), np.isfinite(cosines).sum(0)
-    pulls = {task: length * weights[task] for task, length in lengths.items()}
+    begun = config.warmup * history.started.total_steps
+    if (count := sum(event.step > begun for event in history.diagnoses)) < EARLY:
+        return Advice(f"Too early to tell: {many(count, 'comparison')} of the tasks' gradients since the warm-up.")
+    given, cosines = config.loss_weights([*history.started.tasks]), cosines_of(history)
+    lengths, pulls = _strengths(history, given, begun)
+    counts = np.isfinite(cosines).sum(0)
     if not counts.any() or not all(pulls.values()):
         return Advice("The gradients were too small to compare.")
     shares = (cosines < AGAINST).sum(0) / np.maximum(counts, 1)
@@ -113,10 +114,19 @@ def cosines_of(history: History) -> np.ndarray:
     return np.array([[cosine for *_, cosine in event.cosines] for event in history.diagnoses], np.float64)
 
 
-def _late(events: Sequence[Event], name: str) -> dict[str, float]:
-    """For each task the median of its values in the dicts called `name` of the later half of the `events`."""
-    pairs = [pair for event in events[len(events) // 2:] for pair in getattr(event, name).items() if pair[1] is not None]
-    return {task: median(value for other, value in pairs if other == task) for task in dict(pairs)}
+def _strengths(history: History, weights: Mapping[str, float], begun: float) -> tuple[dict[str, float], dict[str, float]]:
+    """The length of each task's gradient, and this times the weight of its loss at that step (before the first step: of `weights`): root
+    mean squares, as Adam sees gradients, over all steps after `begun`. Late steps alone would not do: a task that has learned its training
+    rows by heart pulls little, although the others starved while it learned."""
+    found = defaultdict(list)
+    for event in sorted([*history.steps, *history.diagnoses], key=lambda event: event.step):  # of one step, its weights come first
+        if isinstance(event, StepDone):
+            weights = weights | event.weights
+        elif event.step > begun:
+            for task, norm in event.norms.items():
+                found[task].append([norm or 0.0, (norm or 0.0) * weights[task]])
+    means = {task: np.sqrt(np.square(values).mean(0)).tolist() for task, values in found.items()}
+    return {task: length for task, (length, _) in means.items()}, {task: pull for task, (_, pull) in means.items()}
 
 
 def _weak(strengths: Mapping[str, float]) -> list[str]:
