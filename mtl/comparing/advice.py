@@ -54,8 +54,7 @@ def advise(history: History, config: RunConfig) -> Advice:
     if (count := sum(event.step > begun for event in history.diagnoses)) < EARLY:
         return Advice(f"Too early to tell: {many(count, 'comparison')} of the tasks' gradients since the warm-up.")
     given, cosines = config.loss_weights([*history.started.tasks]), cosines_of(history)
-    lengths, pulls = _strengths(history, given, begun)
-    counts = np.isfinite(cosines).sum(0)
+    (lengths, pulls), counts = _strengths(history, given, begun), np.isfinite(cosines).sum(0)
     if not counts.any() or not all(pulls.values()):
         return Advice("The gradients were too small to compare.")
     shares = (cosines < AGAINST).sum(0) / np.maximum(counts, 1)
@@ -114,10 +113,10 @@ def cosines_of(history: History) -> np.ndarray:
     return np.array([[cosine for *_, cosine in event.cosines] for event in history.diagnoses], np.float64)
 
 
-def _strengths(history: History, weights: Mapping[str, float], begun: float) -> tuple[dict[str, float], dict[str, float]]:
-    """The length of each task's gradient, and this times the weight of its loss at that step (before the first step: of `weights`): root
-    mean squares, as Adam sees gradients, over all steps after `begun`. Late steps alone would not do: a task that has learned its training
-    rows by heart pulls little, although the others starved while it learned."""
+def _strengths(history: History, weights: Mapping[str, float], begun: float) -> list[dict[str, float]]:
+    """Of each task's gradient the length, and the length times the weight of its loss then (at first one of `weights`): root mean squares,
+    as Adam sees them, of the steps after `begun`. Late steps alone hide that a task starved, as one that knows its rows by heart pulls
+    little."""
     found = defaultdict(list)
     for event in sorted([*history.steps, *history.diagnoses], key=lambda event: event.step):  # of one step, its weights come first
         if isinstance(event, StepDone):
@@ -125,8 +124,7 @@ def _strengths(history: History, weights: Mapping[str, float], begun: float) -> 
         elif event.step > begun:
             for task, norm in event.norms.items():
                 found[task].append([norm or 0.0, (norm or 0.0) * weights[task]])
-    means = {task: np.sqrt(np.square(values).mean(0)).tolist() for task, values in found.items()}
-    return {task: length for task, (length, _) in means.items()}, {task: pull for task, (_, pull) in means.items()}
+    return [{task: float(np.sqrt(np.square(pairs).mean(0))[place]) for task, pairs in found.items()} for place in (0, 1)]
 
 
 def _weak(strengths: Mapping[str, float]) -> list[str]:

@@ -40,9 +40,8 @@ def insight_html(history: History, advice: Advice) -> str:
                    for (one, other, _), of_pair, mean in zip(pairs, means, cosines.mean(), strict=True))
     first, last = history.diagnoses[0].step, history.diagnoses[-1].step
     return (f'<div class="mtl-report"><p>{html.escape(advice.sentence)}</p>'
-            "<p>Each task pulls the encoder its own way: this pull, its gradient, is the change that would help it most. "
-            "<b>Do the gradients of two tasks agree?</b> "
-            f"Steps {first:,} to {last:,}, measured on the encoder's last layer. "
+            "<p>Each task pulls the encoder its own way: this pull, its gradient, is the change that would help it most. <b>Do those "
+            f"of two tasks agree?</b> Steps {first:,} to {last:,}, measured on the encoder's last layer. "
             '<span class="mtl-agree">they agree</span> <span class="mtl-disagree">they disagree</span></p>'
             f'<div class="mtl-heat">{rows}</div></div>')
 
