@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 
 from mtl.cli.common import EXIT_CODES, StopSignal, Terminal, add_settings, find_run, read_settings, resolve
+from mtl.comparing.advice import after_comparison
 from mtl.comparing.execute import run_comparison
 from mtl.comparing.joint_vs_alone import markdown, read_card
 from mtl.comparing.plan import DEFAULT_ALPHAS, Comparison, Plan, create, list_comparisons, open_comparison, plan_for_run, sweep_plan
@@ -81,7 +82,9 @@ def train_comparison(comparison: Comparison) -> int:
     else:
         plan, histories = comparison.plan, comparison.histories()
         if plan.kind == "alone":
-            result = markdown(read_card(comparison.folder))
+            card = read_card(comparison.folder)
+            advice = after_comparison(card, plan, histories)
+            result = f"{markdown(card)}\n" + f"\n{advice.sentence} For the next run: {advice.label}" * bool(advice.sentence)
         elif plan.kind == "sweep":
             result = sweep_markdown(*sweep_points(plan, histories))
         else:

@@ -21,7 +21,6 @@ from mtl.ui.messages import WithMessage
 from mtl.ui.page import Cursor, Menu, Page, Values, command, control_buttons, hidden_text
 from mtl.ui.status import enabled_buttons, legend_html, plain_state, shown_run_html
 
-SEARCHED = ("learning_rate", "head_learning_rate", "balancing", "weights")  # what a search varies, besides alpha
 HIDDEN = gr.update(visible=False)
 
 
@@ -65,7 +64,7 @@ class CompareTab:
             self.buttons = control_buttons("compare-", "resume", "stop", "delete")
         self.state = gr.HTML(view.state_html(None, 0), elem_id="compare-state")
         self.result = gr.HTML(elem_id="compare-result")
-        self.use_button = gr.Button("Use these settings", visible=False, elem_id="compare-use")
+        self.use_button = gr.Button(size="sm", visible=False, elem_id="compare-use")
         self.points = gr.ScatterPlot(x="first", y="second", color="alpha", title="The trade-off (validation scores)", height=300,
                                      visible=False, elem_id="compare-points")
         self.task = gr.Dropdown([], label="Task", elem_id="compare-task", visible=False, allow_custom_value=True)
@@ -96,8 +95,7 @@ class CompareTab:
         for name in ("resume", "stop"):
             self.buttons[name].click(command(getattr(self.jobs, name)), [shown_id, page.browser], None, **quiet).then(**poll)
         self.menu.wire(self.buttons["delete"], "Delete this comparison and its result? Its runs stay.", self.status)
-        filled = [self.form.alpha, *(self.form.settings[name] for name in SEARCHED)]
-        self.use_button.click(self.use, shown_id, filled, api_visibility="private")
+        self.use_button.click(self.use, shown_id, self.form.outputs, api_visibility="private")
 
     def name_run(self, run_id: str) -> str:
         """The name of the run that the first button would compare."""
@@ -133,11 +131,8 @@ class CompareTab:
         return self.menu.turn_to(self.jobs.start(config, browser["key"], plan).id, browser)
 
     def use(self, comparison_id: str) -> WithMessage:
-        """Put the best settings of a search into the form of the Train tab."""
-        config = view.best_settings(view.read(self.jobs, comparison_id))
-        if config is None:
-            raise MtlError("Nothing was found yet. Wait for the first candidates.")
-        return WithMessage(self.form.shown(config, SEARCHED), "The Train tab has these learning rates and weights now.")
+        """Put the settings that the result advises into the form of the Train tab."""
+        return self.form.take(view.advice(view.read(self.jobs, comparison_id)))
 
     def poll(self, comparison_id: str, browser: dict, cursor: str | None, task: str | None) -> Values:
         """All that the page shows of the comparison; what is the same since `cursor` is left as it is."""
@@ -157,7 +152,7 @@ class CompareTab:
         if due == before:
             return shown
         shown |= {self.result: view.result_html(seen), self.members: view.members_html(seen),
-                  self.use_button: gr.update(visible=view.best_settings(seen) is not None)}
+                  self.use_button: form.offer(view.advice(seen))}
         has_curves = bool(task) and seen.plan.kind != "search"
         if before.must_empty(due):
             menu = {self.task: gr.update(choices=names, value=task, visible=True),

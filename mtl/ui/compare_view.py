@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from mtl.comparing.advice import Advice, after_comparison
 from mtl.comparing.joint_vs_alone import Card, Compared, read_card
 from mtl.comparing.plan import ALONE, Comparison, Member, Plan, open_comparison
-from mtl.comparing.search import NOTE, best, tried
+from mtl.comparing.search import NOTE, best, settings, tried
 from mtl.comparing.sweep import sweep_points
 from mtl.errors import MtlError
 from mtl.jobs.queue import Jobs
 from mtl.runs.history import RESUMABLE, History
-from mtl.settings.config import RunConfig
 from mtl.text import isolate, many
 from mtl.ui import charts
 from mtl.ui.charts import HUES, Markup, PlotData, apart, colours, main_score, plain, table_html
@@ -151,15 +151,26 @@ def result_html(seen: Seen) -> str:
         card = read_card(seen.comparison.folder) if seen.history.status == "finished" else None
     except MtlError as error:
         return problem_html(str(error))
-    return card_html(card) if card else ""
+    return card_html(card, advice(seen).sentence) if card else ""
 
 
-def card_html(card: Card) -> str:
-    """Did training together help? A sentence for each task, then what one model costs against several."""
+def advice(seen: Seen) -> Advice:
+    """The settings that the result advises: the best ones that a search found so far, or what would help the tasks that were hurt."""
+    if found := best(seen.plan, seen.runs):
+        return Advice("", settings(found.member.config))
+    with suppress(MtlError):
+        if seen.history.status == "finished" and (card := read_card(seen.comparison.folder)):
+            return after_comparison(card, seen.plan, seen.runs)
+    return Advice("")
+
+
+def card_html(card: Card, advised: str = "") -> str:
+    """Did training together help? A sentence for each task, what one model costs against several, and what is `advised`."""
     verdicts = [f'<p class="mtl-finding mtl-{VERDICTS[found.verdict]}"><b>{found.verdict}</b> {apart(found.name)}'
                 f"{html.escape(found.sentence.removeprefix(found.name))}{_interval_html(found)}</p>"
                 for found in (*card.tasks, card.everything)]
     notes = [f"<p>{html.escape(line)}</p>" for line in card.notes]
+    notes += [f'<p class="mtl-finding mtl-warning">{html.escape(advised)}</p>'] * bool(advised)  # above the button for it
     return f'<div class="mtl-report mtl-card"><h4>Did training together help?</h4>{"".join(verdicts + notes)}</div>'
 
 
@@ -213,9 +224,3 @@ def search_html(seen: Seen) -> str:
     head = ["candidate", "round", "steps", found[0].by, "learning rate", "head learning rate", "weights"]
     return (f'<div class="mtl-report"><h4>Settings tried</h4><p>Rounds: {rounds}. Every run starts from scratch.</p>'
             f"{table_html(head, rows)}<p>{NOTE}</p></div>")
-
-
-def best_settings(seen: Seen) -> RunConfig | None:
-    """The best settings that a search has found so far."""
-    found = best(seen.plan, seen.runs)
-    return found and found.member.config

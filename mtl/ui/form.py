@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import gradio as gr
 
+from mtl.comparing.advice import Advice
 from mtl.settings.best import BESTS
 from mtl.settings.config import RunConfig, make_config
 from mtl.settings.methods import TAKE_WEIGHTS
@@ -80,6 +81,11 @@ def read_number(text: str, kind: type) -> float | str | None:
         value = float(text)
         return int(value) if value.is_integer() else value
     return text or None
+
+
+def offer(advice: Advice) -> dict[str, Any]:
+    """A button for the advised settings; hidden if there are none."""
+    return gr.update(visible=bool(advice.settings), value=f"Use this for the next run: {advice.label}")
 
 
 def weighed_by(weights: str, balancing: str) -> str:

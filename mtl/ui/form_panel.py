@@ -1,11 +1,13 @@
 """The form: data, tasks and settings of a run that is started, or compared with others. Layout, then wiring, then handlers."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import gradio as gr
 
+from mtl.comparing.advice import Advice, advise
 from mtl.data.dataset import read_table
 from mtl.data.readers import Progress, no_progress
 from mtl.data.resolve import find_tasks, with_tasks
@@ -17,6 +19,7 @@ from mtl.ui import form
 from mtl.ui.data_panel import DataPanel
 from mtl.ui.data_view import Choice
 from mtl.ui.insight import explain_settings
+from mtl.ui.messages import WithMessage
 from mtl.ui.page import Page, Values
 
 
@@ -87,9 +90,17 @@ class FormPanel:
             config = open_run(self.jobs.root, run_id).config
         except MtlError:
             return {}
-        return self.data.fill(run_id, config) | self.shown(config, self.settings)
+        return self.data.fill(run_id, config) | self._shown({name: getattr(config, name) for name in ("alpha", *self.settings)})
 
-    def shown(self, config: RunConfig, names: Iterable[str]) -> Values:
-        """Alpha and the settings called `names`, as their widgets show them."""
-        return {self.alpha: form.shown("alpha", config.alpha) or form.EVEN} | {
-            self.settings[name]: form.shown(name, getattr(config, name)) for name in names}
+    def take(self, advice: Advice) -> WithMessage:
+        """Put the settings that were advised into the form."""
+        return WithMessage(self._shown(advice.settings), f"The Train tab has {advice.label or 'nothing new'} now.")
+
+    def take_from(self, run_id: str) -> WithMessage:
+        """Put what a run advises into the form."""
+        return self.take(advise(self.jobs.history(run_id), open_run(self.jobs.root, run_id).config))
+
+    def _shown(self, settings: Mapping[str, Any]) -> Values:
+        widgets = self.settings | {"alpha": self.alpha}
+        return {widgets[name]: form.EVEN if (name, value) == ("alpha", None) else form.shown(name, value)
+                for name, value in settings.items()}

@@ -1,4 +1,4 @@
-"""Whether the tasks disagree, as the page shows it: their gradients as a sentence, a heat map and curves; the loss weights as curves; and
+"""How the tasks get along, as the page shows it: their gradients as a sentence, a heat map and curves; the loss weights as curves; and
 what the settings will do. Pure functions of a run's history and settings; then the two panels that show them."""
 
 import html
@@ -6,84 +6,44 @@ import json
 import math
 from collections.abc import Iterable
 from contextlib import suppress
-from operator import itemgetter
-from statistics import median
 
 import gradio as gr
 import numpy as np
 import pandas as pd
 
+from mtl.comparing.advice import Advice, advise, cosines_of
 from mtl.errors import MtlError
-from mtl.runs.events import GradientConflict
 from mtl.runs.folder import open_run
 from mtl.runs.history import History
 from mtl.settings.methods import METHODS, SAMPLINGS
-from mtl.text import isolate, many
+from mtl.text import many
 from mtl.training.sampling import outlook
+from mtl.ui import form
 from mtl.ui.charts import HUES, PlotData, apart, line_data, plain, task_curves, thin
 from mtl.ui.page import Cursor, Page, Values, hidden_text
 from mtl.ui.status import legend_html
 
 COLUMNS, CELLS = 60, 180  # of the heat map: at most so many columns, and about so many cells in all
 MAX_POINTS, PLOT_BYTES = 150, 13_000  # points per series of these plots, and bytes of a plot
-AGAINST = -0.1  # below this cosine two gradients disagree; nearer to 0 the sign is chance
-RARELY, OFTEN = 0.2, 0.5  # shares of the comparisons in which two tasks disagree
-LONGER = 4  # a gradient so many times as long as another one dominates it
 OUTLOOK = ("sampling", "temperature", "batch_size", "accumulation", "epochs")
 
 
-def summary(diagnoses: list[GradientConflict], balancing: str) -> str:
-    """What the comparisons of the tasks' gradients mean, in one to three sentences."""
-    cosines = _cosines(diagnoses)
-    if cosines.isna().all(axis=None):
-        return "The gradients were too small to compare."
-    against = (cosines < AGAINST).sum() / cosines.count()  # of each pair; NaN < AGAINST is False
-    (one, other, _), share = diagnoses[0].cosines[against.idxmax()], against.max()
-    worst = f"{isolate(one)} and {isolate(other)}"
-    measured = f"in {share:.0%} of {many(len(diagnoses), 'comparison')}"
-    is_gradient = METHODS[balancing].is_gradient
-    if share < RARELY:
-        text = "The tasks rarely disagree, so " + ("Balancing 'equal' would do as well." if is_gradient
-                                                   else "Balancing 'pcgrad' or 'upgrad' would change little.")
-    elif share < OFTEN:
-        text = f"{worst} sometimes disagree ({measured}). Small batches alone can cause that."
-    else:
-        text = f"{worst} often disagree ({measured})." + ("" if is_gradient else (
-            " Try Balancing 'pcgrad' or 'upgrad'. To see whether training these tasks together helps, open the Compare tab."))
-    norms = {task: median([event.norms[task] for event in diagnoses]) for task in diagnoses[0].norms}
-    longest, shortest = max(norms, key=norms.get), min(norms, key=norms.get)
-    if norms[shortest] > 0 and (ratio := norms[longest] / norms[shortest]) >= LONGER:
-        long, short = isolate(longest), isolate(shortest)
-        text += (f" The gradient of {long} is {ratio:.0f} times as long as that of {short}, so the encoder learns mostly from {long}. A "
-                 f"larger loss weight for {short} would change that.")
-    return text
-
-
-def insight_html(history: History, balancing: str) -> str:
-    """The summary, and for each pair of tasks a row of cells over the steps: blue where their gradients agree, red where they do not."""
-    if not history.started:
-        return ""
-    if len(history.started.tasks) < 2:
-        return "<p>This run has only one task, so there is nothing to compare.</p>"
+def insight_html(history: History, advice: Advice) -> str:
+    """The advice, and for each pair of tasks a row of cells over the steps: blue where their gradients agree, red where they do not."""
     if not history.diagnoses:
-        return "<p>No gradients were compared yet. They are if 'Diagnose every' is above 0 and the encoder is trained.</p>"
-    cosines, count, pairs = _cosines(history.diagnoses), len(history.diagnoses), history.diagnoses[0].cosines
+        return f"<p>{html.escape(advice.sentence)}</p>"
+    cosines, count, pairs = pd.DataFrame(cosines_of(history)), len(history.diagnoses), history.diagnoses[0].cosines
     columns = min(COLUMNS, max(1, CELLS // len(pairs)), count)
     means = cosines.groupby(np.arange(count) * columns // count).mean().to_numpy().T.tolist()  # [pair][column]
     steps = [history.diagnoses[math.ceil((column + 1) * count / columns) - 1].step for column in range(columns)]
     rows = "".join(_heat_row(f"{apart(one)} and {apart(other)}", steps, of_pair, mean)
                    for (one, other, _), of_pair, mean in zip(pairs, means, cosines.mean(), strict=True))
     first, last = history.diagnoses[0].step, history.diagnoses[-1].step
-    return (f'<div class="mtl-report"><p>{html.escape(summary(history.diagnoses, balancing))}</p>'
-            "<p>A gradient is the change of the encoder that would help one task most. <b>Do the gradients of two tasks agree?</b> "
-            f"Steps {first:,} to {last:,}, measured on the encoder's last layer. "
+    return (f'<div class="mtl-report"><p>{html.escape(advice.sentence)}</p>'
+            "<p>Each task pulls the encoder its own way: this pull, its gradient, is the change that would help it most. <b>Do those "
+            f"of two tasks agree?</b> Steps {first:,} to {last:,}, measured on the encoder's last layer. "
             '<span class="mtl-agree">they agree</span> <span class="mtl-disagree">they disagree</span></p>'
             f'<div class="mtl-heat">{rows}</div></div>')
-
-
-def _cosines(diagnoses: list[GradientConflict]) -> pd.DataFrame:
-    """(comparisons, pairs); NaN where a gradient was too small."""
-    return pd.DataFrame(np.array([[*map(itemgetter(2), event.cosines)] for event in diagnoses], np.float64))
 
 
 def _heat_row(name: str, steps: list[int], cosines: Iterable[float], mean: float) -> str:
@@ -151,12 +111,13 @@ def show_outlook(patterns: str, chosen: str, sampling: str, temperature: str, *n
 
 
 class InsightPanel:
-    """Whether the tasks of the shown run disagree."""
+    """How the tasks of the shown run get along, and a button for what would help the next one."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
-        with gr.Accordion("Do the tasks disagree?", open=False, elem_id="insight") as box:
-            self.text, self.legend = gr.HTML(elem_id="reading"), gr.HTML()
+        with gr.Accordion("How the tasks get along", open=False, elem_id="insight") as box:
+            self.text = gr.HTML(elem_id="reading")
+            self.use, self.legend = gr.Button(size="sm", visible=False, elem_id="insight-use"), gr.HTML()
             plot = {"x": "step", "color": "series", "colors_in_legend": [], "show_label": False, "height": 200}
             self.norms = gr.LinePlot(y="norm", title="Length of each task's gradient", elem_id="norm-plot", **plot)
             self.weights = gr.LinePlot(y="weight", title="Weight of each task's loss", elem_id="weight-plot", **plot)
@@ -167,7 +128,7 @@ class InsightPanel:
         gr.on([timer.tick, box.expand, page.run_id.change], self.poll, who, self.due, **quiet)
         for event, is_open in ((box.expand, True), (box.collapse, False)):
             event(lambda is_open=is_open: gr.Timer(active=is_open), None, timer, **quiet)
-        self.due.change(self.show, who, [self.text, self.legend, self.norms, self.weights, self.cursor], **quiet)
+        self.due.change(self.show, who, [self.text, self.use, self.legend, self.norms, self.weights, self.cursor], **quiet)
 
     def _now(self, run_id: str, cursor: str) -> tuple[History | None, Cursor]:
         """The history of the run and the cursor that is due; none and an empty one before it begins, and if plots must be emptied first."""
@@ -187,10 +148,11 @@ class InsightPanel:
         """Text and plots; the plots keep their colours while the run of `cursor` is shown."""
         history, due = self._now(run_id, cursor)
         if history is None:
-            return {self.text: "", self.legend: "", self.norms: None, self.weights: None, self.cursor: ""}
+            return {self.text: "", self.use: form.offer(Advice("")), self.legend: "", self.norms: None, self.weights: None, self.cursor: ""}
         colours = {plain(task): hue for task, (hue, _) in zip(history.started.tasks, HUES, strict=False)}
         lines = {self.norms: task_lines(history, "norm"), self.weights: task_lines(history, "weight")}
         if not cursor:
             lines = {plot: gr.LinePlot(value=data, color_map=colours) for plot, data in lines.items()}
-        balancing = open_run(self.page.jobs.root, run_id).config.balancing
-        return lines | {self.text: insight_html(history, balancing), self.legend: legend_html(colours), self.cursor: str(due)}
+        advice = advise(history, open_run(self.page.jobs.root, run_id).config)
+        return lines | {self.text: insight_html(history, advice), self.use: form.offer(advice), self.legend: legend_html(colours),
+                        self.cursor: str(due)}

@@ -58,7 +58,7 @@ class TrainTab:
                                    info="At 0 the curve is as measured. Validation losses and scores are never smoothed.")
         self.table = gr.Dataframe(label="Last values", headers=charts.LAST_COLUMNS, interactive=False, wrap=True, elem_id="last-values",
                                   column_widths=["100px", "115px", "95px", "95px", "300px"])
-        InsightPanel(self.page)
+        self.insight = InsightPanel(self.page)
         self.log = gr.Textbox(label="Log, newest first", lines=8, max_lines=8, interactive=False, elem_id="log", autoscroll=False)
         self.link = gr.Textbox(label="Link to this run", interactive=False, buttons=["copy"], elem_id="link",
                                info=who_may(None, is_owner=False))
@@ -93,6 +93,7 @@ class TrainTab:
               trigger_mode="always_last", **quiet)
         chosen = self.menu.wire(self.buttons["delete"], "Delete this run and its checkpoints?", page.news)
         chosen.then(self.form.fill, page.run_id, self.form.outputs, **quiet).then(**self.form.data.read)
+        self.insight.use.click(self.form.take_from, page.run_id, self.form.outputs, **quiet)
         page.run_id.change(None, page.run_id, self.link, js=text_of("link.js"), **quiet)
         page.run_id.change(self.show_who_may, who, self.link, **quiet)
 

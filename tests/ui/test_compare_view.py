@@ -1,7 +1,6 @@
 """The Compare tab without a page: which curves, which words, which buttons, from plans and logs that are made up."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -146,7 +145,7 @@ def test_a_sweep_has_a_point_for_every_run_that_was_measured_and_a_colour_for_ev
 def test_the_table_of_a_search_fills_and_its_best_settings_can_be_taken(seen):
     members = [Member(role="pace", config=CONFIG, run="r0", seconds=3.0)]
     waiting = seen(Plan(kind="search", minutes=5.0, members=tuple(members)), (ran("running", "slots"),))
-    assert "how fast this machine is" in view.result_html(waiting) and view.best_settings(waiting) is None
+    assert "how fast this machine is" in view.result_html(waiting) and not view.advice(waiting).settings
     good = CONFIG.model_copy(update={"learning_rate": 5e-4, "weights": {"a<b>": 2.0}, "balancing": "fixed"})
     members += [Member(role=f"candidate {number}", config=config, run=f"r{number}", rung=1, seconds=3.0, is_cut=number == 3)
                 for number, config in enumerate((CONFIG, good, CONFIG), 1)]
@@ -154,4 +153,5 @@ def test_the_table_of_a_search_fills_and_its_best_settings_can_be_taken(seen):
     it = seen(plan, (waiting.runs[0], ran("finished", "slots"), ran("finished", "slots", scores=(0.9,)), ran("stopped", "slots")))
     page = view.result_html(it)
     assert page.index("0.0005") < page.index("0.0002") and "<bdi>cut</bdi>" in page and "a&lt;b&gt; 2" in page
-    assert view.best_settings(it) == good and isinstance(it.comparison.folder, Path)
+    taken = view.advice(it).settings
+    assert taken == {name: getattr(good, name) for name in taken} and taken["weights"] == {"a<b>": 2.0}

@@ -1,45 +1,34 @@
-"""mtl/ui/insight.py: what the comparisons of the tasks' gradients mean, and what the settings will do, in words and colours."""
+"""mtl/ui/insight.py: how the tasks get along, and what the settings will do, in words and colours."""
 
 import html
 from collections import Counter
 
 import pytest
 
+from mtl.comparing.advice import Advice
 from mtl.runs.events import GradientConflict, RunStarted, StepDone
 from mtl.runs.history import History
 from mtl.settings.methods import METHODS, SAMPLINGS
 from mtl.training import sampling as samplings
-from mtl.ui.insight import insight_html, method_html, outlook_html, summary, task_lines
+from mtl.ui.insight import insight_html, method_html, outlook_html, task_lines
 from tests.ui.test_charts import rows
 
 STARTED = RunStarted(0, 5000, 100, {"topic": {}, "<tags>": {}}, 40, 10, 1000, "cpu", "fp32", 1, 1, 77)
 
 
-def comparisons(cosines: list[float], norms: tuple[float, float] = (1.0, 1.0)) -> list[GradientConflict]:
-    return [GradientConflict(10 * place, {"topic": norms[0], "<tags>": norms[1]}, [["topic", "<tags>", cosine]])
+def comparisons(cosines: list[float]) -> list[GradientConflict]:
+    return [GradientConflict(10 * place, {"topic": 1.0, "<tags>": 1.0}, [["topic", "<tags>", cosine]])
             for place, cosine in enumerate(cosines, 1)]
 
 
-@pytest.mark.parametrize(("cosines", "balancing", "words"), [
-    ([0.2, 0.1, 0.3, -0.05, 0.1], "equal", "rarely disagree, so Balancing 'pcgrad' or 'upgrad' would change little."),
-    ([0.2, 0.1, 0.3, -0.05, 0.1], "pcgrad", "so Balancing 'equal' would do as well."),
-    ([0.2, -0.2, 0.3], "equal", "sometimes disagree (in 33% of 3 comparisons)."),
-    ([-0.2, -0.3, 0.3], "equal", "often disagree (in 67% of 3 comparisons). Try Balancing 'pcgrad' or 'upgrad'."),
-    ([None, None], "equal", "too small to compare"),
-    ([], "equal", "No gradients were compared yet"),
-])
-def test_what_the_gradients_say_is_said_in_words(cosines, balancing, words):
-    assert words in html.unescape(insight_html(History(started=STARTED, diagnoses=comparisons(cosines)), balancing))
-
-
-def test_a_gradient_that_drowns_another_is_named_and_what_to_do():
-    told = summary(comparisons([0.1], norms=(0.5, 5.0)), "equal")
-    assert "The gradient of <tags> is 10 times as long as that of topic" in told and "larger loss weight for topic" in told
-    assert "times as long" not in summary(comparisons([0.1], norms=(1.0, 3.0)), "equal")
+def test_what_is_advised_is_said_above_the_heat_map_with_the_names_escaped():
+    shown = insight_html(History(started=STARTED, diagnoses=comparisons([0.1])), Advice("<tags> starves."))
+    assert "<p>&lt;tags&gt; starves.</p>" in shown and "mtl-heat" in shown
+    assert insight_html(History(started=STARTED), Advice("Nothing & none.")) == "<p>Nothing &amp; none.</p>"
 
 
 def heat_of(diagnoses: list[GradientConflict]) -> str:
-    return insight_html(History(started=STARTED, diagnoses=diagnoses), "equal")
+    return insight_html(History(started=STARTED, diagnoses=diagnoses), Advice(""))
 
 
 def test_the_heat_map_has_a_cell_a_comparison_up_to_what_fits_and_names_are_escaped():

@@ -202,7 +202,7 @@ def check_plots(page: Page, run: Run) -> None:
     for task, score in (("entities", "f1"), ("class", "accuracy")):
         assert scores[f"{task} {score}"] == pytest.approx({event.step: event.scores[task][score] for event in evaluations}, rel=1e-4)
     assert scores["everything right"] == pytest.approx({event.step: event.everything_right for event in evaluations}, rel=1e-4)
-    page.get_by_role("button", name="Do the tasks disagree?").click()
+    page.get_by_role("button", name="How the tasks get along").click()
     wait_for("the comparisons", lambda: page.locator("#reading .mtl-heat i").count() == 3 * len(compared) > 0)  # three pairs of tasks
     norms = wait_for("the norms", lambda: web.points(page, "norm-plot"))
     assert norms["class"] == pytest.approx({event.step: event.norms["class"] for event in compared}, rel=1e-4)

@@ -71,7 +71,7 @@ def test_odd_names_are_shown_as_they_were_written_and_long_ones_leave_the_number
     in_every_width(page, "#scores .mtl-scroll:not(:has(.mtl-confusion)) tbody tr td:nth-child(3) > b", 4)
 
     web.open_tab(page, "Train")
-    page.get_by_role("button", name="Do the tasks disagree?").click()
+    page.get_by_role("button", name="How the tasks get along").click()
     in_every_width(page, "#reading .mtl-heat small", 3)
 
 

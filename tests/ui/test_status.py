@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from mtl.comparing.advice import advise
 from mtl.comparing.plan import alone_plan, create
 from mtl.data.dataset import NEWSROOM
 from mtl.data.findings import Finding
@@ -13,7 +14,7 @@ from mtl.jobs.queue import Jobs
 from mtl.runs.events import Evaluated, GradientConflict, RunStarted, StatusChanged, StepDone, describe
 from mtl.runs.folder import create_run
 from mtl.runs.history import History
-from mtl.settings.config import TaskSpec
+from mtl.settings.config import RunConfig, TaskSpec
 from mtl.ui import charts
 from mtl.ui.data_panel import ABOUT
 from mtl.ui.data_view import examples_html, report_html
@@ -111,7 +112,7 @@ STARTED = RunStarted(0, 10, 5, {name: {"kind": "classification", "labels": ["a"]
 
 
 def seen_history() -> History:
-    return history_of(STARTED, GradientConflict(1, {ARABIC: 1.0, "b": 9.0}, [[ARABIC, "b", -0.5]]),
+    return history_of(STARTED, *[GradientConflict(1, {ARABIC: 1.0, "b": 9.0}, [[ARABIC, "b", -0.5]])] * 5,
                       StepDone(1, 0.2, {ARABIC: 0.5}, 1e-3, 1.0, 9.0, 1.0))
 
 
@@ -127,7 +128,7 @@ ROW = Row(f"{ARABIC} Anna 12", {ARABIC: ARABIC, "ner": (Span(8, 12, ARABIC),)})
 @pytest.mark.parametrize(("shown", "places"), [
     (lambda: report_html(report(), SPECS), 7),
     (lambda: examples_html([ROW], SPECS, {"ner": (ARABIC,)}), 3),
-    (lambda: insight_html(seen_history(), "equal"), 1),
+    (lambda: insight_html(seen_history(), advise(seen_history(), RunConfig())), 1),
     (lambda: outlook_html([[[ARABIC], 60]], [ARABIC], "joint", 2.0, 10, 3), 1)], ids=["report", "rows", "gradients", "outlook"])
 def test_a_name_from_right_to_left_is_kept_apart_in_html(shown, places):
     html = shown()
