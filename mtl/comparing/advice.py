@@ -13,7 +13,7 @@ from mtl.comparing.plan import JOINT, MAX_EPOCHS, Plan
 from mtl.runs.events import StepDone
 from mtl.runs.history import History
 from mtl.settings.config import RunConfig
-from mtl.settings.methods import METHODS, SAMPLINGS, refusal
+from mtl.settings.methods import METHODS, SAMPLINGS, TAKE_WEIGHTS, refusal
 from mtl.text import isolate, many
 
 EARLY = 5  # comparisons after the warm-up; with fewer it is too early, as untrained heads have other gradients
@@ -63,10 +63,11 @@ def advise(history: History, config: RunConfig) -> Advice:
     disagree = f"{_and(pair)} {how_often} disagree (in {share:.0%} of {many(int(counts[worst]), 'comparison')})."
     scores = next((seen.scores for seen in reversed(history.evaluations) if seen.split == "validation"), {})
     learned = [task for task in _weak(pulls) if scores.get(task, {}).get(history.started.tasks[task].get("main_score"), 0.0) >= LEARNED]
+    learned = _weak(pulls) if config.balancing == "even" else learned  # that is why 'even' lets them pull less
     if starved := [task for task in _weak(pulls) if task not in learned]:
         fed = _feed(starved, pulls, given, config)
         return replace(fed, sentence=fed.sentence + f" {disagree}" * (share >= RARELY))
-    told = f"Learned already, and so pulling the encoder only a little: {_and(learned)}." if learned else (
+    told = f"Mostly learned, and so pulling the encoder only a little: {_and(learned)}." if learned else (
         f"All tasks pull the encoder alike (the strongest {max(pulls.values()) / min(pulls.values()):.1f} times as much as the weakest).")
     is_gradient, is_even = METHODS[config.balancing].is_gradient, not _weak(lengths)
     if share >= OFTEN and not is_gradient and is_even and (settings := _only("pcgrad", config)):  # otherwise it would starve a task
@@ -82,7 +83,7 @@ def _feed(starved: Sequence[str], pulls: Mapping[str, float], given: Mapping[str
     ratios = {task: pulls[strong] / pulls[task] for task in starved}
     compared = " and ".join(f"{round(ratio, 1):g} times as strongly as {isolate(task)}" for task, ratio in ratios.items())
     settings = _only("even", config) or _heavier(given, ratios)
-    remedy = "Balancing 'even' gives every task the same pull." if settings.get("balancing") == "even" else (
+    remedy = "Balancing 'even' lets every task pull alike." if settings.get("balancing") == "even" else (
         f"A larger loss weight for {_and(starved)} would change that." if settings else f"Train longer, or train {_and(starved)} alone.")
     return Advice(f"The encoder learns mostly from {isolate(strong)}, which pulls it {compared}. {remedy}", settings, starved)
 
@@ -100,9 +101,9 @@ def after_comparison(card: Card, plan: Plan, runs: Sequence[History | None]) -> 
     if seen.settings and hurt.keys() & {*seen.tasks}:
         return Advice(f"{told} {seen.sentence}", seen.settings)
     # heads share nothing that is trained; other methods find their weights by themselves
-    can_weigh = len(hurt) < len(card.tasks) and config.fine_tuning != "heads" and config.balancing in ("equal", "fixed")
+    can_weigh = len(hurt) < len(card.tasks) and config.fine_tuning != "heads" and config.balancing in TAKE_WEIGHTS
     weights = config.loss_weights([found.name for found in card.tasks])
-    settings = _heavier(weights, dict.fromkeys(hurt, 2.0)) if can_weigh else {}
+    settings = _heavier(weights, dict.fromkeys(hurt, 2.0), config.balancing.replace("equal", "fixed")) if can_weigh else {}
     longer = {"epochs": min(2 * config.epochs, MAX_EPOCHS), "max_steps": 2 * config.max_steps}
     return Advice(f"{told} What may help: {'larger loss weights, ' * bool(settings)}more epochs, or to train each of these alone.",
                   settings or longer)
@@ -135,15 +136,15 @@ def _weak(strengths: Mapping[str, float]) -> list[str]:
 def _only(balancing: str, config: RunConfig) -> dict[str, Any]:
     """The settings for another `balancing` in place of that of `config`; empty if it cannot be used."""
     settings = {"balancing": balancing, "weights": {}, "alpha": None}
-    can = (balancing in METHODS and balancing != config.balancing and config.fine_tuning != "heads"
+    can = (balancing != config.balancing and config.fine_tuning != "heads"
            and not SAMPLINGS[config.sampling].one_task_per_step and not refusal(config.model_copy(update=settings)))
     return settings if can else {}
 
 
-def _heavier(given: Mapping[str, float], factors: Mapping[str, float]) -> dict[str, Any]:
+def _heavier(given: Mapping[str, float], factors: Mapping[str, float], balancing: str = "fixed") -> dict[str, Any]:
     """Settings that multiply the loss weights `given` by these `factors`, up to MOST; empty if none becomes larger."""
     weights = {**given} | {task: max(given[task], min(MOST, float(f"{given[task] * by:.1g}"))) for task, by in factors.items()}
-    return {"balancing": "fixed", "weights": weights, "alpha": None} if weights != given else {}
+    return {"balancing": balancing, "weights": weights, "alpha": None} if weights != given else {}
 
 
 def _and(tasks: Iterable[str]) -> str:

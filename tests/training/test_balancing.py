@@ -237,7 +237,8 @@ def data(separate: bool) -> tuple[torch.Tensor, list[torch.Tensor]]:
 def test_gradients_and_weights_are_those_of_torchjd_s_own_path(balancing, aggregator, separate):
     inputs, labels = data(separate)
     ours, theirs = Net(), Net()
-    balancer = make_balancer(balancing, {"task0": 1.0, "task1": 1.0}, list(ours.trunk.parameters()), list(ours.heads.parameters()), "cpu", {})
+    balancer = make_balancer(balancing, {"task0": 1.0, "task1": 1.0}, list(ours.trunk.parameters()),
+                             list(ours.heads.parameters()), "cpu", {})
     balancer.begin(1, batches=1)
     if separate:  # the cheap way: a batch for the rows of each task
         for index, rows in enumerate((slice(0, 6), slice(6, 12))):
@@ -262,7 +263,8 @@ def test_accumulated_batches_give_the_gradient_of_one_large_one():
     grads = []
     for parts in ([slice(0, 12)], [slice(0, 4), slice(4, 12)]):
         net = Net()
-        balancer = make_balancer("pcgrad", {"task0": 1.0, "task1": 1.0}, list(net.trunk.parameters()), list(net.heads.parameters()), "cpu", {})
+        balancer = make_balancer("pcgrad", {"task0": 1.0, "task1": 1.0}, list(net.trunk.parameters()),
+                                 list(net.heads.parameters()), "cpu", {})
         balancer.begin(1, batches=len(parts))
         for rows in parts:
             losses = net.losses(inputs[rows], [of_task[rows] for of_task in labels])
@@ -299,6 +301,7 @@ def test_methods_that_need_the_whole_step_refuse_several_processes(balancing):
     assert not refusal_of_processes(balancing, 1)
 
 
-def test_who_gives_weights_means_fixed():
-    assert make_config({"alpha": 0.3}).balancing == make_config({"weights": {"a": 2.0}}).balancing == "fixed"
-    assert make_config({}).balancing == "equal"
+def test_weights_with_equal_mean_fixed_and_with_even_they_say_how_far_each_task_moves_the_encoder():
+    assert make_config({"balancing": "equal", "alpha": 0.3}).balancing == "fixed"
+    assert make_config({"balancing": "equal", "weights": {"a": 2.0}}).balancing == "fixed"
+    assert make_config({"weights": {"a": 2.0}}).balancing == make_config({}).balancing == "even"
