@@ -25,13 +25,14 @@ from mtl.runs.events import Logged, Preparing, RunStarted, StatusChanged, StepDo
 from mtl.runs.folder import create_run, list_runs
 from mtl.runs.history import ACTIVE, RESUMABLE
 from mtl.settings.config import RunConfig, TaskSpec, make_config
+from mtl.text import duration
 from mtl.ui import data_view as view
 from mtl.ui import form
 from mtl.ui.app import build_app
 from mtl.ui.data_view import Choice, data_key
 from mtl.ui.messages import WithMessage, show_messages
 from mtl.ui.page import Cursor
-from mtl.ui.status import duration, enabled_buttons, status_html
+from mtl.ui.status import enabled_buttons, status_html
 from mtl.ui.train_tab import EARLY, REDRAWN, cursor_of
 from tests.plain import Row
 from tests.ui.test_charts import history_of
@@ -265,7 +266,8 @@ def test_what_a_widget_shows_is_what_a_run_gets(name):
 
 @pytest.mark.parametrize("name", ALL_FIELDS)
 def test_a_field_that_was_emptied_is_refused_by_its_label_or_nothing_is_a_value_of_it(name):
-    field, with_nothing = RunConfig.model_fields[name], {"name": "", "weights": {}, "alpha": None, "encoder_dropout": None}
+    field, with_nothing = RunConfig.model_fields[name], {"name": "", "weights": {}} | dict.fromkeys(
+        ("alpha", "encoder_dropout", "learning_rate", "head_learning_rate"))
     if name in with_nothing:
         assert getattr(form.make_run_config({name: ""}), name) == with_nothing[name]
         return
