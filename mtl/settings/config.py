@@ -156,7 +156,7 @@ class RunConfig(Strict):
     accumulation: int = setting(
         1, "Accumulation", "How many batches make up a step: as if a batch were so many times larger, in the memory of one.", ge=1, le=1024)
     learning_rate: float | None = setting(
-        None, "Learning rate", "How far a step changes the encoder. Empty: what fits the encoder, the fine-tuning and the rows of a step.",
+        None, "Learning rate", "How far a step changes the encoder. Empty: what fits the encoder's size, the fine-tuning and the batch.",
         basic=True, gt=0)
     head_learning_rate: float | None = setting(
         None, "Head learning rate", "How far a step changes the last layers, one per task. Empty: likewise.", gt=0)

@@ -19,7 +19,7 @@ from mtl.training.sampling import Step
 from mtl.training.saving import INT8_ROWS
 from mtl.training.trainer import Trainer
 
-LOOKS, BATCHES_PER_LOOK, ENOUGH = 3, 20, 1.0  # batches that are timed: one for every 20 of the run, up to 3 or a second
+LOOKS, BATCHES_PER_LOOK, ENOUGH = 9, 20, 1.0  # batches that are timed: one for every 20 of the run, up to 9 or a second
 CPU_WORK, LEAST_TOKENS = 2.5e10, 256  # weights x subwords that a CPU is timed with, about a second's, but at least so many subwords
 COMPARING = 0.25  # the time to compare the tasks' gradients, relative to a step
 UPDATE = 1.5e-9  # seconds a trained weight for AdamW on a CPU
@@ -39,12 +39,12 @@ def estimate(trainer: Trainer) -> Estimated | None:
     tokens = [int(trainer.train_split.lengths[step.rows].sum()) for step in plan]
     order, begun, paces = np.argsort(tokens, kind="stable"), time.perf_counter(), []
     trainer.balancer, trainer.wrapped = trainer.new_balancer(), trainer.model  # one that learned nothing; no exchange between processes
-    for place in (1 / 2, 1 / 2, 1 / 6, 5 / 6)[:looks + 1]:  # a warm-up; then steps of medium, small and large size
-        paces.append(_seconds_per_token(trainer, plan[order[int(place * len(plan))]]))
+    for look in (0, *range(looks)):  # the first half, one pass at least, is a warm-up; steps of medium size first, and soon of all sizes
+        paces.append(_seconds_per_token(trainer, plan[order[int((0.5 + 0.618 * look) % 1 * len(plan))]]))
         if len(paces) > 1 and processes.any(time.perf_counter() - begun > ENOUGH)[0]:
             break
     trainer.balancer, trainer.wrapped = kept
-    step = median(paces[1:]) * sum(tokens) / len(plan) / processes.count * (1 + (COMPARING / every if every else 0))
+    step = median(paces[len(paces) // 2:]) * sum(tokens) / len(plan) / processes.count * (1 + (COMPARING / every if every else 0))
     if trainer.machine.device == "cpu":
         step += UPDATE * count_parameters(trainer.model, only_trainable=True)
     return Estimated(steps * step, _besides(trainer), may_end_early=config.patience > 0)

@@ -48,7 +48,7 @@ def automatic(encoder: str, fine_tuning: str, batch_size: str | int, accumulatio
     if not str(batch_size).isdecimal() or not str(accumulation).isdecimal():
         return ["automatic"] * 2
     rates = [f"automatic: {rate:g}" for rate in auto_rates(encoder, fine_tuning, int(batch_size) * int(accumulation))]
-    return [f"by the model's size, {rates[0]} for a base-size model", rates[1]] if encoder not in WIDTHS else rates
+    return [f"{rates[0]} for a base-size model", rates[1]] if encoder not in WIDTHS else rates
 
 
 def make_run_config(values: dict[str, Any]) -> RunConfig:

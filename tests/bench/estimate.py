@@ -12,11 +12,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mtl.runs.events import Estimated, StatusChanged, read_events
 
+ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = {
     "newsroom, 2 epochs": ["--epochs", "2"],
     "the same, 4 frozen layers": ["--epochs", "2", "--frozen-layers", "4"],

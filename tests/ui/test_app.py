@@ -21,7 +21,7 @@ from mtl.data.report import bundled_subwords, make_report
 from mtl.data.words import Span
 from mtl.errors import MtlError
 from mtl.jobs.queue import Jobs
-from mtl.runs.events import Logged, Preparing, RunStarted, StatusChanged, StepDone
+from mtl.runs.events import Estimated, Logged, Preparing, RunStarted, StatusChanged, StepDone
 from mtl.runs.folder import create_run, list_runs
 from mtl.runs.history import ACTIVE, RESUMABLE
 from mtl.settings.config import RunConfig, TaskSpec, make_config
@@ -120,6 +120,9 @@ def test_nothing_that_a_user_wrote_becomes_a_part_of_the_page(tmp_path):
     ([StatusChanged("queued"), Preparing("Reading <x>.csv", 0.4)], 0, ["Reading &lt;x&gt;.csv: 40%", 'value="0.4" max="1"'], []),
     ([Preparing("Tokenising", 0.9), STARTED, StatusChanged("running"), STEP], 0, ["step 300 of 1,200"], ["Tokenising"]),
     ([STARTED, StatusChanged("running")], 0, ["mtl-running", "step 0 of 1,200", "getting ready", "cpu, fp32, 2 threads"], ["left"]),
+    ([STARTED, StatusChanged("running"), Estimated(100.0, 60.0)], 0, ["about 2 min 40 s left"], ["getting ready", "at most"]),
+    ([STARTED, StatusChanged("running"), Estimated(100.0, 60.0, may_end_early=True)], 0, ["at most about 2 min 40 s left"], []),
+    ([STARTED, StatusChanged("running"), Estimated(9.0, 60.0), STEP], 0, ["about 3 min 45 s left", "1,234 sentences/s"], ["getting ready"]),
     ([STARTED, StatusChanged("running"), STEP], 0, ["step 300 of 1,200", "epoch 3.00", "1,234 sentences/s", "about 3 min 00 s left"],
      ["getting ready"]),
     ([STARTED, StatusChanged("running"), replace(STEP, sentences_per_second=9e9), *[STEP] * 10], 0, ["1,234 sentences/s"], []),
