@@ -1,5 +1,5 @@
 """Users' text inside our own sentences: shortened between characters, made visible, isolated from the reading direction around it; and
-counts with their nouns. Knows nothing of files, runs or pages."""
+counts with their nouns, seconds with their units. Knows nothing of files, runs or pages."""
 
 import regex
 
@@ -61,3 +61,12 @@ def many(count: int, noun: str, verb: str = "", total: int = 0) -> str:
         noun = f"{noun[:-1]}ies" if noun.endswith("ty") else noun + ("es" if noun.endswith("s") else "s")
     out = f"{count:,} of {total:,} {noun} ({count / total:.1%})" if total else f"{count:,} {noun}"
     return f"{out} {verb if count == 1 else PLURALS[verb]}" if verb else out
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in the units that people use."""
+    if seconds is None:
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

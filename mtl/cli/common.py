@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args, get_origin
 
 from mtl.data.parsed import PARSED
 from mtl.errors import MtlError
-from mtl.runs.events import Event, Every, RunStarted, StatusChanged, StepDone, describe
+from mtl.runs.events import Event, Every, Logged, StatusChanged, StepDone, describe
 from mtl.runs.folder import STARTER_NAME, Run, create_run, default_root, list_runs, open_run, open_starter
+from mtl.runs.history import History
 from mtl.runs.stop import StopControl
 from mtl.settings.config import RunConfig, make_config, read_config
 from mtl.settings.shorthand import parse_columns, parse_hub, parse_weights, parts
+from mtl.text import duration
 
 if TYPE_CHECKING:
     from mtl.training.processes import Processes
@@ -144,18 +146,16 @@ class Terminal:
     """Prints events as lines; of the steps, one every PROGRESS_EVERY seconds."""
 
     def __init__(self) -> None:
-        self._total, self._is_due = 0, Every(PROGRESS_EVERY)
+        self._history, self._is_due = History(), Every(PROGRESS_EVERY)
 
     def show(self, event: Event) -> None:
         """Print a line about `event`, if there is anything to say."""
         text, failed = describe(event), isinstance(event, StatusChanged) and event.status == "failed"
-        if isinstance(event, RunStarted):
-            self._total = event.total_steps
-        elif isinstance(event, StepDone) and self._is_due():
+        self._history.add(Logged(time.time(), event))
+        if isinstance(event, StepDone) and self._is_due():
             losses = ", ".join(f"{task} {loss:.3f}" for task, loss in event.losses.items())
-            minutes = (self._total - event.step) * event.seconds / event.step / 60
-            text = (f"step {event.step} of {self._total}, loss: {losses}; {event.sentences_per_second:.0f} sentences/s, "
-                    f"{minutes:.1f} min left")
+            text = (f"step {event.step} of {self._history.started.total_steps}, loss: {losses}; {event.sentences_per_second:.0f} "
+                    f"sentences/s, {duration(self._history.seconds_left)} left")
         if text:
             print(f"{time.strftime('%H:%M:%S')}  {text}", file=sys.stderr if failed else sys.stdout, flush=True)
 

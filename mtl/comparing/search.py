@@ -22,6 +22,7 @@ LEAST_STEPS = 10  # a shorter run shows nothing
 SAFETY = 0.9  # the share of the time that is planned for
 COUNTS = (27, 18, 9, 6, 4, 3)  # how many candidates to begin with: the most that there is time for
 PACE, CANDIDATE = "pace", "candidate"
+RATES = ("learning_rate", "head_learning_rate")
 MAX_MINUTES = 7 * 24 * 60
 NOTE = ("Candidate 1 has the settings the search began with. Scores are those of the validation rows. Test rows stayed untouched. "
         "The best of many validation scores is a little too good by luck: train with these settings, and see.")
@@ -80,8 +81,9 @@ def plan_rounds(pace: Pace, seconds: float) -> tuple[tuple[int, int], ...]:
 
 
 def draw(config: RunConfig, tasks: Sequence[str], count: int) -> list[RunConfig]:
-    """`count` settings to try: `config` itself, then random ones around it, by its seed: learning rates up to 4 times higher or lower (not
-    that of a frozen encoder), and, for half of them, other task weights (not if the loss decides: other weights, another loss)."""
+    """`count` settings to try: `config` itself, then random ones around it, by its seed: learning rates, which are numbers in `config`, up
+    to 4 times higher or lower (not that of a frozen encoder), and, for half of them, other task weights (not if the loss decides: other
+    weights, another loss)."""
     random = Random(f"search {config.seed}")
     drawn = [config]
     while len(drawn) < count:
@@ -108,9 +110,10 @@ def next_round(plan: Plan, histories: Sequence[History | None], base: RunConfig,
     runs so far must have ended. After the first run, the pace, all rounds that fit into `seconds` are planned."""
     done = max(member.round for member in plan.members)
     if not done:
-        rounds = plan_rounds(measure(histories[0], plan.members[0].seconds, base), seconds)
+        rounds, started = plan_rounds(measure(histories[0], plan.members[0].seconds, base), seconds), histories[0].started
         plan = plan.model_copy(update={"rounds": rounds})
-        chosen = dict(enumerate(draw(base, list(histories[0].started.tasks), rounds[0][0]), 1))
+        rates = {name: getattr(base, name) or getattr(started, name) for name in RATES}  # the automatic ones as numbers
+        chosen = dict(enumerate(draw(base.model_copy(update=rates), list(started.tasks), rounds[0][0]), 1))
     elif done < len(plan.rounds):
         ranked = [one for one in tried(plan, histories) if one.member.round == done and one.score is not None]
         chosen = {one.number: one.member.config for one in ranked[:plan.rounds[done][0]]}
@@ -159,7 +162,7 @@ def best(plan: Plan, histories: Sequence[History | None]) -> Tried | None:
 
 def settings(config: RunConfig) -> dict[str, object]:
     """The settings that a search varies, as they are in `config`."""
-    return {name: getattr(config, name) for name in ("learning_rate", "head_learning_rate", "balancing", "alpha", "weights")}
+    return {name: getattr(config, name) for name in (*RATES, "balancing", "alpha", "weights")}
 
 
 def flags(config: RunConfig) -> str:

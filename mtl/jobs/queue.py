@@ -161,6 +161,12 @@ class Jobs:
         with self._changed:
             return self._jobs[0].control.yields_in() if self._jobs else None
 
+    def seconds_left(self) -> float | None:
+        """The seconds that the run in training still needs; None if none is, or if it is not known."""
+        with self._changed:
+            run_id = self._jobs[0].control.run.id if self._jobs else ""
+        return self.history(run_id).seconds_left if run_id else None
+
     def has(self, run_id: str) -> bool:
         """Whether the run is trained or waits in this process."""
         with self._changed:

@@ -17,7 +17,7 @@ from mtl.scoring.measure import evaluated, has_test_rows, measure_test
 from mtl.settings.config import RunConfig
 
 STARTER: dict[str, Any] = {"name": "starter", "source": "newsroom", "fine_tuning": "lora", "lora_rank": 16, "learning_rate": 2e-3,
-                           "epochs": 15, "device": "cpu", "precision": "fp32", "seed": 1}
+                           "head_learning_rate": 1e-3, "epochs": 15, "device": "cpu", "precision": "fp32", "seed": 1}
 HUB_NAMES = {"bundled": "sentence-transformers/all-MiniLM-L6-v2"}
 ALWAYS_LISTED = ("source", "encoder", "fine_tuning", "epochs", "batch_size", "learning_rate", "head_learning_rate", "seed")
 
@@ -58,7 +58,8 @@ def model_card(config: RunConfig, started: RunStarted, validation: Evaluated, te
     base = HUB_NAMES.get(config.encoder, config.encoder)
     tasks = [f"| {name} | {task['kind']} | {', '.join(task['labels'])} |" for name, task in started.tasks.items()]
     changed = config.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
-    listed = {name: value for name, value in config.model_dump(mode="json").items() if name in changed or name in ALWAYS_LISTED}
+    values = config.model_dump(mode="json") | {"learning_rate": started.learning_rate, "head_learning_rate": started.head_learning_rate}
+    listed = {name: value for name, value in values.items() if name in changed or name in ALWAYS_LISTED}
     return _front_matter(base) + f"""# Starter model of MTL Studio
 
 One sentence encoder, [{base}](https://huggingface.co/{base}), and {len(started.tasks)} tasks learned together, each with its own head:

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import orjson
 
 from mtl.settings.best import MEAN, shown
-from mtl.text import isolate, many
+from mtl.text import duration, isolate, many
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,24 @@ class RunStarted:
     threads: int
     processes: int
     pid: int
-    trainable: int | None = None  # of the parameters; None in older logs
+    trainable: int | None = None  # of the parameters; None in older logs, as are the learning rates
+    learning_rate: float | None = None  # of the encoder, given or automatic
+    head_learning_rate: float | None = None
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """The seconds that the rest of the run will take, by a quick look at this machine: in its steps, and besides them, in evaluations and
+    checkpoints. With `may_end_early`, for lack of a better score, that is the most."""
+
+    training: float
+    besides: float
+    may_end_early: bool = False
+
+    @property
+    def words(self) -> str:
+        """Such as 'about 3 min 05 s'."""
+        return "at most " * self.may_end_early + f"about {duration(self.training + self.besides)}"
 
 
 @dataclass(frozen=True)
@@ -111,7 +128,7 @@ class Notice:
     level: str = "info"
 
 
-Event = StatusChanged | Preparing | RunStarted | StepDone | GradientConflict | Evaluated | CheckpointSaved | Notice
+Event = StatusChanged | Preparing | RunStarted | Estimated | StepDone | GradientConflict | Evaluated | CheckpointSaved | Notice
 
 # older logs have other names
 _KINDS = {kind.__name__: kind for kind in get_args(Event)} | {"Diagnosed": GradientConflict}
@@ -205,9 +222,12 @@ def describe(event: Event) -> str | None:
             tasks = ", ".join(f"{isolate(name)} ({task['kind']}, {many(len(task['labels']), 'label')})"
                               for name, task in event.tasks.items())
             begun = f"Training goes on from step {event.step:,}" if event.step else "Training begins"
+            rates = f"rates {event.learning_rate:g} and {event.head_learning_rate:g} (heads); " if event.learning_rate else ""
             return (f"{begun}: {tasks}; {many(event.train_rows, 'training row')} and {many(event.validation_rows, 'validation row')}; "
-                    f"{describe_size(event)}; {many(event.total_steps, 'step')}; {event.device}, {event.precision}, "
+                    f"{describe_size(event)}; {many(event.total_steps, 'step')}; {rates}{event.device}, {event.precision}, "
                     f"{many(event.threads, 'thread')}" + (f", {event.processes} processes" if event.processes > 1 else "") + ".")
+        case Estimated():
+            return f"This will take {event.words}."
         case Evaluated():
             tasks = []
             for task, scores in event.scores.items():

@@ -3,6 +3,7 @@
 from copy import copy
 from dataclasses import dataclass, field, replace
 
+from mtl.runs import events
 from mtl.runs.checkpoint import LAST
 from mtl.runs.events import CheckpointSaved, Evaluated, GradientConflict, Logged, LogReader, Preparing, RunStarted, StatusChanged, StepDone
 from mtl.runs.folder import Run
@@ -21,6 +22,7 @@ class History:
     message: str = ""
     preparing: Preparing | None = None  # before the first step
     started: RunStarted | None = None
+    estimate: events.Estimated | None = None
     steps: list[StepDone] = field(default_factory=list)
     evaluations: list[Evaluated] = field(default_factory=list)
     diagnoses: list[GradientConflict] = field(default_factory=list)
@@ -40,10 +42,12 @@ class History:
             case Preparing():
                 self.preparing = event
             case RunStarted():
-                self.started, self.preparing = event, None
+                self.started, self.estimate, self.preparing = event, None, None
                 self.steps = [step for step in self.steps if step.step <= event.step]
                 self.diagnoses = [found for found in self.diagnoses if found.step <= event.step]
                 self.evaluations = [seen for seen in self.evaluations if 0 < event.step >= seen.step and seen.split == "validation"]
+            case events.Estimated():
+                self.estimate = event
             case StepDone():
                 self.steps.append(event)
             case Evaluated():
@@ -74,11 +78,13 @@ class History:
 
     @property
     def seconds_left(self) -> float | None:
-        """The training seconds to the end at the pace so far; None while the pace is unknown."""
-        if not self.started or not self.steps:
+        """The seconds to the end: the steps at the pace so far, or of the estimate, and what it expects besides; None without a pace."""
+        guess, last = self.estimate, self.steps[-1] if self.steps else None
+        if not self.started or not (guess or last):
             return None
-        last = self.steps[-1]
-        return (self.started.total_steps - self.step) * last.seconds / last.step
+        steps = self.started.total_steps - self.step
+        share = steps / max(1, self.started.total_steps - self.started.step)
+        return (steps * last.seconds / last.step if last else share * guess.training) + (share * guess.besides if guess else 0.0)
 
 
 class RunReader:

@@ -124,12 +124,12 @@ class RunConfig(Strict):
     # Model
     encoder: str = setting(
         "bundled", "Encoder", "The language model to start from. 'bundled' is all-MiniLM-L6-v2, which comes with the program (22M "
-        "parameters). 'tiny' is untrained; give it a learning rate of about 2e-3. Or the id of an encoder on the Hub, such as "
+        "parameters). 'tiny' is untrained. Or the id of an encoder on the Hub, such as "
         "distilbert-base-uncased.", basic=True, min_length=1, max_length=200)
     fine_tuning: Literal["full", "lora", "heads"] = setting(
         "full", "Fine-tuning", "Which part of the model is trained. 'full': all of it, for the best scores. 'lora': small adapters beside "
-        "the encoder; a little less accurate, files of a few MB, and a learning rate of 1e-3 to 2e-3. 'heads': only the last layer of each "
-        "task; the least accurate, but an epoch takes seconds, with a head learning rate of about 1e-2.")
+        "the encoder; a little less accurate, with files of a few MB. 'heads': only the last layer of each task; the least accurate, but "
+        "an epoch takes seconds.")
     lora_rank: int = setting(16, "LoRA rank", "The size of the adapters. Larger ones can learn more and need more space.", ge=1, le=256)
     freeze_embeddings: bool = setting(
         True, "Freeze embeddings", "With Fine-tuning 'full': leave the encoder's word vectors as they are. As accurate, faster, and less "
@@ -157,11 +157,11 @@ class RunConfig(Strict):
         32, "Batch size", "How many sentences the model reads at once (in each process).", basic=True, ge=1, le=4096)
     accumulation: int = setting(
         1, "Accumulation", "How many batches make up a step: as if a batch were so many times larger, in the memory of one.", ge=1, le=1024)
-    learning_rate: float = setting(
-        2e-4, "Learning rate", "How far a step changes the encoder. 2e-5 to 3e-4 is usual.", basic=True, gt=0)
-    head_learning_rate: float = setting(
-        1e-3, "Head learning rate", "How far a step changes the last layers, one per task. They start untrained, so it can be higher.",
-        gt=0)
+    learning_rate: float | None = setting(
+        None, "Learning rate", "How far a step changes the encoder. Empty: what fits the encoder's size, the fine-tuning and the batch.",
+        basic=True, gt=0)
+    head_learning_rate: float | None = setting(
+        None, "Head learning rate", "How far a step changes the last layers, one per task. Empty: likewise.", gt=0)
     weight_decay: float = setting(
         0.01, "Weight decay", "How strongly weights are pulled towards zero (AdamW). Biases and norms are left out.", ge=0, le=1)
     schedule: Literal["linear", "cosine", "constant"] = setting(

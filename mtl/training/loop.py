@@ -23,7 +23,8 @@ from mtl.runs.events import Evaluated, Event, Notice, StatusChanged
 from mtl.scoring.scores import Scores
 from mtl.settings.best import shown
 from mtl.settings.config import RunConfig
-from mtl.text import many
+from mtl.text import duration, many
+from mtl.training.estimate import estimate
 from mtl.training.processes import Processes, join_processes
 from mtl.training.saving import keep_hit_counts, measure_int8_cost, restore, save
 from mtl.training.step import TrainingStep, rate_factor, set_learning_rate
@@ -44,12 +45,17 @@ def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: 
     yield StatusChanged("running")
     if trainer.progress.step == 0:  # the scores of chance
         yield _evaluate(trainer, sample(trainer.validation_split, FIRST_ROWS, config.seed))[1]
+    if guess := estimate(trainer):
+        yield guess
+    begun = time.perf_counter()
     now, optimizer, balancer, processes = trainer.progress, trainer.optimizer, trainer.balancer, trainer.processes
     while not trainer.is_finished:
         epoch, done = divmod(now.step, trainer.steps_per_epoch)
         # `done` is above 0 only after a resume: the epoch's plan is made again and its first `done` steps are skipped
         for planned in trainer.plan(epoch)[done:]:
+            asked = time.perf_counter()
             stop, report = processes.any(between_steps(trainer), trainer.log.is_due_after(now.step, now.seconds))
+            begun += time.perf_counter() - asked  # pauses do not count
             if stop:
                 yield from _stop(trainer)
                 return
@@ -80,7 +86,8 @@ def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: 
             yield from _due_events(trainer, report)
             if trainer.is_finished:
                 break
-    yield _finished(trainer)
+    done, took = _finished(trainer), duration(time.perf_counter() - begun)
+    yield replace(done, message=f"{done.message} It took {took}" + (f" (estimated: {guess.words})." if guess else "."))
 
 
 def _set_up(config: RunConfig, run: Path, resume: bool, progress: Progress) -> tuple[Trainer, list[Notice]]:
@@ -154,13 +161,13 @@ def _evaluate(trainer: Trainer, split: Split) -> tuple[Scores, Evaluated]:
 
 def _divergence(trainer: Trainer, step: TrainingStep) -> str:
     """A message about which loss or gradient is not a number any more. All processes must call it."""
-    config, kept = trainer.config, saved_step(trainer.run / LAST)
+    kept = saved_step(trainer.run / LAST)
     parts = trainer.processes.gather({task: loss.item() for task, loss in step.losses.items()})
     bad = [task for task in step.targets if not math.isfinite(sum(part.get(task, 0.0) for part in parts))]
     what = f"the loss of {' and '.join(map(repr, bad))}" if bad else f"the gradient of {' + '.join(map(repr, step.targets))}"
     saved = f"the checkpoint of step {kept} is kept" if kept else "no checkpoint was saved before"
     return (f"Step {trainer.progress.step + 1}: {what} is not a number any more, so this step was not taken and the run ends; {saved}. "
-            f"Lower the learning rates (now {config.learning_rate:g} and {config.head_learning_rate:g}; 1e-4 and 1e-3 are usual).")
+            f"Lower the learning rates (now {trainer.rates[0]:g} and {trainer.rates[1]:g}), or leave them empty: then they fit the model.")
 
 
 def _stop(trainer: Trainer) -> Iterator[Event]:

@@ -31,8 +31,9 @@ from mtl.scoring.scores import Scores, score, tune
 from mtl.settings.best import Criterion, refusal_of_best
 from mtl.settings.config import RunConfig
 from mtl.settings.methods import refusal_of_processes
+from mtl.settings.rates import auto_rates
 from mtl.tasks.base import IGNORED
-from mtl.training.balancing import UNCERTAINTY_RATE, chance_loss, make_balancer
+from mtl.training.balancing import UNCERTAINTY_RATE, Balancer, chance_loss, make_balancer
 from mtl.training.gradient_conflict import ConflictMeter, last_layer
 from mtl.training.processes import ALONE, Processes
 from mtl.training.sampling import Pool, Step, plan_epoch
@@ -76,8 +77,8 @@ class Trainer:
                                                  for task in self.tasks})
         labelled = {task: counts > 0 for task, counts in self.train_split.targets.items() if self.weights[task] > 0}
         # padding costs nothing if texts are packed, or if a frozen encoder has encoded them already: then rows need no order by length
-        self.pool = Pool(labelled, config.batch_size * config.accumulation * processes.count,
-                         None if self._packs or self.train_split.features else self.train_split.lengths)
+        step_rows = config.batch_size * config.accumulation * processes.count
+        self.pool = Pool(labelled, step_rows, None if self._packs or self.train_split.features else self.train_split.lengths)
         first_epoch = plan_epoch(config.sampling, self.pool, config.seed, temperature=config.temperature)
         self.steps_per_epoch = len(first_epoch)
         self.total_steps = min(config.epochs * self.steps_per_epoch, config.max_steps or math.inf)
@@ -87,10 +88,10 @@ class Trainer:
                            or not all(mask.all() for mask in labelled.values())
                            or any(step.owners is not None or len(step.tasks) < len(self.tasks) for step in first_epoch))
             self.wrapped = nn.parallel.DistributedDataParallel(self.model, find_unused_parameters=some_unused)  # averages gradients
-        trained = [weight for weight in self.model.encoder.parameters() if weight.requires_grad]
-        self.balancer = make_balancer(config.balancing, {task: self.weights[task] for task in labelled}, trained,
-                                      list(self.model.heads.parameters()), machine.device, self._chance_losses())
-        groups = parameter_groups(self.model, config.learning_rate, config.head_learning_rate, config.weight_decay)
+        self.balancer = self.new_balancer()
+        automatic = auto_rates(config.encoder, config.fine_tuning, step_rows, encoder.config.hidden_size)
+        self.rates = config.learning_rate or automatic[0], config.head_learning_rate or automatic[1]  # of the encoder, and of the heads
+        groups = parameter_groups(self.model, *self.rates, config.weight_decay)
         if own := self.balancer.parameters():
             groups.append({"params": own, "lr": UNCERTAINTY_RATE, "base_lr": UNCERTAINTY_RATE, "weight_decay": 0.0})
         self.optimizer = torch.optim.AdamW(groups, fused=True)
@@ -105,11 +106,14 @@ class Trainer:
             split = replace(split, features=compute_features(self.model, split.examples, split.lengths, self.machine, file, show))
         return split
 
-    def _chance_losses(self) -> dict[str, float]:
-        """For each task, the mean loss of a model that knows only how frequent each label is, on a sample of the training rows."""
+    def new_balancer(self) -> Balancer:
+        """A balancer for this run that has learned nothing yet."""
+        trained = [weight for weight in self.model.encoder.parameters() if weight.requires_grad]
         part = sample(self.train_split, CHANCE_ROWS, self.config.seed)
-        return {task.name: chance_loss(np.ravel(np.concatenate([np.atleast_1d(labels[task.name]) for _, labels in part.examples])).tolist(),
-                                       int(part.targets[task.name].sum())) for task in self.tasks}
+        ids = {task.name: np.concatenate([np.atleast_1d(labels[task.name]) for _, labels in part.examples]) for task in self.tasks}
+        chance = {task: chance_loss(of_task.tolist(), int(part.targets[task].sum())) for task, of_task in ids.items()}
+        return make_balancer(self.config.balancing, {task: self.weights[task] for task in self.pool.labelled}, trained,
+                             list(self.model.heads.parameters()), self.machine.device, chance)
 
     @property
     def epoch(self) -> float:
@@ -176,7 +180,8 @@ class Trainer:
                  for task in self.tasks}
         return RunStarted(self.progress.step, self.total_steps, self.steps_per_epoch, tasks, len(self.train_split.rows),
                           len(self.validation_split.rows), count_parameters(self.model), self.machine.device, self.machine.precision,
-                          self.machine.threads, self.processes.count, os.getpid(), count_parameters(self.model, only_trainable=True))
+                          self.machine.threads, self.processes.count, os.getpid(), count_parameters(self.model, only_trainable=True),
+                          *self.rates)
 
 
 def _make_model(config: RunConfig, dataset: Dataset, encoder: PreTrainedModel, max_length: int) -> MultiTaskModel:

@@ -15,11 +15,11 @@ from mtl.comparing.sweep import sweep_points
 from mtl.errors import MtlError
 from mtl.jobs.queue import Jobs
 from mtl.runs.history import RESUMABLE, History
-from mtl.text import isolate, many
+from mtl.text import duration, isolate, many
 from mtl.ui import charts
 from mtl.ui.charts import HUES, Markup, PlotData, apart, colours, main_score, plain, table_html
 from mtl.ui.data_view import problem_html
-from mtl.ui.status import duration, made_at, plain_state, run_name, state_block, waiting, yielding
+from mtl.ui.status import made_at, plain_state, run_name, state_block, waiting, yielding
 
 TITLES = {"alone": "Did it help?", "sweep": "Weight sweep", "search": "Good settings"}
 GONE = "The process that trained this comparison is gone. Resume goes on with the runs that are not finished."

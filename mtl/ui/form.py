@@ -12,12 +12,14 @@ from mtl.comparing.advice import Advice
 from mtl.settings.best import BESTS
 from mtl.settings.config import RunConfig, make_config
 from mtl.settings.methods import TAKE_WEIGHTS
+from mtl.settings.rates import WIDTHS, auto_rates
 from mtl.settings.shorthand import parse_weights
 
 # fields that have widgets of their own: the data, the tasks, and how two tasks are weighed
 OWN_WAY = ("source", "train_files", "validation_files", "test_files", "hub", "columns", "hypothetical_labels", "hypothetical_rows", "tasks",
            "alpha")
 EVEN = "0.5"  # the alpha at first: both tasks count the same
+RATES, FITTING = ("learning_rate", "head_learning_rate"), ("encoder", "fine_tuning", "batch_size", "accumulation")
 ENCODERS = ["bundled", "tiny", "distilbert-base-uncased", "bert-base-uncased", "answerdotai/ModernBERT-base", "xlm-roberta-base"]
 
 
@@ -31,6 +33,8 @@ def make_widget(name: str, **changes: Any) -> gr.components.FormComponent:
     field = RunConfig.model_fields[name]
     shared = {"label": field.title, "info": field.description, "value": shown(name, field.get_default(call_default_factory=True)),
               "elem_id": f"field-{name}", "min_width": 150} | changes
+    if name in RATES:
+        shared["placeholder"] = automatic(*(RunConfig.model_fields[other].default for other in FITTING))[RATES.index(name)]
     kind = field.annotation
     if name in ("encoder", "best"):
         return gr.Dropdown(ENCODERS if name == "encoder" else list(BESTS), allow_custom_value=True, **shared)
@@ -40,6 +44,14 @@ def make_widget(name: str, **changes: Any) -> gr.components.FormComponent:
         return gr.Checkbox(**shared)
     longest = next((rule.max_length for rule in field.metadata if hasattr(rule, "max_length")), None)
     return gr.Textbox(max_lines=1, max_length=longest, **shared)
+
+
+def automatic(encoder: str, fine_tuning: str, batch_size: str | int, accumulation: str | int) -> list[str]:
+    """What the learning rates of encoder and heads come to while they are empty, for the other settings FITTING."""
+    if not str(batch_size).isdecimal() or not str(accumulation).isdecimal():
+        return ["automatic"] * 2
+    rates = [f"automatic: {rate:g}" for rate in auto_rates(encoder, fine_tuning, int(batch_size) * int(accumulation))]
+    return [f"{rates[0]} for a base-size model", rates[1]] if encoder not in WIDTHS else rates
 
 
 def make_run_config(values: dict[str, Any]) -> RunConfig:

@@ -47,6 +47,10 @@ class FormPanel:
         # weights imply Balancing 'fixed', and the menu shows it
         gr.on([self.alpha.input, self.settings["weights"].input], self.show_fixed, [self.alpha, *weighing], weighing[1], **quiet)
 
+        fitting, rates = ([self.settings[name] for name in names] for names in (form.FITTING, form.RATES))
+        gr.on([widget.change for widget in fitting], lambda *values: [gr.update(placeholder=text) for text in form.automatic(*values)],
+              fitting, rates, trigger_mode="always_last", **quiet)
+
     def show_alpha(self, choice: str, weights: str, balancing: str) -> dict:
         """The field for alpha if there are two tasks, with the reason if something else weighs them."""
         chosen = Choice.read(choice)

@@ -10,20 +10,21 @@ from mtl.errors import MtlError
 from mtl.runs.events import describe_size, read_statuses
 from mtl.runs.folder import Run
 from mtl.runs.history import ACTIVE, RESUMABLE, History
-from mtl.text import isolate, many
+from mtl.text import duration, isolate, many
 
 
-def status_html(history: History | None, ahead: int, name: str, yields_in: float | None = None) -> str:
-    """State, progress, speed and time left of the run called `name`. `ahead` runs are before it in the queue; `yields_in` is the number of
-    seconds after which the run in training, which is paused, lets the next one train. What a user wrote is escaped and isolated."""
+def status_html(history: History | None, ahead: int, name: str, yields_in: float | None = None, left: float | None = None) -> str:
+    """State, progress, speed and time left of the run called `name`. `ahead` runs are before it in the queue; the one in training
+    still needs `left` seconds and, if it is paused, lets the next one train in `yields_in`. What a user wrote is escaped and isolated."""
     if history is None:
         return plain_state("<b>No run yet.</b> Choose the data, then press <b>Start training</b>.")
     started, total = history.started, history.started.total_steps if history.started else 0
     facts = [f"step {history.step:,} of {total:,}" if total else "",
              f"epoch {history.step / started.steps_per_epoch:.2f}" if started and history.step else ""]
-    if history.status == "running" and history.steps:
-        speed = fmean(step.sentences_per_second for step in history.steps[-10:])
-        facts += [f"{speed:,.0f} sentences/s", f"about {duration(history.seconds_left)} left"]
+    if history.status == "running" and (left := history.seconds_left) is not None:
+        speed = [f"{fmean(step.sentences_per_second for step in history.steps[-10:]):,.0f} sentences/s"] if history.steps else []
+        at_most = "at most " if history.estimate and history.estimate.may_end_early else ""
+        facts += [*speed, f"{at_most}about {duration(left)} left"]
     elif history.preparing:
         facts.append(f"{html.escape(history.preparing.what)}: {history.preparing.share:.0%}")
     elif history.status == "running" and not history.step:
@@ -33,7 +34,7 @@ def status_html(history: History | None, ahead: int, name: str, yields_in: float
     if history.best and history.status != "finished":  # then its message says it
         facts.append(f"best so far: {html.escape(history.best.said)} at step {history.best.step:,}")
     if history.status == "queued":
-        facts.append(waiting(ahead, yields_in) or "starting")
+        facts.append(waiting(ahead, yields_in, left) or "starting")
     if history.status == "paused":
         facts.append(yielding(yields_in))
     if started:
@@ -54,24 +55,16 @@ def plain_state(text: str) -> str:
     return f'<div class="mtl-status">{text}</div>'
 
 
-def waiting(ahead: int, yields_in: float | None) -> str:
+def waiting(ahead: int, yields_in: float | None, left: float | None = None) -> str:
     """What a queued run waits for; empty if for nothing."""
-    paused = "" if yields_in is None else f"; the one in training is paused and lets the next one train in {duration(yields_in)}"
+    needs = "" if left is None else f"; the one in training has about {duration(left)} left"
+    paused = needs if yields_in is None else f"; the one in training is paused and lets the next one train in {duration(yields_in)}"
     return f"{many(ahead, 'run')} ahead{paused}" if ahead else ""
 
 
 def yielding(yields_in: float | None) -> str:
     """What will become of a paused run; empty if it just stays paused."""
     return "" if yields_in is None else f"in {duration(yields_in)} it is saved and lets the next run train; it stays paused"
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds in the units that people use."""
-    if seconds is None:
-        return "?"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
 def computed_on(how: str) -> str:

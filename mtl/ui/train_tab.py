@@ -116,7 +116,8 @@ class TrainTab:
         except MtlError as error:
             return texts | {self.status: plain_state(html.escape(str(error))), self.due: "deleted"}
         buttons = enabled_buttons(history.status, run.belongs_to(browser["key"]), self.jobs.has(run_id))
-        return {self.status: status_html(history, self.jobs.ahead(run_id), run_name(run), self.jobs.yields_in()),
+        return {self.status: status_html(history, ahead := self.jobs.ahead(run_id), run_name(run), self.jobs.yields_in(),
+                                         self.jobs.seconds_left() if ahead else None),
                 self.enabled: " ".join(buttons),
                 self.page.news: f"{run_id}/{history.status}/{len(history.entries)}/{measured_at(run)}",
                 self.due: str(cursor_of(run_id, history))}

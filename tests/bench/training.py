@@ -145,7 +145,7 @@ class Theirs:
             output_dir=str(self.folder), per_device_train_batch_size=config.batch_size, bf16=self.bf16, use_cpu=True, report_to=[],
             save_strategy="no", logging_strategy="no", disable_tqdm=True, seed=self.seed, remove_unused_columns=False,
             warmup_steps=config.warmup, **({"train_sampling_strategy": "group_by_length"} if self.grouped else {}), **settings)
-        groups = parameter_groups(trainer.model, config.learning_rate, config.head_learning_rate, config.weight_decay)
+        groups = parameter_groups(trainer.model, *trainer.rates, config.weight_decay)
         optimizer = torch.optim.AdamW(groups, fused=True)
         transformers.Trainer(OneLoss(trainer.model), arguments, train_dataset=rows, data_collator=gather, callbacks=[clock],
                 optimizers=(optimizer, None)).train()

@@ -109,7 +109,8 @@ def test_a_run_that_gets_a_signal_to_stop_saves_exits_with_130_and_goes_on_where
 
 
 def test_two_processes_of_accelerate_give_what_one_gives_with_twice_the_batch(mtl):
-    settings = [*MADE_UP, "--dropout", "0", "--encoder-dropout", "0", "--accumulation", "2", "--hypothetical-rows", "60"]
+    settings = [*MADE_UP, "--dropout", "0", "--encoder-dropout", "0", "--accumulation", "2", "--hypothetical-rows", "60",
+                "--learning-rate", "2e-5", "--head-learning-rate", "1e-4", "--epochs", "4"]  # 12 steps of 2 batches: a look is taken too
     accelerate = Path(sys.executable).parent / "accelerate"
     two = subprocess.run([accelerate, "launch", "--cpu", "--num_processes", "2", "-m", "mtl", "train", *settings, "--batch-size", "5",
                           "--diagnose-every", "2"], cwd=ROOT, capture_output=True, text=True)
@@ -118,7 +119,7 @@ def test_two_processes_of_accelerate_give_what_one_gives_with_twice_the_batch(mt
     assert one.returncode == 0, one.stderr
     single, double = (read_history(run) for run in list_runs(mtl.root))
     assert (double.started.processes, single.started.processes) == (2, 1)
-    assert double.diagnoses
+    assert double.diagnoses and double.estimate and single.estimate
     for one, other in zip(double.diagnoses, single.diagnoses, strict=True):  # they sum over the processes
         assert one.norms == pytest.approx(other.norms, rel=1e-3)
     assert double.started.total_steps == single.started.total_steps

@@ -220,7 +220,7 @@ def test_the_settings_themselves_are_always_among_the_candidates_and_all_draws_a
     assert not any(one.weights for one in draw(tiny_config(best="loss"), TASKS, 9))  # losses with other weights cannot be compared
     random = tiny_config(balancing="random")
     assert {one.balancing for one in draw(random, TASKS, 9)} == {"random"}
-    frozen = make_config({"fine_tuning": "heads"})
+    frozen = make_config({"fine_tuning": "heads", "learning_rate": 1e-2, "head_learning_rate": 1e-2})
     assert {one.learning_rate for one in draw(frozen, TASKS, 9)} == {frozen.learning_rate}
 
 

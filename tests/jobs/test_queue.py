@@ -1,6 +1,7 @@
 """The worker thread and the hand on it: queue, pause, resume, stop, owners, and predictions that leave the training as it was."""
 
 import math
+import re
 import subprocess
 import sys
 import tempfile
@@ -203,6 +204,16 @@ def test_only_the_owner_can_change_a_run_and_nobody_one_that_does_not_exist(jobs
     for act, run_id in product((lambda run_id, key: jobs.history(run_id), *acts), ("", "..", "../secret", "20260101-000000-" + "0" * 32)):
         with pytest.raises(MtlError, match="no such run"):
             act(run_id, KEY)
+
+
+def test_a_queued_run_is_told_how_long_the_one_in_training_still_needs(jobs, tiny_config):
+    assert jobs.seconds_left() is None
+    first = jobs.start(tiny_config(epochs=2000), KEY)
+    wait_for_step(jobs, first.id, 2)
+    second = jobs.start(tiny_config(), KEY)
+    shown = status_html(jobs.history(second.id), jobs.ahead(second.id), "A run", jobs.yields_in(), jobs.seconds_left())
+    assert re.search(r"1 run ahead; the one in training has about .+ left", shown), shown
+    jobs.stop(first.id, KEY)
 
 
 def test_a_learning_rate_out_of_this_world_fails_with_its_step_and_task_and_keeps_what_was_saved(jobs, tiny_config):

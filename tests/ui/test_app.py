@@ -21,17 +21,18 @@ from mtl.data.report import bundled_subwords, make_report
 from mtl.data.words import Span
 from mtl.errors import MtlError
 from mtl.jobs.queue import Jobs
-from mtl.runs.events import Logged, Preparing, RunStarted, StatusChanged, StepDone
+from mtl.runs.events import Estimated, Logged, Preparing, RunStarted, StatusChanged, StepDone
 from mtl.runs.folder import create_run, list_runs
 from mtl.runs.history import ACTIVE, RESUMABLE
 from mtl.settings.config import RunConfig, TaskSpec, make_config
+from mtl.text import duration
 from mtl.ui import data_view as view
 from mtl.ui import form
 from mtl.ui.app import build_app
 from mtl.ui.data_view import Choice, data_key
 from mtl.ui.messages import WithMessage, show_messages
 from mtl.ui.page import Cursor
-from mtl.ui.status import duration, enabled_buttons, status_html
+from mtl.ui.status import enabled_buttons, status_html
 from mtl.ui.train_tab import EARLY, REDRAWN, cursor_of
 from tests.plain import Row
 from tests.ui.test_charts import history_of
@@ -119,6 +120,9 @@ def test_nothing_that_a_user_wrote_becomes_a_part_of_the_page(tmp_path):
     ([StatusChanged("queued"), Preparing("Reading <x>.csv", 0.4)], 0, ["Reading &lt;x&gt;.csv: 40%", 'value="0.4" max="1"'], []),
     ([Preparing("Tokenising", 0.9), STARTED, StatusChanged("running"), STEP], 0, ["step 300 of 1,200"], ["Tokenising"]),
     ([STARTED, StatusChanged("running")], 0, ["mtl-running", "step 0 of 1,200", "getting ready", "cpu, fp32, 2 threads"], ["left"]),
+    ([STARTED, StatusChanged("running"), Estimated(100.0, 60.0)], 0, ["about 2 min 40 s left"], ["getting ready", "at most"]),
+    ([STARTED, StatusChanged("running"), Estimated(100.0, 60.0, may_end_early=True)], 0, ["at most about 2 min 40 s left"], []),
+    ([STARTED, StatusChanged("running"), Estimated(9.0, 60.0), STEP], 0, ["about 3 min 45 s left", "1,234 sentences/s"], ["getting ready"]),
     ([STARTED, StatusChanged("running"), STEP], 0, ["step 300 of 1,200", "epoch 3.00", "1,234 sentences/s", "about 3 min 00 s left"],
      ["getting ready"]),
     ([STARTED, StatusChanged("running"), replace(STEP, sentences_per_second=9e9), *[STEP] * 10], 0, ["1,234 sentences/s"], []),
@@ -265,7 +269,8 @@ def test_what_a_widget_shows_is_what_a_run_gets(name):
 
 @pytest.mark.parametrize("name", ALL_FIELDS)
 def test_a_field_that_was_emptied_is_refused_by_its_label_or_nothing_is_a_value_of_it(name):
-    field, with_nothing = RunConfig.model_fields[name], {"name": "", "weights": {}, "alpha": None, "encoder_dropout": None}
+    field, with_nothing = RunConfig.model_fields[name], {"name": "", "weights": {}} | dict.fromkeys(
+        ("alpha", "encoder_dropout", "learning_rate", "head_learning_rate"))
     if name in with_nothing:
         assert getattr(form.make_run_config({name: ""}), name) == with_nothing[name]
         return

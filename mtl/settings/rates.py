@@ -1,0 +1,17 @@
+"""Learning rates that fit the other settings: what they are if they are left empty. The numbers were measured, and stand in one table.
+Knows no torch: the form shows the rates before a model is loaded."""
+
+# by Fine-tuning, and for 'tiny', which has learned nothing yet: the rate of the encoder and of the heads for a step of ROWS rows and the
+# width of 'bundled'; and how the encoder's rate falls with another width: at 2, twice the width has a quarter of the rate
+RATES = {"full": (2e-4, 1e-3, 2), "lora": (2e-3, 2e-3, 1), "heads": (1e-2, 1e-2, 0), "tiny": (4e-3, 4e-3, 0)}
+ROWS, LEAST_ROWS, MOST_ROWS = 32, 4, 256  # rates grow with the square root of a step's rows, within these bounds
+WIDTHS, BASE_WIDTH, LEAST_WIDTH = {"bundled": 384, "tiny": 64}, 768, 256  # hidden sizes; a narrower encoder counts as the least
+
+
+def auto_rates(encoder: str, fine_tuning: str, step_rows: int, width: int | None = None) -> tuple[float, float]:
+    """The rates of encoder and heads, with two digits. `step_rows`: the rows of a step on all processes; `width`: the hidden size of an
+    encoder of the Hub; None, as long as it is not loaded, counts as that of a base-size model."""
+    of_encoder, of_heads, power = RATES["tiny" if encoder == "tiny" else fine_tuning]
+    by_rows = (min(max(step_rows, LEAST_ROWS), MOST_ROWS) / ROWS) ** 0.5
+    by_width = (WIDTHS["bundled"] / max(WIDTHS.get(encoder) or width or BASE_WIDTH, LEAST_WIDTH)) ** power
+    return float(f"{of_encoder * by_rows * by_width:.2g}"), float(f"{of_heads * by_rows:.2g}")
