@@ -8,7 +8,6 @@ from torch import Tensor
 
 PULL = 2.0  # holds the fit near no calibration, against as much evidence as a few dozen rows hold
 LIMIT = 2.3  # of the logarithm of a temperature: 0.1 to 10
-NEAREST = 1e-7  # probabilities are kept this far from 0 and 1, so that their logits are finite
 
 
 class Calibration(NamedTuple):

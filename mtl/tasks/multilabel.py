@@ -13,7 +13,6 @@ from torch import Tensor
 from mtl.data.values import Labels
 from mtl.settings.config import TaskSpec
 from mtl.tasks.base import IGNORED, Drawing, Encoding, Prediction, Task, ranked, rounded, stack_lists
-from mtl.tasks.calibration import NEAREST
 
 DEFAULT_THRESHOLD = 0.5
 FEW_ROWS = 5  # a label on fewer validation rows keeps the default threshold
@@ -70,11 +69,12 @@ class MultiLabel(Task):
         return F.binary_cross_entropy_with_logits(logits.float(), labels.clamp(min=0).float(), weight=counts, reduction="sum")
 
     def decode(self, logits: Tensor, encodings: Sequence[Encoding]) -> list[Chosen]:
-        return [self._choose(one) for one in ranked(self.spec.labels, (logits.float() / self.calibration.temperature).sigmoid())]
+        scaled = logits.double() / self.calibration.temperature  # in 32 bits a probability near 1 would not tell its logit
+        return [self._choose(one) for one in ranked(self.spec.labels, scaled.sigmoid())]
 
     def logits_of(self, predictions: Sequence[Chosen]) -> Tensor:
         rows = [[made.probabilities[label] for label in self.spec.labels] for made in predictions]
-        return torch.tensor(rows, dtype=torch.float64).view(-1, self.outputs).logit(NEAREST)
+        return torch.tensor(rows, dtype=torch.float64).view(-1, self.outputs).logit(1e-15)
 
     def with_logits(self, logits: Tensor, predictions: Sequence[Chosen]) -> list[Chosen]:
         probabilities = ranked(self.spec.labels, logits.sigmoid())

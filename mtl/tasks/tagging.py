@@ -17,7 +17,9 @@ from mtl.data.values import Spans
 from mtl.data.words import Range, Span, spans_to_tags, tags_to_spans
 from mtl.settings.config import TaskSpec
 from mtl.tasks.base import IGNORED, Drawing, Encoding, Prediction, Task, stack_lists
-from mtl.tasks.calibration import NEAREST, UNCALIBRATED
+from mtl.tasks.calibration import UNCALIBRATED
+
+NEAREST = 1e-7  # to 0 or 1: a word's probability cannot be told more exactly in 32 bits
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,8 +116,6 @@ def _confusion(task: TaskReport) -> str:
 
 def _most_confused(task: TaskReport) -> list[str]:
     labels = [line.label for line in task.labels]
-    if len(labels) <= CLASSES:
-        return labels
     wrong = Counter(dict.fromkeys(labels, 0))
     for true, predicted in task.confusion.items():
         for guess, count in predicted.items():
@@ -146,12 +144,11 @@ def _reliability(found: Reliability | None) -> str:
     """The sentence, and a picture of it: a disc for every bin, its area by the number of answers."""
     if found is None:
         return ""
-    discs, answers = "", sum(bin[0] for bin in found.bins)
-    for name, bins in (("mtl-before", found.raw_bins), ("mtl-after", found.bins)):
-        for items, sure, right in bins:
-            told = f"{many(int(items), 'answer')}: {sure / items:.0%} sure, {right / items:.0%} right"
-            discs += (f'<circle class="{name}" cx="{100 * sure / items:.1f}" cy="{100 - 100 * right / items:.1f}" '
-                      f'r="{1 + 9 * (items / answers) ** 0.5:.1f}"><title>{told}</title></circle>')
+    answers = sum(bin[0] for bin in found.bins)
+    discs = "".join(f'<circle class="{name}" cx="{100 * sure / items:.1f}" cy="{100 - 100 * right / items:.1f}" '
+                    f'r="{1 + 9 * (items / answers) ** 0.5:.1f}"><title>{many(int(items), "answer")}: {sure / items:.0%} sure, '
+                    f"{right / items:.0%} right</title></circle>"
+                    for name, bins in (("mtl-before", found.raw_bins), ("mtl-after", found.bins)) for items, sure, right in bins)
     return (f'<div class="mtl-reliability"><svg viewBox="-11 -11 122 122" role="img" aria-label="{found.sentence}">'
             f'<path d="M0 100H100V0H0V100L100 0"/>{discs}</svg><div><p>{found.sentence}</p><p>Across: how sure it is. Up: how often it is '
             f"right. On the diagonal, probabilities mean what they say.</p>{legend_html({'calibrated': '#2563eb', 'before': '#8b8b8b'})}"

@@ -137,6 +137,7 @@ def test_thresholds_are_kept_with_the_weights_whatever_of_them_is_trained(settin
     model.save_pretrained(tmp_path, state_dict=learned_weights(model))
     put_weights(again, tmp_path)
     assert again.tasks["topics"].thresholds == (0.2, 0.5, 0.9) and again.config.thresholds == model.config.thresholds
+    assert again.tasks["topics"].calibration.temperature == 1.7 and again.config.calibration == model.config.calibration
 
 
 # Files
