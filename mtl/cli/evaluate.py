@@ -73,6 +73,8 @@ def _task_lines(task: TaskReport) -> Iterator[str]:
         return
     others = "".join(f", {name.replace('_', ' ')} {value:.1%}" for name, value in task.scores.items() if name != task.main_score)
     yield f"{task.name} ({task.kind}, {task.rows:,} rows): {task.main_score.replace('_', ' ')} {percent(task.main)}{others}"
+    if task.reliability:
+        yield f"  {task.reliability.sentence}"
     width = max(len(line.label[:30]) for line in task.labels) if task.labels else 0
     yield f"  {'':{width}}  precision  recall     F1  support"
     for line in task.labels[:LINES]:

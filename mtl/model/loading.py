@@ -40,4 +40,4 @@ def put_weights(model: MultiTaskModel, checkpoint: Path) -> None:
         raise MtlError(f"The encoder '{model.config.base}' is not the one that checkpoint '{checkpoint.name}' was trained with: its "
                        "weights have changed since. Train again.")
     model.load_state_dict(saved, strict=False)
-    model.set_thresholds(config.thresholds)
+    model.set_tuned(config.thresholds, config.calibration)

@@ -18,6 +18,7 @@ from mtl.model.packing import Packing, encode_packed
 from mtl.model.randomness import OwnRandomness
 from mtl.settings.config import TaskSpec
 from mtl.tasks import make_task
+from mtl.tasks.calibration import UNCALIBRATED, Calibration
 
 
 class MultiTaskConfig(PreTrainedConfig):
@@ -31,6 +32,7 @@ class MultiTaskConfig(PreTrainedConfig):
     tasks: list = field(default_factory=list)
     hints: list = field(default_factory=list)  # labels that never occur together in the training rows: Hints as plain values
     thresholds: dict = field(default_factory=dict)  # those that Task.tune chose, for tasks that have some
+    calibration: dict = field(default_factory=dict)  # for each task the temperature and shift that it chose; older models have none
     pooling: str = "mean"
     normalize: bool = False
     dropout: float = 0.1
@@ -82,18 +84,21 @@ class MultiTaskModel(PreTrainedModel):
         if config.pooling != "pooler" and has_pooler:
             self.encoder.pooler = None  # so that nothing unused is trained, saved, or waited for by several processes
         self.tasks = {spec.name: make_task(spec) for spec in config.specs()}
-        self.set_thresholds(config.thresholds)
+        self.set_tuned(config.thresholds, config.calibration)
         self.dropout = nn.Dropout(config.dropout)
         # a list, because a task's name may have a dot, which a module's name may not
         self.heads = nn.ModuleList(nn.Linear(config.encoder.hidden_size, task.outputs) for task in self.tasks.values())
         self.frozen: list[nn.Module] = [self.encoder] if config.only_heads else []  # always in eval mode, so without dropout
         self.post_init()
 
-    def set_thresholds(self, thresholds: dict[str, Sequence[float]]) -> None:
-        """Set the decision thresholds of these tasks, and save them with the model."""
+    def set_tuned(self, thresholds: dict[str, Sequence[float]], calibration: dict[str, Sequence[float]]) -> None:
+        """Set the decision thresholds, and the temperature and shift, of these tasks, and save them with the model. Tasks that are not in
+        `calibration` become uncalibrated."""
         self.config.thresholds = {name: list(values) for name, values in thresholds.items()}
-        for name, values in thresholds.items():
-            self.tasks[name].thresholds = tuple(values)
+        self.config.calibration = {name: list(values) for name, values in calibration.items()}
+        for name, task in self.tasks.items():
+            task.thresholds = tuple(thresholds.get(name, task.thresholds))
+            task.calibration = Calibration(*calibration.get(name, UNCALIBRATED))
 
     def train(self, mode: bool = True) -> "MultiTaskModel":
         """As nn.Module.train, but frozen parts stay in eval mode."""

@@ -101,8 +101,9 @@ python -m mtl starter --seed {config.seed} --epochs {config.epochs}   # on the s
 ## Limits
 
 English only, and only what the labels above name. It has seen one small corpus, written by a language model: on other text, real news
-included, the scores above do not hold, and the probabilities are not calibrated. Beyond {config.max_length} subwords nothing of a
-text is read. It is an example to begin with, not a model to decide about people with. For a task of your own, train on your own sentences.
+included, the scores above do not hold. The probabilities are calibrated on its validation rows (`calibration` in `config.json`), and on
+other text promise too much. Beyond {config.max_length} subwords nothing of a text is read. It is an example to begin with, not a model
+to decide about people with. For a task of your own, train on your own sentences.
 """
 
 

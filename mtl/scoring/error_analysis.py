@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 from pydantic import AliasChoices, Field
 
 from mtl.data.rows import Row
@@ -20,6 +21,7 @@ if TYPE_CHECKING:  # they import torch, which showing a stored report does not n
 
 WORST = 50  # mistakes in a report
 TEXT = 600  # characters of a mistake's text
+BINS = 15  # of confidence, equally wide
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,31 @@ class Mistake:
 
 
 @dataclass(frozen=True)
+class Reliability:
+    """Whether a model is as often right as it is sure of what it predicts (labels, entities). `bins`: predicted items, the sum of their
+    probabilities, and how many are right, in each of BINS bins of probability that has some. `ece`: the expected calibration error (Naeini
+    et al., 2015), which is the sum of the bins' |sum of probabilities - right| over the items; `chance`: about that of a perfect model on
+    as few items; `raw_ece` and `raw_bins`: those without calibration."""
+
+    ece: float
+    raw_ece: float
+    chance: float
+    bins: tuple[tuple[float, float, float], ...]
+    raw_bins: tuple[tuple[float, float, float], ...]
+
+    @property
+    def sentence(self) -> str:
+        """For people, beginning with the bin that has the most items."""
+        items, sure, right = max(self.bins)
+        return (f"When it says {sure / items:.0%}, it is right {right / items:.0%} of the time. Calibration error {self.ece:.1%} (before "
+                f"calibration {self.raw_ece:.1%}; a perfect model's on as few answers: about {self.chance:.1%}).")
+
+
+@dataclass(frozen=True)
 class TaskReport:
     """One task on the `rows` that are labelled for it, of which `wrong` have an error. `main`: the main score and its 95 % interval. A kind
-    of task has either `confusion` (gold label -> predicted label -> rows) or `errors` (sort of error -> items)."""
+    of task has either `confusion` (gold label -> predicted label -> rows) or `errors` (sort of error -> items). `reliability` is None if
+    nothing was predicted, and in older files."""
 
     name: str
     kind: str
@@ -62,6 +86,7 @@ class TaskReport:
     mistakes: tuple[Mistake, ...]
     confusion: dict[str, dict[str, int]] = field(default_factory=dict)
     errors: dict[str, int] | None = None
+    reliability: Reliability | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +111,27 @@ def _analyse_task(rows: Sequence[Row], task: Task, made: list[Prediction], score
     wrong = [found for found in labelled if 2 * counts[found[0], 0] != counts[found[0], 1]]
     main = interval(counts) if counts[:, 1].any() else None
     return TaskReport(task.name, task.spec.kind, len(labelled), len(wrong), task.main_score, main, scores.scores[task.name],
-                      _label_table(pairs), _worst(rows, wrong), **task.errors(pairs))
+                      _label_table(pairs), _worst(rows, wrong), reliability=_reliability(task, pairs), **task.errors(pairs))
+
+
+def _reliability(task: Task, pairs: list[tuple[Value, Prediction]]) -> Reliability | None:
+    golds, made = [gold for gold, _ in pairs], [guess for _, guess in pairs]
+    raw, now = (_bins([item for pair in zip(guesses, golds, strict=True) for item in pair[0].judged(pair[1])])
+                for guesses in (task.rescaled(made, task.calibration), made))
+    items, sure, _ = now.T
+    if not items.any():
+        return None
+    ece, raw_ece = (float(np.abs(bins[:, 1] - bins[:, 2]).sum() / items.sum()) for bins in (now, raw))
+    # a count of n draws with probability p deviates by about sqrt(2 / pi * n p (1 - p)) from n p
+    chance = float(np.sqrt(2 / np.pi * sure * (1 - sure / items.clip(1))).sum() / items.sum())
+    return Reliability(ece, raw_ece, chance, *(tuple(tuple(bin) for bin in bins.tolist() if bin[0]) for bins in (now, raw)))
+
+
+def _bins(judged: list[tuple[float, bool]]) -> np.ndarray:
+    """Items, their probabilities and how many are right, summed in each bin (BINS, 3)."""
+    sure, right = np.array(judged, float).reshape(-1, 2).T
+    place = np.minimum((sure * BINS).astype(int), BINS - 1)
+    return np.stack([np.bincount(place, weights, BINS) for weights in (None, sure, right)], 1)
 
 
 def _label_table(pairs: list[tuple[Value, Prediction]]) -> tuple[LabelScores, ...]:

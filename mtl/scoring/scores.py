@@ -40,14 +40,15 @@ def score(tasks: Sequence[Task], split: Split, answers: Answers, weights: Mappin
 
 
 def tune(model: MultiTaskModel, split: Split, answers: Answers) -> Answers:
-    """Set the thresholds of `model` to the best on the validation rows `split`; returns `answers` under these thresholds. So validation
-    scores are a little better than scores on new text, as with any setting chosen on them. Test rows choose nothing."""
-    made, tuned = answers.in_order(), {}
-    for task in (task for task in model.tasks.values() if task.thresholds):
+    """Set calibration and thresholds of `model` to the best on the validation rows `split`; returns `answers`, which were made without
+    calibration, under these. So validation scores are a little better than scores on new text, as with any setting chosen on them. Test
+    rows choose nothing."""
+    made = answers.in_order()
+    for task in model.tasks.values():
         redone = task.tune(golds_of(task, split.rows), [row[task.name] for row in made])
         made = [row | {task.name: guess} for row, guess in zip(made, redone, strict=True)]
-        tuned[task.name] = task.thresholds
-    model.set_thresholds(tuned)
+    model.set_tuned({name: task.thresholds for name, task in model.tasks.items() if task.thresholds},
+                    {name: task.calibration for name, task in model.tasks.items()})
     return Answers(dict(enumerate(made)), answers.losses)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from mtl.data.values import Value
 from mtl.data.words import Range
 from mtl.settings.config import TaskSpec
+from mtl.tasks.calibration import UNCALIBRATED, Calibration, fit
 
 IGNORED = -100  # the label id where there is no label: torch's cross entropy skips it
 
@@ -53,9 +54,18 @@ class Prediction(ABC):
     def drawing(self, text: str) -> Drawing:
         """The prediction for the page."""
 
+    @property
     @abstractmethod
+    def confidences(self) -> Sequence[float]:
+        """The probability of each item of `value`, in their order."""
+
+    def judged(self, gold: Value) -> list[tuple[float, bool]]:
+        """For each predicted item its probability, and whether it is in `gold`."""
+        return [(one, item in gold.items()) for one, item in zip(self.confidences, self.value.items(), strict=True)]
+
     def confidence_beyond(self, gold: Value) -> float:
         """How sure the model is of its worst mistake: the highest probability among predicted items that are not in `gold`, or 0."""
+        return max((one for one, is_right in self.judged(gold) if not is_right), default=0.0)
 
 
 class Task(ABC):
@@ -63,12 +73,14 @@ class Task(ABC):
 
     reads: Literal["sentence", "tokens"]  # the head's input: one vector per text (B, H), or one per token (B, T, H)
     main_score: str  # the score by which the best checkpoint is chosen
+    judges_items: bool = False  # whether calibration looks at the predicted items, right or wrong, rather than at all labels
     has_one_id: bool = False  # whether `label_ids` returns a number rather than a list
 
     def __init__(self, spec: TaskSpec) -> None:
         self.name, self.spec = spec.name, spec
         self.outputs = len(spec.labels)  # the size of the head's last dimension
         self.thresholds: tuple[float, ...] = ()  # decision thresholds, chosen on validation rows; empty for kinds without
+        self.calibration = UNCALIBRATED  # of every probability, fitted on validation rows
 
     @abstractmethod
     def label_ids(self, value: Value | None, encoding: Encoding) -> int | list[int]:
@@ -90,9 +102,28 @@ class Task(ABC):
     def decode(self, logits: Tensor, encodings: Sequence[Encoding]) -> list[Prediction]:
         """3. Logits -> one prediction per text."""
 
+    @abstractmethod
+    def logits_of(self, predictions: Sequence[Prediction]) -> Tensor:
+        """The logits from which their probabilities come, as `calibration.fit` takes them."""
+
+    @abstractmethod
+    def with_logits(self, logits: Tensor, predictions: Sequence[Prediction]) -> list[Prediction]:
+        """The same predictions with the probabilities that come from `logits`."""
+
     def tune(self, golds: Sequence[Value | None], predictions: Sequence[Prediction]) -> list[Prediction]:
-        """Choose `thresholds` on validation rows; returns the predictions under the new thresholds."""
-        return list(predictions)
+        """Fit `calibration` and choose `thresholds` on validation rows; returns `predictions`, which are not calibrated, under both."""
+        if pairs := [(gold, made) for gold, made in zip(golds, predictions, strict=True) if gold is not None]:
+            targets = ([is_right for gold, made in pairs for _, is_right in made.judged(gold)] if self.judges_items else
+                       [self.label_ids(gold, Encoding([], [], [])) for gold, _ in pairs])
+            self.calibration = fit(self.logits_of([made for _, made in pairs]), torch.tensor(targets), self.judges_items)
+        return self.rescaled(predictions, UNCALIBRATED, self.calibration)
+
+    def rescaled(self, made: Sequence[Prediction], before: Calibration, after: Calibration = UNCALIBRATED) -> list[Prediction]:
+        """The predictions `made` under the calibration `before`, with the probabilities that they have under `after`."""
+        if before == after:
+            return list(made)
+        logits = (self.logits_of(made) - before.shift) * before.temperature
+        return self.with_logits(logits / after.temperature + after.shift, made)
 
     @abstractmethod
     def score(self, golds: Sequence[Value | None], predictions: Sequence[Prediction], encodings: Sequence[Encoding]) -> dict[str, float]:

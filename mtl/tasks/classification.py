@@ -35,8 +35,9 @@ class Classified(Prediction):
     def drawing(self, text: str) -> Drawing:
         return Drawing(probabilities=self.probabilities)
 
-    def confidence_beyond(self, gold: Label) -> float:
-        return self.probabilities[self.label] if self.label != gold else 0.0
+    @property
+    def confidences(self) -> Sequence[float]:
+        return (self.probabilities[self.label],)
 
 
 class Classification(Task):
@@ -60,7 +61,14 @@ class Classification(Task):
         return F.cross_entropy(logits.float(), labels, reduction="sum", ignore_index=IGNORED)
 
     def decode(self, logits: Tensor, encodings: Sequence[Encoding]) -> list[Classified]:
-        return [Classified(probabilities) for probabilities in ranked(self.spec.labels, logits.float().softmax(-1))]
+        return self.with_logits(logits.float() / self.calibration.temperature)
+
+    def logits_of(self, predictions: Sequence[Classified]) -> Tensor:
+        rows = [[made.probabilities[label] for label in self.spec.labels] for made in predictions]
+        return torch.tensor(rows, dtype=torch.float64).view(-1, self.outputs).clamp(min=1e-37).log()  # up to a constant
+
+    def with_logits(self, logits: Tensor, predictions: Sequence[Classified] = ()) -> list[Classified]:
+        return [Classified(probabilities) for probabilities in ranked(self.spec.labels, logits.softmax(-1))]
 
     def score(self, golds: Sequence[Label | None], predictions: Sequence[Classified], encodings: Sequence[Encoding]) -> dict[str, float]:
         pairs = [(gold, made.label) for gold, made in zip(golds, predictions, strict=True) if gold is not None]

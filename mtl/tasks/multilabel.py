@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -36,8 +37,9 @@ class Chosen(Prediction):
     def drawing(self, text: str) -> Drawing:
         return Drawing(probabilities=self.probabilities, answer=", ".join(self.labels) or "no label")
 
-    def confidence_beyond(self, gold: Labels) -> float:
-        return max((self.probabilities[label] for label in self.labels if label not in gold), default=0.0)
+    @property
+    def confidences(self) -> Sequence[float]:
+        return [self.probabilities[label] for label in self.value]
 
 
 class MultiLabel(Task):
@@ -67,14 +69,24 @@ class MultiLabel(Task):
         return F.binary_cross_entropy_with_logits(logits.float(), labels.clamp(min=0).float(), weight=counts, reduction="sum")
 
     def decode(self, logits: Tensor, encodings: Sequence[Encoding]) -> list[Chosen]:
-        return [self._choose(probabilities) for probabilities in ranked(self.spec.labels, logits.float().sigmoid())]
+        scaled = logits.double() / self.calibration.temperature  # in 32 bits a probability near 1 would not tell its logit
+        return [self._choose(one) for one in ranked(self.spec.labels, scaled.sigmoid())]
+
+    def logits_of(self, predictions: Sequence[Chosen]) -> Tensor:
+        rows = [[made.probabilities[label] for label in self.spec.labels] for made in predictions]
+        return torch.tensor(rows, dtype=torch.float64).view(-1, self.outputs).logit(1e-15)
+
+    def with_logits(self, logits: Tensor, predictions: Sequence[Chosen]) -> list[Chosen]:
+        probabilities = ranked(self.spec.labels, logits.sigmoid())
+        return [replace(made, probabilities=one) for made, one in zip(predictions, probabilities, strict=True)]
 
     def _choose(self, probabilities: dict[str, float]) -> Chosen:
         needed = dict(zip(self.spec.labels, self.thresholds, strict=True))
         return Chosen(probabilities, tuple(label for label, value in probabilities.items() if value >= needed[label]))
 
     def tune(self, golds: Sequence[Labels | None], predictions: Sequence[Chosen]) -> list[Chosen]:
-        """Choose the thresholds with the best micro-F1 on these rows."""
+        """Then choose the thresholds with the best micro-F1 on these rows."""
+        predictions = super().tune(golds, predictions)
         pairs = [(gold, made) for gold, made in zip(golds, predictions, strict=True) if gold is not None]
         if pairs:
             probabilities = np.array([[made.probabilities[label] for label in self.spec.labels] for _, made in pairs])

@@ -1,9 +1,12 @@
 """Tagging: one BIO tag per word, read back as character spans (NER, slots). Words to subwords, logits to tags and tags to spans are all in
 this file. What a word is and how BIO tags are read is in data/words.py, which the file readers use too."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -14,6 +17,9 @@ from mtl.data.values import Spans
 from mtl.data.words import Range, Span, spans_to_tags, tags_to_spans
 from mtl.settings.config import TaskSpec
 from mtl.tasks.base import IGNORED, Drawing, Encoding, Prediction, Task, stack_lists
+from mtl.tasks.calibration import UNCALIBRATED
+
+NEAREST = 1e-7  # to 0 or 1: a word's probability cannot be told more exactly in 32 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +41,9 @@ class Tagged(Prediction):
     def drawing(self, text: str) -> Drawing:
         return Drawing(pieces=self.value.pieces(text))
 
-    def confidence_beyond(self, gold: Spans) -> float:
-        return max((one for span, one in zip(self.spans, self.probabilities, strict=True) if span not in gold), default=0.0)
+    @property
+    def confidences(self) -> Sequence[float]:
+        return self.probabilities
 
 
 def first_subwords(text: str, words: Sequence[Range], offsets: Sequence[Range]) -> list[int]:
@@ -58,6 +65,7 @@ class Tagging(Task):
 
     reads = "tokens"
     main_score = "f1"
+    judges_items = True  # an entity is right as a whole or wrong, and that is what its probability is about
 
     def __init__(self, spec: TaskSpec) -> None:
         super().__init__(spec)
@@ -88,7 +96,8 @@ class Tagging(Task):
         return F.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction="sum", ignore_index=IGNORED)
 
     def decode(self, logits: Tensor, encodings: Sequence[Encoding]) -> list[Tagged]:
-        """The most probable legal tag sequence of each text. A span's probability is the smallest of its words' probabilities."""
+        """The most probable legal tag sequence of each text. A span's probability is the geometric mean of its words' probabilities,
+        calibrated on whole entities."""
         kept = [[first for first in encoding.firsts if first >= 0] for encoding in encodings]
         longest = max(map(len, kept), default=0)
         index = torch.tensor([firsts + [0] * (longest - len(firsts)) for firsts in kept], dtype=torch.long, device=logits.device)
@@ -99,16 +108,23 @@ class Tagging(Task):
         illegal = _are_illegal(paths, lengths, len(self.spec.labels))
         if illegal.any():  # elsewhere the most probable tags are the best path already
             paths[illegal] = _best_paths(log_probs[illegal], lengths[illegal], len(self.spec.labels))
-        probabilities = log_probs.exp().gather(2, paths[..., None]).squeeze(2).tolist()
-        return list(map(self._spans, encodings, paths.tolist(), probabilities))
+        chosen = log_probs.gather(2, paths[..., None]).squeeze(2).tolist()
+        return self.rescaled(list(map(self._spans, encodings, paths.tolist(), chosen)), UNCALIBRATED, self.calibration)
 
-    def _spans(self, encoding: Encoding, path: list[int], probabilities: list[float]) -> Tagged:
+    def _spans(self, encoding: Encoding, path: list[int], log_probs: list[float]) -> Tagged:
         """Words without a subword have no tag. They do not break an entity that goes on after them."""
         words = [word for word, first in zip(encoding.words, encoding.firsts, strict=True) if first >= 0]
         spans = tags_to_spans(words, [self.tags[tag] for tag in path[:len(words)]])
-        smallest = [min(one for (start, end), one in zip(words, probabilities, strict=False) if span.start <= start and end <= span.end)
-                    for span in spans]
-        return Tagged(tuple(spans), tuple(smallest))
+        means = [fmean(one for (start, end), one in zip(words, log_probs, strict=False) if span.start <= start and end <= span.end)
+                 for span in spans]
+        return Tagged(tuple(spans), tuple(map(math.exp, means)))
+
+    def logits_of(self, predictions: Sequence[Tagged]) -> Tensor:
+        return torch.tensor([one for made in predictions for one in made.probabilities], dtype=torch.float64).logit(NEAREST)
+
+    def with_logits(self, logits: Tensor, predictions: Sequence[Tagged]) -> list[Tagged]:
+        probabilities = iter(logits.sigmoid().tolist())
+        return [Tagged(made.spans, tuple(islice(probabilities, len(made.spans)))) for made in predictions]
 
     def score(self, golds: Sequence[Spans | None], predictions: Sequence[Tagged], encodings: Sequence[Encoding]) -> dict[str, float]:
         """Precision, recall and F1 of entities, which are right if span and label are (equal to seqeval's strict IOB2 and to conlleval on

@@ -167,6 +167,7 @@ class Trainer:
     def evaluate(self, split: Split, model: MultiTaskModel) -> Scores:
         """Losses and scores of `model` on `split`; each process computes a share of the batches. Leaves the model in eval mode."""
         model.eval()
+        model.set_tuned({}, {})  # `tune` fits a new calibration
         mine = split.batches()[self.processes.rank::self.processes.count]
         answers = answer(model, split.examples, mine, self.machine, [task.name for task in self.tasks], split.features)
         return score(self.tasks, split, tune(model, split, merge(self.processes.gather(answers))), self.weights)

@@ -15,7 +15,7 @@ from mtl.jobs.queue import Jobs
 from mtl.runs.checkpoint import BEST
 from mtl.runs.folder import Run, open_run
 from mtl.runs.history import ACTIVE, History
-from mtl.scoring.error_analysis import Mistake, TaskReport
+from mtl.scoring.error_analysis import Mistake, Reliability, TaskReport
 from mtl.scoring.intervals import Interval
 from mtl.scoring.measure import TEST, VALIDATION, SplitScores, has_test_rows, measure_test, measure_validation, read_measured
 from mtl.text import isolate, many, shorten
@@ -92,7 +92,7 @@ def _task(task: TaskReport, labels: Sequence[str]) -> str:
                         for line in task.labels])
     details = _errors(task.errors, VALUES[task.kind]) if task.errors else _confusion(task)
     wrong = f"mistakes in {task.wrong:,} of {many(task.rows, 'row')}"
-    return (f"<h4>{apart(task.name)}: {wrong}</h4>{details}"
+    return (f"<h4>{apart(task.name)}: {wrong}</h4>{details}{_reliability(task.reliability)}"
             f"<details{' open' * (len(task.labels) <= CLASSES)}><summary>Every {what}</summary>{table}</details>"
             + _mistakes(task, VALUES[task.kind], colours(labels or sorted(line.label for line in task.labels))))
 
@@ -116,8 +116,6 @@ def _confusion(task: TaskReport) -> str:
 
 def _most_confused(task: TaskReport) -> list[str]:
     labels = [line.label for line in task.labels]
-    if len(labels) <= CLASSES:
-        return labels
     wrong = Counter(dict.fromkeys(labels, 0))
     for true, predicted in task.confusion.items():
         for guess, count in predicted.items():
@@ -140,6 +138,21 @@ def _errors(errors: dict[str, int], value: type[Value]) -> str:
     legend = legend_html({f"{name} {count:,}": colour for name, colour, count in kinds})
     return (f'<div class="mtl-stack">{bar}</div>{legend}<p>Every {value.item} in the data and every predicted one is counted. Missed: in '
             "the data, but not predicted. Invented: predicted, but not in the data.</p>")
+
+
+def _reliability(found: Reliability | None) -> str:
+    """The sentence, and a picture of it: a disc for every bin, its area by the number of answers."""
+    if found is None:
+        return ""
+    answers = sum(bin[0] for bin in found.bins)
+    discs = "".join(f'<circle class="{name}" cx="{100 * sure / items:.1f}" cy="{100 - 100 * right / items:.1f}" '
+                    f'r="{1 + 9 * (items / answers) ** 0.5:.1f}"><title>{many(int(items), "answer")}: {sure / items:.0%} sure, '
+                    f"{right / items:.0%} right</title></circle>"
+                    for name, bins in (("mtl-before", found.raw_bins), ("mtl-after", found.bins)) for items, sure, right in bins)
+    return (f'<div class="mtl-reliability"><svg viewBox="-11 -11 122 122" role="img" aria-label="{found.sentence}">'
+            f'<path d="M0 100H100V0H0V100L100 0"/>{discs}</svg><div><p>{found.sentence}</p><p>Across: how sure it is. Up: how often it is '
+            f"right. On the diagonal, probabilities mean what they say.</p>{legend_html({'calibrated': '#2563eb', 'before': '#8b8b8b'})}"
+            "</div></div>")
 
 
 def _mistakes(task: TaskReport, value: type[Value], colour: dict[str, str]) -> str:

@@ -66,6 +66,11 @@ def sequences(count: int) -> list[tuple[list[str], list[str]]]:
     return [(gold, disturbed(gold, draw)) for gold in golds]
 
 
+def sure_of(label: str, confidence: float = 0.9) -> Classified:
+    """A prediction of `label`; the other classes share the rest."""
+    return Classified({label: confidence} | {other: (1 - confidence) / 3 for other in CLASSES if other != label})
+
+
 def analyse_rows(rows: list[Row], made: list[dict], tasks: list) -> Report:
     examples = [(Encoding([], row.word_ranges(), []), {}) for row in rows]
     split = Split(rows, examples, np.zeros(len(rows)), {task.name: np.zeros(len(rows)) for task in tasks}, 0)
@@ -86,7 +91,7 @@ def report_of_tags(pairs: list[tuple[list[str], list[str]]]) -> TaskReport:
 def report_of_classes(pairs: list[tuple[str | None, str]], confidence: float = 0.7) -> TaskReport:
     """The report of a classification with these gold and predicted labels."""
     rows = [Row(f"text {index}", {"mood": gold}) for index, (gold, _) in enumerate(pairs)]
-    return analyse_rows(rows, [{"mood": Classified({label: confidence})} for _, label in pairs], [MOOD]).tasks[0]
+    return analyse_rows(rows, [{"mood": sure_of(label, confidence)} for _, label in pairs], [MOOD]).tasks[0]
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +229,7 @@ def test_intervals_contain_their_scores_and_share_of_rows_right_is_over_all_task
     rows = [Row(f"ab cd {index}", {"mood": "good" if index % 3 else None, "slots": (Span(0, 2, "LOC"),) if index % 2 else None})
             for index in range(60)]
     guess = Tagged((Span(0, 2, "LOC"),), (0.8,))
-    made = [{"mood": Classified({"good" if index % 4 else "bad": 0.9}), "slots": guess if index % 5 else Tagged((), ())}
+    made = [{"mood": sure_of("good" if index % 4 else "bad"), "slots": guess if index % 5 else Tagged((), ())}
             for index in range(60)]
     report = analyse_rows(rows, made, [MOOD, SLOTS])
     for task in report.tasks:
@@ -263,9 +268,31 @@ def test_a_report_stays_small_and_shows_a_long_text_around_its_mistake():
     assert (mistake.text[shown.start:shown.end], shown.label, mistake.text[made.start:made.end], made.label) == ("ab", "LOC", "ab", "PER")
 
 
+def test_reliability_counts_how_often_a_model_is_right_of_how_sure_it_is():
+    guesses = [("good", 0.9, 8), ("bad", 0.9, 2), ("good", 0.65, 3), ("bad", 0.65, 2)]  # what is true, how sure of "good", rows
+    rows = [Row("x", {"mood": gold}, ((0, 1),)) for gold, _, count in guesses for _ in range(count)]
+    made = [{"mood": sure_of("good", confidence)} for _, confidence, count in guesses for _ in range(count)]
+    found = analyse_rows(rows, made, [MOOD]).tasks[0].reliability
+    assert found.bins == (pytest.approx((5, 3.25, 3)), pytest.approx((10, 9, 8))) and found.raw_bins == found.bins
+    assert found.ece == found.raw_ece == pytest.approx((0.25 + 1) / 15)
+    assert found.chance == pytest.approx(((2 / np.pi * 5 * 0.65 * 0.35) ** 0.5 + (2 / np.pi * 10 * 0.9 * 0.1) ** 0.5) / 15)
+    assert found.sentence == ("When it says 90%, it is right 80% of the time. Calibration error 8.3% (before calibration 8.3%; a perfect "
+                              "model's on as few answers: about 10.7%).")
+    assert analyse_rows(rows[:1], [{"slots": Tagged((), ())}], [SLOTS]).tasks[0].reliability is None  # nothing was predicted
+
+
+def test_reliability_tells_what_it_was_before_calibration():
+    task = make_task(MOOD.spec)
+    rows = [Row("x", {"mood": "good" if index % 4 else "bad"}, ((0, 1),)) for index in range(400)]
+    made = task.tune([row.values["mood"] for row in rows], [sure_of("good", 0.98)] * 400)
+    found = analyse_rows(rows, [{"mood": guess} for guess in made], [task]).tasks[0].reliability
+    assert found.raw_ece == pytest.approx(0.23) and found.ece < 0.01 and "before calibration 23.0%" in found.sentence
+
+
 def test_a_report_goes_to_json_and_back_and_one_of_an_earlier_version_is_read():
     rows = [Row("Oslo is bad", {"mood": gold, "slots": (Span(0, 4, "LOC"),)}, tuple(find_words("Oslo is bad"))) for gold in ("bad", None)]
-    report = analyse_rows(rows, [{"mood": Classified({"good": 0.6}), "slots": Tagged((), ())}] * 2, [MOOD, SLOTS])
+    report = analyse_rows(rows, [{"mood": sure_of("good", 0.6), "slots": Tagged((), ())}] * 2, [MOOD, SLOTS])
     reports = TypeAdapter(Report)
     assert reports.validate_json(reports.dump_json(report)) == report
     assert reports.validate_json(reports.dump_json(report).replace(b'"confidence"', b'"sure"')) == report
+    assert reports.validate_json(reports.dump_json(report).replace(b'"reliability"', b'"other"')).tasks[0].reliability is None

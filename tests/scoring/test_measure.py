@@ -65,6 +65,32 @@ def test_validation_is_measured_as_the_training_measured_it_and_kept(run):
     assert measure_validation(run, "last", "cpu").checkpoint == "last"
 
 
+def test_a_checkpoint_keeps_the_calibration_of_its_validation_rows_and_every_engine_uses_it(run):
+    kept = json.loads((run.checkpoint("best") / "config.json").read_text())["calibration"]
+    assert kept.keys() == {"answer", "place"} and kept["answer"][0] != 1 and kept["answer"][1] == 0 != kept["place"][1]
+    wanted = None
+    for engine in ("plain", "fused", "int8"):
+        predictor = Predictor.load(run.checkpoint("best"), "cpu", engine)
+        made = predictor("yes please go now Rome").predictions
+        assert {name: list(task.calibration) for name, task in predictor._fast[0].tasks.items()} == kept
+        wanted = wanted or made["answer"].probabilities
+        assert made["answer"].probabilities == pytest.approx(wanted, abs=0.05 if engine == "int8" else 1e-5)
+    measure_test(run, device="cpu")  # test rows choose nothing
+    assert json.loads((run.checkpoint("best") / "config.json").read_text())["calibration"] == kept
+
+
+def test_a_model_without_calibration_reads_as_temperature_1(run):
+    predictor = Predictor.load(run.checkpoint("best"), "cpu", "plain")
+    text, calibrated = "yes please go now Rome", predictor("yes please go now Rome").predictions["answer"]
+    task = predictor.model.tasks["answer"]
+    raw, = task.rescaled([calibrated], task.calibration)
+    config = type(predictor.model.config).from_dict({key: value for key, value in predictor.model.config.to_dict().items()
+                                                     if key != "calibration"})  # as an earlier version wrote it
+    predictor.model.set_tuned(config.thresholds, config.calibration)
+    assert config.calibration == {} and predictor(text).predictions["answer"].probabilities == pytest.approx(raw.probabilities, abs=1e-5)
+    assert raw.probabilities != pytest.approx(calibrated.probabilities, abs=1e-3)
+
+
 def test_test_rows_are_measured_once_logged_and_then_only_shown(run):
     assert not evaluations(run, "test") and read_measured(run, "test") is None  # the training left them alone
     measured, is_new = measure_test(run, device="cpu")
@@ -117,7 +143,8 @@ def test_the_terminal_shows_scores_tables_and_errors_and_test_only_once(run, mtl
     status, shown = mtl("evaluate", "last", "--device", "cpu")
     assert status == 0
     for wanted in (f"Run {run.id}, validation: 5 rows, checkpoint 'best'", "everything right ", "% (95 % interval ",
-                   "answer (classification, 5 rows)", "place (tagging, 5 rows): f1 ", "precision  recall", " right, 0 wrong type"):
+                   "answer (classification, 5 rows)", "place (tagging, 5 rows): f1 ", "precision  recall", " right, 0 wrong type",
+                   "  When it says ", "Calibration error "):
         assert wanted in shown
     assert mtl("evaluate", "last", "--split", "test", "--device", "cpu")[0] == 0
     status, shown = mtl("evaluate", "last", "--split", "test", "--device", "cpu")
@@ -125,6 +152,7 @@ def test_the_terminal_shows_scores_tables_and_errors_and_test_only_once(run, mtl
     status, shown = mtl("evaluate", run.id, "--split", "test", "--json")
     facts = json.loads(shown)
     assert facts["split"] == "test" and facts["report"]["rows"] == 12 and len(evaluations(run, "test")) == 1
+    assert {"ece", "raw_ece", "bins"} <= facts["report"]["tasks"][0]["reliability"].keys()
     status, _ = mtl("evaluate", run.id, "--split", "test", "--checkpoint", "last")
     assert status.startswith("mtl: The test rows were measured on")
 

@@ -133,10 +133,11 @@ def test_a_threshold_stays_at_one_half_where_few_rows_have_the_label_or_nothing_
 @pytest.mark.parametrize("settings", [{}, {"lora_rank": 4}, {"only_heads": True}], ids=str)
 def test_thresholds_are_kept_with_the_weights_whatever_of_them_is_trained(settings, make_model, tmp_path):
     model, again = (make_model(specs=[task().spec], **settings) for _ in range(2))
-    model.set_thresholds({"topics": [0.2, 0.5, 0.9]})
+    model.set_tuned({"topics": [0.2, 0.5, 0.9]}, {"topics": [1.7, 0.0]})
     model.save_pretrained(tmp_path, state_dict=learned_weights(model))
     put_weights(again, tmp_path)
     assert again.tasks["topics"].thresholds == (0.2, 0.5, 0.9) and again.config.thresholds == model.config.thresholds
+    assert again.tasks["topics"].calibration.temperature == 1.7 and again.config.calibration == model.config.calibration
 
 
 # Files

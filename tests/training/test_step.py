@@ -69,7 +69,7 @@ def test_a_run_killed_in_the_middle_ends_bit_for_bit_like_the_unbroken_one(sampl
     one, two = (load_file(tmp_path / run / LAST / "model.safetensors") for run in ("whole", "killed"))
     assert all(torch.equal(weight, two[name]) for name, weight in one.items())
     configs = [json.loads((tmp_path / run / LAST / "config.json").read_text()) for run in ("whole", "killed")]
-    assert configs[0]["thresholds"] == configs[1]["thresholds"] != {}
+    assert configs[0]["thresholds"] == configs[1]["thresholds"] != {} and configs[0]["calibration"] == configs[1]["calibration"] != {}
     assert all(math.isfinite(loss) for event in steps_of(whole) for loss in event.losses.values())
     assert {task for event in steps_of(whole) for task in event.losses} == {"topics", "place", "mood"}
     assert next(event for event in whole[::-1] if isinstance(event, Evaluated)).losses.keys() == {"topics", "place", "mood"}

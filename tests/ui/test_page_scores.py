@@ -1,5 +1,7 @@
 """The Scores tab, as HTML and in a real browser: validation at a press, test once and only by the owner."""
 
+from dataclasses import replace
+
 import pytest
 
 from mtl.jobs.queue import Jobs
@@ -7,7 +9,7 @@ from mtl.runs.checkpoint import MANIFEST
 from mtl.runs.events import Evaluated
 from mtl.runs.folder import Run, create_run
 from mtl.runs.history import History, read_history
-from mtl.scoring.error_analysis import LabelScores, Mistake, Report, TaskReport
+from mtl.scoring.error_analysis import LabelScores, Mistake, Reliability, Report, TaskReport
 from mtl.scoring.intervals import Interval
 from mtl.scoring.measure import SplitScores, digest, measure_test, measure_validation, read_measured
 from mtl.training.execute import run_training
@@ -72,6 +74,15 @@ def test_a_sort_of_error_is_shown_with_its_number_and_an_interval_with_its_bound
     shown = measured_html(Run(tmp_path), measured(task), {})
     assert all(told in shown for told in ("right 6", "wrong type 1", "wrong boundary 0", "missed 2", "invented 3", "70.0 to 90.0",
                                           "left:70.0%;width:20.0%", "recall 75.0%", "mistakes in 4 of 10 rows"))
+
+
+def test_how_far_probabilities_can_be_trusted_is_drawn_and_told(tmp_path):
+    found = Reliability(0.03, 0.12, 0.02, ((1, 0.4, 1), (80, 72, 70)), ((81, 80, 71),))
+    shown = measured_html(Run(tmp_path), measured(replace(classes(3), reliability=found)), {})
+    assert found.sentence.startswith("When it says 90%, it is right 88% of the time. Calibration error 3.0% (before calibration 12.0%")
+    assert shown.count('class="mtl-after"') == 2 and shown.count('class="mtl-before"') == 1 and found.sentence in shown
+    assert 'cx="90.0" cy="12.5"' in shown and "80 answers: 90% sure, 88% right" in shown
+    assert "mtl-reliability" not in measured_html(Run(tmp_path), measured(classes(3)), {})  # of an older file
 
 
 def test_reasons_why_nothing_can_be_measured(make_run, tiny_config, tmp_path):
