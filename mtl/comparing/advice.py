@@ -14,6 +14,7 @@ from mtl.runs.events import StepDone
 from mtl.runs.history import History
 from mtl.settings.config import RunConfig
 from mtl.settings.methods import METHODS, SAMPLINGS, TAKE_WEIGHTS, refusal
+from mtl.settings.rates import EPOCHS, auto_epochs
 from mtl.text import isolate, many
 
 EARLY = 5  # comparisons after the warm-up; with fewer it is too early, as untrained heads have other gradients
@@ -104,7 +105,8 @@ def after_comparison(card: Card, plan: Plan, runs: Sequence[History | None]) -> 
     can_weigh = len(hurt) < len(card.tasks) and config.fine_tuning != "heads" and config.balancing in TAKE_WEIGHTS
     weights = config.loss_weights([found.name for found in card.tasks])
     settings = _heavier(weights, dict.fromkeys(hurt, 2.0), config.balancing.replace("equal", "fixed")) if can_weigh else {}
-    longer = {"epochs": min(2 * config.epochs, MAX_EPOCHS), "max_steps": 2 * config.max_steps}
+    epochs = config.epochs or (auto_epochs(joint.started.steps_per_epoch) if joint and joint.started else EPOCHS)
+    longer = {"epochs": min(2 * epochs, MAX_EPOCHS), "max_steps": 2 * config.max_steps}
     return Advice(f"{told} What may help: {'larger loss weights, ' * bool(settings)}more epochs, or to train each of these alone.",
                   settings or longer)
 

@@ -15,6 +15,7 @@ from mtl.runs.history import History
 from mtl.settings.best import shown
 from mtl.settings.config import RunConfig
 from mtl.settings.methods import TAKE_WEIGHTS
+from mtl.settings.rates import auto_epochs
 
 REDUCTION = 3  # one in three candidates goes on to the next round, which is three times as long
 PACE_STEPS = 20  # steps of the first run, which measures the machine's pace
@@ -58,7 +59,7 @@ def measure(history: History, seconds: float, config: RunConfig) -> Pace:
     """The pace, once the first run is over; it took `seconds` since it began, or was resumed."""
     started, last = history.started, history.steps[-1]
     before = max((done.seconds for done in history.steps if done.step <= started.step), default=0.0)
-    full = min(config.epochs * started.steps_per_epoch, config.max_steps or math.inf)
+    full = min((config.epochs or auto_epochs(started.steps_per_epoch)) * started.steps_per_epoch, config.max_steps or math.inf)
     return Pace(max(0.0, seconds - (last.seconds - before)), last.seconds / last.step, int(full))
 
 

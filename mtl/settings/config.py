@@ -151,7 +151,9 @@ class RunConfig(Strict):
         "missed.", ge=8, le=8192)
 
     # Loop
-    epochs: int = setting(8, "Epochs", "How many times the model goes through the training rows.", basic=True, ge=1, le=10_000)
+    epochs: int | None = setting(
+        None, "Epochs", "How many times the model goes through the training rows. Empty: by their number; the fewer rows, the more often.",
+        basic=True, ge=1, le=10_000)
     max_steps: int = setting(0, "Max steps", "Stop after so many steps, even if there are epochs left. 0: no limit.", ge=0, le=100_000_000)
     batch_size: int = setting(
         32, "Batch size", "How many sentences the model reads at once (in each process).", basic=True, ge=1, le=4096)

@@ -1,10 +1,11 @@
-"""Learning rates that fit the other settings: what they are if they are left empty. The numbers were measured, and stand in one table.
-Knows no torch: the form shows the rates before a model is loaded."""
+"""Learning rates and epochs that fit the other settings: what they are if they are left empty. The numbers were measured. Knows no torch:
+the form shows them before a model is loaded."""
 
 # by Fine-tuning, and for 'tiny', which has learned nothing yet: the rate of the encoder and of the heads for a step of ROWS rows and the
 # width of 'bundled'; and how the encoder's rate falls with another width: at 2, twice the width has a quarter of the rate
 RATES = {"full": (2e-4, 1e-3, 2), "lora": (2e-3, 2e-3, 1), "heads": (1e-2, 1e-2, 0), "tiny": (4e-3, 4e-3, 0)}
-ROWS, LEAST_ROWS, MOST_ROWS = 32, 4, 256  # rates grow with the square root of a step's rows, within these bounds
+ROWS, MOST_ROWS = 32, 256  # between these, rates grow with the square root of a step's rows; smaller steps learn best at the same rates
+LEAST_EPOCHS, EPOCHS, MOST_EPOCHS, FEW_STEPS, MANY_STEPS = 3, 8, 40, 450, 10_000
 WIDTHS, BASE_WIDTH, LEAST_WIDTH = {"bundled": 384, "tiny": 64}, 768, 256  # hidden sizes; a narrower encoder counts as the least
 
 
@@ -12,6 +13,11 @@ def auto_rates(encoder: str, fine_tuning: str, step_rows: int, width: int | None
     """The rates of encoder and heads, with two digits. `step_rows`: the rows of a step on all processes; `width`: the hidden size of an
     encoder of the Hub; None, as long as it is not loaded, counts as that of a base-size model."""
     of_encoder, of_heads, power = RATES["tiny" if encoder == "tiny" else fine_tuning]
-    by_rows = (min(max(step_rows, LEAST_ROWS), MOST_ROWS) / ROWS) ** 0.5
+    by_rows = (min(max(step_rows, ROWS), MOST_ROWS) / ROWS) ** 0.5
     by_width = (WIDTHS["bundled"] / max(WIDTHS.get(encoder) or width or BASE_WIDTH, LEAST_WIDTH)) ** power
     return float(f"{of_encoder * by_rows * by_width:.2g}"), float(f"{of_heads * by_rows:.2g}")
+
+
+def auto_epochs(steps_per_epoch: int) -> int:
+    """EPOCHS, but more where they are few steps (at most MOST_EPOCHS), and fewer where they are very many (at least LEAST_EPOCHS)."""
+    return max(LEAST_EPOCHS, min(-(-FEW_STEPS // steps_per_epoch), MOST_EPOCHS), min(EPOCHS, MANY_STEPS // steps_per_epoch))

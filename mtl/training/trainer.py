@@ -31,7 +31,7 @@ from mtl.scoring.scores import Scores, score, tune
 from mtl.settings.best import Criterion, refusal_of_best
 from mtl.settings.config import RunConfig
 from mtl.settings.methods import refusal_of_processes
-from mtl.settings.rates import auto_rates
+from mtl.settings.rates import auto_epochs, auto_rates
 from mtl.tasks.base import IGNORED
 from mtl.training.balancing import UNCERTAINTY_RATE, Balancer, chance_loss, make_balancer
 from mtl.training.gradient_conflict import ConflictMeter, last_layer
@@ -81,7 +81,8 @@ class Trainer:
         self.pool = Pool(labelled, step_rows, None if self._packs or self.train_split.features else self.train_split.lengths)
         first_epoch = plan_epoch(config.sampling, self.pool, config.seed, temperature=config.temperature)
         self.steps_per_epoch = len(first_epoch)
-        self.total_steps = min(config.epochs * self.steps_per_epoch, config.max_steps or math.inf)
+        epochs = config.epochs or auto_epochs(self.steps_per_epoch)
+        self.total_steps = min(epochs * self.steps_per_epoch, config.max_steps or math.inf)
         self.wrapped: nn.Module = self.model  # for forward passes in training
         if torch.distributed.is_initialized():
             some_unused = (config.pooling == "pooler" and all(task.reads != "sentence" for task in self.tasks)

@@ -16,6 +16,7 @@ from mtl.errors import MtlError
 from mtl.runs.folder import open_run
 from mtl.runs.history import History
 from mtl.settings.methods import METHODS, SAMPLINGS
+from mtl.settings.rates import EPOCHS, auto_epochs
 from mtl.text import many
 from mtl.training.sampling import outlook
 from mtl.ui import form
@@ -73,11 +74,11 @@ def method_html(sampling: str, balancing: str) -> str:
 
 
 def outlook_html(patterns: list[tuple[list[str], int]], tasks: list[str], sampling: str, temperature: float, step_rows: int,
-                 epochs: int) -> str:
+                 epochs: int | None) -> str:
     """How many rows of each task a step and an epoch will have. `patterns`: tasks that are labelled together, and on how many rows."""
     sizes = {task: sum(count for labelled, count in patterns if task in labelled) for task in tasks}
     rows = sum(count for labelled, count in patterns if set(labelled) & set(tasks))
-    steps, at_first, at_end = outlook(sampling, sizes, rows, step_rows, epochs, temperature)
+    steps, at_first, at_end = outlook(sampling, sizes, rows, step_rows, epochs or EPOCHS, temperature)
     if not steps:
         return ""
     shares = []
@@ -85,13 +86,13 @@ def outlook_html(patterns: list[tuple[list[str], int]], tasks: list[str], sampli
         last = at_end[task]
         later = f" at first, {last / steps:.1f} and {last:,} at the end" if first != last else ""
         shares.append(f"<b>{apart(task)}</b> {first / steps:.1f} per step and {first:,} per epoch{later}")
-    return (f'<div class="mtl-report"><p>{many(step_rows, "row")} per step, {many(steps, "step")} per epoch. Rows with a label for '
+    return (f'<div class="mtl-report"><p>{many(step_rows, "row")} per step, {many(steps, "step")} per epoch, {many(epochs or auto_epochs(steps), "epoch")}. Rows with a label for '
             f"each task: {'; '.join(shares)}.</p></div>")
 
 
 def explain_settings(page: Page, settings: dict[str, gr.components.Component], tasks: gr.CheckboxGroup, patterns: gr.Textbox) -> None:
     """What the chosen methods are for, and how many rows of each task a step will have; `patterns`: tasks that are labelled together."""
-    method, plan = gr.HTML(method_html("joint", "equal"), elem_id="method"), gr.HTML(elem_id="plan")
+    method, plan = gr.HTML(method_html("joint", "even"), elem_id="method"), gr.HTML(elem_id="plan")
     # the chosen tasks as JSON: Gradio refuses the checkboxes as an input while they still have values of other data
     chosen = hidden_text()
     methods, inputs = [settings["sampling"], settings["balancing"]], [patterns, chosen, *(settings[name] for name in OUTLOOK)]
@@ -103,9 +104,9 @@ def explain_settings(page: Page, settings: dict[str, gr.components.Component], t
 def show_outlook(patterns: str, chosen: str, sampling: str, temperature: str, *numbers: str) -> str:
     """How many rows of each task a step and an epoch will have; nothing while a field is empty or wrong."""
     with suppress(TypeError, ValueError):
-        batch, accumulation, epochs = (int(number) for number in numbers)
+        batch, accumulation, epochs = (int(number) if number else None for number in numbers)
         degree, step_rows = float(temperature), batch * accumulation
-        if patterns and chosen and min(step_rows, epochs, degree) >= 1:
+        if patterns and chosen and min(step_rows, epochs or EPOCHS, degree) >= 1:
             return outlook_html(json.loads(patterns), json.loads(chosen), sampling, degree, step_rows, epochs)
     return ""
 
