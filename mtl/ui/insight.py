@@ -86,8 +86,8 @@ def outlook_html(patterns: list[tuple[list[str], int]], tasks: list[str], sampli
         last = at_end[task]
         later = f" at first, {last / steps:.1f} and {last:,} at the end" if first != last else ""
         shares.append(f"<b>{apart(task)}</b> {first / steps:.1f} per step and {first:,} per epoch{later}")
-    return (f'<div class="mtl-report"><p>{many(step_rows, "row")} per step, {many(steps, "step")} per epoch, {many(epochs or auto_epochs(steps), "epoch")}. Rows with a label for '
-            f"each task: {'; '.join(shares)}.</p></div>")
+    return (f'<div class="mtl-report"><p>{many(step_rows, "row")} per step, {many(steps, "step")} per epoch, '
+            f'{many(epochs or auto_epochs(steps), "epoch")}. Rows with a label for each task: {"; ".join(shares)}.</p></div>')
 
 
 def explain_settings(page: Page, settings: dict[str, gr.components.Component], tasks: gr.CheckboxGroup, patterns: gr.Textbox) -> None:

@@ -30,7 +30,7 @@ def run(cosines=AGREE, lengths=(1.0, 1.0), used=(1.0, 1.0), scores=(0.8, 0.8), t
 
 def config(balancing: str = "equal", **changes) -> RunConfig:
     """Settings, also some that would be refused."""
-    return make_config(changes).model_copy(update={"balancing": balancing})
+    return make_config({"epochs": 8} | changes).model_copy(update={"balancing": balancing})
 
 
 STARVED = (7.0, 1.0)  # lengths

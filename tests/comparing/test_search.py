@@ -58,10 +58,10 @@ class Machine(StopControl):
                 return "stopped"
             self.now += self.step * (9 if self.slow and len(self.runs) > 3 else 1)
         run.log.append(StepDone(config.max_steps, 1.0, {}, 0.0, 1.0, 32 / self.step, self.step * config.max_steps))
-        if config.learning_rate > 7e-3:
+        if (config.learning_rate or 0) > 7e-3:
             run.log.append(StatusChanged("failed", "The loss is not a number any more."))
             return "failed"
-        score = 0.9 - 0.1 * abs(math.log(config.learning_rate / 3e-3)) - 1 / config.max_steps
+        score = 0.9 - 0.1 * abs(math.log((config.learning_rate or 3e-3) / 3e-3)) - 1 / config.max_steps
         run.log.append(Evaluated(config.max_steps, 1.0, "validation", {}, {}, 0.0, score, True, 0.1))
         run.log.append(CheckpointSaved(config.max_steps, "best", 0.1))
         run.log.append(StatusChanged("finished"))
@@ -222,6 +222,15 @@ def test_the_settings_themselves_are_always_among_the_candidates_and_all_draws_a
     assert {one.balancing for one in draw(random, TASKS, 9)} == {"random"}
     frozen = make_config({"fine_tuning": "heads", "learning_rate": 1e-2, "head_learning_rate": 1e-2})
     assert {one.learning_rate for one in draw(frozen, TASKS, 9)} == {frozen.learning_rate}
+
+
+def test_candidates_of_open_rates_are_drawn_around_those_that_the_first_run_used(search, monkeypatch):
+    told = started
+    monkeypatch.setitem(globals(), "started", lambda *facts: replace(told(*facts), learning_rate=3e-3, head_learning_rate=1e-2))
+    _, status, plan, _ = search(Machine(), learning_rate=None)
+    assert status == "finished" and plan.members[0].config.learning_rate is None and plan.members[1].config.learning_rate == 3e-3
+    assert {member.config.head_learning_rate for member in plan.members if member.role == "candidate 1"} == {2e-3}, "this one was given"
+    assert all(3e-3 / 4.1 <= member.config.learning_rate <= 4.1 * 3e-3 for member in plan.members[1:])
 
 
 @pytest.mark.parametrize("full", [1, 5, 90, 5000])

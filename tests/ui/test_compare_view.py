@@ -146,9 +146,10 @@ def test_the_table_of_a_search_fills_and_its_best_settings_can_be_taken(seen):
     members = [Member(role="pace", config=CONFIG, run="r0", seconds=3.0)]
     waiting = seen(Plan(kind="search", minutes=5.0, members=tuple(members)), (ran("running", "slots"),))
     assert "how fast this machine is" in view.result_html(waiting) and not view.advice(waiting).settings
-    good = CONFIG.model_copy(update={"learning_rate": 5e-4, "weights": {"a<b>": 2.0}, "balancing": "fixed"})
+    usual = CONFIG.model_copy(update={"learning_rate": 2e-4, "head_learning_rate": 1e-3})  # a search writes the automatic ones down
+    good = usual.model_copy(update={"learning_rate": 5e-4, "weights": {"a<b>": 2.0}, "balancing": "fixed"})
     members += [Member(role=f"candidate {number}", config=config, run=f"r{number}", rung=1, seconds=3.0, is_cut=number == 3)
-                for number, config in enumerate((CONFIG, good, CONFIG), 1)]
+                for number, config in enumerate((usual, good, usual), 1)]
     plan = Plan(kind="search", minutes=5.0, members=tuple(members), rungs=((3, 20),))
     it = seen(plan, (waiting.runs[0], ran("finished", "slots"), ran("finished", "slots", scores=(0.9,)), ran("stopped", "slots")))
     page = view.result_html(it)
