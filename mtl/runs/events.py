@@ -188,8 +188,7 @@ class Every:
         self._seconds, self._last = seconds, time.monotonic()
 
     def __call__(self) -> bool:
-        is_due = time.monotonic() - self._last >= self._seconds
-        if is_due:
+        if is_due := time.monotonic() - self._last >= self._seconds:
             self._last = time.monotonic()
         return is_due
 
@@ -212,8 +211,7 @@ def describe(event: Event) -> str | None:
             tasks = []
             for task, scores in event.scores.items():
                 loss = event.losses.get(task)
-                measures = [f"{name.replace('_', ' ')} {value:.1%}" for name, value in scores.items()]
-                if measures:
+                if measures := [f"{name.replace('_', ' ')} {value:.1%}" for name, value in scores.items()]:
                     tasks.append(f"{isolate(task)} {f'loss {loss:.3f}, ' if loss is not None else ''}{', '.join(measures)}")
             return (f"Epoch {event.epoch:.2f}, step {event.step:,}, {event.split}: {'; '.join(tasks)}; everything right "
                     f"{event.everything_right:.1%}{f' (best so far: {event.said})' * event.is_best}")

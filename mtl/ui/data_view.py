@@ -6,7 +6,6 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +21,7 @@ from mtl.errors import MtlError
 from mtl.settings.config import MAX_TASKS, ROLES, TaskSpec
 from mtl.text import isolate, many
 from mtl.ui.charts import apart, colours, table_html
+from mtl.ui.page import OnPage
 
 FILES = ("train_files", "validation_files", "test_files")
 SHOWN_LABELS = 40  # per task, in the report
@@ -44,21 +44,13 @@ def assign_files(paths: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(OnPage):
     """Which of the tasks `found` in the `data` are ticked; other data get all their tasks ticked. `found` is None if the data were not read
     yet: those of a run that was just put into the form."""
 
     data: str = ""
     found: tuple[str, ...] | None = None
     ticked: tuple[str, ...] = ()
-
-    @classmethod
-    def read(cls, text: str | None) -> "Choice":
-        """The choice that is written in `text`."""
-        return cls(**json.loads(text or "{}"))
-
-    def __str__(self) -> str:
-        return json.dumps(asdict(self))
 
     def among(self, data: str, found: Sequence[str]) -> "Choice":
         """The choice among the tasks `found` in `data`. If the data are the same: the ticked ones, and new ones. Else all, or as many
