@@ -59,10 +59,9 @@ def compare_run(options: argparse.Namespace) -> int:
 def _find(name: str) -> Comparison:
     if name != "last":
         return open_comparison(default_root(), name)
-    found = list_comparisons(default_root())
-    if not found:
-        raise MtlError("There is no comparison yet. Start one: python -m mtl train --compare")
-    return found[0]
+    if found := list_comparisons(default_root()):
+        return found[0]
+    raise MtlError("There is no comparison yet. Start one: python -m mtl train --compare")
 
 
 def _refuse_processes() -> None:

@@ -136,8 +136,7 @@ class Jobs:
                 job.lock.release()
 
     def history(self, run_id: str) -> History:
-        """A copy of the history of a run or a comparison; raises MtlError if there is none. The log does not have every step of a long run,
-        so the step of a run in training here is taken from its trainer."""
+        """A copy of the history of a run or a comparison, with the trainer's step if it is here; raises MtlError if there is none."""
         with self._reading:
             if not self._reader(run_id).run.exists():  # it was deleted meanwhile
                 self._reader.cache_clear()

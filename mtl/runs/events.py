@@ -153,15 +153,13 @@ class LogReader:
 
     def read(self) -> list[Logged]:
         """The events of the complete lines added since the last call. Lines that are not an event (a crash cut them) are skipped."""
-        try:
-            with open(self.path, "rb") as file:
-                file.seek(self.offset)
-                added = file.read()
-        except FileNotFoundError:
-            return []
-        self.offset += len(added)
-        *lines, self._unfinished = (self._unfinished + added).split(b"\n")
-        return list(_parse(lines))
+        with suppress(FileNotFoundError), open(self.path, "rb") as file:
+            file.seek(self.offset)
+            added = file.read()
+            self.offset += len(added)
+            *lines, self._unfinished = (self._unfinished + added).split(b"\n")
+            return list(_parse(lines))
+        return []
 
 
 def read_statuses(path: Path) -> list[Logged]:

@@ -26,6 +26,7 @@ import re
 import secrets
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -93,11 +94,9 @@ class Run:
 
     def is_alive(self) -> bool:
         """Whether a process has queued the run or is training it."""
-        try:
-            with self.lock().acquire(timeout=0):
-                return False
-        except Timeout:
-            return True
+        with suppress(Timeout), self.lock().acquire(timeout=0):
+            return False
+        return True
 
     def checkpoint(self, name: str) -> Path:
         """The folder of the checkpoint called `name`, which need not exist; raises MtlError if no checkpoint can have that name."""

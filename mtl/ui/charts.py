@@ -51,8 +51,8 @@ def loss_lines(history: History, smoothing: float) -> PlotData:
     """Training loss (smoothed) and validation loss (as measured) per task over steps."""
     tasks = list(history.started.tasks)
     train, validation = task_curves(tasks, history.steps, "losses", smoothing), task_curves(tasks, validations(history), "losses")
-    pairs = [(train[task], validation[task]) for task in tasks]
-    return line_data(dict(zip(loss_colours(history.started), chain(*pairs), strict=True)), LOSS_COLUMNS, LOSS_BYTES)
+    lines = chain(*zip(train.values(), validation.values(), strict=True))
+    return line_data(dict(zip(loss_colours(history.started), lines, strict=True)), LOSS_COLUMNS, LOSS_BYTES)
 
 
 def score_lines(history: History) -> PlotData:

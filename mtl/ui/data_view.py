@@ -1,5 +1,4 @@
-"""Data as the page shows them: which uploaded file is for what, which tasks are ticked, the report, example rows. Pure functions; what a
-user wrote is escaped."""
+"""Data as the page shows them: uploaded files, which tasks are ticked, the report, rows. Pure functions; what a user wrote is escaped."""
 
 import html
 import json
@@ -30,8 +29,7 @@ NO_FILE = "No file yet. Upload one with sentences and labels: CSV, TSV, JSONL, J
 
 
 def assign_files(paths: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Which uploaded files are for training, validation and test, by their names: training, if a name does not say. Raises MtlError if no
-    file is for training."""
+    """Which uploaded files are for training (also if a name does not say), validation and test. Raises MtlError if none is for training."""
     if not paths:
         raise MtlError(NO_FILE)
     splits = [split_of(Path(path)) or "train" for path in paths]
@@ -53,8 +51,7 @@ class Choice(OnPage):
     ticked: tuple[str, ...] = ()
 
     def among(self, data: str, found: Sequence[str]) -> "Choice":
-        """The choice among the tasks `found` in `data`. If the data are the same: the ticked ones, and new ones. Else all, or as many
-        as can be trained together."""
+        """The choice among the tasks `found` in `data`: of the same data the ticked and new ones, else as many as can be trained."""
         ticked = [name for name in found if name in self.ticked or (self.found is not None and name not in self.found)]
         if data != self.data or self.found == () or not (self.found or ticked):
             ticked = list(found)[:MAX_TASKS]
