@@ -51,9 +51,8 @@ def compare_run(options: argparse.Namespace) -> int:
     _refuse_processes()
     if bool(options.run) == bool(options.resume):
         raise MtlError("Name a finished run, such as: python -m mtl compare last. Or go on with a comparison: compare --resume ID.")
-    if options.resume:
-        return train_comparison(_find(options.resume))
-    return train_comparison(create(default_root(), *plan_for_run(find_run(options.run), options.seeds)))
+    return train_comparison(_find(options.resume) if options.resume else
+                            create(default_root(), *plan_for_run(find_run(options.run), options.seeds)))
 
 
 def _find(name: str) -> Comparison:
