@@ -25,8 +25,8 @@ CARD = "README.md"  # for people; it may be edited, so the manifest does not lis
 
 def save_checkpoint(run: Path, name: str, write: Callable[[Path], None], facts: dict[str, Any]) -> None:
     """Save the checkpoint `run/name`: `write` writes its files, and its manifest gets `facts`, the step among them.
-    One rename makes it visible, so that a crash at any moment leaves the old checkpoint or the new one. The old `last` becomes `previous`.
-    If the disk is full, the old one is kept and MtlError is raised."""
+    Everything is on disk before the one rename that makes it visible, so that a crash at any moment leaves the old checkpoint or
+    the new one. The old `last` becomes `previous`. If the disk is full, the old one is kept and MtlError is raised."""
     building = run / f".tmp-{name}-{os.getpid()}"
     sweep(run)
     try:
