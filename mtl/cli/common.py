@@ -100,10 +100,9 @@ def find_run(name: str) -> Run:
     """The run called `name`; 'last' is the newest."""
     if name != "last":
         return open_run(default_root(), name)
-    runs = list_runs(default_root())
-    if not runs:
-        raise MtlError("There is no run yet. Start one: python -m mtl train")
-    return runs[0]
+    if newest := list_runs(default_root(), most=1):
+        return newest[0]
+    raise MtlError("There is no run yet. Start one: python -m mtl train")
 
 
 def find_checkpoint(name: str, checkpoint: str = "best") -> Path:

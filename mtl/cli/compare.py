@@ -51,18 +51,16 @@ def compare_run(options: argparse.Namespace) -> int:
     _refuse_processes()
     if bool(options.run) == bool(options.resume):
         raise MtlError("Name a finished run, such as: python -m mtl compare last. Or go on with a comparison: compare --resume ID.")
-    if options.resume:
-        return train_comparison(_find(options.resume))
-    return train_comparison(create(default_root(), *plan_for_run(find_run(options.run), options.seeds)))
+    return train_comparison(_find(options.resume) if options.resume else
+                            create(default_root(), *plan_for_run(find_run(options.run), options.seeds)))
 
 
 def _find(name: str) -> Comparison:
     if name != "last":
         return open_comparison(default_root(), name)
-    found = list_comparisons(default_root())
-    if not found:
-        raise MtlError("There is no comparison yet. Start one: python -m mtl train --compare")
-    return found[0]
+    if found := list_comparisons(default_root()):
+        return found[0]
+    raise MtlError("There is no comparison yet. Start one: python -m mtl train --compare")
 
 
 def _refuse_processes() -> None:

@@ -1,7 +1,6 @@
 """`python -m mtl data` and `python -m mtl convert`: show what is in data, and write it in another format, without training."""
 
 import argparse
-from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -47,7 +46,7 @@ def show_data(options: argparse.Namespace) -> int:
             name = f"{column.group}/{column.column}".removeprefix("/")
             print(f"  {name}: {column.role}" + f", task '{column.task}'" * bool(column.task))
         report = make_report(load(config, Path(), Path(folder), progress, table), options.max_length, bundled_subwords(), progress)
-        print("\n".join(chain([""], report_lines(report))))
+        print("", *report_lines(report), sep="\n")
     return 0
 
 

@@ -107,9 +107,8 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _become_processes() -> None:
-    """Become the N processes of `accelerate launch --cpu --num_processes N`. With --cpu, accelerate 1.15 starts a single process and does
-    not pass N on: it only sets MASTER_ADDR. So N is read from its command line, and this process is replaced by torch's own launcher, which
-    accelerate itself uses for GPUs."""
+    """Become the N processes of `accelerate launch --cpu --num_processes N`. With --cpu, accelerate 1.15 starts one process and does not
+    pass N on. So N is read from its command line, and torch's own launcher, which accelerate uses for GPUs, replaces this process."""
     is_launched = "MASTER_ADDR" in os.environ and os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true")
     if not is_launched or "RANK" in os.environ:
         return

@@ -53,8 +53,7 @@ def _in_turn(comparison: Comparison, control: StopControl, train: Train) -> Outc
 
 
 def _train_member(comparison: Comparison, index: int, control: StopControl, train: Train) -> Outcome:
-    """Train the member at `index`, or go on with it, unless it is finished already. Raises MtlError if an earlier version began it and
-    saved too little of it to compare."""
+    """Train the member at `index`, or go on with it, until it is finished. Raises MtlError if an earlier version saved too little."""
     member = comparison.plan.members[index]
     run = comparison.member_run(member)
     if run:

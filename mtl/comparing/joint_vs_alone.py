@@ -39,8 +39,7 @@ Tallies = Mapping[str, np.ndarray]
 @dataclass(frozen=True)
 class Compared:
     """One score together and alone (means over the seeds), their difference, its 95 % interval and its p-value; None where no validation
-    row is labelled. The verdict is a key of VERDICTS: 'no difference' does not mean that there is none, and 'higher' and 'lower', with one
-    seed, are no verdicts on training together."""
+    row is labelled. The verdict is a key of VERDICTS: 'no difference' means that none is shown, 'higher' and 'lower' are for one seed."""
 
     name: str
     measure: str
@@ -92,8 +91,7 @@ class Card:
             f"Size: one model of {one:.1f}M parameters ({one_mb:,.1f} MB on disk) against {len(self.tasks)} of {separate:.1f}M together "
             f"({separate_mb:,.1f} MB).",
             f"Time: {self.milliseconds[0]:.1f} ms for one sentence and all tasks with the joint model, {self.milliseconds[1]:.1f} ms with "
-            "the separate ones one after the other (medians).",
-            steps,
+            "the separate ones one after the other (medians).", steps,
             f"Scores: on the same {self.validation_rows:,} validation rows, from the step that was best by {self.by}; the separate runs of "
             "a seed are all taken at one step, chosen in the same way from all of them. In brackets: "
             f"{LEVEL:.0%} intervals; they cover the choice of the validation rows{', and the luck of training' * several}. Verdicts allow "
@@ -133,20 +131,17 @@ def _compare(name: str, measure: str, ours: np.ndarray, theirs: np.ndarray) -> C
 
 
 def choose_step(scores: Mapping[int, float], patience: int) -> int:
-    """The step whose evaluation counts for all separate runs of a seed, from what they come to together at each step. A joint run chooses
-    its best step so, and `patience` may end it; the separate runs are treated alike: the best step counts, among those before `patience`
-    would have ended them. Raises MtlError if they have no step in common."""
-    chosen, stale = None, 0
-    for step in sorted(scores):
-        if chosen is None or scores[step] > scores[chosen]:
-            chosen, stale = step, 0
-        else:
-            stale += 1
-        if 0 < patience <= stale:
-            break
-    if chosen is None:
+    """The step whose evaluation counts for all separate runs of a seed, from what they come to together at each step: as in a joint run,
+    the best one among those before `patience` would have ended them. Raises MtlError if they have no step in common."""
+    if not scores:
         raise MtlError("The separate runs have no evaluation in common, so they cannot be compared. Start a new comparison.")
-    return chosen
+    steps, best = sorted(scores), 0
+    for place, step in enumerate(steps):
+        if scores[step] > scores[steps[best]]:
+            best = place
+        if 0 < patience <= place - best:
+            break
+    return steps[best]
 
 
 def make_card(comparison: Comparison) -> Card:

@@ -30,7 +30,6 @@ JOINT, ALONE = "joint", "alone"
 DEFAULT_ALPHAS = (0.1, 0.3, 0.5, 0.7, 0.9)
 MAX_SEEDS, MAX_ALPHAS = 10, 20
 MAX_EPOCHS = 10_000  # as many as a run may have; the number of steps is the limit
-Kind = Literal["alone", "sweep", "search"]
 
 
 class Member(Strict):
@@ -48,7 +47,7 @@ class Member(Strict):
 class Plan(Strict):
     """What a comparison is to do."""
 
-    kind: Kind
+    kind: Literal["alone", "sweep", "search"]
     members: tuple[Member, ...]  # its runs, in the order of training
     minutes: float = 0.0  # of a search: all the time it may take
     # of a search, once the machine's pace is known: the candidates of each round and the steps of each candidate; rungs: the older name
@@ -56,9 +55,8 @@ class Plan(Strict):
 
     def with_member(self, index: int, **changes: object) -> "Plan":
         """The plan with one member changed."""
-        members = list(self.members)
-        members[index] = members[index].model_copy(update=changes)
-        return self.model_copy(update={"members": tuple(members)})
+        changed = self.members[index].model_copy(update=changes)
+        return self.model_copy(update={"members": (*self.members[:index], changed, *self.members[index + 1:])})
 
 
 @dataclass(frozen=True)
@@ -93,8 +91,7 @@ class Comparison(Run):
         return [read_history(run) if run else None for run in map(self.member_run, self.plan.members)]
 
     def forget_deleted(self) -> None:
-        """Mark the runs that were deleted as not begun: they are trained again, and a search has their time again. Runs that were cut for
-        lack of time stay cut."""
+        """Mark the runs that were deleted as not begun, so that they are trained again. Runs that were cut for lack of time stay cut."""
         before = plan = self.plan
         for index, member in enumerate(plan.members):
             if member.run and not member.is_cut and self.member_run(member) is None:
@@ -174,9 +171,9 @@ def plan_for_run(run: Run, seeds: int) -> tuple[RunConfig, Plan]:
     return config, alone_plan(config, seeds, run, tasks)
 
 
-def sweep_plan(config: RunConfig, alphas: Sequence[float], tasks: Sequence[TaskSpec] = ()) -> Plan:
+def sweep_plan(config: RunConfig, alphas: Sequence[float]) -> Plan:
     """A run of `config` for each of `alphas`; raises MtlError if there are not two tasks, or an alpha is none."""
-    specs = tasks or config.tasks or find_tasks(config)
+    specs = config.tasks or find_tasks(config)
     if len(specs) != 2:
         raise MtlError(f"A weight sweep weighs two tasks against each other, but {many(len(specs), 'task', 'is')} "
                        f"chosen: {', '.join(isolate(spec.name) for spec in specs)}. Choose two.")
@@ -188,8 +185,8 @@ def sweep_plan(config: RunConfig, alphas: Sequence[float], tasks: Sequence[TaskS
     if not 2 <= len(wanted) <= MAX_ALPHAS:
         raise MtlError(f"Alphas: found {len(wanted)} different values, wanted 2 to {MAX_ALPHAS}, such as 0.1,0.5,0.9.")
     balancing = config.balancing.replace("equal", "fixed")
-    members = [Member(role=f"alpha = {alpha:g}",
-                      config=vary(config, f"alpha {alpha:g}", alpha=alpha, weights={}, balancing=balancing)) for alpha in wanted]
+    members = [Member(role=f"alpha = {alpha:g}", config=vary(config, f"alpha {alpha:g}", alpha=alpha, weights={}, balancing=balancing))
+               for alpha in wanted]
     return Plan(kind="sweep", members=tuple(members))
 
 
@@ -212,10 +209,9 @@ def _as_long_as_joint(comparison: Comparison, plan: Plan, config: RunConfig) -> 
 
 
 def make_member(comparison: Comparison, index: int) -> Run:
-    """Make the run of the member at `index`, which has none yet, and write its id into the plan.
-    The first one reads the data by the comparison's own settings. All others get its training and validation rows, whatever their tasks
-    and seed are, so that all are scored on the same rows in the same order. A run of one task saves the tallies of all its evaluations,
-    because it is known only at the end which one counts."""
+    """Make the run of the member at `index`, which has none yet, and write its id into the plan. The first one reads the data by the
+    comparison's own settings; all others get its training and validation rows, so that all are scored on the same rows in the same order.
+    A run of one task saves the tallies of all its evaluations, because it is known only at the end which one counts."""
     plan = comparison.plan
     member = plan.members[index]
     config = _as_long_as_joint(comparison, plan, member.config) if member.role.startswith(ALONE) else member.config
@@ -236,8 +232,7 @@ def make_member(comparison: Comparison, index: int) -> Run:
 
 
 def rows_of(comparison: Comparison) -> Path:
-    """The folder of `comparison`, with the rows of its first run in it, where they stay even if that run is deleted. If an earlier version
-    wrote none, they are read from the files."""
+    """The folder of `comparison`, with the rows of its first run, which stay if that run is deleted; read from the files if it has none."""
     if not has_rows(comparison.folder):
         first = comparison.member_run(comparison.plan.members[0])
         if first and has_rows(first.folder):

@@ -1,5 +1,5 @@
-"""Control over a running training: pause, resume, stop, and copies of its model to predict with. Other threads only leave a request; the
-training thread acts on it between two steps, so that no other thread ever touches the model that trains."""
+"""Pause, resume and stop a training, and copy its model to predict with. Other threads only leave a request; the training thread acts on
+it between two steps, so that no other thread ever touches the model that trains."""
 
 from __future__ import annotations
 
@@ -112,13 +112,11 @@ class JobControl(StopControl):
             self._changed.notify_all()
 
     def snapshot(self) -> Snapshot | None:
-        """A copy of the model: the last one if it is fresh, or if no step ends within NEXT_COPY_WAIT (an evaluation takes long); None while
-        the run is preparing and there is no copy yet. Every call also requests the next copy, so that a page that predicts again and again
-        need not wait for the end of a step."""
+        """A copy of the model: the last one if it is fresh, or if no step ends within NEXT_COPY_WAIT (an evaluation takes long); None if
+        there is none yet. Every call also requests the next copy, so that a page that predicts again and again need not wait for a step."""
         with self._changed:
             self._copy_wanted = True
             self._changed.notify_all()
-            if self._snapshot is not None and not self._paused and time.time() - self._snapshot.time < FRESH:
-                return self._snapshot
-            self._changed.wait_for(lambda: not self._copy_wanted, timeout=FIRST_COPY_WAIT if self._snapshot is None else NEXT_COPY_WAIT)
+            if self._snapshot is None or self._paused or time.time() - self._snapshot.time >= FRESH:
+                self._changed.wait_for(lambda: not self._copy_wanted, FIRST_COPY_WAIT if self._snapshot is None else NEXT_COPY_WAIT)
             return self._snapshot

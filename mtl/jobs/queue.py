@@ -1,5 +1,5 @@
-"""The queue of runs and comparisons, and the one worker thread that trains them in turn. Only this file and control.py use threads. The
-worker imports torch, so that the page is served first. Anybody may read a history, only the owner may change a run."""
+"""The queue of runs and comparisons, and the one worker thread that trains them in turn and imports torch, so that the page is served
+first. Only this file and control.py use threads. Anybody may read a history, only the owner may change a run."""
 
 from __future__ import annotations
 
@@ -83,8 +83,6 @@ class Jobs:
         self._rehearses = False
         self._closed = False
 
-    # The worker
-
     def prepare(self) -> None:
         """A page was opened: have the worker import torch and rehearse a step, before the first run is started."""
         with self._changed:
@@ -137,18 +135,14 @@ class Jobs:
                     self._jobs.remove(job)
                 job.lock.release()
 
-    # What a page shows
-
     def history(self, run_id: str) -> History:
-        """A copy of the history of a run or a comparison; raises MtlError if there is none. The log does not have every step of a long run,
-        so the step of a run in training here is taken from its trainer."""
+        """A copy of the history of a run or a comparison, with the trainer's step if it is here; raises MtlError if there is none."""
         with self._reading:
             if not self._reader(run_id).run.exists():  # it was deleted meanwhile
                 self._reader.cache_clear()
             history = self._reader(run_id).refresh().copy()
-        with self._changed:
-            if job := self._in_training(run_id):
-                history.live_step = job.control.step
+        if job := self._in_training(run_id):
+            history.live_step = job.control.step
         return history
 
     def ahead(self, run_id: str) -> int:
@@ -169,26 +163,20 @@ class Jobs:
 
     def has(self, run_id: str) -> bool:
         """Whether the run is trained or waits in this process."""
-        with self._changed:
-            return self._find(run_id) is not None
+        return self._find(run_id) is not None
 
     def is_live(self, run_id: str) -> bool:
         """Whether the run is in training in this process."""
-        with self._changed:
-            return self._in_training(run_id) is not None
+        return self._in_training(run_id) is not None
 
     def snapshot(self, run_id: str) -> Snapshot:
         """A copy of the live model of a run; raises MtlError if it is not in training here or has no model yet."""
-        with self._changed:
-            job = self._in_training(run_id)
+        job = self._in_training(run_id)
         if job is None:
             raise MtlError("This run is not in training here now, so it has no live weights. Choose its best or last checkpoint.")
-        snapshot = job.control.snapshot()
-        if snapshot is None:
-            raise MtlError("The model is still being prepared. Try again in a moment.")
-        return snapshot
-
-    # What a person does
+        if snapshot := job.control.snapshot():
+            return snapshot
+        raise MtlError("The model is still being prepared. Try again in a moment.")
 
     def start(self, config: RunConfig, key: str, plan: Plan | None = None) -> Run:
         """Queue a new run of `config`, or the comparison in `plan`; after a double click the first one is returned. Raises MtlError if the
@@ -240,8 +228,7 @@ class Jobs:
         """Remove a run that is over; raises MtlError if it is not, if a comparison here still needs it, or if `key` is not its owner's."""
         with self._changed:
             run = self._open_owned(run_id, key)
-            if any(member.run == run_id for job in self._jobs if job.comparison
-                   for member in job.comparison.plan.members):
+            if any(member.run == run_id for job in self._jobs if job.comparison for member in job.comparison.plan.members):
                 raise MtlError("This run belongs to a comparison that is in training or waits. Stop the comparison first.")
             delete_run(run)
 
@@ -253,17 +240,18 @@ class Jobs:
         return run
 
     def _find(self, run_id: str) -> Job | None:
-        return next((job for job in self._jobs if job.has(run_id)), None)
+        with self._changed:  # an RLock: those who hold it already may call this
+            return next((job for job in self._jobs if job.has(run_id)), None)
 
     def _in_training(self, run_id: str) -> Job | None:
-        return self._jobs[0] if self._jobs and self._jobs[0].control.run.id == run_id else None
+        with self._changed:
+            return self._jobs[0] if self._jobs and self._jobs[0].control.run.id == run_id else None
 
     def _owned_job(self, run_id: str, key: str) -> Job:
         """The job of that run; raises MtlError if `key` is not its owner's, or if it is not here."""
         run = self._open_owned(run_id, key)
-        with self._changed:
-            if job := self._find(run_id):
-                return job
+        if job := self._find(run_id):
+            return job
         if run.is_alive():
             raise MtlError("Another program trains this run. If that is the terminal, stop it there with Ctrl-C.")
         raise MtlError(f"This run is {read_history(run).state} and not in training any more: there is nothing to pause or to stop.")

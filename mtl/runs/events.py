@@ -170,15 +170,13 @@ class LogReader:
 
     def read(self) -> list[Logged]:
         """The events of the complete lines added since the last call. Lines that are not an event (a crash cut them) are skipped."""
-        try:
-            with open(self.path, "rb") as file:
-                file.seek(self.offset)
-                added = file.read()
-        except FileNotFoundError:
-            return []
-        self.offset += len(added)
-        *lines, self._unfinished = (self._unfinished + added).split(b"\n")
-        return list(_parse(lines))
+        with suppress(FileNotFoundError), open(self.path, "rb") as file:
+            file.seek(self.offset)
+            added = file.read()
+            self.offset += len(added)
+            *lines, self._unfinished = (self._unfinished + added).split(b"\n")
+            return list(_parse(lines))
+        return []
 
 
 def read_statuses(path: Path) -> list[Logged]:
@@ -205,8 +203,7 @@ class Every:
         self._seconds, self._last = seconds, time.monotonic()
 
     def __call__(self) -> bool:
-        is_due = time.monotonic() - self._last >= self._seconds
-        if is_due:
+        if is_due := time.monotonic() - self._last >= self._seconds:
             self._last = time.monotonic()
         return is_due
 
@@ -232,8 +229,7 @@ def describe(event: Event) -> str | None:
             tasks = []
             for task, scores in event.scores.items():
                 loss = event.losses.get(task)
-                measures = [f"{name.replace('_', ' ')} {value:.1%}" for name, value in scores.items()]
-                if measures:
+                if measures := [f"{name.replace('_', ' ')} {value:.1%}" for name, value in scores.items()]:
                     tasks.append(f"{isolate(task)} {f'loss {loss:.3f}, ' if loss is not None else ''}{', '.join(measures)}")
             return (f"Epoch {event.epoch:.2f}, step {event.step:,}, {event.split}: {'; '.join(tasks)}; everything right "
                     f"{event.everything_right:.1%}{f' (best so far: {event.said})' * event.is_best}")

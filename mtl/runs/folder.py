@@ -26,6 +26,7 @@ import re
 import secrets
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -93,11 +94,9 @@ class Run:
 
     def is_alive(self) -> bool:
         """Whether a process has queued the run or is training it."""
-        try:
-            with self.lock().acquire(timeout=0):
-                return False
-        except Timeout:
-            return True
+        with suppress(Timeout), self.lock().acquire(timeout=0):
+            return False
+        return True
 
     def checkpoint(self, name: str) -> Path:
         """The folder of the checkpoint called `name`, which need not exist; raises MtlError if no checkpoint can have that name."""
@@ -149,10 +148,8 @@ def hash_key(key: str) -> str:
 def create_run(root: Path, config: RunConfig, key: str = "", parsed: Path | None = None) -> Run:
     """A new folder under `root` with the settings, a copy of the data files, their parsed rows if they are in the folder `parsed`, and the
     first event: queued. The run can be resumed even if the files are changed later. Raises MtlError if a file cannot be read."""
-    # ids sort in the order of creation: the second, 20 bits of its fraction, 108 random bits
-    now = time.time()
-    second, fraction = time.strftime("%Y%m%d-%H%M%S", time.localtime(now)), int(now % 1 * 2**20)
-    run = Run(root / f"{second}-{fraction:05x}{secrets.token_hex(14)[1:]}")
+    now = time.time()  # ids sort in the order of creation: the second, 20 bits of its fraction, 108 random bits
+    run = Run(root / f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{int(now % 1 * 2**20):05x}{secrets.token_hex(14)[1:]}")
     folder = run.folder
     try:
         folder.mkdir(parents=True)
@@ -184,8 +181,8 @@ def _copy(file: Path, into: Path) -> Path:
         raise MtlError(f"{file.name}: two files of one split have this name. Rename one of them.")
     into.mkdir(parents=True, exist_ok=True)
     folder = file.absolute().parents[2]
-    is_run = bool(_ID.fullmatch(folder.name)) and Run(folder).exists()
-    copy = link if is_run else shutil.copyfile  # another run's copy never changes, so a link is enough
+    # another run's copy never changes, so a link is enough
+    copy = link if _ID.fullmatch(folder.name) and Run(folder).exists() else shutil.copyfile
     return Path(shutil.copytree(file, target, copy_function=copy) if file.is_dir() else copy(file, target))  # a folder: a saved dataset
 
 

@@ -91,9 +91,7 @@ class RunReader:
     """Follows the log of one run: each `refresh` reads only what was added."""
 
     def __init__(self, run: Run) -> None:
-        self.run = run
-        self.history = History()
-        self._log = LogReader(run.log.path)
+        self.run, self.history, self._log = run, History(), LogReader(run.log.path)
 
     def refresh(self) -> History:
         """The history up to now. A run that is active in its log, but that no process holds, is 'interrupted'."""

@@ -1,5 +1,4 @@
-"""StopControl: how a training is asked to end. Ctrl-C in the terminal, the buttons of the page and the time limit of a search all use it,
-so that a training has one object to ask. Knows no signals, threads or models."""
+"""StopControl: how Ctrl-C, the buttons of the page and the time limit of a search ask a training to end. Knows no signals or threads."""
 
 import math
 import time
@@ -9,8 +8,7 @@ from mtl.runs.folder import Run
 
 
 class StopControl:
-    """A training reads `stopped` before every step, and while it prepares the data. Subclasses set `is_asked`, and may do work of their own
-    between two steps."""
+    """A training reads `stopped` before every step, and while it prepares the data. Subclasses set `is_asked`."""
 
     is_asked = False  # somebody wants the training to end
     deadline = math.inf  # the time on `clock` at which it ends without being asked

@@ -51,8 +51,8 @@ def loss_lines(history: History, smoothing: float) -> PlotData:
     """Training loss (smoothed) and validation loss (as measured) per task over steps."""
     tasks = list(history.started.tasks)
     train, validation = task_curves(tasks, history.steps, "losses", smoothing), task_curves(tasks, validations(history), "losses")
-    pairs = [(train[task], validation[task]) for task in tasks]
-    return line_data(dict(zip(loss_colours(history.started), chain(*pairs), strict=True)), LOSS_COLUMNS, LOSS_BYTES)
+    lines = chain(*zip(train.values(), validation.values(), strict=True))
+    return line_data(dict(zip(loss_colours(history.started), lines, strict=True)), LOSS_COLUMNS, LOSS_BYTES)
 
 
 def score_lines(history: History) -> PlotData:
@@ -77,8 +77,7 @@ def task_curves(tasks: Sequence[str], events: Sequence[Event], field: str, smoot
     return curves(tasks, events, [[*map(getattr(event, field).get, tasks)] for event in events], smoothing)
 
 
-def curves(names: Sequence[str], events: Sequence[Event], values: Sequence[Sequence[float | None]], smoothing: float = 0.0,
-           ) -> dict[str, Curve]:
+def curves(names: Sequence[str], events: Sequence[Event], values: list[list[float | None]], smoothing: float = 0.0) -> dict[str, Curve]:
     """The curve of each of `names`. `values` (events, names) are its values at the steps of `events`; None leaves a gap. Smoothing is an
     exponential moving average with Adam's bias correction, so that a curve does not start near 0."""
     steps = np.array([event.step for event in events], np.int64)
@@ -141,10 +140,8 @@ def table_html(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def line_data(series: Mapping[str, Curve], columns: list[str], size: int, most: int = MAX_POINTS) -> PlotData:
-    """The data of a line plot, in `columns` step, value, series: about `size` bytes of JSON, at most `most` points per series.
-
-    Each series begins with an empty row, so that its colour and its place in the legend are fixed before its first point.
-    """
+    """The data of a line plot, in `columns` step, value, series: about `size` bytes of JSON, at most `most` points per series. Each series
+    begins with an empty row, so that its colour and its place in the legend are fixed before its first point."""
     room = size // (20 + max(len(name.encode()) for name in series)) - len(series)
     most = min(most, points_each((len(steps) for steps, _ in series.values()), room))
     rows = [[0, None, name] for name in series]

@@ -6,8 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from mtl.comparing import plan as plans
-from mtl.comparing.plan import DEFAULT_ALPHAS, MAX_SEEDS, Plan
+from mtl.comparing.plan import DEFAULT_ALPHAS, MAX_SEEDS, Plan, alone_plan, list_comparisons, open_comparison, plan_for_run, sweep_plan
 from mtl.comparing.search import MAX_MINUTES, search_plan
 from mtl.comparing.sweep import parse_numbers
 from mtl.errors import MtlError
@@ -58,7 +57,7 @@ class CompareTab:
     def _answer_widgets(self) -> None:
         self.comparison_id = hidden_text("comparison-id")
         with gr.Row():
-            self.menu = Menu(self.page, self.comparison_id, "comparison", plans.open_comparison, plans.list_comparisons,
+            self.menu = Menu(self.page, self.comparison_id, "comparison", open_comparison, list_comparisons,
                              view.comparison_name, label="Show a comparison", elem_id="comparison-menu", scale=3,
                              info="Comparisons that were started in this browser or in the terminal.")
             self.buttons = control_buttons("compare-", "resume", "stop", "delete")
@@ -110,17 +109,17 @@ class CompareTab:
         run = open_run(self.jobs.root, run_id)
         if not run.belongs_to(browser["key"]):
             raise MtlError("This run was not started in this browser. It can be compared only where it was started.")
-        return self._start(*plans.plan_for_run(run, _number("Seeds", seeds, int, 1, MAX_SEEDS)), browser)
+        return self._start(*plan_for_run(run, _number("Seeds", seeds, int, 1, MAX_SEEDS)), browser)
 
     def compare_form(self, values: Values) -> Values:
         """Train what the form describes, and each of its tasks alone."""
         seeds, config = _number("Seeds", values[self.seeds], int, 1, MAX_SEEDS), self.form.config(values)
-        return self._start(config, plans.alone_plan(config, seeds), values[self.page.browser])
+        return self._start(config, alone_plan(config, seeds), values[self.page.browser])
 
     def sweep(self, values: Values) -> Values:
         """Train what the form describes once for each alpha."""
         alphas, config = parse_numbers(values[self.alphas]), self.form.config(values)
-        return self._start(config, plans.sweep_plan(config, alphas), values[self.page.browser])
+        return self._start(config, sweep_plan(config, alphas), values[self.page.browser])
 
     def search(self, values: Values) -> Values:
         """Search for settings near those of the form."""

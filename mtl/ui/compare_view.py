@@ -1,5 +1,4 @@
-"""A comparison as the page shows it: its state, its runs, their curves in one plot, its result. Pure functions of plan and logs; what a
-user wrote is escaped."""
+"""A comparison as the page shows it: its state, its runs, their curves, its result. Pure functions; what a user wrote is escaped."""
 
 import html
 from contextlib import suppress
@@ -98,14 +97,13 @@ def members_html(seen: Seen) -> str:
     """A line for each run: what it is for, its state, its scores at its best evaluation, and a link to it."""
     rows = []
     for member, run in seen.members:
-        name: str | Markup = series(member, seen.plan)
-        if run:
-            name = Markup(f'<a href="?run={member.run}">{html.escape(name)}</a>')
+        name = series(member, seen.plan)
+        link = Markup(f'<a href="?run={member.run}">{html.escape(name)}</a>') if run else name
         started, best = (run.started, run.best) if run else (None, None)
         scores = {task: main_score(best, task, facts) for task, facts in started.tasks.items()} if started and best else {}
         shown = ", ".join(f"{isolate(task)} {score:.1%}" for task, score in scores.items() if score is not None)
         state = run.state if run else "deleted" if member.run else "not begun"
-        rows.append([name, state, f"{run.step:,} of {started.total_steps:,}" if started else "-", best.by if best else "-", shown or "-"])
+        rows.append([link, state, f"{run.step:,} of {started.total_steps:,}" if started else "-", best.by if best else "-", shown or "-"])
     head = ["run", "state", "steps", "best by", "validation scores at its best evaluation"]
     return f'<div class="mtl-report">{table_html(head, rows)}</div>'
 
@@ -198,10 +196,9 @@ def sweep_html(seen: Seen) -> str:
 
 
 def trade_off(seen: Seen) -> tuple[pd.DataFrame, tuple[str, str], dict[str, str]] | None:
-    """The points of a sweep, the titles of the axes, and a colour for each alpha, also for those without a point yet; None if there are no
-    points."""
-    names, points = sweep_points(seen.plan, seen.runs) if seen.plan.kind == "sweep" else (("", ""), [])
-    if not points:
+    """The points of a sweep, the titles of the axes, and a colour for each alpha, also those without a point yet; None without points."""
+    names, points = sweep_points(seen.plan, seen.runs)
+    if seen.plan.kind != "sweep" or not points:
         return None
     alphas = [f"{member.config.alpha:g}" for member in seen.plan.members]
     rows = [(None, None, alpha) for alpha in alphas] + [(point.first, point.second, f"{point.alpha:g}") for point in points]

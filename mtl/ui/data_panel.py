@@ -96,8 +96,7 @@ class DataPanel:
         self.read = {"fn": self.understand, "inputs": {*self.inputs, self.choice, max_length},
                      "outputs": [self.summary, self.task_table, self.patterns, self.findings, self.report, self.examples, tasks,
                                  self.choice, self.columns_box, self.columns],
-                     "show_progress": "full", "show_progress_on": self.summary, "api_visibility": "private",
-                     "trigger_mode": "always_last"}
+                     "show_progress_on": self.summary, "api_visibility": "private", "trigger_mode": "always_last"}
         self.source.change(self.show_source, self.source, [self.source, self.labels, self.rows, self.files, self.hub_column], **quiet)
         tasks.input(None, [tasks, self.choice], self.choice, js=TICK, **quiet)
         gr.on([self.source.input, self.files.clear, self.files.delete], lambda: "", None, self.specs, **quiet).then(**self.read)

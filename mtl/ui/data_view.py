@@ -1,12 +1,10 @@
-"""Data as the page shows them: which uploaded file is for what, which tasks are ticked, the report, example rows. Pure functions; what a
-user wrote is escaped."""
+"""Data as the page shows them: uploaded files, which tasks are ticked, the report, rows. Pure functions; what a user wrote is escaped."""
 
 import html
 import json
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +20,7 @@ from mtl.errors import MtlError
 from mtl.settings.config import MAX_TASKS, ROLES, TaskSpec
 from mtl.text import isolate, many
 from mtl.ui.charts import apart, colours, table_html
+from mtl.ui.page import OnPage
 
 FILES = ("train_files", "validation_files", "test_files")
 SHOWN_LABELS = 40  # per task, in the report
@@ -30,8 +29,7 @@ NO_FILE = "No file yet. Upload one with sentences and labels: CSV, TSV, JSONL, J
 
 
 def assign_files(paths: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Which uploaded files are for training, validation and test, by their names: training, if a name does not say. Raises MtlError if no
-    file is for training."""
+    """Which uploaded files are for training (also if a name does not say), validation and test. Raises MtlError if none is for training."""
     if not paths:
         raise MtlError(NO_FILE)
     splits = [split_of(Path(path)) or "train" for path in paths]
@@ -44,7 +42,7 @@ def assign_files(paths: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(OnPage):
     """Which of the tasks `found` in the `data` are ticked; other data get all their tasks ticked. `found` is None if the data were not read
     yet: those of a run that was just put into the form."""
 
@@ -52,17 +50,8 @@ class Choice:
     found: tuple[str, ...] | None = None
     ticked: tuple[str, ...] = ()
 
-    @classmethod
-    def read(cls, text: str | None) -> "Choice":
-        """The choice that is written in `text`."""
-        return cls(**json.loads(text or "{}"))
-
-    def __str__(self) -> str:
-        return json.dumps(asdict(self))
-
     def among(self, data: str, found: Sequence[str]) -> "Choice":
-        """The choice among the tasks `found` in `data`. If the data are the same: the ticked ones, and new ones. Else all, or as many
-        as can be trained together."""
+        """The choice among the tasks `found` in `data`: of the same data the ticked and new ones, else as many as can be trained."""
         ticked = [name for name in found if name in self.ticked or (self.found is not None and name not in self.found)]
         if data != self.data or self.found == () or not (self.found or ticked):
             ticked = list(found)[:MAX_TASKS]

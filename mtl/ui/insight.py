@@ -1,5 +1,4 @@
-"""How the tasks get along, as the page shows it: their gradients as a sentence, a heat map and curves; the loss weights as curves; and
-what the settings will do. Pure functions of a run's history and settings; then the two panels that show them."""
+"""How the tasks get along, as the page shows it: gradients and loss weights; and what the settings will do. Functions, then two panels."""
 
 import html
 import json

@@ -32,11 +32,8 @@ def message_html(message: str) -> str:
 
 
 def show_messages(demo: gr.Blocks, box: gr.HTML) -> None:
-    """Make `box` one more output of every event of `demo`, so that what a handler refuses is shown there.
-
-    Gradio 6.31 shows no error, gr.Warning or gr.Info of an event with queue=False, and no details of an unforeseen error. Timer events are
-    left out: nobody pressed anything, and each output costs the browser time.
-    """
+    """Make `box` one more output of every event of `demo` but the timers', where nobody pressed anything, so that what a handler refuses is
+    shown there. Gradio 6.31 shows no error, gr.Warning or gr.Info of an event with queue=False, and no details of an unforeseen error."""
     for event in demo.fns.values():
         names = [name for _, name in event.targets]
         if event.fn is not None and "tick" not in names:

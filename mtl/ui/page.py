@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import gradio as gr
 
@@ -52,12 +52,22 @@ class Page:
         return self.unseen | {"queue": False}
 
 
-@dataclass(frozen=True)
-class Cursor:
-    """What a part of the page shows, kept on the page as JSON. When another cursor is due, that part is drawn again.
+class OnPage:
+    """A dataclass whose values are kept in a hidden text of the page, as JSON."""
 
-    A plot that gets other colours and other values at once goes on drawing the old ones (gradio 6.31). So plots whose colours change are
-    emptied first, and drawn with the next poll."""
+    @classmethod
+    def read(cls, text: str | None) -> Self:
+        """The value that is written in `text`."""
+        return cls(**json.loads(text or "{}"))
+
+    def __str__(self) -> str:
+        return json.dumps(asdict(self))
+
+
+@dataclass(frozen=True)
+class Cursor(OnPage):
+    """What a part of the page shows. When another cursor is due, that part is drawn again. A plot that gets other colours and other values
+    at once goes on drawing the old ones (gradio 6.31): so plots whose colours change are emptied first, and drawn with the next poll."""
 
     shown: str = ""  # the id of a run, or of a comparison
     plots: str = ""  # which plots are there with their colours; empty: none
@@ -65,17 +75,9 @@ class Cursor:
     steps: str = ""  # up to which step
     smoothing: float | None = None  # of the training loss
 
-    @classmethod
-    def read(cls, text: str | None) -> "Cursor":
-        """The cursor that is written in `text`."""
-        return cls(**json.loads(text or "{}"))
-
     def must_empty(self, due: "Cursor") -> bool:
         """Whether plots are there whose colours are not those of the cursor that is `due`."""
         return self.shown != due.shown or self.plots not in ("", due.plots)
-
-    def __str__(self) -> str:
-        return json.dumps(asdict(self))
 
 
 class Menu:
@@ -92,14 +94,10 @@ class Menu:
     def wire(self, delete_button: gr.Button, question: str, news: gr.Textbox) -> gr.events.Dependency:
         """List the choices when the menu is opened and when `news` changes; delete after a `question`. Returns the event of a choice."""
         browser, quiet = self.page.browser, self.page.quiet
-        gr.on([self.widget.focus, news.change], self.refresh, browser, self.widget, **quiet)
+        gr.on([self.widget.focus, news.change], lambda memory: gr.update(choices=self.choices(memory)), browser, self.widget, **quiet)
         delete_button.click(self.delete, [self.shown, browser], self.outputs, js=confirm(question), **quiet)
         return self.widget.input(lambda chosen, memory: (chosen, memory | {self.memory: chosen}), [self.widget, browser],
                                  [self.shown, browser], **quiet)
-
-    def refresh(self, browser: dict) -> dict:
-        """The menu with its current choices."""
-        return gr.update(choices=self.choices(browser))
 
     def choices(self, browser: dict) -> list[tuple[str, str]]:
         """(name and state, id) of the newest ones that this browser may list, and of the one that is shown, whoever owns it."""
@@ -118,8 +116,8 @@ class Menu:
     def turn_to(self, run_id: str, browser: dict) -> Values:
         """Show another one (empty: none), and have the browser remember it."""
         browser = browser | {self.memory: run_id}
-        update = gr.update(choices=self.choices(browser), value=run_id or None)
-        return {self.shown: run_id, self.page.browser: browser, self.widget: update}
+        return {self.shown: run_id, self.page.browser: browser,
+                self.widget: gr.update(choices=self.choices(browser), value=run_id or None)}
 
     def delete(self, run_id: str, browser: dict) -> Values:
         """Delete the one that is shown; an empty id means that the user said no."""

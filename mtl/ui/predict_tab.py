@@ -33,16 +33,14 @@ EXAMPLES = ["Honestly, the concert in Lisbon with Priya Okafor was superb!", "La
 
 
 def model_choices(jobs: Jobs, key: str, shown: str) -> list[tuple[str, str]]:
-    """The models to predict with, as (label, 'run id/checkpoint'): those of the run that is shown, then of the owner's other runs, and last
-    the starter model, which anyone can use."""
+    """(label, 'run id/checkpoint') of the models to predict with: the shown run's, the owner's other runs', and last the starter model."""
     runs = {run.id: run for run in list_runs(jobs.root, key, 20)}
     with suppress(MtlError):  # no run is shown, or it was deleted
         runs = {shown: open_run(jobs.root, shown)} | runs
     choices = []
     for run_id, run in runs.items():
         name = f"{run_name(run)}, {state_of(run)}"
-        if jobs.is_live(run_id):
-            choices.append((f"{name}: live weights", f"{run_id}/{LIVE}"))
+        choices += [(f"{name}: live weights", f"{run_id}/{LIVE}")] * jobs.is_live(run_id)
         choices += [(f"{name}: {checkpoint} (step {step:,})", f"{run_id}/{checkpoint}") for checkpoint in (BEST, LAST)
                     if (step := saved_step(run.folder / checkpoint)) is not None]
     return choices + [("Starter model (newsroom)", STARTER_NAME)] * starter_folder().is_dir()
@@ -70,11 +68,6 @@ def find_predictor(jobs: Jobs, choice: str, device: str) -> tuple[Predictor, str
             raise MtlError("This run no longer has this checkpoint. Choose another model.")
     manifest = folder / MANIFEST  # if it is missing, loading the checkpoint reports it
     return _load(folder, manifest.stat().st_mtime if manifest.is_file() else 0.0, device), about
-
-
-def contradictions_html(predicted: Predicted) -> str:
-    """Warnings about labels that never occurred together in training; empty if there are none."""
-    return f'<div class="mtl-report">{warnings_html(predicted.contradictions)}</div>' if predicted.contradictions else ""
 
 
 class PredictTab:
@@ -151,8 +144,9 @@ class PredictTab:
         return made.values if isinstance(made, WithMessage) else made
 
     def drawn(self, predictor: Predictor, predicted: Predicted) -> Values:
-        """The predictions of all tasks: entities in the text, or labels with their probabilities."""
-        shown: Values = {self.contradictions: gr.update(visible=bool(predicted.contradictions), value=contradictions_html(predicted))}
+        """The predictions of all tasks: entities in the text, or labels with their probabilities; and labels that do not go together."""
+        odd = f'<div class="mtl-report">{warnings_html(predicted.contradictions)}</div>'
+        shown: Values = {self.contradictions: gr.update(visible=bool(predicted.contradictions), value=odd)}
         tagged, classified = iter(self.tagged), iter(self.classified)
         for name, answer in predicted.predictions.items():
             drawing, labels = answer.drawing(predicted.text), predictor.model.tasks[name].spec.labels

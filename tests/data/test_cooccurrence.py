@@ -5,6 +5,7 @@ import copy
 import json
 import math
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from mtl.model.multitask import build_model, for_inference, learned_weights
 from mtl.runs.checkpoint import MANIFEST, save_checkpoint
 from mtl.settings.config import TaskSpec
 from mtl.tasks.classification import Classified
-from mtl.ui.predict_tab import contradictions_html
+from mtl.ui.predict_tab import PredictTab
 from tests.legible import is_legible
 from tests.plain import Row
 
@@ -145,9 +146,12 @@ def test_a_predictor_tells_contradictions_between_the_tasks_that_it_was_asked_fo
 
 
 def test_the_page_escapes_contradictions_and_shows_nothing_where_there_are_none():
-    assert contradictions_html(Predicted("x", {}, None)) == ""
-    shown = contradictions_html(Predicted("x", {}, None, ("intent '<script>' & co", "another")))
-    assert "<script" not in shown and "&lt;script&gt;" in shown and "&amp; co" in shown and shown.count("<p") == 2
+    tab = SimpleNamespace(contradictions="box", tagged=(), classified=())
+    assert not PredictTab.drawn(tab, None, Predicted("x", {}, None))["box"]["visible"]
+    box = PredictTab.drawn(tab, None, Predicted("x", {}, None, ("intent '<script>' & co", "another")))["box"]
+    shown = box["value"]
+    assert box["visible"] and shown.count("<p") == 2
+    assert "<script" not in shown and "&lt;script&gt;" in shown and "&amp; co" in shown
 
 
 def test_the_terminal_has_a_key_for_contradictions_only_if_there_are_any():
