@@ -1,5 +1,4 @@
-"""Users' text inside our own sentences: shortened between characters, made visible, isolated from the reading direction around it; and
-counts with their nouns. Knows nothing of files, runs or pages."""
+"""Users' text in our sentences: shortened between characters, made visible, isolated from the reading direction around it; and plurals."""
 
 import regex
 
@@ -44,8 +43,7 @@ def _can_be_shown(character: str) -> bool:
 
 
 def isolate(text: str) -> str:
-    """`text` for a sentence that is not HTML (where <bdi> does this): Arabic or Hebrew would reorder the numbers and marks beside it, so
-    it gets invisible characters around it."""
+    """`text` with invisible characters around it (in HTML: <bdi>), because Arabic or Hebrew would reorder numbers and marks beside it."""
     return f"{FIRST_STRONG_ISOLATE}{text}{POP_ISOLATE}" if _MOVES_ITS_SURROUNDINGS.search(text) else text
 
 

@@ -153,9 +153,6 @@ def _part_kind(part: object) -> str:
     return "numbers" if type(part) is int else "other"
 
 
-# Roles
-
-
 def assign_roles(source: Source, columns: dict[str, Column], specs: Sequence[ColumnSpec], wanted: Sequence[str] = ()) -> None:
     """Give every column of a file its role: the user's choice in `specs`, else a guess. A column called like one of `wanted` is a task even
     if it looks like free text. Raises MtlError if no column can be the text, or if the user chose two."""

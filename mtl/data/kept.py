@@ -1,5 +1,4 @@
-"""The rows of a run, in its folder: parsed, checked and split once. Training, resuming, scores and comparisons read them there, even if the
-files that they come from change or disappear."""
+"""The rows of a run, in its folder: parsed, checked and split once, and read there even if the files that they come from are gone."""
 
 import json
 import shutil
@@ -68,8 +67,7 @@ def open_rows(folder: Path) -> Dataset:
 
 
 def share_rows(source: Path, target: Path, names: Sequence[str] = (), *, with_test: bool = True) -> None:
-    """Give the run in the folder `target` the rows of the one in `source`, as far as they are labelled for the tasks `names` (none: all).
-    Either run may be deleted afterwards."""
+    """Give the run in `target` the rows of the one in `source` that are labelled for `names` (none: all). Either may be deleted then."""
     info = read_info(source / ROWS / ROWS_INFO)
     target.mkdir(parents=True, exist_ok=True)
     with replacing(target / ROWS) as building:

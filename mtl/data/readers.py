@@ -51,10 +51,9 @@ def no_progress(what: str, share: float) -> None:
 
 def read_files(paths: Sequence[Path], specs: Sequence[ColumnSpec] = (), wanted: Sequence[str] = (), file: Path | None = None,
                progress: Progress = no_progress, *, merge: bool = True) -> Table:
-    """The rows of the files at `paths` with the tasks `wanted` (none: all), the tasks found in them, and notices about repairs. Columns
-    have the role that `specs` gives them, else a guessed one; a column that looks like free text is a task only if `wanted` names it. Many
-    rows are stored in `file`. Without `merge`, rows of one text in several files stay apart. Raises MtlError, with the file's name and
-    line, if anything in them is wrong."""
+    """The rows of the files at `paths` with the tasks `wanted` (none: all), the tasks found, and notices about repairs. Columns have the
+    role that `specs` gives them, else a guessed one; one that looks like free text is a task only if `wanted` names it. Many rows are
+    stored in `file`. Without `merge`, rows of one text in several files stay apart. Raises MtlError if anything is wrong."""
     files = find_columns(paths, specs, wanted, progress)
     tasks = list({column.task: TaskSpec(name=column.task, kind=KIND_OF_ROLE[column.role])
                   for each in files for column in each.labelled}.values())
@@ -253,8 +252,7 @@ def merge_rows(rows: Iterable[Row], source: Source) -> Iterator[Row]:
 
 
 def _join(one: Row, other: Row) -> Row | None:
-    """Two rows of one text as one, or None if a task has two values. A file's tokens are kept if the other file has none or the same, and
-    all entities fit them."""
+    """Two rows of one text as one; None if a task has two values. Tokens are kept if there are no others, and all entities fit them."""
     values = {name: value for name, value in other.values.items() if value is not None}
     if any(one.values.get(name) is not None for name in values):
         return None

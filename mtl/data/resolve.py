@@ -1,5 +1,4 @@
-"""Before a run begins: everything that its settings leave open about the data is found out and written into them, so that the run can be
-repeated. Hub datasets are pinned and downloaded, columns get their roles, tasks their kinds."""
+"""Before a run begins, what its settings leave open about the data is found out and written into them: Hub commits, roles and tasks."""
 
 import os
 import re
@@ -30,8 +29,7 @@ def settle(config: RunConfig, root: Path, task_names: Sequence[str] = (), progre
 
 def find_tasks(config: RunConfig, root: Path, wanted: Sequence[str] = (), progress: Progress = no_progress
                ) -> tuple[RunConfig, Sequence[TaskSpec]]:
-    """`config` with its data downloaded and the roles of all columns, and the tasks that are in the data; what looks like free text is one
-    only if it is among the `wanted`."""
+    """`config` with its data downloaded and the roles of all columns, and the tasks in it; free text is one only if it is `wanted`."""
     if config.source == "hub" and not (config.train_files and all(map(os.path.isfile, config.train_files))):
         config = fetch(config, [pin(spec) for spec in config.hub], root / HUB, progress)
     if config.source == "hypothetical":
@@ -51,8 +49,7 @@ def with_tasks(config: RunConfig, found: Sequence[TaskSpec], names: Sequence[str
 
 
 def pin(spec: HubSpec) -> tuple[HubSpec, HubDataset]:
-    """The dataset at its commit, and which of its splits is for what, as the Hub has it now; nothing is downloaded. Raises MtlError if
-    there is no such dataset, or not the split that `spec` names."""
+    """The dataset at its commit, and which split is for what; nothing is downloaded. Raises MtlError if it or a split is lacking."""
     dataset = look_up(spec.id, spec.config, spec.revision)
     splits = {role: getattr(spec, role) or find_split(dataset.splits, role) or NONE for role in SPLIT_WORDS}
     pinned = spec.model_copy(update={"revision": dataset.revision, "config": dataset.config, **splits})

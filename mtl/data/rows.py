@@ -57,8 +57,7 @@ class Dataset:
 
 
 def row_shape(tasks: Sequence[TaskSpec]) -> Shape[Row]:
-    """How rows with values for `tasks` are stored: the text, the words' edges, and a column named after each task, so that only the tasks
-    in use are read."""
+    """How rows are stored: the text, the words' edges, and a column named after each of `tasks`, so that only the tasks in use are read."""
     types = {task.name: VALUES[task.kind] for task in tasks}
 
     def fields() -> Any:

@@ -1,5 +1,4 @@
-"""Sequences that may be larger than memory: few items stay in a list, many lie in a `datasets.Dataset`, which maps its Arrow file into
-memory, so that only what is used is read. Knows nothing of what the items are."""
+"""Sequences that may be larger than memory: few items are a list, many a `datasets.Dataset`, which reads only what is used of its file."""
 
 from __future__ import annotations
 
@@ -67,8 +66,7 @@ class Stored(Sequence[T]):
 
 
 def keep(items: Iterable[T], shape: Shape[T], file: Path, limit: int | None = None) -> Sequence[T]:
-    """The `items` as a sequence: a list if there are at most `limit` (default: KEPT_IN_MEMORY), else stored in `file`. Raises MtlError if
-    the disk is full."""
+    """The `items` as a list if there are at most `limit` (default: KEPT_IN_MEMORY), else in `file`. Raises MtlError on a full disk."""
     rest, limit = iter(items), KEPT_IN_MEMORY if limit is None else limit
     first = list(islice(rest, limit + 1))
     if len(first) <= limit:

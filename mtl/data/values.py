@@ -1,6 +1,5 @@
-"""Values: what a row can hold for a task. A value knows its labels, how it is stored and how it is shown, so that other code never checks
-its type. A label is a `str` and entities are a `tuple`, with methods: they compare, hash, pickle and print like plain ones. `fingerprint`
-digests the printed form of rows, so it must not change."""
+"""Values: what a row can hold for a task. A value knows its labels, how it is stored and shown, so that other code never checks its type.
+Values are a `str` or a `tuple` with methods: they print like plain ones, and must go on so, since `fingerprint` digests that."""
 
 from __future__ import annotations
 

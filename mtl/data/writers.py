@@ -29,7 +29,6 @@ _BREAK = re.compile(r"[\t\r\n]")
 def write_rows(path: Path, rows: Iterable[Row], tasks: Sequence[TaskSpec]) -> None:
     """Write the values of `tasks` on `rows` to the file at `path`, whole or not at all, in the format that its name says. A name without a
     suffix is that of a folder, which `datasets.load_from_disk` opens. Raises MtlError if the format cannot hold the rows.
-
     The words of the rows are kept only if all rows have them, with one blank between any two; else spans are written as characters of
     the text. CoNLL columns hold nothing but words: a text without is cut into `find_words`, and what stood between them is lost.
     Marked text (.txt) has no names: read back, the tasks are called 'entities' and 'label'."""

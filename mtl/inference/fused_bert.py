@@ -1,5 +1,4 @@
-"""Faster inference for BERT encoders: the same computation in fewer and larger operations, or in 8 bits. The fastest engine is found by
-measuring on this machine. Other encoders run unchanged. Knows no texts and no training."""
+"""Faster inference for BERT encoders: the same computation in fewer, larger operations, or in 8 bits; which is fastest is measured here."""
 
 import copy
 import math
@@ -25,9 +24,8 @@ _fastest: dict[tuple, str] = {}  # the fastest engine for a device and an encode
 
 
 class FusedBert(nn.Module):
-    """The computation of a BertModel in eval mode, with query, key and value in one product and no mask without padding. The weights
-    are those of `bert`, but copies in the fused products. With `int8`, matrices are stored and multiplied in 8 bits, except for
-    outlier features; results are then rounded."""
+    """The computation of a BertModel in eval mode, with query, key and value in one product and no mask without padding. It shares the
+    weights of `bert`, but for copies in the fused products. With `int8`, matrices but their outlier features are rounded to 8 bits."""
 
     def __init__(self, bert: BertModel, int8: bool = False) -> None:
         super().__init__()

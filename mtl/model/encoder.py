@@ -1,5 +1,4 @@
 """Name -> encoder and tokenizer: the bundled one (checked by hash), a tiny random one, or any text encoder of the Hub.
-
 A Hub name comes from a stranger: the name is checked before it is looked up, the repository before its weights are fetched, and only
 safetensors and JSON are read. No code of a repository ever runs. Knows nothing of tasks, heads or runs."""
 

@@ -1,5 +1,4 @@
-"""LoRA (Hu et al., 2021, https://arxiv.org/abs/2106.09685): adds small trainable adapters beside the frozen weights of an encoder, and
-merges them into these weights. The only file that uses peft; knows no tasks and no heads."""
+"""LoRA (Hu et al., 2021, https://arxiv.org/abs/2106.09685): small trainable adapters beside the frozen weights of an encoder, by peft."""
 
 import hashlib
 

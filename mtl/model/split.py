@@ -1,5 +1,4 @@
-"""A split ready for the model: texts as subwords, labels as ids and, with a frozen encoder, its hidden states, which are computed once per
-text because they are equal in every epoch. All of it is in memory or, where it is much, in files."""
+"""A split ready for the model, in memory or in files: subwords, label ids and, of a frozen encoder, hidden states, computed only once."""
 
 from __future__ import annotations
 

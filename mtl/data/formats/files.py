@@ -1,5 +1,4 @@
-"""A user's file as lines of text: its format by its name, its bytes checked and decoded, nothing unpacked. The other modules here read the
-formats; this one knows only their names."""
+"""A user's file as lines of text: its format by its name, its bytes checked and decoded, nothing unpacked. Reads no format itself."""
 
 import codecs
 import json
@@ -143,8 +142,7 @@ def check_file(path: Path, wanted: str = "") -> None:
 
 
 def read_lines(path: Path, longest: int = MAX_LINE) -> Iterator[str]:
-    """The physical lines of a text file with their ends (CR, LF or both; U+2028 ends none), one at a time. Raises MtlError, with the
-    line, if the file is not UTF-8 text or a line is too long."""
+    """The lines of a text file with their ends (CR, LF or both; not U+2028). Raises MtlError where one is too long or no UTF-8."""
     check_file(path)
     # bytes that are not UTF-8 become lone surrogates, so that the line of the first one is known
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:

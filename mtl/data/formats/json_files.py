@@ -1,5 +1,4 @@
-"""JSON lines and JSON arrays into records, also as annotation tools export them (spaCy, Prodigy, doccano, Label Studio), and samples that
-name their task. All become flat objects: a text, labels, lists of spans."""
+"""JSON lines and arrays into records: flat objects, also of what annotation tools (spaCy, Prodigy, doccano, Label Studio) export."""
 
 import json
 import re
@@ -113,9 +112,6 @@ def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _no_constant(constant: str) -> NoReturn:
     raise MtlError(f"{constant} is not allowed in JSON. Write null where there is no value.")
-
-
-# What annotation tools export
 
 
 def flatten(value: Any) -> dict[str, object] | None:

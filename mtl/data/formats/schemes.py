@@ -1,5 +1,4 @@
-"""The schemes of tags, one a word (IOB1, IOB2, BIOES, BILOU, bare types), and the separators of several labels in one cell; and how to find
-out which one a file uses. Later modules know only spans and labels."""
+"""The schemes of tags (IOB1, IOB2, BIOES, BILOU, bare types), the separators of several labels in one cell, and how to tell which."""
 
 import re
 from collections.abc import Iterable, Sequence

@@ -69,9 +69,8 @@ def look_up(name: str, config: str = "", revision: str = "") -> HubDataset:
 
 
 def download(dataset: HubDataset, splits: Sequence[str], progress: Callable[[str, float], None]) -> dict[str, list[Path]]:
-    """The files of `splits` on this disk, downloaded one after another at the pinned commit, unless they are here. `progress` is called
-    with the file's name and the share of all bytes that is here, which never falls, perhaps from another thread. Raises MtlError, with the
-    reason; complete files stay, so that the next call goes on from there."""
+    """The files of `splits` on this disk, downloaded at the pinned commit unless they are here. `progress` gets the file's name and the
+    share of all bytes that is here, which never falls, perhaps from another thread. Raises MtlError; complete files stay."""
     total, done, paths = dataset.bytes_of(splits), 0, {split: [] for split in splits}
     if total > MAX_BYTES:
         raise MtlError(f"'{dataset.id}' has {total / 1e9:.1f} GB in {listed(paths)}; the limit is {MAX_BYTES / 1e9:.0f} GB. "

@@ -1,5 +1,4 @@
 """Which files of a Hub dataset hold rows, and for which config and split: as its card says, else by the Hub's conventions for names.
-
 Knows only names and sizes, and asks nobody. `datasets.load_dataset_builder` would find files too, but card and names are a stranger's: a
 pattern like a*a*a*a*a*a*a*a*a*a*b keeps it busy for hours, it follows a web address in a card, and it downloads more than files of rows."""
 
@@ -113,9 +112,8 @@ def _by_name(files: Sequence[HubFile], strict: bool = False, one_config: bool = 
 
 
 def _place(path: str) -> tuple[str, str]:
-    """The config and the split that a path names; the split is '' if it names none. Known are <split>-00000-of-00001,
-    <config>/<split>/0000 (the converted branch), a folder named as a split, and a split as a word in the file's name. The folders before
-    that are the config."""
+    """The config and the split ('': none) that a path names. Known are <split>-00000-of-00001, <config>/<split>/0000 (the converted
+    branch), a folder named as a split, and a split as a word in the file's name. The folders before that are the config."""
     folders, stem = list(PurePosixPath(path).parent.parts), PurePosixPath(path).stem
     shard = _SHARD.fullmatch(stem)
     split = shard[1] if shard else ""
