@@ -126,11 +126,10 @@ def profile_columns(source: Source, records: Iterable[Record]) -> dict[str, Colu
         lengths: dict[str, int] = {}
         try:
             for key, value in fields.items():
-                column = found.get(key)
-                if column is None:
+                if key not in found:
                     check_names([*found, key])
-                    column = found[key] = Column(key)
-                if not is_blank(value) and (length := column.add(value)):
+                    found[key] = Column(key)
+                if not is_blank(value) and (length := found[key].add(value)):
                     lengths[key] = length
         except MtlError as error:
             raise MtlError(f"{source.name}, {source.unit} {line}: {error}") from error

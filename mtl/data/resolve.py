@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from mtl.data.hub.datasets import HubDataset, download, look_up
 from mtl.data.hypothetical import TASKS
 from mtl.data.parsed import PARSED, read_unmerged
 from mtl.data.readers import Progress, no_progress
+from mtl.data.store import link
 from mtl.errors import MtlError
 from mtl.settings.config import HubSpec, RunConfig, TaskSpec, make_config
 from mtl.text import isolate
@@ -89,7 +89,7 @@ def fetch(config: RunConfig, pinned: Sequence[tuple[HubSpec, HubDataset]], store
         for role, split in _used(spec).items():
             for index, path in enumerate(here[split]):
                 name = f"{hub_group(spec)}.{role}-{index:05}-of-{len(here[split]):05}{path.suffix}"
-                files[f"{role}_files"] += (str(_link(path, _folder(spec, store) / name)),)
+                files[f"{role}_files"] += (str(_name(path, _folder(spec, store) / name)),)
     return config.model_copy(update={"hub": tuple(spec for spec, _ in pinned), **files})
 
 
@@ -116,13 +116,10 @@ def hub_group(spec: HubSpec) -> str:
     return group_of(Path(spec.id.rpartition("/")[2] + ".parquet")) or "data"
 
 
-def _link(path: Path, name: Path) -> Path:
-    """`path` under another name; a copy where the system has no links."""
+def _name(path: Path, name: Path) -> Path:
+    """Give the file at `path`, which stays in the cache, another `name`."""
     if not name.exists():
         name.parent.mkdir(parents=True, exist_ok=True)
         name.unlink(missing_ok=True)  # a link to a file that was deleted
-        try:
-            name.symlink_to(path.resolve())
-        except OSError:
-            shutil.copyfile(path, name)
+        link(path.resolve(), name, os.symlink)
     return name

@@ -63,7 +63,7 @@ def row_shape(tasks: Sequence[TaskSpec]) -> Shape[Row]:
     def fields() -> Any:
         import pyarrow as pa
 
-        values = {f"value {name}": value.arrow() for name, value in types.items()}
+        values = {f"value {name}": value.arrow(pa) for name, value in types.items()}
         return pa.schema({"text": pa.string(), "words": pa.list_(pa.int32())} | values)
 
     def pack(row: Row) -> dict[str, Any]:
@@ -72,9 +72,9 @@ def row_shape(tasks: Sequence[TaskSpec]) -> Shape[Row]:
 
     def unpack(stored: dict[str, Any]) -> Row:
         edges = stored["words"]
-        return Row(stored["text"], {name: None if (plain := stored.get(f"value {name}")) is None else kind.of_plain(plain)
-                                    for name, kind in types.items()},
-                   None if edges is None else tuple(zip(edges[::2], edges[1::2], strict=True)))
+        plain = {name: stored.get(f"value {name}") for name in types}
+        values = {name: None if plain[name] is None else kind.of_plain(plain[name]) for name, kind in types.items()}
+        return Row(stored["text"], values, None if edges is None else tuple(zip(edges[::2], edges[1::2], strict=True)))
 
     return Shape(fields, pack, unpack)
 

@@ -46,8 +46,7 @@ def hash_text(text: str, size: int = 8) -> int:
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).digest(), "little")
 
 
-def split_rows(rows: Sequence[Row], share: float, tasks: Sequence[TaskSpec],
-               seed: int) -> tuple[Sequence[Row], Sequence[Row], list[str]]:
+def split_rows(rows: Sequence[Row], share: float, tasks: Sequence[TaskSpec], seed: int) -> tuple[Sequence[Row], Sequence[Row], list[str]]:
     """`rows` (at least 2) as (train, validation, sentences for the user); validation has about `share` of them, at most MAX_VALIDATION and
     at least one. Equal texts are on one side; so are nearly equal ones, unless they are so many that validation would lack a task or label.
     Train keeps a text with each label; every task has validation rows if train can spare a text. `seed` decides; order stays."""

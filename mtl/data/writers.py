@@ -116,7 +116,7 @@ def _write_dataset(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -
     types = {"tokens": pyarrow.list_(text)} if tokens else {"text": text}
     for task in tasks:
         value = VALUES[task.kind]
-        types[task.name] = pyarrow.list_(text) if tokens and value.marks_text else value.arrow()
+        types[task.name] = pyarrow.list_(text) if tokens and value.marks_text else value.arrow(pyarrow)
     features = Features.from_arrow_schema(pyarrow.schema(types))
     classes = [task.name for task in tasks if VALUES[task.kind].has_one_label and not path.suffix]
     for name, counts in count_all(rows, classes).items():

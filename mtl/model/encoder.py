@@ -11,8 +11,8 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import httpx2
@@ -55,7 +55,7 @@ def load_encoder(name: str, texts: Sequence[str] = (), seed: int = 0) -> tuple[P
         with OwnRandomness(seed):
             return BertModel(config).eval(), tokenizer
     check_hub_name(name)
-    with _quiet() as token:
+    with quiet(logging) as token:
         folder = _hub_folder(name, token)
     return _checked_from_folder(folder, name, seed)
 
@@ -209,7 +209,7 @@ def _checked_from_folder(folder: Path, name: str, seed: int) -> tuple[PreTrained
 
 def _from_folder(folder: Path, seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     safe = {"local_files_only": True, "trust_remote_code": False}  # the default, None, would ask on stdin
-    with _quiet(), OwnRandomness(seed):
+    with quiet(logging), OwnRandomness(seed):
         tokenizer = AutoTokenizer.from_pretrained(folder, **safe)
         if not tokenizer.is_fast or tokenizer.pad_token is None:
             raise MtlError("has no fast tokenizer that can pad. Pick another model.")
@@ -223,15 +223,3 @@ def _from_folder(folder: Path, seed: int) -> tuple[PreTrainedModel, PreTrainedTo
     if len(tokenizer) > known:
         raise MtlError(f"has a tokenizer of {len(tokenizer)} entries, but an encoder that knows {known}. Pick another model.")
     return model, plain_text_tokenizer(tokenizer)
-
-
-@contextmanager
-def _quiet() -> Iterator[bool | None]:
-    """Inside, transformers and huggingface_hub print nothing to the terminal. Gives the Hub token to use."""
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        with quiet() as token:
-            yield token
-    finally:
-        logging.set_verbosity(before)

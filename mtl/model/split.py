@@ -15,7 +15,8 @@ from transformers import PreTrainedTokenizerBase
 from mtl.data.readers import Progress, no_progress
 from mtl.data.rows import Row
 from mtl.data.store import keep, take
-from mtl.errors import MtlError, is_disk_full
+from mtl.errors import MtlError
+from mtl.files import room_on_disk
 from mtl.model.batching import Example, by_length, collate, example_shape, make_examples
 from mtl.model.machine import Machine
 from mtl.model.multitask import MultiTaskModel
@@ -112,14 +113,10 @@ def compute_features(model: MultiTaskModel, examples: Sequence[Example], lengths
     if size > free:  # rather than after an hour
         raise MtlError(f"The hidden states of {len(lengths):,} rows take {size / 1e9:,.1f} GB, but the disk has {free / 1e9:,.1f} GB free. "
                        f"{ADVICE}")
-    try:
-        with open(file, "wb") as sink:  # not through a memory map, because a full disk would then kill the process
-            for made in passes:
-                sink.write(made)
-    except OSError as error:
-        if is_disk_full(error):
-            raise MtlError(f"The disk is full: the hidden states of the rows could not be kept. {ADVICE}") from error
-        raise
+    # not through a memory map, because a full disk would then kill the process
+    with room_on_disk(f"The disk is full: the hidden states of the rows could not be kept. {ADVICE}"), open(file, "wb") as sink:
+        for made in passes:
+            sink.write(made)
     return FrozenFeatures(np.memmap(file, np.float32, "r", shape=shape), starts, lengths)
 
 

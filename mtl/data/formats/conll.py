@@ -47,8 +47,7 @@ def read_conll(source: Source) -> Iterator[Record]:
         start = start if words else number
         words.append(fields)
         if len(words) > MAX_WORDS:
-            raise MtlError(f"{name}: the sentence from line {start} has over {MAX_WORDS:,} words. "
-                           "Put a blank line after every sentence.")
+            raise MtlError(f"{name}: the sentence from line {start} has over {MAX_WORDS:,} words. Put a blank line after every sentence.")
     if not start:
         raise MtlError(f"{name}: has no sentences. Write a word and its tag on each line, and a blank line after each sentence.")
 

@@ -128,9 +128,7 @@ def flatten(value: Any) -> dict[str, object] | None:
         return Annotated(_without(value, "answer")) if value["answer"] == "accept" else None
     if isinstance(value.get("cats"), dict):
         return _spacy(value)
-    if isinstance(value.get("task"), str) and value["task"].strip():
-        return _own_task(value)
-    return value
+    return _own_task(value) if isinstance(value.get("task"), str) and value["task"].strip() else value
 
 
 _PRODIGY = {"_task_hash", "_input_hash", "spans", "accept", "options"}

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 
 from huggingface_hub import logging
 
@@ -12,11 +13,13 @@ HUB_TIMEOUT = 5.0  # seconds, for a question
 
 
 @contextmanager
-def quiet() -> Iterator[bool | None]:
-    """No remarks of huggingface_hub in the terminal. Gives the token to use."""
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
+def quiet(*loggers: ModuleType) -> Iterator[bool | None]:
+    """No remarks of huggingface_hub in the terminal, nor of those with `loggers` like its own. Gives the token to use."""
+    before = {logger: logger.get_verbosity() for logger in (logging, *loggers)}
+    for logger in before:
+        logger.set_verbosity_error()
     try:
         yield False if os.environ.get("SPACE_ID") else None  # on a Space the token is its owner's, and the name a visitor's
     finally:
-        logging.set_verbosity(before)
+        for logger, verbosity in before.items():
+            logger.set_verbosity(verbosity)
