@@ -29,17 +29,15 @@ def shorten(text: str, limit: int) -> str:
 
 def visible(text: str, instead: str = REPLACED) -> str:
     """`text` with `instead` in the place of each character that cannot be shown, such as a control character."""
-    return text if text.isprintable() else "".join(one if _can_be_shown(one) else instead for one in _CHARACTER.findall(text))
+    if text.isprintable():
+        return text
+    pairs = ((one, one.translate(_JOINERS)) for one in _CHARACTER.findall(text))
+    return "".join(one if bare and (bare.isprintable() or _FLAG.fullmatch(bare)) else instead for one, bare in pairs)
 
 
 def can_be_shown(text: str) -> bool:
     """Whether every character of `text` can be seen."""
-    return text.isprintable() or all(map(_can_be_shown, _CHARACTER.findall(text)))
-
-
-def _can_be_shown(character: str) -> bool:
-    bare = character.translate(_JOINERS)
-    return bool(bare) and (bare.isprintable() or _FLAG.fullmatch(bare) is not None)
+    return visible(text, "") == text
 
 
 def isolate(text: str) -> str:

@@ -22,7 +22,6 @@ GENERIC = {"label", "labels", "class", "category", "target", "tags", "ner_tags",
 ALIASES = (("start", "start_offset"), ("end", "end_offset"), ("label", "labels", "entity", "type", "entity_type"))  # of an entity's parts
 IDS = {"id", "_id", "idx", "index", "guid", "uuid", "sent_id", "sentence_id", "doc_id", "row_id", "example_id", "inner_id"}
 TEXT_ROLES = ("text", "tokens", "marked")
-OTHER_TEXT = "the sentence is taken from another column"
 COUNTED = MAX_LABELS + 50  # different values of a column that are counted
 
 
@@ -153,8 +152,7 @@ def _part_kind(part: object) -> str:
 
 
 def assign_roles(source: Source, columns: dict[str, Column], specs: Sequence[ColumnSpec], wanted: Sequence[str] = ()) -> None:
-    """Give every column of a file its role: the user's choice in `specs`, else a guess. A column called like one of `wanted` is a task even
-    if it looks like free text. Raises MtlError if no column can be the text, or if the user chose two."""
+    """Give each column its role: that of `specs`, else a guess (a task, if called like one `wanted`). Raises MtlError without a text."""
     chosen = {spec.column: spec for spec in sorted(specs, key=lambda spec: spec.group)  # choices for this file override those for all
               if spec.group in ("", source.group) and spec.column in columns}
     first = min((column for column in columns.values() if column.name.casefold() in TEXT_NAMES),
@@ -180,7 +178,6 @@ def _has_tags(words: Column, columns: dict[str, Column]) -> bool:
 
 
 def _find_text(source: Source, columns: dict[str, Column], chosen: dict[str, ColumnSpec]) -> Column:
-    """The column that holds the sentence."""
     for name, spec in chosen.items():
         if spec.role in TEXT_ROLES:
             return columns[name]
@@ -217,7 +214,7 @@ def _guess(column: Column, text: Column, wanted: bool) -> tuple[str, str]:
     if column.kind == "list":
         return _guess_list(column, text, wanted)
     if column.name.casefold() in TEXT_NAMES and not wanted:
-        return "ignore", OTHER_TEXT
+        return "ignore", "the sentence is taken from another column"
     if column.kind == "text" and column.tag_lines and any(" " in value for value in column.values):
         return "tags", ""
     if column.fractions:

@@ -32,8 +32,7 @@ def split_paths(config: RunConfig, folder: Path) -> dict[str, list[Path]]:
     its splits; as training data it gives validation and test rows too, unless files are named for them. Raises MtlError if it lacks one."""
     if config.source == "newsroom":
         return {split: [NEWSROOM / f"{split}.jsonl"] for split in ("train", "validation", "test")}
-    named = {"train": config.train_files, "validation": config.validation_files, "test": config.test_files}
-    paths = {split: [folder / name for name in names] for split, names in named.items()}
+    paths = {split: [folder / name for name in getattr(config, f"{split}_files")] for split in ("train", "validation", "test")}
     saved = [path for path in paths["train"] if (path / SAVED_SPLITS).is_file()]
     for split in ("validation", "test"):
         paths[split] = paths[split] or [path for path in saved if _find_saved(path, split)]
@@ -61,8 +60,7 @@ def describe_source(config: RunConfig) -> str:
 
 def read_table(config: RunConfig, folder: Path, into: Path | None = None, progress: Progress = no_progress,
                parsed: Path | None = None) -> Table:
-    """The training rows that `config` names, with the tasks found in them. Files are searched in `folder`, many rows are stored in the
-    folder `into`, and what was parsed before is taken from the folder `parsed`."""
+    """The training rows that `config` names, with their tasks; files are in `folder`, many rows go `into`, and `parsed` has parsed ones."""
     return _Loader(config, folder, into, progress, parsed).read_training()
 
 
@@ -218,7 +216,6 @@ def used_columns(columns: Sequence[ColumnSpec]) -> list[ColumnSpec]:
 
 
 def _names(names: Iterable[str]) -> str:
-    """Names of tasks or labels in a message."""
     return ", ".join(map(isolate, names))
 
 

@@ -61,7 +61,6 @@ class Scan:
     firsts: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def row(self, index: int) -> Row:
-        """The row at `index`."""
         return take(self.rows, [int(index)])[0]
 
 

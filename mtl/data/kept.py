@@ -25,9 +25,8 @@ SPLITS = ("train", "validation", "test")
 
 def load_run(config: RunConfig, folder: Path, into: Path, progress: Progress = no_progress, *, is_first: bool = True,
              expected: str = "") -> Dataset:
-    """The rows of the run of `config` in `folder`. If they are not stored there yet, they are read from its files (or from what was parsed
-    of them) and stored, unless another process does that (not `is_first`), or their fingerprint is not the `expected` one: then a file was
-    changed, and can be changed back. Many rows are stored in the folder `into` meanwhile. Raises MtlError as `load` does."""
+    """The rows of the run of `config` in `folder`: those stored there, else read from its files and stored, unless another process does
+    that (not `is_first`), or a changed file gives another fingerprint than `expected`. Many are in `into` meanwhile. Raises MtlError."""
     settings = config.model_dump_json(include=OF_ROWS)
     if has_rows(folder):
         with _readable():

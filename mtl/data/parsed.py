@@ -30,8 +30,7 @@ VERSION = 2  # of the readers; raised when they give other rows, so that what wa
 
 def read_parsed(paths: Sequence[Path], columns: Sequence[ColumnSpec], wanted: Sequence[str], parsed: Path, into: Path,
                 progress: Progress = no_progress) -> Table:
-    """What `read_files` gives, from the folder `parsed` if those files were parsed before; else they are parsed and kept there. Many rows
-    that have to be merged are stored in the folder `into`. Raises MtlError as `read_files` does."""
+    """As `read_files`, but what was parsed before is taken from the folder `parsed`, or kept there. Many merged rows go into `into`."""
     found = read_unmerged(paths, columns, wanted, parsed, progress)
     tasks = tasks_of_rows(found.tasks, wanted)
     rows, notices = narrow(found.rows, tasks), list(found.notices)

@@ -94,10 +94,9 @@ def make_report(dataset: Dataset, max_length: int, subwords: Subwords | None = N
     lengths = None
     if subwords and dataset.train:
         lengths = measure_lengths(dataset.train, [task.name for task in dataset.tasks], max_length, subwords, progress=progress)
-    return Report(tuple(_coverage(split, scan) for split, scan in scans.items()),
-                  {task.name: _label_counts(task.name, scans) for task in dataset.tasks}, lengths,
-                  tuple(find_all(dataset, scans, list(_cut_findings(lengths)) if lengths else ())),
-                  choose_examples(scans["train"], dataset.tasks))
+    findings = find_all(dataset, scans, list(_cut_findings(lengths)) if lengths else ())
+    return Report(tuple(_coverage(split, scan) for split, scan in scans.items()), {task.name: _label_counts(task.name, scans)
+                  for task in dataset.tasks}, lengths, tuple(findings), choose_examples(scans["train"], dataset.tasks))
 
 
 def _coverage(split: str, scan: Scan) -> Coverage:

@@ -21,8 +21,7 @@ NONE = "none"  # instead of a split's name: there is none, and it is not looked 
 
 
 def settle(config: RunConfig, root: Path, task_names: Sequence[str] = (), progress: Progress = no_progress) -> RunConfig:
-    """`config` with nothing left open about its data. Downloads and parsed rows are stored in `root`, the folder of the runs. Raises
-    MtlError if the data cannot be downloaded or read, or if one of `task_names` is not in it."""
+    """`config` with nothing left open about its data, which `root`, the runs' folder, keeps. Raises MtlError if data or tasks lack."""
     config, found = find_tasks(config, root, list(task_names) or [spec.name for spec in config.tasks], progress)
     return with_tasks(config, found, task_names) if task_names else config
 
@@ -88,8 +87,12 @@ def fetch(config: RunConfig, pinned: Sequence[tuple[HubSpec, HubDataset]], store
         here = download(dataset, list(dict.fromkeys(_used(spec).values())), progress)
         for role, split in _used(spec).items():
             for index, path in enumerate(here[split]):
-                name = f"{hub_group(spec)}.{role}-{index:05}-of-{len(here[split]):05}{path.suffix}"
-                files[f"{role}_files"] += (str(_name(path, _folder(spec, store) / name)),)
+                name = _folder(spec, store) / f"{hub_group(spec)}.{role}-{index:05}-of-{len(here[split]):05}{path.suffix}"
+                if not name.exists():
+                    name.parent.mkdir(parents=True, exist_ok=True)
+                    name.unlink(missing_ok=True)  # a link to a file that was deleted
+                    link(path.resolve(), name, os.symlink)
+                files[f"{role}_files"] += (str(name),)
     return config.model_copy(update={"hub": tuple(spec for spec, _ in pinned), **files})
 
 
@@ -114,12 +117,3 @@ def _folder(spec: HubSpec, store: Path) -> Path:
 def hub_group(spec: HubSpec) -> str:
     """The group of a dataset's columns: see ColumnSpec."""
     return group_of(Path(spec.id.rpartition("/")[2] + ".parquet")) or "data"
-
-
-def _name(path: Path, name: Path) -> Path:
-    """Give the file at `path`, which stays in the cache, another `name`."""
-    if not name.exists():
-        name.parent.mkdir(parents=True, exist_ok=True)
-        name.unlink(missing_ok=True)  # a link to a file that was deleted
-        link(path.resolve(), name, os.symlink)
-    return name

@@ -15,8 +15,7 @@ from mtl.text import isolate
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A text and its value for each task; spans begin and end on edges of `find_words`. `words` are the character ranges of the file's own
-    tokens, if it had any: they are kept only to write the same tokens again."""
+    """A text and its values, with spans on edges of `find_words`. `words`: the file's own tokens, kept only to write them again."""
 
     text: str
     values: dict[str, Value | None]
@@ -80,8 +79,7 @@ def row_shape(tasks: Sequence[TaskSpec]) -> Shape[Row]:
 
 
 def tasks_of_rows(found: Sequence[TaskSpec], wanted: Sequence[str]) -> list[TaskSpec]:
-    """The tasks that rows have values for: those `found` that are `wanted` (none: all); and wanted ones that were not found, for which no
-    row is labelled: a validation file may lack a task."""
+    """The tasks that rows have values for: those `found` that are `wanted` (none: all), and wanted ones that a validation file may lack."""
     names = [task.name for task in found]
     return [task for task in found if task.name in wanted or not wanted] + [
         TaskSpec(name=name, kind="classification") for name in wanted if name not in names]

@@ -1,6 +1,5 @@
-"""Splits one set of rows into train and validation: equal texts on one side, and every label with its share in validation. This is
-iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011) of texts instead of rows: beginning with the rarest label, texts move to
-validation until the label has its share there; of the texts with that label the one moves whose other labels need it most."""
+"""Splits rows into train and validation: equal texts on one side, each label with its share in validation. It is iterative stratification
+of texts (Sechidis, Tsoumakas and Vlahavas 2011): from the rarest label on, those move whose other labels validation needs most."""
 
 import re
 from array import array
@@ -83,7 +82,6 @@ class _Facts:
 
 
 def _find_facts(rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> _Facts:
-    """The facts about `rows`, in one pass."""
     first = 1 + len(tasks)
     numbers: dict[tuple[int, str], int] = {}
     facts = _Facts(*(np.zeros(len(rows), kind) for kind in (np.uint64, np.uint64, np.int64)), array("I"), array("Q", [0]),

@@ -82,8 +82,7 @@ def keep(items: Iterable[T], shape: Shape[T], file: Path, limit: int | None = No
 
 
 def save(items: Sequence[T], shape: Shape[T], target: Path) -> None:
-    """Write `items` to a Parquet file if `target` is named so, else to a folder, as `Dataset.save_to_disk` does; stored items must have the
-    fields of `shape`. Raises MtlError if the disk is full."""
+    """Write `items` to a Parquet file if `target` is named so, else to a folder; if stored, with `shape`'s fields. MtlError: no room."""
     if isinstance(items, Stored):
         dataset = items.view(shape).dataset.with_format(None)
     else:
@@ -145,7 +144,6 @@ def _datasets() -> ModuleType:
 
 
 def _dataset(table: Any, shape: Shape[Any]) -> Dataset:
-    """The dataset of a table. `datasets` (5.2) cannot compute its fingerprint while another thread imports transformers, since it asks that
-    half-loaded module for its classes: a random one is given."""
+    """With a random fingerprint, since `datasets` (5.2) cannot compute it while another thread imports transformers, which it asks."""
     features = _datasets().Features.from_arrow_schema(shape.fields())
     return _datasets().Dataset(table, info=_datasets().DatasetInfo(features=features), fingerprint=uuid4().hex)

@@ -120,11 +120,9 @@ class Spans(Value, tuple[Span, ...]):
         return self
 
     def labels(self) -> Sequence[str]:
-        """The type of each entity."""
         return [span.label for span in self]
 
     def among(self, labels: frozenset[str]) -> Spans:
-        """Only the entities whose type is in `labels`."""
         return Spans(span for span in self if span.label in labels)
 
     def within(self, start: int, end: int) -> Spans:
@@ -133,7 +131,6 @@ class Spans(Value, tuple[Span, ...]):
                      for span in self if span.start < end and span.end > start)
 
     def plain(self) -> list[dict[str, Any]]:
-        """A list of objects with start, end and label."""
         return [{"start": span.start, "end": span.end, "label": span.label} for span in self]
 
     @classmethod

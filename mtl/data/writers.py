@@ -1,5 +1,4 @@
-"""Rows into files that `readers` reads back: JSONL, JSON, CSV, TSV, CoNLL columns, marked text, Parquet and folders of `datasets`. What a
-format cannot hold is refused; what gets lost without a message is listed at `write_rows`."""
+"""Rows into files that `readers` reads back. What a format cannot hold is refused; what gets lost silently is listed at `write_rows`."""
 
 import csv
 import json

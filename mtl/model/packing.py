@@ -24,7 +24,6 @@ class Packing(NamedTuple):
     places: Tensor  # (B, T): index of each subword of the batch in the flattened packed rows
 
     def to(self, device: str) -> "Packing":
-        """A copy on `device`."""
         return Packing(*(tensor.to(device) for tensor in self))
 
 

@@ -1,7 +1,5 @@
 """A split ready for the model, in memory or in files: subwords, label ids and, of a frozen encoder, hidden states, computed only once."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
 from mtl.data.readers import Progress, no_progress
@@ -37,11 +36,8 @@ class FrozenFeatures:
 
     def batch(self, indices: Sequence[int]) -> Tensor:
         """The hidden states (B, T, H) of the texts at `indices`, padded with zeros on the right as `collate` pads their ids."""
-        out = np.zeros((len(indices), self.lengths[indices].max(), self.vectors.shape[1]), np.float32)
-        for place, index in enumerate(indices):
-            start, length = self.starts[index], self.lengths[index]
-            out[place, :length] = self.vectors[start:start + length]
-        return torch.from_numpy(out)
+        starts, ends = self.starts[indices], self.starts[indices] + self.lengths[indices]
+        return pad_sequence([torch.tensor(self.vectors[start:end]) for start, end in zip(starts, ends, strict=True)], batch_first=True)
 
 
 @dataclass(frozen=True)

@@ -68,8 +68,6 @@ def _records(source: Source, format: str, open_rows: Callable[[Source], Opened])
     except (OSError, ValueError, TypeError, KeyError, ArrowException) as error:
         reason = show(" ".join(str(error).replace(str(source.path), name).split()).split(". ")[0], 80)
         raise MtlError(f"{name}: cannot be read as {format} ({reason}). Is it whole?") from error
-    if not number:
-        raise MtlError(f"{name}: has columns but no rows. Write one row per text.")
 
 
 def _plain(value: Any, feature: Any) -> object:

@@ -48,8 +48,6 @@ def read_conll(source: Source) -> Iterator[Record]:
         words.append(fields)
         if len(words) > MAX_WORDS:
             raise MtlError(f"{name}: the sentence from line {start} has over {MAX_WORDS:,} words. Put a blank line after every sentence.")
-    if not start:
-        raise MtlError(f"{name}: has no sentences. Write a word and its tag on each line, and a blank line after each sentence.")
 
 
 class _Layout:
@@ -132,7 +130,6 @@ def read_parts(source: Source) -> Iterator[Record]:
         raise MtlError(f"{source.name}: its {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing. "
                        f"Give {', '.join(PARTS)} together, with the same beginning of the name.")
     names = {part: file_name(path) for part, path in parts.items()}
-    found = False
     for number, lines in enumerate(zip_longest(*(read_lines(parts[part]) for part in PARTS)), 1):
         if None in lines and any(line and line.strip() for line in lines):
             short = [part for part, line in zip(PARTS, lines, strict=True) if line is None]
@@ -143,13 +140,10 @@ def read_parts(source: Source) -> Iterator[Record]:
             raise MtlError(f"{names['seq.out']}, line {number}: {many(len(tags), 'tag')}, but {names['seq.in']} has "
                            f"{many(len(tokens), 'word')} there. Give one tag per word.")
         if tokens:
-            found = True
             yield number, {"tokens": tokens, "tags": tags, "label": label}
         elif label:
             raise MtlError(f"{names['label']}, line {number}: '{show(label)}', but {names['seq.in']} has no words there. "
                            "Remove the line in all three.")
-    if not found:
-        raise MtlError(f"{source.name}: has no sentences. Write one per line.")
 
 
 def looks_like_columns(lines: Iterator[str]) -> bool:

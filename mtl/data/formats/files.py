@@ -21,11 +21,10 @@ FORMATS = {
     ".iob": "conll", ".iob2": "conll", ".bio": "conll", ".bioes": "conll", ".txt": "text", ".md": "text", ".parquet": "parquet"}
 PARTS = ("seq.in", "seq.out", "label")  # of the layout in which a sentence is a line in each of three files
 MAGIC = {
-    b"\x89PNG": "a PNG image", b"\xff\xd8\xff": "a JPEG image", b"%PDF-": "a PDF document", b"PAR1": "Parquet",
+    b"\x89PNG": "a PNG image", b"\xff\xd8\xff": "a JPEG image", b"%PDF-": "a PDF document", b"PAR1": "Parquet", b"ARROW1": "an Arrow file",
     b"PK\x03\x04": "an Excel or zip file", b"\xd0\xcf\x11\xe0": "an old Excel file", b"\x1f\x8b": "gzip-compressed",
     b"\x28\xb5\x2f\xfd": "zstd-compressed", b"\xfd7zXZ\0": "xz-compressed", b"BZh91AY": "bzip2-compressed",
-    b"ARROW1": "an Arrow file", b"\xff\xfe\0\0": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16",
-}
+    b"\xff\xfe\0\0": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 SAVED, SAVED_SPLITS = "state.json", "dataset_dict.json"  # the files that mark a folder of Dataset.save_to_disk, and of DatasetDict's
 READABLE = "CSV, TSV, JSONL, JSON, CoNLL columns (.conll), marked text (.txt), Parquet, or a folder that `datasets` saved"
 _SURROGATE = re.compile("[\udc80-\udcff]")
@@ -187,8 +186,7 @@ def show_names(columns: Iterable[str]) -> str:
     return ", ".join(map(isolate, shown.split(", "))) or "none"
 
 
-SPLIT_WORDS = {"train": {"train", "training"},
-               "validation": {"dev", "valid", "validation", "val", "eval", "evaluation", "testa"},
+SPLIT_WORDS = {"train": {"train", "training"}, "validation": {"dev", "valid", "validation", "val", "eval", "evaluation", "testa"},
                "test": {"test", "testing", "testb"}}
 SPLIT_OF_WORD = {word: split for split, words in SPLIT_WORDS.items() for word in words}
 

@@ -193,7 +193,6 @@ def _label_studio_min(sample: dict[str, Any]) -> dict[str, object]:
 
 
 def _only(name: str, labels: list) -> Any:
-    """The one label of the list."""
     if len(labels) != 1:
         raise MtlError(f"'{show(name)}' has {len(labels)} labels at once. A text or span has one label per task; give each its own name.")
     return labels[0]

@@ -32,7 +32,6 @@ class TagSurvey:
         return not self.bare or ("O" in self.prefixes and (self.prefixed > 0 or len(self.types) <= MAX_LABELS))
 
     def add(self, tags: Sequence[object]) -> None:
-        """Take in the tags of one sentence."""
         if len(self.types) > MANY:
             return
         before = ""

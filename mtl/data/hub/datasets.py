@@ -111,7 +111,6 @@ def _find(info: DatasetInfo, config: str) -> tuple[str, Splits] | None:
 
 
 def _fetch(dataset: HubDataset, file: HubFile, report: Callable[[int], None]) -> Path:
-    """The file on this disk: from the cache if it is whole there, else from the Hub."""
     place = {"repo_id": dataset.id, "filename": file.path, "repo_type": "dataset", "revision": dataset.revision}
     cached = hub.try_to_load_from_cache(**place)
     if isinstance(cached, str) and os.path.getsize(cached) == file.bytes:

@@ -3,7 +3,6 @@ Knows only names and sizes, and asks nobody. `datasets.load_dataset_builder` wou
 pattern like a*a*a*a*a*a*a*a*a*a*b keeps it busy for hours, it follows a web address in a card, and it downloads more than files of rows."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -130,8 +129,6 @@ def _place(path: str) -> tuple[str, str]:
 def _one_format(files: Sequence[HubFile]) -> tuple[HubFile, ...]:
     """The files of one format, since the same rows often stand there in two: Parquet if there is any, else the larger part."""
     files = list(dict.fromkeys(files))  # a file that two patterns match counts once
-    bytes_of: Counter[str] = Counter()
-    for file in files:
-        bytes_of[file.format] += file.bytes
-    best = max(bytes_of, key=lambda format: (format == "parquet", bytes_of[format]))
+    formats = dict.fromkeys(file.format for file in files)
+    best = max(formats, key=lambda format: (format == "parquet", sum(file.bytes for file in files if file.format == format)))
     return tuple(file for file in files if file.format == best)
