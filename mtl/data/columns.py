@@ -178,9 +178,8 @@ def _has_tags(words: Column, columns: dict[str, Column]) -> bool:
 
 
 def _find_text(source: Source, columns: dict[str, Column], chosen: dict[str, ColumnSpec]) -> Column:
-    for name, spec in chosen.items():
-        if spec.role in TEXT_ROLES:
-            return columns[name]
+    if said := [columns[name] for name, spec in chosen.items() if spec.role in TEXT_ROLES]:
+        return said[0]
     free = {name.casefold(): columns[name] for name in reversed(columns) if name not in chosen and columns[name].filled}
 
     def named(names: Sequence[str], kind: str) -> list[Column]:

@@ -1,5 +1,4 @@
-"""Files that were parsed already: their rows are kept as a dataset in a folder, under a digest of the files' content and of the roles given
-to their columns, so that the data tab, the start of a run and its training parse them once. Knows no runs and no splits."""
+"""Files that were parsed already: rows are kept in a folder, under a digest of the content and columns' roles, to be parsed only once."""
 
 import hashlib
 import json

@@ -5,7 +5,6 @@ safetensors and JSON are read. No code of a repository ever runs. Knows nothing 
 import hashlib
 import importlib.util
 import json
-import os
 import re
 import sys
 from collections import Counter
@@ -16,7 +15,6 @@ from pathlib import Path
 import httpx2
 import torch
 from huggingface_hub import HfApi, errors, scan_cache_dir, snapshot_download
-from huggingface_hub.utils import validate_repo_id
 from tokenizers import Regex, models, pre_tokenizers
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING, CONFIG_MAPPING_NAMES
@@ -24,7 +22,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from transformers.models.bert import BertConfig, BertModel, BertTokenizer
 from transformers.utils import logging
 
-from mtl.data.hub.access import HUB_NAME, HUB_TIMEOUT, quiet
+from mtl.data.hub.access import HUB_TIMEOUT, check_hub_name, quiet
 from mtl.errors import MtlError
 from mtl.model.packing import first_position
 from mtl.model.randomness import OwnRandomness
@@ -53,7 +51,7 @@ def load_encoder(name: str, texts: Sequence[str] = (), seed: int = 0) -> tuple[P
                             max_position_embeddings=512)
         with OwnRandomness(seed):
             return BertModel(config).eval(), tokenizer
-    check_hub_name(name)
+    check_hub_name(name, "model")
     with quiet(logging) as token:
         folder = _hub_folder(name, token)
     return _checked_from_folder(folder, name, seed)
@@ -77,16 +75,6 @@ def plain_text_tokenizer(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokeni
 def longest_input(encoder: PreTrainedModel) -> int:
     """The number of subwords that the encoder has positions for. RoBERTa and its relatives reserve the first ones."""
     return (getattr(encoder.config, "max_position_embeddings", None) or sys.maxsize) - first_position(encoder)
-
-
-def check_hub_name(name: str) -> None:
-    """Raises MtlError unless `name` can be the id of a Hub model, and not if a file or folder has that name. Does not use the network."""
-    with suppress(errors.HFValidationError):
-        validate_repo_id(name)  # that allows no '..'
-        if HUB_NAME.fullmatch(name) and not os.path.exists(name):
-            return
-    shown = name if len(name) <= 100 else name[:100] + "..."
-    raise MtlError(f"{shown!r} is not the id of a Hub model. Wanted a name such as distilbert-base-uncased or owner/model.")
 
 
 def _bundled_folder() -> Path:

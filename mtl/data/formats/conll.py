@@ -1,5 +1,4 @@
-"""CoNLL columns into records: a line for each word with its tags, a blank line after each sentence, labels of the sentence in comments.
-Also the layout of three files, seq.in, seq.out and label, in which a sentence is a line of each."""
+"""CoNLL columns (a word and its tags a line, labels of sentences in comments), and the files seq.in, seq.out and label, into records."""
 
 import re
 from collections.abc import Iterator
