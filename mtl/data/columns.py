@@ -230,8 +230,7 @@ def _guess_class(column: Column, wanted: bool) -> tuple[str, str]:
     if (different := len(column.values)) == 1 and column.filled >= 20 and column.name.casefold() not in GENERIC:
         return "ignore", "every row has the same value"
     if column.is_open or different > MAX_LABELS or (column.filled >= 20 and different > column.filled / 2):
-        over = "over " * column.is_open
-        return "ignore", f"{over}{different:,} different values in {column.filled:,} rows look like free text or ids"
+        return "ignore", f"{'over ' * column.is_open}{different:,} different values in {column.filled:,} rows look like free text or ids"
     if any(len(value) > 64 for value in column.values) and different > column.filled / 2:
         return "ignore", "its values are too long for labels"
     return "class", ""

@@ -54,8 +54,7 @@ def open_rows(folder: Path) -> Dataset:
     with _readable():
         info = read_info(place / ROWS_INFO)
         splits = ("train", "dev", "test") if (place / "dev").is_dir() else SPLITS  # the older name of the validation rows
-        shape = row_shape(info["tasks"])
-        rows = [open_saved(place / split, shape) if (place / split).is_dir() else [] for split in splits]
+        rows = [open_saved(place / split, row_shape(info["tasks"])) if (place / split).is_dir() else [] for split in splits]
     if info["shared"]:
         rows = [having(part, [task.name for task in info["tasks"]]) for part in rows]
     dataset = Dataset(*rows, info["tasks"], info["notices"], info["fingerprint"])

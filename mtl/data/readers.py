@@ -26,11 +26,10 @@ from mtl.text import many
 
 READERS: dict[str, Callable[[Source], Iterator[Record]]] = {"csv": read_csv, "json": read_json, "conll": read_conll, "parts": read_parts,
                                                             "text": read_marked, "parquet": read_parquet, "dataset": read_dataset}
-EMPTY = {
-    "conll": "has no sentences. Write a word and its tag on each line, and a blank line after each sentence.",
-    "parts": "has no sentences. Write one per line.",
-    "text": "is empty. Write one text per line, with its entities like this: [Ada](PER) went to [Rome](LOC).",
-    "parquet": "has columns but no rows. Write one row per text.", "dataset": "has columns but no rows. Write one row per text."}
+EMPTY = {"conll": "has no sentences. Write a word and its tag on each line, and a blank line after each sentence.",
+         "text": "is empty. Write one text per line, with its entities like this: [Ada](PER) went to [Rome](LOC).",
+         "parts": "has no sentences. Write one per line.", "parquet": "has columns but no rows. Write one row per text.",
+         "dataset": "has columns but no rows. Write one row per text."}
 MERGED_ROWS = 200_000  # of files for different tasks, up to so many rows are joined where they have the same text
 HEAD, UNKNOWN_BYTES = 1 << 16, 120  # bytes from which the length of a record is estimated, and the length where that is impossible
 Progress = Callable[[str, float], None]  # what is being done, and the share of it that is done

@@ -110,8 +110,7 @@ def local_files(config: RunConfig, store: Path) -> dict[str, tuple[str, ...]]:
 
 def _folder(spec: HubSpec, store: Path) -> Path:
     """Where the files of one config at one commit are kept. The names come from the page, and must not lead anywhere else."""
-    name = re.sub(r"[^\w.-]", "-", f"{spec.id.replace('/', '--')}-{spec.config}-{spec.revision[:12]}").lstrip(".")
-    return store / name
+    return store / re.sub(r"[^\w.-]", "-", f"{spec.id.replace('/', '--')}-{spec.config}-{spec.revision[:12]}").lstrip(".")
 
 
 def hub_group(spec: HubSpec) -> str:

@@ -62,8 +62,7 @@ def row_shape(tasks: Sequence[TaskSpec]) -> Shape[Row]:
     def fields() -> Any:
         import pyarrow as pa
 
-        values = {f"value {name}": value.arrow(pa) for name, value in types.items()}
-        return pa.schema({"text": pa.string(), "words": pa.list_(pa.int32())} | values)
+        return pa.schema({"text": pa.string(), "words": pa.list_(pa.int32()), **{f"value {name}": types[name].arrow(pa) for name in types}})
 
     def pack(row: Row) -> dict[str, Any]:
         values = {f"value {name}": None if (value := row.values.get(name)) is None else value.plain() for name in types}
@@ -80,9 +79,8 @@ def row_shape(tasks: Sequence[TaskSpec]) -> Shape[Row]:
 
 def tasks_of_rows(found: Sequence[TaskSpec], wanted: Sequence[str]) -> list[TaskSpec]:
     """The tasks that rows have values for: those `found` that are `wanted` (none: all), and wanted ones that a validation file may lack."""
-    names = [task.name for task in found]
     return [task for task in found if task.name in wanted or not wanted] + [
-        TaskSpec(name=name, kind="classification") for name in wanted if name not in names]
+        TaskSpec(name=name, kind="classification") for name in wanted if name not in [task.name for task in found]]
 
 
 def narrow(rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> Sequence[Row]:

@@ -74,8 +74,7 @@ def to_spans(words: Sequence[Range], tags: Sequence[str], scheme: str) -> list[S
     inside = ""  # the type of the entity that the word before left open
     for tag in tags:
         prefix, _, label = ("O", "", "") if tag == "O" else ("I", "-", tag) if scheme == "bare" else tag.partition("-")
-        begins = prefix in ("B", "S", "U") or label != inside
-        bio.append("O" if not label else ("B-" if begins else "I-") + label)
+        bio.append("O" if not label else ("B-" if prefix in ("B", "S", "U") or label != inside else "I-") + label)
         inside = "" if prefix in ("E", "S", "L", "U") else label
     return tags_to_spans(words, bio)
 

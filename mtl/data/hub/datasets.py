@@ -41,8 +41,7 @@ class HubDataset:
 
 
 def look_up(name: str, config: str = "", revision: str = "") -> HubDataset:
-    """Dataset `name` at `revision` ('': newest), pinned; downloads nothing. Raises MtlError, also if it has several configs to choose
-    of."""
+    """Dataset `name` at `revision` ('': newest), pinned; downloads nothing. Raises MtlError, also if one of its configs must be named."""
     check_hub_name(name, "dataset")
     if (info := _ask(name, revision)) is None:
         raise MtlError(f"'{name}' has no revision {revision[:100]!r}. Leave it out to take the newest.")
