@@ -152,7 +152,7 @@ def _part_kind(part: object) -> str:
 
 
 def assign_roles(source: Source, columns: dict[str, Column], specs: Sequence[ColumnSpec], wanted: Sequence[str] = ()) -> None:
-    """Give each column its role: that of `specs`, else a guess (a task, if called like one `wanted`). Raises MtlError without a text."""
+    """Give each column its role: that of `specs`, else a guess (a task, if called like one `wanted`). Raises MtlError without one text."""
     chosen = {spec.column: spec for spec in sorted(specs, key=lambda spec: spec.group)  # choices for this file override those for all
               if spec.group in ("", source.group) and spec.column in columns}
     first = min((column for column in columns.values() if column.name.casefold() in TEXT_NAMES),

@@ -95,8 +95,9 @@ def make_report(dataset: Dataset, max_length: int, subwords: Subwords | None = N
     if subwords and dataset.train:
         lengths = measure_lengths(dataset.train, [task.name for task in dataset.tasks], max_length, subwords, progress=progress)
     findings = find_all(dataset, scans, list(_cut_findings(lengths)) if lengths else ())
-    return Report(tuple(_coverage(split, scan) for split, scan in scans.items()), {task.name: _label_counts(task.name, scans)
-                  for task in dataset.tasks}, lengths, tuple(findings), choose_examples(scans["train"], dataset.tasks))
+    labels = {task.name: _label_counts(task.name, scans) for task in dataset.tasks}
+    return Report(tuple(_coverage(split, scan) for split, scan in scans.items()), labels, lengths, tuple(findings),
+                  choose_examples(scans["train"], dataset.tasks))
 
 
 def _coverage(split: str, scan: Scan) -> Coverage:

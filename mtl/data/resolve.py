@@ -21,7 +21,7 @@ NONE = "none"  # instead of a split's name: there is none, and it is not looked 
 
 
 def settle(config: RunConfig, root: Path, task_names: Sequence[str] = (), progress: Progress = no_progress) -> RunConfig:
-    """`config` with nothing left open about its data, which `root`, the runs' folder, keeps. Raises MtlError if data or tasks lack."""
+    """`config` with nothing left open about its data, kept in `root`, the runs' folder. Raises MtlError if data or a task is missing."""
     config, found = find_tasks(config, root, list(task_names) or [spec.name for spec in config.tasks], progress)
     return with_tasks(config, found, task_names) if task_names else config
 

@@ -82,7 +82,7 @@ def keep(items: Iterable[T], shape: Shape[T], file: Path, limit: int | None = No
 
 
 def save(items: Sequence[T], shape: Shape[T], target: Path) -> None:
-    """Write `items` to a Parquet file if `target` is named so, else to a folder; if stored, with `shape`'s fields. MtlError: no room."""
+    """Write `items`, if stored with `shape`'s fields, to a Parquet file or (other names) a folder. Raises MtlError if the disk is full."""
     if isinstance(items, Stored):
         dataset = items.view(shape).dataset.with_format(None)
     else:

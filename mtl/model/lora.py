@@ -7,8 +7,8 @@ from transformers import PreTrainedModel
 
 
 def add_adapters(encoder: PreTrainedModel, rank: int, dropout: float) -> None:
-    """Freeze `encoder`, put an adapter beside each linear layer, and train a pooler, which may be new, whole. Adapters add alpha / rank x B
-    A x. Alpha grows with rank (section 4.1), so that a learning rate is good for all. A is random, B 0: at first nothing changes."""
+    """Freeze `encoder`, put an adapter beside each linear layer, and train a pooler, which may be new, whole. An adapter adds alpha / rank
+    x B A x. Alpha grows with rank (section 4.1), so that a learning rate is good for all. A is random, B 0: nothing changes first."""
     from peft import LoraConfig, inject_adapter_in_model  # slow to import, and most runs have no adapters
 
     linear = [name for name, layer in encoder.named_modules() if isinstance(layer, nn.Linear) and not name.startswith("pooler.")]

@@ -18,7 +18,7 @@ LEVELS = 2**16  # 16 random bits decide about a feature, so one 64-bit draw serv
 
 
 class OwnRandomness(TorchFunctionMode):
-    """Inside, in this thread, torch and all libraries draw on a CPU from a new generator, the numbers of `torch.manual_seed(seed)`."""
+    """Inside, in this thread, torch draws on a CPU, also in libraries, from a generator of its own, the numbers of `manual_seed(seed)`."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()
