@@ -55,8 +55,7 @@ def read_files(paths: Sequence[Path], specs: Sequence[ColumnSpec] = (), wanted: 
                progress: Progress = no_progress, *, merge: bool = True) -> Table:
     """The rows of the files at `paths` with the tasks `wanted` (none: all), the tasks found, and notices about repairs. Columns have the
     role that `specs` gives them, else a guessed one; one that looks like free text is a task only if `wanted` names it. Many rows are
-    stored in `file`. Without `merge`, rows of one text in several files stay apart. Raises MtlError, with the line, if anything is
-    wrong."""
+    stored in `file`. Without `merge`, rows of one text in several files stay apart. Raises MtlError, with the line, if one is wrong."""
     files = find_columns(paths, specs, wanted, progress)
     tasks = list({column.task: TaskSpec(name=column.task, kind=KIND_OF_ROLE[column.role])
                   for each in files for column in each.labelled}.values())
