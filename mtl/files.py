@@ -1,4 +1,4 @@
-"""Atomic writing: a file or folder appears whole or not at all. Knows nothing of its content."""
+"""Writing: a file or folder appears whole or not at all, and a full disk is told. Knows nothing of the content."""
 
 import os
 import shutil
@@ -6,6 +6,19 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from mtl.errors import MtlError, is_disk_full
+
+
+@contextmanager
+def room_on_disk(message: str) -> Iterator[None]:
+    """Inside, an error because the disk is full becomes an MtlError with `message`."""
+    try:
+        yield
+    except OSError as error:
+        if is_disk_full(error):
+            raise MtlError(message) from error
+        raise
 
 
 @contextmanager

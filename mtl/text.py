@@ -1,5 +1,4 @@
-"""Users' text inside our own sentences: shortened between characters, made visible, isolated from the reading direction around it; and
-counts with their nouns, seconds with their units. Knows nothing of files, runs or pages."""
+"""Users' text in our sentences: shortened between characters, made visible, isolated from the reading direction around it; plurals, times."""
 
 import regex
 
@@ -30,22 +29,19 @@ def shorten(text: str, limit: int) -> str:
 
 def visible(text: str, instead: str = REPLACED) -> str:
     """`text` with `instead` in the place of each character that cannot be shown, such as a control character."""
-    return text if text.isprintable() else "".join(one if _can_be_shown(one) else instead for one in _CHARACTER.findall(text))
+    if text.isprintable():
+        return text
+    pairs = ((one, one.translate(_JOINERS)) for one in _CHARACTER.findall(text))
+    return "".join(one if bare and (bare.isprintable() or _FLAG.fullmatch(bare)) else instead for one, bare in pairs)
 
 
 def can_be_shown(text: str) -> bool:
     """Whether every character of `text` can be seen."""
-    return text.isprintable() or all(map(_can_be_shown, _CHARACTER.findall(text)))
-
-
-def _can_be_shown(character: str) -> bool:
-    bare = character.translate(_JOINERS)
-    return bool(bare) and (bare.isprintable() or _FLAG.fullmatch(bare) is not None)
+    return visible(text, "") == text
 
 
 def isolate(text: str) -> str:
-    """`text` for a sentence that is not HTML (where <bdi> does this): Arabic or Hebrew would reorder the numbers and marks beside it, so
-    it gets invisible characters around it."""
+    """`text` with invisible characters around it (in HTML: <bdi>), because Arabic or Hebrew would reorder numbers and marks beside it."""
     return f"{FIRST_STRONG_ISOLATE}{text}{POP_ISOLATE}" if _MOVES_ITS_SURROUNDINGS.search(text) else text
 
 

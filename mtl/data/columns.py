@@ -22,7 +22,6 @@ GENERIC = {"label", "labels", "class", "category", "target", "tags", "ner_tags",
 ALIASES = (("start", "start_offset"), ("end", "end_offset"), ("label", "labels", "entity", "type", "entity_type"))  # of an entity's parts
 IDS = {"id", "_id", "idx", "index", "guid", "uuid", "sent_id", "sentence_id", "doc_id", "row_id", "example_id", "inner_id"}
 TEXT_ROLES = ("text", "tokens", "marked")
-OTHER_TEXT = "the sentence is taken from another column"
 COUNTED = MAX_LABELS + 50  # different values of a column that are counted
 
 
@@ -126,11 +125,10 @@ def profile_columns(source: Source, records: Iterable[Record]) -> dict[str, Colu
         lengths: dict[str, int] = {}
         try:
             for key, value in fields.items():
-                column = found.get(key)
-                if column is None:
+                if key not in found:
                     check_names([*found, key])
-                    column = found[key] = Column(key)
-                if not is_blank(value) and (length := column.add(value)):
+                    found[key] = Column(key)
+                if not is_blank(value) and (length := found[key].add(value)):
                     lengths[key] = length
         except MtlError as error:
             raise MtlError(f"{source.name}, {source.unit} {line}: {error}") from error
@@ -153,12 +151,8 @@ def _part_kind(part: object) -> str:
     return "numbers" if type(part) is int else "other"
 
 
-# Roles
-
-
 def assign_roles(source: Source, columns: dict[str, Column], specs: Sequence[ColumnSpec], wanted: Sequence[str] = ()) -> None:
-    """Give every column of a file its role: the user's choice in `specs`, else a guess. A column called like one of `wanted` is a task even
-    if it looks like free text. Raises MtlError if no column can be the text, or if the user chose two."""
+    """Give each column its role: that of `specs`, else a guess (a task, if called like one `wanted`). Raises MtlError without one text."""
     chosen = {spec.column: spec for spec in sorted(specs, key=lambda spec: spec.group)  # choices for this file override those for all
               if spec.group in ("", source.group) and spec.column in columns}
     first = min((column for column in columns.values() if column.name.casefold() in TEXT_NAMES),
@@ -184,10 +178,8 @@ def _has_tags(words: Column, columns: dict[str, Column]) -> bool:
 
 
 def _find_text(source: Source, columns: dict[str, Column], chosen: dict[str, ColumnSpec]) -> Column:
-    """The column that holds the sentence."""
-    for name, spec in chosen.items():
-        if spec.role in TEXT_ROLES:
-            return columns[name]
+    if said := [columns[name] for name, spec in chosen.items() if spec.role in TEXT_ROLES]:
+        return said[0]
     free = {name.casefold(): columns[name] for name in reversed(columns) if name not in chosen and columns[name].filled}
 
     def named(names: Sequence[str], kind: str) -> list[Column]:
@@ -221,7 +213,7 @@ def _guess(column: Column, text: Column, wanted: bool) -> tuple[str, str]:
     if column.kind == "list":
         return _guess_list(column, text, wanted)
     if column.name.casefold() in TEXT_NAMES and not wanted:
-        return "ignore", OTHER_TEXT
+        return "ignore", "the sentence is taken from another column"
     if column.kind == "text" and column.tag_lines and any(" " in value for value in column.values):
         return "tags", ""
     if column.fractions:
@@ -238,8 +230,7 @@ def _guess_class(column: Column, wanted: bool) -> tuple[str, str]:
     if (different := len(column.values)) == 1 and column.filled >= 20 and column.name.casefold() not in GENERIC:
         return "ignore", "every row has the same value"
     if column.is_open or different > MAX_LABELS or (column.filled >= 20 and different > column.filled / 2):
-        over = "over " * column.is_open
-        return "ignore", f"{over}{different:,} different values in {column.filled:,} rows look like free text or ids"
+        return "ignore", f"{'over ' * column.is_open}{different:,} different values in {column.filled:,} rows look like free text or ids"
     if any(len(value) > 64 for value in column.values) and different > column.filled / 2:
         return "ignore", "its values are too long for labels"
     return "class", ""

@@ -1,5 +1,4 @@
-"""Hints across heads: pairs of labels of two tasks that never occur together in the training rows, although by chance they would have.
-Predictions with both contradict each other. Works on values, gold or predicted; knows no model."""
+"""Hints across heads: pairs of labels of two tasks that never occur together in the training rows, although by chance they would have."""
 
 import math
 from collections import Counter
@@ -23,8 +22,7 @@ SHORT = 60  # characters of a label or an entity that are shown
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """`label` of `task` and `other_label` of `other_task` never occur together in the `rows` labelled for both tasks; if they were
-    independent, `expected` rows would have both."""
+    """`label` and `other_label` never occur together in the `rows` labelled for both tasks; if independent, `expected` would have both."""
 
     task: str
     label: str
@@ -39,8 +37,7 @@ def find_hints(rows: Iterable[Row], specs: Sequence[TaskSpec], at_most: int = MA
 
     Of n rows labelled for both tasks, n_a with one label and n_b with the other, none has both with a probability of at most
     (1 - n_a / n) ** n_b <= exp(-expected), expected = n_a * n_b / n, if the two are independent. Over all pairs tested, these
-    probabilities may add up to FALSE_ALARM (Bonferroni).
-    """
+    probabilities may add up to FALSE_ALARM (Bonferroni)."""
     if len(specs) < 2:
         return ()
     names = [(place, label) for place, spec in enumerate(specs) for label in spec.labels]

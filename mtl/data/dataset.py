@@ -1,6 +1,5 @@
-"""From a run's settings to its rows: train, validation and test, and the tasks with their labels. From a file to rows it is this chain:
-load_run (kept.py) -> load -> read_files (readers.py), which reads each file twice, for columns and for rows -> make_row (row_parser.py).
-Between load and read_files stands read_parsed (parsed.py), if rows may have been parsed before."""
+"""From a run's settings to its rows, and the tasks with their labels. A file goes this way: load_run (kept.py) -> load -> read_parsed
+(parsed.py), if they may have been parsed before -> read_files (readers.py), for columns and then for rows -> make_row (row_parser.py)."""
 
 import hashlib
 from collections import Counter
@@ -30,12 +29,10 @@ SPLIT = "split.json"  # in the folder of a run that is compared with others: set
 
 def split_paths(config: RunConfig, folder: Path) -> dict[str, list[Path]]:
     """The files of each split; names are searched in `folder` (absolute ones stay). The folder of a saved `DatasetDict` stands for one of
-    its splits. As training data it gives validation and test rows too, unless other files are named for them. Raises MtlError if it lacks
-    the split that is wanted."""
+    its splits; as training data it gives validation and test rows too, unless files are named for them. Raises MtlError if it lacks one."""
     if config.source == "newsroom":
         return {split: [NEWSROOM / f"{split}.jsonl"] for split in ("train", "validation", "test")}
-    named = {"train": config.train_files, "validation": config.validation_files, "test": config.test_files}
-    paths = {split: [folder / name for name in names] for split, names in named.items()}
+    paths = {split: [folder / name for name in getattr(config, f"{split}_files")] for split in ("train", "validation", "test")}
     saved = [path for path in paths["train"] if (path / SAVED_SPLITS).is_file()]
     for split in ("validation", "test"):
         paths[split] = paths[split] or [path for path in saved if _find_saved(path, split)]
@@ -63,8 +60,7 @@ def describe_source(config: RunConfig) -> str:
 
 def read_table(config: RunConfig, folder: Path, into: Path | None = None, progress: Progress = no_progress,
                parsed: Path | None = None) -> Table:
-    """The training rows that `config` names, with the tasks found in them. Files are searched in `folder`, many rows are stored in the
-    folder `into`, and what was parsed before is taken from the folder `parsed`."""
+    """The training rows that `config` names, with their tasks; files are in `folder`, many rows go `into`, and `parsed` has parsed ones."""
     return _Loader(config, folder, into, progress, parsed).read_training()
 
 
@@ -199,8 +195,7 @@ def fingerprint(dataset: Dataset) -> str:
 
 
 def choose_tasks(table: Table, wanted: Sequence[TaskSpec], where: str) -> list[TaskSpec]:
-    """The tasks to train on `table`: the `wanted` ones if any, else all that were found. Raises MtlError if there is none, there are too
-    many, or a wanted one is not in the data."""
+    """The tasks to train on `table`: the `wanted` ones, else all. Raises MtlError if they are none or too many, or one is lacking."""
     found = {spec.name: spec for spec in table.tasks}
     if not found:
         raise MtlError(f"{where}: has texts but no labels. Wanted at least one more column: a class, or entities.")
@@ -221,7 +216,6 @@ def used_columns(columns: Sequence[ColumnSpec]) -> list[ColumnSpec]:
 
 
 def _names(names: Iterable[str]) -> str:
-    """Names of tasks or labels in a message."""
     return ", ".join(map(isolate, names))
 
 

@@ -1,5 +1,4 @@
-"""Flaws of the data that would harm training or the scores. One pass turns a split into numbers, a few dozen bytes per row and entity; rows
-to quote as examples are read again afterwards. Knows no encoder."""
+"""Flaws of the data that would harm training or scores. One pass turns a split into numbers; rows to quote are read again."""
 
 from array import array
 from collections import Counter
@@ -62,7 +61,6 @@ class Scan:
     firsts: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def row(self, index: int) -> Row:
-        """The row at `index`."""
         return take(self.rows, [int(index)])[0]
 
 

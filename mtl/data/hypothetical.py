@@ -1,5 +1,4 @@
-"""A hypothetical data set to practise on: English sentences made from a seed, each with a class, a sentiment and entities. Scores on them
-mean nothing for real text. The words are in hypothetical.json."""
+"""A hypothetical data set to practise on: English sentences made from a seed and hypothetical.json. Scores mean nothing for real text."""
 
 import json
 import re
@@ -24,9 +23,8 @@ TONES: dict[str, list[str]] = _WORDS["tones"]
 
 
 def make_rows(count: int, seed: int, labels: Literal["learnable", "random"]) -> Table:
-    """`count` hypothetical sentences with three tasks; the same for the same seed, on every machine. 'learnable': the labels follow from
-    the sentence. 'random': the same sentences, but labels and entities are drawn independently of the words, so that no model can beat
-    chance on new sentences."""
+    """`count` sentences with three tasks; the same for the same seed, on every machine. 'learnable': the labels follow from the sentence.
+    'random': the same sentences, but labels and entities are drawn independently of the words, so that no model can beat chance."""
     words, draws = Random(f"sentences {seed}"), Random(f"labels {seed}")
     rows = [_make_row(words) for _ in range(count)]
     return Table([Row(row.text, _random_values(draws, row.text)) for row in rows] if labels == "random" else rows, list(TASKS))

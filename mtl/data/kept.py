@@ -1,5 +1,4 @@
-"""The rows of a run, in its folder: parsed, checked and split once. Training, resuming, scores and comparisons read them there, even if the
-files that they come from change or disappear."""
+"""The rows of a run, in its folder: parsed, checked and split once, and read there even if the files that they come from are gone."""
 
 import json
 import shutil
@@ -26,9 +25,8 @@ SPLITS = ("train", "validation", "test")
 
 def load_run(config: RunConfig, folder: Path, into: Path, progress: Progress = no_progress, *, is_first: bool = True,
              expected: str = "") -> Dataset:
-    """The rows of the run of `config` in `folder`. If they are not stored there yet, they are read from its files (or from what was parsed
-    of them) and stored, unless another process does that (not `is_first`), or their fingerprint is not the `expected` one: then a file was
-    changed, and can be changed back. Many rows are stored in the folder `into` meanwhile. Raises MtlError as `load` does."""
+    """The rows of the run of `config` in `folder`: those stored there, else read from its files and stored, unless another process does
+    that (not `is_first`), or a changed file gives another fingerprint than `expected`. Many are in `into` meanwhile. Raises MtlError."""
     settings = config.model_dump_json(include=OF_ROWS)
     if has_rows(folder):
         with _readable():
@@ -56,8 +54,7 @@ def open_rows(folder: Path) -> Dataset:
     with _readable():
         info = read_info(place / ROWS_INFO)
         splits = ("train", "dev", "test") if (place / "dev").is_dir() else SPLITS  # the older name of the validation rows
-        shape = row_shape(info["tasks"])
-        rows = [open_saved(place / split, shape) if (place / split).is_dir() else [] for split in splits]
+        rows = [open_saved(place / split, row_shape(info["tasks"])) if (place / split).is_dir() else [] for split in splits]
     if info["shared"]:
         rows = [having(part, [task.name for task in info["tasks"]]) for part in rows]
     dataset = Dataset(*rows, info["tasks"], info["notices"], info["fingerprint"])
@@ -68,8 +65,7 @@ def open_rows(folder: Path) -> Dataset:
 
 
 def share_rows(source: Path, target: Path, names: Sequence[str] = (), *, with_test: bool = True) -> None:
-    """Give the run in the folder `target` the rows of the one in `source`, as far as they are labelled for the tasks `names` (none: all).
-    Either run may be deleted afterwards."""
+    """Give the run in `target` the rows of the one in `source` that are labelled for `names` (none: all). Either may be deleted then."""
     info = read_info(source / ROWS / ROWS_INFO)
     target.mkdir(parents=True, exist_ok=True)
     with replacing(target / ROWS) as building:

@@ -1,19 +1,19 @@
-"""Files that were parsed already: their rows are kept as a dataset in a folder, under a digest of the files' content and of the roles given
-to their columns, so that the data tab, the start of a run and its training parse them once. Knows no runs and no splits."""
+"""Files that were parsed already: rows are kept in a folder, under a digest of the content and columns' roles, to be parsed only once."""
 
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
-from filelock import FileLock, Timeout
+from filelock import AcquireReturnProxy, FileLock
+from pydantic import BaseModel
 
 from mtl.data.readers import Progress, find_sources, merge_rows, no_progress, read_files
 from mtl.data.rows import Table, narrow, row_shape, tasks_of_rows
@@ -29,8 +29,7 @@ VERSION = 2  # of the readers; raised when they give other rows, so that what wa
 
 def read_parsed(paths: Sequence[Path], columns: Sequence[ColumnSpec], wanted: Sequence[str], parsed: Path, into: Path,
                 progress: Progress = no_progress) -> Table:
-    """What `read_files` gives, from the folder `parsed` if those files were parsed before; else they are parsed and kept there. Many rows
-    that have to be merged are stored in the folder `into`. Raises MtlError as `read_files` does."""
+    """As `read_files`, but what was parsed before is taken from the folder `parsed`, or kept there. Many merged rows go into `into`."""
     found = read_unmerged(paths, columns, wanted, parsed, progress)
     tasks = tasks_of_rows(found.tasks, wanted)
     rows, notices = narrow(found.rows, tasks), list(found.notices)
@@ -52,22 +51,10 @@ def read_unmerged(paths: Sequence[Path], columns: Sequence[ColumnSpec], wanted: 
         return _open(parsed / key, wanted) or _parse(paths, columns, wanted, parsed, key, progress)
 
 
-@contextmanager
-def _only_one(parsed: Path, waits: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Inside, nobody else changes the folder `parsed`: the data tab and a start may want the same file at once. `waits` is called at once
-    and every half second until then."""
+def _only_one(parsed: Path, waits: Callable[[], None] = lambda: None) -> AcquireReturnProxy:
+    """Inside, nobody else changes the folder `parsed`: the data tab and a start may want one file at once. Until then `waits` is called."""
     parsed.mkdir(parents=True, exist_ok=True)
-    lock, patience = FileLock(parsed / ".lock"), 0.0
-    while not lock.is_locked:
-        try:
-            lock.acquire(timeout=patience)
-        except Timeout:
-            waits()
-            patience = 0.5
-    try:
-        yield
-    finally:
-        lock.release()
+    return FileLock(parsed / ".lock").acquire(poll_interval=0.1, cancel_check=waits)
 
 
 def share_parsed(paths: Sequence[Path], columns: Sequence[ColumnSpec], parsed: Path, to: Path) -> tuple[ColumnSpec, ...]:
@@ -103,9 +90,9 @@ def _parse(paths: Sequence[Path], columns: Sequence[ColumnSpec], wanted: Sequenc
         tasks = tasks_of_rows(table.tasks, wanted)
         with replacing(parsed / key) as place:
             save(table.rows, row_shape(tasks), place)
-            info = {"tasks": [task.model_dump() for task in table.tasks], "names": [task.name for task in tasks],
-                    "notices": table.notices, "columns": [column.model_dump() for column in table.columns], "values": table.values}
-            (place / TABLE_INFO).write_text(json.dumps(info), encoding="utf-8")
+            info = {"tasks": table.tasks, "names": [task.name for task in tasks], "notices": table.notices, "columns": table.columns,
+                    "values": table.values}
+            (place / TABLE_INFO).write_text(json.dumps(info, default=BaseModel.model_dump), encoding="utf-8")
     if (again := _digest(paths, table.columns)) not in (None, key):
         link_folder(parsed / key, parsed / again)
     tables = sorted((path for path in parsed.iterdir() if not path.name.startswith(".")), key=lambda path: path.stat().st_mtime)

@@ -24,9 +24,12 @@ from mtl.errors import MtlError
 from mtl.settings.config import ColumnSpec, TaskSpec
 from mtl.text import many
 
-READERS: dict[str, Callable[[Source], Iterator[Record]]] = {
-    "csv": read_csv, "json": read_json, "conll": read_conll, "parts": read_parts, "text": read_marked, "parquet": read_parquet,
-    "dataset": read_dataset}
+READERS: dict[str, Callable[[Source], Iterator[Record]]] = {"csv": read_csv, "json": read_json, "conll": read_conll, "parts": read_parts,
+                                                            "text": read_marked, "parquet": read_parquet, "dataset": read_dataset}
+EMPTY = {"conll": "has no sentences. Write a word and its tag on each line, and a blank line after each sentence.",
+         "text": "is empty. Write one text per line, with its entities like this: [Ada](PER) went to [Rome](LOC).",
+         "parts": "has no sentences. Write one per line.", "parquet": "has columns but no rows. Write one row per text.",
+         "dataset": "has columns but no rows. Write one row per text."}
 MERGED_ROWS = 200_000  # of files for different tasks, up to so many rows are joined where they have the same text
 HEAD, UNKNOWN_BYTES = 1 << 16, 120  # bytes from which the length of a record is estimated, and the length where that is impossible
 Progress = Callable[[str, float], None]  # what is being done, and the share of it that is done
@@ -41,7 +44,6 @@ class DataFile:
 
     @property
     def labelled(self) -> list[Column]:
-        """The columns that hold values of tasks."""
         return [column for column in self.columns.values() if column.role in KIND_OF_ROLE]
 
 
@@ -51,10 +53,9 @@ def no_progress(what: str, share: float) -> None:
 
 def read_files(paths: Sequence[Path], specs: Sequence[ColumnSpec] = (), wanted: Sequence[str] = (), file: Path | None = None,
                progress: Progress = no_progress, *, merge: bool = True) -> Table:
-    """The rows of the files at `paths` with the tasks `wanted` (none: all), the tasks found in them, and notices about repairs. Columns
-    have the role that `specs` gives them, else a guessed one; a column that looks like free text is a task only if `wanted` names it. Many
-    rows are stored in `file`. Without `merge`, rows of one text in several files stay apart. Raises MtlError, with the file's name and
-    line, if anything in them is wrong."""
+    """The rows of the files at `paths` with the tasks `wanted` (none: all), the tasks found, and notices about repairs. Columns have the
+    role that `specs` gives them, else a guessed one; one that looks like free text is a task only if `wanted` names it. Many rows are
+    stored in `file`. Without `merge`, rows of one text in several files stay apart. Raises MtlError, with the line, if one is wrong."""
     files = find_columns(paths, specs, wanted, progress)
     tasks = list({column.task: TaskSpec(name=column.task, kind=KIND_OF_ROLE[column.role])
                   for each in files for column in each.labelled}.values())
@@ -98,8 +99,7 @@ def _check_specs(specs: Sequence[ColumnSpec], wanted: Sequence[str], files: Sequ
 
 
 def find_sources(paths: Sequence[Path], groups: Collection[str] = ()) -> list[Source]:
-    """The files to be read together: seq.in with its seq.out and label, every other by itself; with their formats, and with their groups
-    if there are several groups, or the one is among the known `groups`."""
+    """The files to be read together (seq.in with seq.out and label), with formats, and with groups if they differ or are among `groups`."""
     sources: dict[tuple, Source] = {}
     paths = list(dict.fromkeys(paths))
     names = Counter(path.name.lower() for path in paths)
@@ -129,6 +129,8 @@ def _records(source: Source, what: str, progress: Progress) -> Iterator[Record]:
         if number % 2000 == 0:
             progress(f"{what} {source.name}", min(0.99, number / total))
         yield record
+    if not number and source.format in EMPTY:  # the other readers say it themselves
+        raise MtlError(f"{source.name}: {EMPTY[source.format]}")
     source.records = number
 
 
@@ -144,8 +146,7 @@ def _guess_records(source: Source) -> int:
 
 
 def _name_tasks(files: Sequence[DataFile]) -> None:
-    """Name the task of every column that has one: the user's name, else the column's; but a column of a generic name (label) gets the name
-    of its file where files differ in their tasks. Parts of one data set keep one name."""
+    """Name each column's task: as the user does, else as the column; if that is generic (label) and files differ in tasks, as its file."""
     kinds: dict[str, tuple[str, str]] = {}
     for file in files:
         name = file.source.name
@@ -253,8 +254,7 @@ def merge_rows(rows: Iterable[Row], source: Source) -> Iterator[Row]:
 
 
 def _join(one: Row, other: Row) -> Row | None:
-    """Two rows of one text as one, or None if a task has two values. A file's tokens are kept if the other file has none or the same, and
-    all entities fit them."""
+    """Two rows of one text as one; None if a task has two values. Tokens are kept if there are no others, and all entities fit them."""
     values = {name: value for name, value in other.values.items() if value is not None}
     if any(one.values.get(name) is not None for name in values):
         return None

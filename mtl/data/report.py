@@ -1,5 +1,4 @@
-"""The data report: what a person should know about their data before training on it, as numbers and sentences, and its layout for the
-terminal. Knows no model; of an encoder only its subwords."""
+"""The data report: what to know about data before training on it, and its layout for the terminal. Of an encoder it knows only subwords."""
 
 import importlib.util
 import textwrap
@@ -32,8 +31,7 @@ Subwords = Callable[[Sequence[str]], Sequence[Sequence[Range]]]
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many rows a split has, how many are labelled for each task, and how many for each combination of tasks (`combinations`: in words;
-    `patterns`: by names of tasks)."""
+    """The rows of a split, those labelled for each task, and for each combination of tasks (in words; `patterns`: by their names)."""
 
     split: str
     rows: int
@@ -56,10 +54,8 @@ class LabelCount:
 @dataclass(frozen=True)
 class Lengths:
     """Subwords per training text, special tokens included: counts[i] texts have edges[i] to edges[i + 1] - 1 of them.
-
     Of many `rows` a sample is `measured`; then `rows_cut`, `entities` and `entities_lost` are estimates for all rows. An entity is lost if
-    the first subword of any of its words is cut off: the model predicts a word's tag there, so it can never find the whole entity.
-    """
+    the first subword of any of its words is cut off: the model predicts a word's tag there, so it can never find the whole entity."""
 
     edges: tuple[int, ...]
     counts: tuple[int, ...]
@@ -98,9 +94,9 @@ def make_report(dataset: Dataset, max_length: int, subwords: Subwords | None = N
     lengths = None
     if subwords and dataset.train:
         lengths = measure_lengths(dataset.train, [task.name for task in dataset.tasks], max_length, subwords, progress=progress)
-    return Report(tuple(_coverage(split, scan) for split, scan in scans.items()),
-                  {task.name: _label_counts(task.name, scans) for task in dataset.tasks}, lengths,
-                  tuple(find_all(dataset, scans, list(_cut_findings(lengths)) if lengths else ())),
+    findings = find_all(dataset, scans, list(_cut_findings(lengths)) if lengths else ())
+    labels = {task.name: _label_counts(task.name, scans) for task in dataset.tasks}
+    return Report(tuple(_coverage(split, scan) for split, scan in scans.items()), labels, lengths, tuple(findings),
                   choose_examples(scans["train"], dataset.tasks))
 
 
@@ -121,9 +117,6 @@ def _label_counts(task: str, scans: dict[str, Scan]) -> tuple[LabelCount, ...]:
 
 def _shorten(text: str) -> str:
     return visible(shorten(" ".join(text.split()), SHORT))
-
-
-# Lengths
 
 
 def bundled_subwords() -> Subwords:
@@ -148,8 +141,7 @@ def bundled_subwords() -> Subwords:
 
 def measure_lengths(rows: Sequence[Row], tasks: Sequence[str], max_length: int, subwords: Subwords, limit: int = SAMPLE,
                     progress: Progress = no_progress) -> Lengths:
-    """Lengths of the texts of `rows`, and what a cut at `max_length` takes away, also of the entities of `tasks`; at most `limit` rows are
-    measured, a seeded sample."""
+    """Lengths of `rows` (of at most `limit`, a seeded sample), and what a cut at `max_length` takes of them and of entities of `tasks`."""
     chosen = np.arange(len(rows))
     if len(rows) > limit:
         chosen = np.sort(np.random.default_rng(0).choice(len(rows), limit, replace=False))
@@ -207,9 +199,6 @@ def _cut_findings(lengths: Lengths) -> Iterator[Finding]:
                       "They cannot be learned whole, and in the validation and test rows such entities count as missed.", advice)
 
 
-# Examples
-
-
 def choose_examples(train: Scan, tasks: Sequence[TaskSpec]) -> tuple[Row, ...]:
     """A dozen rows, short to long: rows without entities, rows that together have as many labels as possible, then rows of all lengths."""
     spread = np.linspace(0, len(train.rows) - 1, min(POOL, len(train.rows))).astype(int)
@@ -228,9 +217,6 @@ def choose_examples(train: Scan, tasks: Sequence[TaskSpec]) -> tuple[Row, ...]:
     rest = sorted({row.text: row for row in pool if row.text not in texts}.values(), key=lambda row: len(row.text))
     fill = np.linspace(0, len(rest) - 1, min(EXAMPLES - len(chosen), len(rest))).round().astype(int)
     return tuple(sorted([*(pool[index] for index in chosen), *(rest[index] for index in fill)], key=lambda row: len(row.text)))
-
-
-# In the terminal
 
 
 def report_lines(report: Report) -> list[str]:

@@ -1,9 +1,7 @@
-"""Before a run begins: everything that its settings leave open about the data is found out and written into them, so that the run can be
-repeated. Hub datasets are pinned and downloaded, columns get their roles, tasks their kinds."""
+"""Before a run begins, what its settings leave open about the data is found out and written into them: Hub commits, roles and tasks."""
 
 import os
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from mtl.data.hub.datasets import HubDataset, download, look_up
 from mtl.data.hypothetical import TASKS
 from mtl.data.parsed import PARSED, read_unmerged
 from mtl.data.readers import Progress, no_progress
+from mtl.data.store import link
 from mtl.errors import MtlError
 from mtl.settings.config import HubSpec, RunConfig, TaskSpec, make_config
 from mtl.text import isolate
@@ -22,16 +21,14 @@ NONE = "none"  # instead of a split's name: there is none, and it is not looked 
 
 
 def settle(config: RunConfig, root: Path, task_names: Sequence[str] = (), progress: Progress = no_progress) -> RunConfig:
-    """`config` with nothing left open about its data. Downloads and parsed rows are stored in `root`, the folder of the runs. Raises
-    MtlError if the data cannot be downloaded or read, or if one of `task_names` is not in it."""
+    """`config` with nothing left open about its data, kept in `root`, the runs' folder. Raises MtlError if data or a task is missing."""
     config, found = find_tasks(config, root, list(task_names) or [spec.name for spec in config.tasks], progress)
     return with_tasks(config, found, task_names) if task_names else config
 
 
 def find_tasks(config: RunConfig, root: Path, wanted: Sequence[str] = (), progress: Progress = no_progress
                ) -> tuple[RunConfig, Sequence[TaskSpec]]:
-    """`config` with its data downloaded and the roles of all columns, and the tasks that are in the data; what looks like free text is one
-    only if it is among the `wanted`."""
+    """`config` with its data downloaded and the roles of all columns, and the tasks in it; free text is one only if it is `wanted`."""
     if config.source == "hub" and not (config.train_files and all(map(os.path.isfile, config.train_files))):
         config = fetch(config, [pin(spec) for spec in config.hub], root / HUB, progress)
     if config.source == "hypothetical":
@@ -51,8 +48,7 @@ def with_tasks(config: RunConfig, found: Sequence[TaskSpec], names: Sequence[str
 
 
 def pin(spec: HubSpec) -> tuple[HubSpec, HubDataset]:
-    """The dataset at its commit, and which of its splits is for what, as the Hub has it now; nothing is downloaded. Raises MtlError if
-    there is no such dataset, or not the split that `spec` names."""
+    """The dataset at its commit, and which split is for what; nothing is downloaded. Raises MtlError if it or a split is lacking."""
     dataset = look_up(spec.id, spec.config, spec.revision)
     splits = {role: getattr(spec, role) or find_split(dataset.splits, role) or NONE for role in SPLIT_WORDS}
     pinned = spec.model_copy(update={"revision": dataset.revision, "config": dataset.config, **splits})
@@ -91,8 +87,12 @@ def fetch(config: RunConfig, pinned: Sequence[tuple[HubSpec, HubDataset]], store
         here = download(dataset, list(dict.fromkeys(_used(spec).values())), progress)
         for role, split in _used(spec).items():
             for index, path in enumerate(here[split]):
-                name = f"{hub_group(spec)}.{role}-{index:05}-of-{len(here[split]):05}{path.suffix}"
-                files[f"{role}_files"] += (str(_link(path, _folder(spec, store) / name)),)
+                name = _folder(spec, store) / f"{hub_group(spec)}.{role}-{index:05}-of-{len(here[split]):05}{path.suffix}"
+                if not name.exists():
+                    name.parent.mkdir(parents=True, exist_ok=True)
+                    name.unlink(missing_ok=True)  # a link to a file that was deleted
+                    link(path.resolve(), name, os.symlink)
+                files[f"{role}_files"] += (str(name),)
     return config.model_copy(update={"hub": tuple(spec for spec, _ in pinned), **files})
 
 
@@ -110,22 +110,9 @@ def local_files(config: RunConfig, store: Path) -> dict[str, tuple[str, ...]]:
 
 def _folder(spec: HubSpec, store: Path) -> Path:
     """Where the files of one config at one commit are kept. The names come from the page, and must not lead anywhere else."""
-    name = re.sub(r"[^\w.-]", "-", f"{spec.id.replace('/', '--')}-{spec.config}-{spec.revision[:12]}").lstrip(".")
-    return store / name
+    return store / re.sub(r"[^\w.-]", "-", f"{spec.id.replace('/', '--')}-{spec.config}-{spec.revision[:12]}").lstrip(".")
 
 
 def hub_group(spec: HubSpec) -> str:
     """The group of a dataset's columns: see ColumnSpec."""
     return group_of(Path(spec.id.rpartition("/")[2] + ".parquet")) or "data"
-
-
-def _link(path: Path, name: Path) -> Path:
-    """`path` under another name; a copy where the system has no links."""
-    if not name.exists():
-        name.parent.mkdir(parents=True, exist_ok=True)
-        name.unlink(missing_ok=True)  # a link to a file that was deleted
-        try:
-            name.symlink_to(path.resolve())
-        except OSError:
-            shutil.copyfile(path, name)
-    return name

@@ -127,8 +127,7 @@ def _token_trouble(token: object) -> str:
         return f"has {len(token):,} characters, the limit is {MAX_WORD:,}. Are blanks missing?"
     if token and not _BLANK.search(token):
         return ""
-    found = f"'{show(token)}' has a blank in it" if token.strip() else "is empty"
-    return f"{found}. A token is one word without blanks."
+    return (f"'{show(token)}' has a blank in it" if token.strip() else "is empty") + ". A token is one word without blanks."
 
 
 def _check_label(name: str, value: object) -> Label | None:

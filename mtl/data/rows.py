@@ -15,8 +15,7 @@ from mtl.text import isolate
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A text and its value for each task; spans begin and end on edges of `find_words`. `words` are the character ranges of the file's own
-    tokens, if it had any: they are kept only to write the same tokens again."""
+    """A text and its values, with spans on edges of `find_words`. `words`: the file's own tokens, kept only to write them again."""
 
     text: str
     values: dict[str, Value | None]
@@ -57,15 +56,13 @@ class Dataset:
 
 
 def row_shape(tasks: Sequence[TaskSpec]) -> Shape[Row]:
-    """How rows with values for `tasks` are stored: the text, the words' edges, and a column named after each task, so that only the tasks
-    in use are read."""
+    """How rows are stored: the text, the words' edges, and a column named after each of `tasks`, so that only the tasks in use are read."""
     types = {task.name: VALUES[task.kind] for task in tasks}
 
     def fields() -> Any:
         import pyarrow as pa
 
-        values = {f"value {name}": value.arrow() for name, value in types.items()}
-        return pa.schema({"text": pa.string(), "words": pa.list_(pa.int32())} | values)
+        return pa.schema({"text": pa.string(), "words": pa.list_(pa.int32()), **{f"value {name}": types[name].arrow(pa) for name in types}})
 
     def pack(row: Row) -> dict[str, Any]:
         values = {f"value {name}": None if (value := row.values.get(name)) is None else value.plain() for name in types}
@@ -73,19 +70,17 @@ def row_shape(tasks: Sequence[TaskSpec]) -> Shape[Row]:
 
     def unpack(stored: dict[str, Any]) -> Row:
         edges = stored["words"]
-        return Row(stored["text"], {name: None if (plain := stored.get(f"value {name}")) is None else kind.of_plain(plain)
-                                    for name, kind in types.items()},
-                   None if edges is None else tuple(zip(edges[::2], edges[1::2], strict=True)))
+        plain = {name: stored.get(f"value {name}") for name in types}
+        values = {name: None if plain[name] is None else kind.of_plain(plain[name]) for name, kind in types.items()}
+        return Row(stored["text"], values, None if edges is None else tuple(zip(edges[::2], edges[1::2], strict=True)))
 
     return Shape(fields, pack, unpack)
 
 
 def tasks_of_rows(found: Sequence[TaskSpec], wanted: Sequence[str]) -> list[TaskSpec]:
-    """The tasks that rows have values for: those `found` that are `wanted` (none: all); and wanted ones that were not found, for which no
-    row is labelled: a validation file may lack a task."""
-    names = [task.name for task in found]
+    """The tasks that rows have values for: those `found` that are `wanted` (none: all), and wanted ones that a validation file may lack."""
     return [task for task in found if task.name in wanted or not wanted] + [
-        TaskSpec(name=name, kind="classification") for name in wanted if name not in names]
+        TaskSpec(name=name, kind="classification") for name in wanted if name not in [task.name for task in found]]
 
 
 def narrow(rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> Sequence[Row]:

@@ -1,6 +1,5 @@
-"""Splits one set of rows into train and validation: equal texts on one side, and every label with its share in validation. This is
-iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011) of texts instead of rows: beginning with the rarest label, texts move to
-validation until the label has its share there; of the texts with that label the one moves whose other labels need it most."""
+"""Splits rows into train and validation: equal texts on one side, each label with its share in validation. It is iterative stratification
+of texts (Sechidis, Tsoumakas and Vlahavas 2011): from the rarest label on, those move whose other labels validation needs most."""
 
 import re
 from array import array
@@ -46,12 +45,10 @@ def hash_text(text: str, size: int = 8) -> int:
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).digest(), "little")
 
 
-def split_rows(rows: Sequence[Row], share: float, tasks: Sequence[TaskSpec],
-               seed: int) -> tuple[Sequence[Row], Sequence[Row], list[str]]:
+def split_rows(rows: Sequence[Row], share: float, tasks: Sequence[TaskSpec], seed: int) -> tuple[Sequence[Row], Sequence[Row], list[str]]:
     """`rows` (at least 2) as (train, validation, sentences for the user); validation has about `share` of them, at most MAX_VALIDATION and
     at least one. Equal texts are on one side; so are nearly equal ones, unless they are so many that validation would lack a task or label.
-    Train keeps a text with each label; every task has validation rows if train can spare a text of it. The split depends on `seed`; each
-    part keeps the order of `rows`."""
+    Train keeps a text with each label; every task has validation rows if train can spare a text. `seed` decides; order stays."""
     share = min(share, MAX_VALIDATION / len(rows))
     facts = _find_facts(rows, tasks)
     texts, is_one = _number_texts(facts, share, len(tasks))
@@ -85,7 +82,6 @@ class _Facts:
 
 
 def _find_facts(rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> _Facts:
-    """The facts about `rows`, in one pass."""
     first = 1 + len(tasks)
     numbers: dict[tuple[int, str], int] = {}
     facts = _Facts(*(np.zeros(len(rows), kind) for kind in (np.uint64, np.uint64, np.int64)), array("I"), array("Q", [0]),
@@ -111,9 +107,8 @@ def _find_facts(rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> _Facts:
 
 
 def _number_texts(facts: _Facts, share: float, tasks: int) -> tuple[np.ndarray, bool]:
-    """A number for the text of each row, and whether all rows have one text: then each row counts as a text of its own. Nearly equal texts
-    share a number, unless so many rows of a task or label are nearly equal that it could not have its share in validation: such texts get
-    a number by their first key."""
+    """A number for the text of each row, and whether all have one text: then each row counts as a text of its own. Nearly equal texts share
+    one, unless so many of a task or label are nearly equal that it could not have its share in validation: then the first key decides."""
     numbers = np.unique(facts.loose, return_inverse=True)[1]
     is_cut = np.zeros(len(numbers), bool)
     for trait, rows in enumerate(facts.rows_with):

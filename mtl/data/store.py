@@ -1,12 +1,10 @@
-"""Sequences that may be larger than memory: few items stay in a list, many lie in a `datasets.Dataset`, which maps its Arrow file into
-memory, so that only what is used is read. Knows nothing of what the items are."""
+"""Sequences that may be larger than memory: few items are a list, many a `datasets.Dataset`, which reads only what is used of its file."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -16,8 +14,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from mtl.errors import MtlError, is_disk_full
-from mtl.files import replacing
+from mtl.files import replacing, room_on_disk
 
 if TYPE_CHECKING:  # both take a moment to import
     import pyarrow
@@ -26,6 +23,7 @@ if TYPE_CHECKING:  # both take a moment to import
 T = TypeVar("T")
 KEPT_IN_MEMORY = 5_000
 BATCH = 1_000
+DISK_FULL = "The disk is full: the rows could not be stored on it. Free some space."
 
 
 @dataclass(frozen=True)
@@ -47,9 +45,7 @@ class Stored(Sequence[T]):
         return len(self.dataset)
 
     def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return self.take(range(*index.indices(len(self))))
-        return self.take([int(index)])[0]
+        return self.take(range(*index.indices(len(self)))) if isinstance(index, slice) else self.take([int(index)])[0]
 
     def __iter__(self) -> Iterator[T]:
         for start in range(0, len(self), BATCH):
@@ -67,8 +63,7 @@ class Stored(Sequence[T]):
 
 
 def keep(items: Iterable[T], shape: Shape[T], file: Path, limit: int | None = None) -> Sequence[T]:
-    """The `items` as a sequence: a list if there are at most `limit` (default: KEPT_IN_MEMORY), else stored in `file`. Raises MtlError if
-    the disk is full."""
+    """The `items` as a list if there are at most `limit` (default: KEPT_IN_MEMORY), else in `file`. Raises MtlError on a full disk."""
     rest, limit = iter(items), KEPT_IN_MEMORY if limit is None else limit
     first = list(islice(rest, limit + 1))
     if len(first) <= limit:
@@ -77,7 +72,7 @@ def keep(items: Iterable[T], shape: Shape[T], file: Path, limit: int | None = No
     import pyarrow
 
     schema = shape.fields()
-    with _room_on_disk():
+    with room_on_disk(DISK_FULL):
         file.parent.mkdir(parents=True, exist_ok=True)
         # Dataset.from_generator takes three times as long, and its writer asks modules for tensors that may be half-loaded
         with pyarrow.OSFile(str(file), "wb") as sink, pyarrow.ipc.new_stream(sink, schema) as writer:
@@ -87,8 +82,7 @@ def keep(items: Iterable[T], shape: Shape[T], file: Path, limit: int | None = No
 
 
 def save(items: Sequence[T], shape: Shape[T], target: Path) -> None:
-    """Write `items` to a Parquet file if `target` is named so, else to a folder, as `Dataset.save_to_disk` does; stored items must have the
-    fields of `shape`. Raises MtlError if the disk is full."""
+    """Write `items`, if stored with `shape`'s fields, to a Parquet file or (other names) a folder. Raises MtlError if the disk is full."""
     if isinstance(items, Stored):
         dataset = items.view(shape).dataset.with_format(None)
     else:
@@ -96,7 +90,7 @@ def save(items: Sequence[T], shape: Shape[T], target: Path) -> None:
 
         table = pyarrow.Table.from_pylist([shape.pack(item) for item in items], schema=shape.fields())
         dataset = _dataset(_datasets().table.InMemoryTable(table), shape)
-    with _room_on_disk():
+    with room_on_disk(DISK_FULL):
         if target.suffix.lower() == ".parquet":
             dataset.to_parquet(target)
         else:
@@ -126,10 +120,10 @@ def take(items: Sequence[T], indices: Iterable[int]) -> list[T]:
     return items.take(indices) if isinstance(items, Stored) else [items[index] for index in indices]
 
 
-def link(source: Path, target: Path) -> Path:
-    """Give the file `source` a second name, `target`; a copy where the system has no hard links. Only for files that nobody changes."""
+def link(source: Path, target: Path, make: Callable[[Path, Path], None] = os.link) -> Path:
+    """Give the file `source` a second name, `target`; a copy where the system has no links. Only for files that nobody changes."""
     try:
-        os.link(source, target)
+        make(source, target)
     except OSError:
         shutil.copyfile(source, target)
     return target
@@ -150,17 +144,6 @@ def _datasets() -> ModuleType:
 
 
 def _dataset(table: Any, shape: Shape[Any]) -> Dataset:
-    """The dataset of a table. `datasets` (5.2) cannot compute its fingerprint while another thread imports transformers, since it asks that
-    half-loaded module for its classes: a random one is given."""
+    """With a random fingerprint, since `datasets` (5.2) cannot compute it while another thread imports transformers, which it asks."""
     features = _datasets().Features.from_arrow_schema(shape.fields())
     return _datasets().Dataset(table, info=_datasets().DatasetInfo(features=features), fingerprint=uuid4().hex)
-
-
-@contextmanager
-def _room_on_disk() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if is_disk_full(error):
-            raise MtlError("The disk is full: the rows could not be stored on it. Free some space.") from error
-        raise

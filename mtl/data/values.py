@@ -1,18 +1,14 @@
-"""Values: what a row can hold for a task. A value knows its labels, how it is stored and how it is shown, so that other code never checks
-its type. A label is a `str` and entities are a `tuple`, with methods: they compare, hash, pickle and print like plain ones. `fingerprint`
-digests the printed form of rows, so it must not change."""
+"""Values: what a row can hold for a task. A value knows its labels, how it is stored and shown, so that other code never checks its type.
+Values are a `str` or a `tuple` with methods: they print like plain ones, and must go on so, since `fingerprint` digests that."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from mtl.data.words import Span
-
-if TYPE_CHECKING:  # imported only where many rows are stored: it takes a moment
-    import pyarrow
 
 
 class Value:
@@ -27,7 +23,7 @@ class Value:
     marks_text: ClassVar[bool] = False  # whether it is shown in the text itself, and not beside it
     left_out: ClassVar[tuple[str, str]]  # where the labels that the user left out are counted, and what they count as
     spans: ClassVar[Sequence[Span]] = ()  # the entities, if it has any
-    arrow_type: ClassVar[Callable[[ModuleType], pyarrow.DataType]]  # of pyarrow, which is given as a module
+    arrow: ClassVar[Callable[[ModuleType], Any]]  # the Arrow type of `plain`, made with pyarrow, which is given as a module
 
     def items(self) -> Sequence[Hashable]:
         """What is right or wrong one by one: each equals an item of another value if both mean the same."""
@@ -54,13 +50,6 @@ class Value:
         """The value that `plain` was made from."""
         return cls(plain)
 
-    @classmethod
-    def arrow(cls) -> pyarrow.DataType:
-        """The Arrow type of `plain`."""
-        import pyarrow
-
-        return cls.arrow_type(pyarrow)
-
     def named(self, text: str) -> list[str]:
         """Each item in words, for people."""
         return list(self.labels())
@@ -80,7 +69,7 @@ class Label(Value, str):
     __slots__ = ()
     fewest_labels, has_one_label = 2, True
     left_out = "labelled rows", "rows that are not labelled for it"
-    arrow_type = staticmethod(lambda pa: pa.string())
+    arrow = staticmethod(lambda pa: pa.string())
 
     def labels(self) -> Sequence[str]:
         return (str(self),)
@@ -98,7 +87,7 @@ class Labels(Value, tuple[str, ...]):
 
     __slots__ = ()
     left_out = "assigned labels", "absent, in training and in scores"
-    arrow_type = staticmethod(lambda pa: pa.list_(pa.string()))
+    arrow = staticmethod(lambda pa: pa.list_(pa.string()))
 
     def __new__(cls, labels: Iterable[str] = ()) -> Labels:
         return super().__new__(cls, sorted(set(labels)))  # so that equal sets make equal values
@@ -120,7 +109,7 @@ class Spans(Value, tuple[Span, ...]):
     item, items_name, label_name = "entity", "entities", "entity type"
     marks_text = True
     left_out = "entities", "no entities, in training and in scores"
-    arrow_type = staticmethod(lambda pa: pa.list_(pa.struct({"start": pa.int32(), "end": pa.int32(), "label": pa.string()})))
+    arrow = staticmethod(lambda pa: pa.list_(pa.struct({"start": pa.int32(), "end": pa.int32(), "label": pa.string()})))
 
     @property
     def spans(self) -> Sequence[Span]:
@@ -131,11 +120,9 @@ class Spans(Value, tuple[Span, ...]):
         return self
 
     def labels(self) -> Sequence[str]:
-        """The type of each entity."""
         return [span.label for span in self]
 
     def among(self, labels: frozenset[str]) -> Spans:
-        """Only the entities whose type is in `labels`."""
         return Spans(span for span in self if span.label in labels)
 
     def within(self, start: int, end: int) -> Spans:
@@ -144,7 +131,6 @@ class Spans(Value, tuple[Span, ...]):
                      for span in self if span.start < end and span.end > start)
 
     def plain(self) -> list[dict[str, Any]]:
-        """A list of objects with start, end and label."""
         return [{"start": span.start, "end": span.end, "label": span.label} for span in self]
 
     @classmethod

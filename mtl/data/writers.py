@@ -1,5 +1,4 @@
-"""Rows into files that `readers` reads back: JSONL, JSON, CSV, TSV, CoNLL columns, marked text, Parquet and folders of `datasets`. What a
-format cannot hold is refused; what gets lost without a message is listed at `write_rows`."""
+"""Rows into files that `readers` reads back. What a format cannot hold is refused; what gets lost silently is listed at `write_rows`."""
 
 import csv
 import json
@@ -29,7 +28,6 @@ _BREAK = re.compile(r"[\t\r\n]")
 def write_rows(path: Path, rows: Iterable[Row], tasks: Sequence[TaskSpec]) -> None:
     """Write the values of `tasks` on `rows` to the file at `path`, whole or not at all, in the format that its name says. A name without a
     suffix is that of a folder, which `datasets.load_from_disk` opens. Raises MtlError if the format cannot hold the rows.
-
     The words of the rows are kept only if all rows have them, with one blank between any two; else spans are written as characters of
     the text. CoNLL columns hold nothing but words: a text without is cut into `find_words`, and what stood between them is lost.
     Marked text (.txt) has no names: read back, the tasks are called 'entities' and 'label'."""
@@ -117,7 +115,7 @@ def _write_dataset(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -
     types = {"tokens": pyarrow.list_(text)} if tokens else {"text": text}
     for task in tasks:
         value = VALUES[task.kind]
-        types[task.name] = pyarrow.list_(text) if tokens and value.marks_text else value.arrow()
+        types[task.name] = pyarrow.list_(text) if tokens and value.marks_text else value.arrow(pyarrow)
     features = Features.from_arrow_schema(pyarrow.schema(types))
     classes = [task.name for task in tasks if VALUES[task.kind].has_one_label and not path.suffix]
     for name, counts in count_all(rows, classes).items():

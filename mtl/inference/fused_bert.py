@@ -1,5 +1,4 @@
-"""Faster inference for BERT encoders: the same computation in fewer and larger operations, or in 8 bits. The fastest engine is found by
-measuring on this machine. Other encoders run unchanged. Knows no texts and no training."""
+"""Faster inference for BERT encoders: the same computation in fewer, larger operations, or in 8 bits; which is fastest is measured here."""
 
 import copy
 import math
@@ -25,9 +24,8 @@ _fastest: dict[tuple, str] = {}  # the fastest engine for a device and an encode
 
 
 class FusedBert(nn.Module):
-    """The computation of a BertModel in eval mode, with query, key and value in one product and no mask without padding. The weights
-    are those of `bert`, but copies in the fused products. With `int8`, matrices are stored and multiplied in 8 bits, except for
-    outlier features; results are then rounded."""
+    """The computation of a BertModel in eval mode, with query, key and value in one product and no mask without padding. It shares the
+    weights of `bert`, but for copies in the fused products. With `int8`, matrices but their outlier features are rounded to 8 bits."""
 
     def __init__(self, bert: BertModel, int8: bool = False) -> None:
         super().__init__()
@@ -48,8 +46,7 @@ class FusedBert(nn.Module):
 
     @torch.inference_mode()
     def _largest_inputs(self) -> dict[tuple[nn.Module, str], Tensor]:
-        """For each matrix, by its layer and name, the largest absolute value of every input feature (I). Subwords from all over the
-        vocabulary will do as input, because outliers depend on the weights and not on the text."""
+        """For each matrix, by layer and name, the largest absolute value of every input feature (I), which depends little on the text."""
         found: dict[tuple[nn.Module, str], Tensor] = {}
 
         def record(key: tuple[nn.Module, str], features: Tensor) -> None:
@@ -117,9 +114,8 @@ def is_known(model: MultiTaskModel) -> bool:
 
 
 def accelerate(model: MultiTaskModel, engine: str = "auto") -> tuple[MultiTaskModel, str]:
-    """A model that computes `model` (made by `for_inference`) with `engine` and shares its weights; and the name of the engine used. 'auto'
-    is the fastest on this machine of 'plain', 'fused' (equal but for rounding in the last digits), and 'int8' if its measured cost is below
-    MAX_INT8_COST for every task. Raises MtlError if the engine is unknown or does not fit the encoder or the device."""
+    """`model` (made by `for_inference`) computed with `engine`, sharing its weights; and the engine's name. 'auto' is the fastest here of
+    'plain', 'fused' (equal but for rounding), and 'int8' if each task's cost is below MAX_INT8_COST. Raises MtlError if it does not fit."""
     if engine not in ENGINES:
         raise MtlError(f"There is no engine '{engine}'. Choose one of: {', '.join(ENGINES)}.")
     if engine == "plain" or (engine == "auto" and not is_known(model)):

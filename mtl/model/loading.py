@@ -26,8 +26,7 @@ def load_weights(checkpoint: Path, device: str) -> MultiTaskModel:
 
 
 def put_weights(model: MultiTaskModel, checkpoint: Path) -> None:
-    """Load the weights in `checkpoint` into `model`, which was built with the same settings. Raises MtlError if a weight is missing or
-    unknown, or if the frozen weights of `model` are not those that they were trained with."""
+    """Load the weights in `checkpoint` into `model`, built with the same settings. Raises MtlError unless they and its frozen ones fit."""
     saved, wanted = safetensors.torch.load_file(checkpoint / "model.safetensors", backend="pread"), learned_weights(model)
     wrong = [f"lacks {name}" for name in wanted if name not in saved]
     wrong += [f"has {name}, which is unknown" for name in saved if name not in wanted]

@@ -1,22 +1,18 @@
-"""LoRA (Hu et al., 2021, https://arxiv.org/abs/2106.09685): adds small trainable adapters beside the frozen weights of an encoder, and
-merges them into these weights. The only file that uses peft; knows no tasks and no heads."""
+"""LoRA (Hu et al., 2021, https://arxiv.org/abs/2106.09685): small trainable adapters beside the frozen weights of an encoder, by peft."""
 
 import hashlib
 
 from torch import nn
 from transformers import PreTrainedModel
 
-ALPHA_PER_RANK = 2
-
 
 def add_adapters(encoder: PreTrainedModel, rank: int, dropout: float) -> None:
-    """Freeze `encoder` and put an adapter beside each of its linear layers. A pooler, which may be new, is trained whole. An adapter adds
-    alpha / rank x B A x. Alpha grows with the rank (section 4.1 of the paper), so that a good learning rate for one rank is good for the
-    others. A is drawn at random and B is 0, so the encoder's output is unchanged at first."""
+    """Freeze `encoder`, put an adapter beside each linear layer, and train a pooler, which may be new, whole. An adapter adds alpha / rank
+    x B A x. Alpha grows with rank (section 4.1), so that a learning rate is good for all. A is random, B 0: nothing changes first."""
     from peft import LoraConfig, inject_adapter_in_model  # slow to import, and most runs have no adapters
 
     linear = [name for name, layer in encoder.named_modules() if isinstance(layer, nn.Linear) and not name.startswith("pooler.")]
-    config = LoraConfig(r=rank, lora_alpha=ALPHA_PER_RANK * rank, lora_dropout=dropout, target_modules=linear, bias="none")
+    config = LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=dropout, target_modules=linear, bias="none")
     inject_adapter_in_model(config, encoder)
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler.requires_grad_(True)

@@ -31,10 +31,9 @@ def find_machine(device: str, precision: str, threads: int, processes: int = 1) 
         raise MtlError("Device 'cuda' was asked for, but no GPU can be used here. Choose 'auto' or 'cpu'.")
     if device == "auto":
         device = "cuda" if has_gpu() else "cpu"
-    threads = threads or max(1, cores() // processes)
     if precision == "auto":
         precision = "bf16" if bf16_is_fast(device) else "fp32"
-    return Machine(device, precision, threads)
+    return Machine(device, precision, threads or max(1, cores() // processes))
 
 
 def has_gpu() -> bool:

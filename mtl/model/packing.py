@@ -1,6 +1,5 @@
-"""Sequence packing: put several short texts into one row of a batch, with attention kept inside each text (Krell et al., 2021,
-https://arxiv.org/abs/2107.02027). Of a batch of texts drawn at random about half is padding. Packed, at least 95 % of it are real subwords,
-and rows need not be sorted by length, which would make steps less random. Knows no tasks and no training."""
+"""Sequence packing: several short texts in one row of a batch, with attention kept inside each (Krell et al., 2021,
+https://arxiv.org/abs/2107.02027). Half of a random batch is padding, of a packed one 5 % at most, without sorting texts by length."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -25,7 +24,6 @@ class Packing(NamedTuple):
     places: Tensor  # (B, T): index of each subword of the batch in the flattened packed rows
 
     def to(self, device: str) -> "Packing":
-        """A copy on `device`."""
         return Packing(*(tensor.to(device) for tensor in self))
 
 

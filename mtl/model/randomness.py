@@ -11,16 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-DRAWS = frozenset({
-    "rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial",
-    "normal_", "uniform_", "random_", "bernoulli_", "exponential_",  # of Tensor and torch.nn.init
-    "trunc_normal_", "kaiming_uniform_", "kaiming_normal_", "xavier_uniform_", "xavier_normal_", "orthogonal_", "sparse_"})
+DRAWS = frozenset({  # of torch, Tensor and torch.nn.init
+    "rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial", "normal_", "uniform_", "random_", "bernoulli_",
+    "exponential_", "trunc_normal_", "kaiming_uniform_", "kaiming_normal_", "xavier_uniform_", "xavier_normal_", "orthogonal_", "sparse_"})
 LEVELS = 2**16  # 16 random bits decide about a feature, so one 64-bit draw serves four features
 
 
 class OwnRandomness(TorchFunctionMode):
-    """Inside, and in this thread, all that torch draws on a CPU comes from a new generator seeded with `seed`, also in libraries that take
-    no generator. The numbers are those that `torch.manual_seed(seed)` would give."""
+    """Inside, in this thread, torch draws on a CPU, also in libraries, from a generator of its own, the numbers of `manual_seed(seed)`."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()
@@ -69,8 +67,7 @@ class FastDropout(OwnRandomness):
 
     def _attention(self, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0,
                    is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False) -> Tensor:
-        """Attention by its definition, with weights (B, heads, T, T), as torch computes it on a CPU with dropout. The arguments are those
-        of torch; with `enable_gqa` several heads of `query` share one head of `key` and `value`."""
+        """As torch computes attention on a CPU with dropout, weights (B, heads, T, T); with `enable_gqa`, query heads share keys."""
         if enable_gqa:
             key, value = (shared.repeat_interleave(query.shape[-3] // shared.shape[-3], -3) for shared in (key, value))
         weights = query * (scale or 1 / math.sqrt(query.shape[-1])) @ key.transpose(-1, -2)

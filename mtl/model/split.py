@@ -1,7 +1,4 @@
-"""A split ready for the model: texts as subwords, labels as ids and, with a frozen encoder, its hidden states, which are computed once per
-text because they are equal in every epoch. All of it is in memory or, where it is much, in files."""
-
-from __future__ import annotations
+"""A split ready for the model, in memory or in files: subwords, label ids and, of a frozen encoder, hidden states, computed only once."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -11,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
 from mtl.data.readers import Progress, no_progress
 from mtl.data.rows import Row
 from mtl.data.store import keep, take
-from mtl.errors import MtlError, is_disk_full
+from mtl.errors import MtlError
+from mtl.files import room_on_disk
 from mtl.model.batching import Example, by_length, collate, example_shape, make_examples
 from mtl.model.machine import Machine
 from mtl.model.multitask import MultiTaskModel
@@ -37,11 +36,8 @@ class FrozenFeatures:
 
     def batch(self, indices: Sequence[int]) -> Tensor:
         """The hidden states (B, T, H) of the texts at `indices`, padded with zeros on the right as `collate` pads their ids."""
-        out = np.zeros((len(indices), self.lengths[indices].max(), self.vectors.shape[1]), np.float32)
-        for place, index in enumerate(indices):
-            start, length = self.starts[index], self.lengths[index]
-            out[place, :length] = self.vectors[start:start + length]
-        return torch.from_numpy(out)
+        starts, ends = self.starts[indices], self.starts[indices] + self.lengths[indices]
+        return pad_sequence([torch.tensor(self.vectors[start:end]) for start, end in zip(starts, ends, strict=True)], batch_first=True)
 
 
 @dataclass(frozen=True)
@@ -113,14 +109,10 @@ def compute_features(model: MultiTaskModel, examples: Sequence[Example], lengths
     if size > free:  # rather than after an hour
         raise MtlError(f"The hidden states of {len(lengths):,} rows take {size / 1e9:,.1f} GB, but the disk has {free / 1e9:,.1f} GB free. "
                        f"{ADVICE}")
-    try:
-        with open(file, "wb") as sink:  # not through a memory map, because a full disk would then kill the process
-            for made in passes:
-                sink.write(made)
-    except OSError as error:
-        if is_disk_full(error):
-            raise MtlError(f"The disk is full: the hidden states of the rows could not be kept. {ADVICE}") from error
-        raise
+    # not through a memory map, because a full disk would then kill the process
+    with room_on_disk(f"The disk is full: the hidden states of the rows could not be kept. {ADVICE}"), open(file, "wb") as sink:
+        for made in passes:
+            sink.write(made)
     return FrozenFeatures(np.memmap(file, np.float32, "r", shape=shape), starts, lengths)
 
 

@@ -60,65 +60,10 @@ def model_card(config: RunConfig, started: RunStarted, validation: Evaluated, te
     changed = config.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
     values = config.model_dump(mode="json") | {"learning_rate": started.learning_rate, "head_learning_rate": started.head_learning_rate}
     listed = {name: value for name, value in values.items() if name in changed or name in ALWAYS_LISTED}
-    return _front_matter(base) + f"""# Starter model of MTL Studio
-
-One sentence encoder, [{base}](https://huggingface.co/{base}), and {len(started.tasks)} tasks learned together, each with its own head:
-{describe_size(started)}. It is there so that the Predict tab answers before anybody has trained anything.
-This folder has adapters and heads only (LoRA): MTL Studio puts them beside the encoder that it brings along.
-
-## Tasks
-
-| task | kind | labels |
-|---|---|---|
-{chr(10).join(tasks)}
-
-## Scores
-
-Measured by the training that made these files, at its best evaluation (step {validation.step} of
-{started.total_steps}: {validation.said}).
-F1 of a tagging task is over exact entities.
-
-| task | measure | validation | test |
-|---|---|---|---|
-{chr(10).join(_score_rows(validation, test))}
-
-## Data
-
-The `{config.source}` data that come with MTL Studio, CC0-1.0 (public domain): {started.train_rows:,} training and
-{started.validation_rows:,} validation rows. Their datasheet, in `mtl/data/{config.source}/`, describes them and how they were made.
-
-## Settings
-
-{", ".join(f"`{name} = {value}`" for name, value in listed.items())}; all others are the defaults of MTL Studio.
-
-## Use and rebuild
-
-```bash
-python -m mtl predict starter "A sentence."
-python -m mtl starter --seed {config.seed} --epochs {config.epochs}   # on the same machine with the same torch: the same weights
-```
-
-## Limits
-
-English only, and only what the labels above name. It has seen one small corpus, written by a language model: on other text, real news
-included, the scores above do not hold. The probabilities are calibrated on its validation rows (`calibration` in `config.json`), and on
-other text promise too much. Beyond {config.max_length} subwords nothing of a text is read. It is an example to begin with, not a model
-to decide about people with. For a task of your own, train on your own sentences.
-"""
-
-
-def _front_matter(base: str) -> str:
-    """What the Hub reads of a card: licence, language, base model, tags."""
-    return f"""---
-license: apache-2.0  # the encoder's; the data are cc0-1.0
-language: en
-base_model: {base}
-library_name: transformers
-pipeline_tag: token-classification
-tags: [mtl-studio, multi-task-learning, token-classification, text-classification, lora]
----
-
-"""
+    return Path(__file__).with_name("card.md").read_text(encoding="utf-8").format(
+        base=base, config=config, started=started, validation=validation, count=len(started.tasks), size=describe_size(started),
+        tasks="\n".join(tasks), scores="\n".join(_score_rows(validation, test)),
+        settings=", ".join(f"`{name} = {value}`" for name, value in listed.items()))
 
 
 def _score_rows(validation: Evaluated, test: Evaluated | None) -> list[str]:

@@ -23,7 +23,7 @@ def test_a_value_comes_back_from_json_and_arrow(value):
     import pyarrow
 
     assert type(value).of_plain(json.loads(json.dumps(value.plain()))) == value
-    stored = pyarrow.array([value.plain(), None], type(value).arrow()).to_pylist()
+    stored = pyarrow.array([value.plain(), None], type(value).arrow(pyarrow)).to_pylist()
     assert type(value).of_plain(stored[0]) == value and stored[1] is None
 
 

@@ -15,9 +15,10 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer, DistilBertConfig, DistilBertModel, GPT2Config, PreTrainedTokenizerFast
 
+from mtl.data.hub.access import check_hub_name
 from mtl.errors import MtlError
 from mtl.model import encoder as encoder_module
-from mtl.model.encoder import check_hub_name, load_encoder, plain_text_tokenizer
+from mtl.model.encoder import load_encoder, plain_text_tokenizer
 
 REPO = Path(__file__).parents[2]
 TEXTS = ["Book a table in Rome", "book a flight to Paris", "Grüße aus 東京", "[SEP] is typed by somebody"]
@@ -42,7 +43,7 @@ def test_a_name_that_cannot_be_a_hub_model_is_refused_without_asking_anybody(nam
 @pytest.mark.parametrize("name", ["distilbert-base-uncased", "sentence-transformers/all-MiniLM-L6-v2", "a", "a" * 96, "o_o/m.1"])
 def test_an_ordinary_hub_name_passes(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    check_hub_name(name)
+    check_hub_name(name, "model")
 
 
 # Bundled

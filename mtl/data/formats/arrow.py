@@ -1,5 +1,4 @@
-"""Parquet files, and folders that `datasets` saved, into records. Numbers of classes become the names of the classes. Parquet is read with
-pyarrow, a batch at a time; `datasets` would first write the whole file to the disk once more."""
+"""Parquet files, and folders that `datasets` saved, into records. `datasets` would copy a Parquet file first, so pyarrow reads it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -69,13 +68,10 @@ def _records(source: Source, format: str, open_rows: Callable[[Source], Opened])
     except (OSError, ValueError, TypeError, KeyError, ArrowException) as error:
         reason = show(" ".join(str(error).replace(str(source.path), name).split()).split(". ")[0], 80)
         raise MtlError(f"{name}: cannot be read as {format} ({reason}). Is it whole?") from error
-    if not number:
-        raise MtlError(f"{name}: has columns but no rows. Write one row per text.")
 
 
 def _plain(value: Any, feature: Any) -> object:
-    """A value of a kind that readers know. The number of a class becomes its name, or None if it is -1, which means "not labelled"; dates,
-    bytes and decimals become text."""
+    """A value of a kind that readers know: the number of a class becomes its name (-1: None), dates, bytes and decimals become text."""
     if value is None or type(value) is str:
         return value
     if isinstance(value, list):

@@ -1,5 +1,4 @@
-"""CoNLL columns into records: a line for each word with its tags, a blank line after each sentence, labels of the sentence in comments.
-Also the layout of three files, seq.in, seq.out and label, in which a sentence is a line of each."""
+"""CoNLL columns (a word and its tags a line, labels of sentences in comments), and the files seq.in, seq.out and label, into records."""
 
 import re
 from collections.abc import Iterator
@@ -47,10 +46,7 @@ def read_conll(source: Source) -> Iterator[Record]:
         start = start if words else number
         words.append(fields)
         if len(words) > MAX_WORDS:
-            raise MtlError(f"{name}: the sentence from line {start} has over {MAX_WORDS:,} words. "
-                           "Put a blank line after every sentence.")
-    if not start:
-        raise MtlError(f"{name}: has no sentences. Write a word and its tag on each line, and a blank line after each sentence.")
+            raise MtlError(f"{name}: the sentence from line {start} has over {MAX_WORDS:,} words. Put a blank line after every sentence.")
 
 
 class _Layout:
@@ -133,7 +129,6 @@ def read_parts(source: Source) -> Iterator[Record]:
         raise MtlError(f"{source.name}: its {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing. "
                        f"Give {', '.join(PARTS)} together, with the same beginning of the name.")
     names = {part: file_name(path) for part, path in parts.items()}
-    found = False
     for number, lines in enumerate(zip_longest(*(read_lines(parts[part]) for part in PARTS)), 1):
         if None in lines and any(line and line.strip() for line in lines):
             short = [part for part, line in zip(PARTS, lines, strict=True) if line is None]
@@ -144,13 +139,10 @@ def read_parts(source: Source) -> Iterator[Record]:
             raise MtlError(f"{names['seq.out']}, line {number}: {many(len(tags), 'tag')}, but {names['seq.in']} has "
                            f"{many(len(tokens), 'word')} there. Give one tag per word.")
         if tokens:
-            found = True
             yield number, {"tokens": tokens, "tags": tags, "label": label}
         elif label:
             raise MtlError(f"{names['label']}, line {number}: '{show(label)}', but {names['seq.in']} has no words there. "
                            "Remove the line in all three.")
-    if not found:
-        raise MtlError(f"{source.name}: has no sentences. Write one per line.")
 
 
 def looks_like_columns(lines: Iterator[str]) -> bool:

@@ -1,5 +1,4 @@
-"""A user's file as lines of text: its format by its name, its bytes checked and decoded, nothing unpacked. The other modules here read the
-formats; this one knows only their names."""
+"""A user's file as lines of text: its format by its name, its bytes checked and decoded, nothing unpacked. Reads no format itself."""
 
 import codecs
 import json
@@ -17,16 +16,13 @@ from mtl.text import can_be_shown, cut, isolate, shorten, visible
 
 MAX_BYTES, MAX_LINE, MAX_TEXT, MAX_NAME, MAX_WORDS, MAX_WORD = 2_000_000_000, 1_000_000, 20_000, 64, 2_000, 1_000
 KINDS = {str: "text", bool: "true/false", int: "number", float: "number", list: "list", dict: "object", type(None): "null"}
-FORMATS = {
-    ".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".json": "json", ".ndjson": "json", ".conll": "conll", ".conllu": "conll",
-    ".iob": "conll", ".iob2": "conll", ".bio": "conll", ".bioes": "conll", ".txt": "text", ".md": "text", ".parquet": "parquet"}
+FORMATS = {".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".json": "json", ".ndjson": "json", ".conll": "conll", ".conllu": "conll",
+           ".iob": "conll", ".iob2": "conll", ".bio": "conll", ".bioes": "conll", ".txt": "text", ".md": "text", ".parquet": "parquet"}
 PARTS = ("seq.in", "seq.out", "label")  # of the layout in which a sentence is a line in each of three files
-MAGIC = {
-    b"\x89PNG": "a PNG image", b"\xff\xd8\xff": "a JPEG image", b"%PDF-": "a PDF document", b"PAR1": "Parquet",
-    b"PK\x03\x04": "an Excel or zip file", b"\xd0\xcf\x11\xe0": "an old Excel file", b"\x1f\x8b": "gzip-compressed",
-    b"\x28\xb5\x2f\xfd": "zstd-compressed", b"\xfd7zXZ\0": "xz-compressed", b"BZh91AY": "bzip2-compressed",
-    b"ARROW1": "an Arrow file", b"\xff\xfe\0\0": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16",
-}
+MAGIC = {b"\x89PNG": "a PNG image", b"\xff\xd8\xff": "a JPEG image", b"%PDF-": "a PDF document", b"PAR1": "Parquet",
+         b"ARROW1": "an Arrow file", b"PK\x03\x04": "an Excel or zip file", b"\xd0\xcf\x11\xe0": "an old Excel file",
+         b"\x1f\x8b": "gzip-compressed", b"\x28\xb5\x2f\xfd": "zstd-compressed", b"\xfd7zXZ\0": "xz-compressed",
+         b"BZh91AY": "bzip2-compressed", b"\xff\xfe\0\0": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 SAVED, SAVED_SPLITS = "state.json", "dataset_dict.json"  # the files that mark a folder of Dataset.save_to_disk, and of DatasetDict's
 READABLE = "CSV, TSV, JSONL, JSON, CoNLL columns (.conll), marked text (.txt), Parquet, or a folder that `datasets` saved"
 _SURROGATE = re.compile("[\udc80-\udcff]")
@@ -143,8 +139,7 @@ def check_file(path: Path, wanted: str = "") -> None:
 
 
 def read_lines(path: Path, longest: int = MAX_LINE) -> Iterator[str]:
-    """The physical lines of a text file with their ends (CR, LF or both; U+2028 ends none), one at a time. Raises MtlError, with the
-    line, if the file is not UTF-8 text or a line is too long."""
+    """The lines of a text file with their ends (CR, LF or both; not U+2028). Raises MtlError where one is too long or no UTF-8."""
     check_file(path)
     # bytes that are not UTF-8 become lone surrogates, so that the line of the first one is known
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
@@ -189,16 +184,14 @@ def show_names(columns: Iterable[str]) -> str:
     return ", ".join(map(isolate, shown.split(", "))) or "none"
 
 
-SPLIT_WORDS = {"train": {"train", "training"},
-               "validation": {"dev", "valid", "validation", "val", "eval", "evaluation", "testa"},
+SPLIT_WORDS = {"train": {"train", "training"}, "validation": {"dev", "valid", "validation", "val", "eval", "evaluation", "testa"},
                "test": {"test", "testing", "testb"}}
 SPLIT_OF_WORD = {word: split for split, words in SPLIT_WORDS.items() for word in words}
 
 
 def split_of(path: Path) -> str:
     """'train', 'validation' or 'test' if the file's name has a word for it, else ''."""
-    words = set(re.findall("[a-z]+", _stem(path).lower()))
-    return next((split for split, names in SPLIT_WORDS.items() if names & words), "")
+    return next((split for split, names in SPLIT_WORDS.items() if names.intersection(re.findall("[a-z]+", _stem(path).lower()))), "")
 
 
 def find_split(names: Iterable[str], role: str) -> str:

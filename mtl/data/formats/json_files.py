@@ -1,5 +1,4 @@
-"""JSON lines and JSON arrays into records, also as annotation tools export them (spaCy, Prodigy, doccano, Label Studio), and samples that
-name their task. All become flat objects: a text, labels, lists of spans."""
+"""JSON lines and arrays into records: flat objects, also of what annotation tools (spaCy, Prodigy, doccano, Label Studio) export."""
 
 import json
 import re
@@ -115,9 +114,6 @@ def _no_constant(constant: str) -> NoReturn:
     raise MtlError(f"{constant} is not allowed in JSON. Write null where there is no value.")
 
 
-# What annotation tools export
-
-
 def flatten(value: Any) -> dict[str, object] | None:
     """A sample of any of the tools as a flat object; None if the annotator rejected or skipped it. Raises MtlError if it is no sample."""
     if isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict):
@@ -132,9 +128,7 @@ def flatten(value: Any) -> dict[str, object] | None:
         return Annotated(_without(value, "answer")) if value["answer"] == "accept" else None
     if isinstance(value.get("cats"), dict):
         return _spacy(value)
-    if isinstance(value.get("task"), str) and value["task"].strip():
-        return _own_task(value)
-    return value
+    return _own_task(value) if isinstance(value.get("task"), str) and value["task"].strip() else value
 
 
 _PRODIGY = {"_task_hash", "_input_hash", "spans", "accept", "options"}
@@ -199,7 +193,6 @@ def _label_studio_min(sample: dict[str, Any]) -> dict[str, object]:
 
 
 def _only(name: str, labels: list) -> Any:
-    """The one label of the list."""
     if len(labels) != 1:
         raise MtlError(f"'{show(name)}' has {len(labels)} labels at once. A text or span has one label per task; give each its own name.")
     return labels[0]

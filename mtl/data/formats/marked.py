@@ -21,19 +21,15 @@ _FASTTEXT = re.compile(r"__label__(\S+)[ \t]")
 
 def read_marked(source: Source) -> Iterator[Record]:
     """Each line of a text file as a text; `__label__x` in front is its class, as in fastText."""
-    found = False
     for number, line in enumerate(read_lines(source.path), 1):
         line = line.rstrip("\r\n")
         if line.strip():
-            found = True
             label, text = split_label(line)
             second, _ = split_label(text.lstrip()) if label else (None, "")
             if second:
                 raise MtlError(f"{source.name}, line {number}: has the labels '{show(label)}' and '{show(second)}' at once. "
                                "A text has one label per task.")
             yield number, {"text": text} | ({"label": label} if label else {})
-    if not found:
-        raise MtlError(f"{source.name}: is empty. Write one text per line, with its entities like this: [Ada](PER) went to [Rome](LOC).")
 
 
 def split_label(line: str) -> tuple[str | None, str]:

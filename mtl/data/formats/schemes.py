@@ -1,5 +1,4 @@
-"""The schemes of tags, one a word (IOB1, IOB2, BIOES, BILOU, bare types), and the separators of several labels in one cell; and how to find
-out which one a file uses. Later modules know only spans and labels."""
+"""The schemes of tags (IOB1, IOB2, BIOES, BILOU, bare types), the separators of several labels in one cell, and how to tell which."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -33,7 +32,6 @@ class TagSurvey:
         return not self.bare or ("O" in self.prefixes and (self.prefixed > 0 or len(self.types) <= MAX_LABELS))
 
     def add(self, tags: Sequence[object]) -> None:
-        """Take in the tags of one sentence."""
         if len(self.types) > MANY:
             return
         before = ""
@@ -76,8 +74,7 @@ def to_spans(words: Sequence[Range], tags: Sequence[str], scheme: str) -> list[S
     inside = ""  # the type of the entity that the word before left open
     for tag in tags:
         prefix, _, label = ("O", "", "") if tag == "O" else ("I", "-", tag) if scheme == "bare" else tag.partition("-")
-        begins = prefix in ("B", "S", "U") or label != inside
-        bio.append("O" if not label else ("B-" if begins else "I-") + label)
+        bio.append("O" if not label else ("B-" if prefix in ("B", "S", "U") or label != inside else "I-") + label)
         inside = "" if prefix in ("E", "S", "L", "U") else label
     return tags_to_spans(words, bio)
 

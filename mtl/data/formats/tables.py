@@ -113,9 +113,6 @@ def _delimiter_name(delimiter: str) -> str:
     return {",": "commas", "\t": "TABs"}.get(delimiter, f"'{delimiter}'")
 
 
-# Lists in cells
-
-
 _STRING = r"'(?:[^'\\]|\\.)*'" + r'|"(?:[^"\\]|\\.)*"'
 _NUMPY = re.compile(rf"\[\s*(?:(?:{_STRING})\s+)+(?:{_STRING})\s*\]", re.DOTALL)  # numpy prints lists without commas
 

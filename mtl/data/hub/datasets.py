@@ -5,24 +5,21 @@ import errno
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
 import huggingface_hub as hub
 from huggingface_hub import DatasetCardData, DatasetInfo
-from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError, HFValidationError, RevisionNotFoundError
-from huggingface_hub.utils import silent_tqdm, validate_repo_id
+from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError, RevisionNotFoundError
+from huggingface_hub.utils import silent_tqdm
 
-from mtl.data.hub.access import HUB_NAME, HUB_TIMEOUT, quiet
+from mtl.data.hub.access import HUB_NAME, HUB_TIMEOUT, check_hub_name, quiet
 from mtl.data.hub.files import FORMATS, HubFile, Splits, find, listed
 from mtl.errors import MtlError, is_disk_full
 
 MAX_BYTES = 2 * 10**9
 CONVERTED = "refs/convert/parquet"  # the branch where the Hub itself keeps the rows of a dataset as Parquet
-# Elsewhere these words name a reader of local files, so whoever writes one does not mean a dataset of the Hub.
-READERS = {"csv", "json", "text", "pandas", "parquet", "arrow", "sql", "xml", "generator", "imagefolder", "audiofolder", "webdataset"}
 GATED = "is gated: its owner must let you in first. Pick an open dataset, or log in on a machine of your own (hf auth login)."
 
 
@@ -43,19 +40,9 @@ class HubDataset:
         return sum(file.bytes for split in wanted for file in self.splits[split])
 
 
-def check_dataset_name(name: str) -> None:
-    """Raises MtlError unless `name` can be the id of a Hub dataset, and not that of a file or folder here; asks nobody."""
-    with suppress(HFValidationError):
-        validate_repo_id(name)
-        if HUB_NAME.fullmatch(name) and name not in READERS and not name.endswith(".ipynb") and not os.path.exists(name):
-            return
-    raise MtlError(f"{name[:100]!r} is not the id of a Hub dataset. Wanted a name such as stanfordnlp/sst2.")
-
-
 def look_up(name: str, config: str = "", revision: str = "") -> HubDataset:
-    """Dataset `name` at `revision` (empty: the newest), its commit pinned; no file of it is downloaded. Raises MtlError, with the reason,
-    if there is no such dataset, config or revision, or no choice among several configs."""
-    check_dataset_name(name)
+    """Dataset `name` at `revision` ('': newest), pinned; downloads nothing. Raises MtlError, also if one of its configs must be named."""
+    check_hub_name(name, "dataset")
     if (info := _ask(name, revision)) is None:
         raise MtlError(f"'{name}' has no revision {revision[:100]!r}. Leave it out to take the newest.")
     found = _find(info, config)
@@ -69,9 +56,8 @@ def look_up(name: str, config: str = "", revision: str = "") -> HubDataset:
 
 
 def download(dataset: HubDataset, splits: Sequence[str], progress: Callable[[str, float], None]) -> dict[str, list[Path]]:
-    """The files of `splits` on this disk, downloaded one after another at the pinned commit, unless they are here. `progress` is called
-    with the file's name and the share of all bytes that is here, which never falls, perhaps from another thread. Raises MtlError, with the
-    reason; complete files stay, so that the next call goes on from there."""
+    """The files of `splits` on this disk, downloaded at the pinned commit unless they are here. `progress` gets the file's name and the
+    share of all bytes that is here, which never falls, perhaps from another thread. Raises MtlError; complete files stay."""
     total, done, paths = dataset.bytes_of(splits), 0, {split: [] for split in splits}
     if total > MAX_BYTES:
         raise MtlError(f"'{dataset.id}' has {total / 1e9:.1f} GB in {listed(paths)}; the limit is {MAX_BYTES / 1e9:.0f} GB. "
@@ -112,7 +98,6 @@ def _find(info: DatasetInfo, config: str) -> tuple[str, Splits] | None:
 
 
 def _fetch(dataset: HubDataset, file: HubFile, report: Callable[[int], None]) -> Path:
-    """The file on this disk: from the cache if it is whole there, else from the Hub."""
     place = {"repo_id": dataset.id, "filename": file.path, "repo_type": "dataset", "revision": dataset.revision}
     cached = hub.try_to_load_from_cache(**place)
     if isinstance(cached, str) and os.path.getsize(cached) == file.bytes:

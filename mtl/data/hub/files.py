@@ -1,10 +1,8 @@
 """Which files of a Hub dataset hold rows, and for which config and split: as its card says, else by the Hub's conventions for names.
-
 Knows only names and sizes, and asks nobody. `datasets.load_dataset_builder` would find files too, but card and names are a stranger's: a
 pattern like a*a*a*a*a*a*a*a*a*a*b keeps it busy for hours, it follows a web address in a card, and it downloads more than files of rows."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -113,9 +111,8 @@ def _by_name(files: Sequence[HubFile], strict: bool = False, one_config: bool = 
 
 
 def _place(path: str) -> tuple[str, str]:
-    """The config and the split that a path names; the split is '' if it names none. Known are <split>-00000-of-00001,
-    <config>/<split>/0000 (the converted branch), a folder named as a split, and a split as a word in the file's name. The folders before
-    that are the config."""
+    """The config and the split ('': none) that a path names. Known are <split>-00000-of-00001, <config>/<split>/0000 (the converted
+    branch), a folder named as a split, and a split as a word in the file's name. The folders before that are the config."""
     folders, stem = list(PurePosixPath(path).parent.parts), PurePosixPath(path).stem
     shard = _SHARD.fullmatch(stem)
     split = shard[1] if shard else ""
@@ -132,8 +129,6 @@ def _place(path: str) -> tuple[str, str]:
 def _one_format(files: Sequence[HubFile]) -> tuple[HubFile, ...]:
     """The files of one format, since the same rows often stand there in two: Parquet if there is any, else the larger part."""
     files = list(dict.fromkeys(files))  # a file that two patterns match counts once
-    bytes_of: Counter[str] = Counter()
-    for file in files:
-        bytes_of[file.format] += file.bytes
-    best = max(bytes_of, key=lambda format: (format == "parquet", bytes_of[format]))
+    formats = dict.fromkeys(file.format for file in files)
+    best = max(formats, key=lambda format: (format == "parquet", sum(file.bytes for file in files if file.format == format)))
     return tuple(file for file in files if file.format == best)

@@ -1,6 +1,5 @@
-"""Presets: datasets of the Hub that make a multi-task run together; their data is in presets.json. It was written without access to the
-Hub, after the datasets' pages, and never tried. The test labels of SST-2 were never published: all are -1. Few-NERD's tags have no B- and
-I-: neighbouring words of one type are one entity."""
+"""Presets: Hub datasets that make a multi-task run together (presets.json), written after their pages without access to the Hub, and never
+tried. SST-2's test labels were never published: all are -1. Few-NERD's tags have no B- and I-: neighbours of one type are one entity."""
 
 import json
 from dataclasses import dataclass

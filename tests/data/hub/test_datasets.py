@@ -14,7 +14,8 @@ import pytest
 from huggingface_hub import close_session, constants, file_download
 
 from mtl.data.dataset import load
-from mtl.data.hub.datasets import HubDataset, HubFile, check_dataset_name, download, look_up
+from mtl.data.hub.access import check_hub_name
+from mtl.data.hub.datasets import HubDataset, HubFile, download, look_up
 from mtl.data.hub.presets import PRESETS, preset_config
 from mtl.data.resolve import _folder, hub_group, local_files, settle
 from mtl.errors import MtlError
@@ -105,7 +106,7 @@ def test_a_name_that_cannot_be_a_hub_dataset_is_refused_without_asking_anybody(n
 @pytest.mark.parametrize("name", ["imdb", "stanfordnlp/sst2", "a", "a" * 96, "o_o/m.1", "AmazonScience/massive"])
 def test_an_ordinary_dataset_name_passes(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    check_dataset_name(name)
+    check_hub_name(name, "dataset")
 
 
 # What a dataset has
@@ -425,6 +426,7 @@ from tests.fake_hub import FakeHub
 hub = FakeHub(Path(sys.argv[1]))
 os.environ["HF_ENDPOINT"] = hub.url
 from huggingface_hub import file_download
+from mtl.data.hub.access import check_hub_name
 from mtl.data.hub.datasets import download, look_up
 file_download.time = SimpleNamespace(sleep=lambda seconds: None)
 paths = download(look_up("o/x"), ["train"], lambda name, share: None)
@@ -458,7 +460,7 @@ def test_a_preset_becomes_settings_with_valid_names_roles_and_splits_and_two_tas
     config = make_config(preset_config(name))
     assert PRESETS[name].title and PRESETS[name].about.endswith(".") and config.source == "hub"
     for spec in config.hub:
-        check_dataset_name(spec.id)
+        check_hub_name(spec.id, "dataset")
         assert spec.train == "train" and {spec.validation, spec.test} <= {"validation", "test", "none"}
     groups = {spec.group for spec in config.columns}
     assert groups == ({""} if len(config.hub) == 1 else {hub_group(spec) for spec in config.hub})
