@@ -1,4 +1,4 @@
-"""Users' text in our sentences: shortened between characters, made visible, isolated from the reading direction around it; plurals, times."""
+"""Users' text in our sentences: shortened between characters, made visible, isolated from the reading direction around it."""
 
 import regex
 

@@ -222,7 +222,7 @@ cut = change_bytes(lambda data: data[:-1])
 flip = change_bytes(lambda data: data[:len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1:])
 zeros = change_bytes(lambda data: bytes(len(data)))
 empty = change_bytes(lambda data: b"")
-FILES = ("model.safetensors", "optimizer.pt", "config.json", "tokenizer.json", "tokenizer_config.json")
+FILES = ("model.safetensors", "optimizer.pt", "balancer.pt", "config.json", "tokenizer.json", "tokenizer_config.json")
 
 
 @pytest.mark.parametrize("damage", [cut, flip, zeros, empty, Path.unlink, link])

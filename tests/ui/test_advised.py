@@ -1,22 +1,13 @@
 """What a run, or a comparison, advises is a button that puts it into the form; without a browser."""
 
-import pytest
-
 from mtl.comparing.joint_vs_alone import write_card
 from mtl.comparing.plan import alone_plan, create
 from mtl.runs.events import GradientConflict, RunStarted, StatusChanged
 from mtl.runs.folder import Run, create_run
 from mtl.settings.config import TaskSpec
-from mtl.settings.methods import METHODS, Method
 from tests.comparing.test_advice import FINE, HURT, card
 
 TASKS = (TaskSpec(name="topic", kind="classification"), TaskSpec(name="tags", kind="tagging"))
-
-
-@pytest.fixture(autouse=True)
-def even(monkeypatch):
-    """The method 'even' is there, whatever its card says."""
-    monkeypatch.setitem(METHODS, "even", Method("Even gradients", "When a task starves.", "x", 1.0, 1.0))
 
 
 def starve(run: Run, length: float = 7.0) -> Run:
@@ -29,16 +20,16 @@ def starve(run: Run, length: float = 7.0) -> Run:
 
 
 def test_the_button_under_the_sentence_names_what_the_run_advises_and_fills_the_form_with_it(tabs, tiny_config):
-    run, form = starve(create_run(tabs.jobs.root, tiny_config(tasks=TASKS, alpha=0.6))), tabs.form
+    run, form = starve(create_run(tabs.jobs.root, tiny_config(tasks=TASKS, alpha=0.6, balancing="fixed"))), tabs.form
     shown = tabs.train.insight.show(run.id, "")
     button = shown[tabs.train.insight.use]
     assert button["visible"] and button["value"] == "Use this for the next run: Balancing = even"
-    assert "Balancing &#x27;even&#x27; gives every task the same pull" in shown[tabs.train.insight.text]
+    assert "Balancing &#x27;even&#x27; lets every task pull alike" in shown[tabs.train.insight.text]
     taken = tabs.form.take_from(run.id)
     assert taken.values == {form.settings["balancing"]: "even", form.settings["weights"]: "", form.alpha: "0.5"}
     assert taken.message == "The Train tab has Balancing = even now." and {*taken.values} <= {*form.outputs}
 
-    turns = starve(create_run(tabs.jobs.root, tiny_config(tasks=TASKS, sampling="alternating")))
+    turns = starve(create_run(tabs.jobs.root, tiny_config(tasks=TASKS, sampling="alternating", balancing="equal")))
     assert tabs.form.take_from(turns.id).values == {
         form.settings["balancing"]: "fixed", form.settings["weights"]: "topic=1.0,tags=7.0", form.alpha: "0.5"}
 
@@ -50,7 +41,7 @@ def test_there_is_no_button_where_nothing_is_to_be_changed(tabs, tiny_config):
 
 
 def test_after_a_comparison_that_hurt_a_task_the_page_says_so_and_a_button_fills_the_form_with_what_helps(tabs, tiny_config):
-    config = tiny_config(tasks=TASKS, epochs=3)
+    config = tiny_config(tasks=TASKS, epochs=3, balancing="equal")
     comparison = create(tabs.jobs.root, config, alone_plan(config, 1))
     comparison.log.append(StatusChanged("finished"))
     write_card(comparison.folder, card(FINE, HURT))

@@ -226,7 +226,7 @@ def test_an_untouched_form_is_the_default_settings():
     ({"epochs": "7.0", "seed": " 3 ", "batch_size": "1e2"}, {"epochs": 7, "seed": 3, "batch_size": 100}),
     ({"learning_rate": "1e-3", "dropout": "0", "encoder_dropout": "0"}, {"learning_rate": 1e-3, "dropout": 0.0, "encoder_dropout": 0.0}),
     ({"encoder_dropout": ""}, {}), ({"encoder": " tiny \n", "name": " A run "}, {"encoder": "tiny", "name": "A run"}),
-    ({"weights": ""}, {}), ({"weights": " intent = 2 , tags=0.5,"}, {"weights": {"intent": 2.0, "tags": 0.5}, "balancing": "fixed"})])
+    ({"weights": ""}, {}), ({"weights": " intent = 2 , tags=0.5,"}, {"weights": {"intent": 2.0, "tags": 0.5}})])
 def test_what_stands_in_the_form_becomes_settings(values, expected):
     assert form.make_run_config(values) == RunConfig(**expected)
 
@@ -270,7 +270,7 @@ def test_what_a_widget_shows_is_what_a_run_gets(name):
 @pytest.mark.parametrize("name", ALL_FIELDS)
 def test_a_field_that_was_emptied_is_refused_by_its_label_or_nothing_is_a_value_of_it(name):
     field, with_nothing = RunConfig.model_fields[name], {"name": "", "weights": {}} | dict.fromkeys(
-        ("alpha", "encoder_dropout", "learning_rate", "head_learning_rate"))
+        ("alpha", "encoder_dropout", "learning_rate", "head_learning_rate", "epochs"))
     if name in with_nothing:
         assert getattr(form.make_run_config({name: ""}), name) == with_nothing[name]
         return
@@ -280,9 +280,10 @@ def test_a_field_that_was_emptied_is_refused_by_its_label_or_nothing_is_a_value_
 
 
 @pytest.mark.parametrize(("alpha", "weights", "balancing", "tasks", "expected"), [
-    ("0.5", "", "equal", 2, {}), ("0.5", "", "fixed", 2, {"alpha": 0.5, "balancing": "fixed"}),
+    ("0.5", "", "even", 2, {}), ("0.3", "", "even", 2, {"alpha": 0.3}),
+    ("0.5", "", "equal", 2, {"balancing": "equal"}), ("0.5", "", "fixed", 2, {"alpha": 0.5, "balancing": "fixed"}),
     ("0.3", "", "equal", 2, {"alpha": 0.3, "balancing": "fixed"}), ("0.3", "", "famo", 2, {"balancing": "famo"}),
-    ("0.3", "a=2", "fixed", 2, {"weights": {"a": 2.0}, "balancing": "fixed"}), ("0.3", "", "equal", 3, {}), ("", "", "equal", 2, {}),
+    ("0.3", "a=2", "fixed", 2, {"weights": {"a": 2.0}, "balancing": "fixed"}), ("0.3", "", "even", 3, {}), ("", "", "even", 2, {}),
     ("7", "", "equal", 2, "Alpha: found 7, wanted a number from 0 to 1"), ("odd", "", "fixed", 2, "Alpha: found 'odd'"),
     ("", "", "fixed", 2, "Balancing: found 'fixed', but there are no weights"), ("0.5", "", "fixed", 3, "Balancing: found 'fixed'")])
 def test_alpha_is_used_where_it_is_shown_or_it_is_said_that_it_is_not(alpha, weights, balancing, tasks, expected, tabs):
@@ -344,8 +345,8 @@ def test_start_takes_all_tasks_before_the_data_were_read_and_then_those_that_are
         assert [task.name for task in asked(choice).tasks] == expected
     with pytest.raises(MtlError, match="No task is chosen"):
         asked(Choice(key, ("answer", "place"), ()))
-    with pytest.raises(MtlError, match="^Epochs: found nothing, wanted a whole number from 1 to 10,000, such as 8.$"):
-        asked(Choice(), str(tmp_path / "not read.jsonl"), epochs="")  # an error in a setting is reported before the data are read
+    with pytest.raises(MtlError, match="^Batch size: found nothing, wanted a whole number from 1 to 4,096, such as 32.$"):
+        asked(Choice(), str(tmp_path / "not read.jsonl"), batch_size="")  # an error in a setting is reported before the data are read
     fixed = asked(Choice(), balancing="fixed")  # with the alpha that is in its field at first
     assert (fixed.alpha, fixed.balancing, [task.name for task in fixed.tasks]) == (0.5, "fixed", ["answer", "place"])
 
