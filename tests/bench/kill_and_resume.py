@@ -29,7 +29,8 @@ from mtl.settings.config import RunConfig, make_config
 from mtl.training.execute import run_training
 
 SETTINGS = {"source": "hypothetical", "encoder": "tiny", "hypothetical_rows": 240, "epochs": 6, "batch_size": 8,
-            "accumulation": 2, "learning_rate": 2e-3, "checkpoint_every": 3, "eval_every": 10, "threads": 1, "device": "cpu"}
+            "accumulation": 2, "learning_rate": 2e-3, "checkpoint_every": 3, "eval_every": 10, "threads": 1, "device": "cpu",
+            "precision": "fp32"}  # 'auto' measures, and could come to another answer in another run
 
 
 def child(run: Run, resume: bool) -> int:
