@@ -7,7 +7,6 @@ import sys
 import time
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args, get_origin
 
 from mtl.data.parsed import PARSED
@@ -40,9 +39,9 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
             flag["choices"] = get_args(kind)
         elif kind is bool:
             flag["action"] = argparse.BooleanOptionalAction
-        elif kind is int:
+        elif int in (kind, *get_args(kind)):
             flag |= {"type": int, "metavar": "N"}
-        elif kind is float or get_origin(kind) is UnionType:
+        elif float in (kind, *get_args(kind)) and name != "weights":
             flag |= {"type": float, "metavar": "X"}
         elif name.endswith("_files"):
             flag |= {"nargs": "+", "metavar": "FILE"}

@@ -156,7 +156,7 @@ class RunConfig(Strict):
         basic=True, ge=1, le=10_000)
     max_steps: int = setting(0, "Max steps", "Stop after so many steps, even if there are epochs left. 0: no limit.", ge=0, le=100_000_000)
     batch_size: int = setting(
-        32, "Batch size", "How many sentences the model reads at once (in each process).", basic=True, ge=1, le=4096)
+        16, "Batch size", "How many sentences the model reads at once (in each process).", basic=True, ge=1, le=4096)
     accumulation: int = setting(
         1, "Accumulation", "How many batches make up a step: as if a batch were so many times larger, in the memory of one.", ge=1, le=1024)
     learning_rate: float | None = setting(

@@ -5,7 +5,7 @@ the form shows them before a model is loaded."""
 # width of 'bundled'; and how the encoder's rate falls with another width: at 2, twice the width has a quarter of the rate
 RATES = {"full": (2e-4, 1e-3, 2), "lora": (2e-3, 2e-3, 1), "heads": (1e-2, 1e-2, 0), "tiny": (4e-3, 4e-3, 0)}
 ROWS, MOST_ROWS = 32, 256  # between these, rates grow with the square root of a step's rows; smaller steps learn best at the same rates
-LEAST_EPOCHS, EPOCHS, MOST_EPOCHS, FEW_STEPS, MANY_STEPS = 3, 8, 40, 450, 10_000
+EPOCHS, FEW_STEPS, MOST_EPOCHS, MANY_STEPS, LEAST_EPOCHS = 6, 700, 40, 12_000, 3
 WIDTHS, BASE_WIDTH, LEAST_WIDTH = {"bundled": 384, "tiny": 64}, 768, 256  # hidden sizes; a narrower encoder counts as the least
 
 
@@ -19,5 +19,5 @@ def auto_rates(encoder: str, fine_tuning: str, step_rows: int, width: int | None
 
 
 def auto_epochs(steps_per_epoch: int) -> int:
-    """EPOCHS, but more where they are few steps (at most MOST_EPOCHS), and fewer where they are very many (at least LEAST_EPOCHS)."""
-    return max(LEAST_EPOCHS, min(-(-FEW_STEPS // steps_per_epoch), MOST_EPOCHS), min(EPOCHS, MANY_STEPS // steps_per_epoch))
+    """EPOCHS; more (at most MOST_EPOCHS) where these are fewer than FEW_STEPS, and fewer (at least LEAST_EPOCHS) where they are very many."""
+    return max(min(FEW_STEPS // steps_per_epoch, MOST_EPOCHS), min(EPOCHS, MANY_STEPS // steps_per_epoch), LEAST_EPOCHS)

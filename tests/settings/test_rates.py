@@ -6,7 +6,7 @@ import pytest
 from mtl.runs.checkpoint import read_facts
 from mtl.runs.events import RunStarted, StepDone, describe
 from mtl.settings.config import RunConfig, make_config, read_config
-from mtl.settings.rates import RATES, auto_rates
+from mtl.settings.rates import RATES, auto_epochs, auto_rates
 
 
 def test_every_fine_tuning_and_tiny_have_rates():
@@ -21,6 +21,10 @@ def test_rates_fall_with_the_width_of_the_encoder_and_grow_with_the_rows_of_a_st
     assert auto_rates("bundled", "full", 128, 384) == tuple(2 * rate for rate in bundled)
     assert auto_rates("bundled", "full", 10**6, 384) == auto_rates("bundled", "full", 256, 384), "without bound it would blow up"
     assert auto_rates("tiny", "full", 32, 64)[0] > 5 * bundled[0] and auto_rates("bundled", "lora", 32, 384)[0] > 5 * bundled[0]
+
+
+def test_few_rows_are_read_more_often_and_very_many_less():
+    assert [auto_epochs(steps) for steps in (1, 12, 70, 117, 818, 3000, 10**6)] == [40, 40, 10, 6, 6, 4, 3]
 
 
 def test_a_run_uses_and_tells_the_automatic_rates_unless_they_are_given_and_its_settings_stay_open(tiny_config, finish, tmp_path):

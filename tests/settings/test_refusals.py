@@ -82,7 +82,7 @@ def test_a_wrong_value_of_a_setting_is_told_with_its_label_the_value_and_the_bou
 def test_settings_from_a_file_are_told_in_the_same_words(tmp_path):
     file = tmp_path / "settings.json"
     for text, told in [('{"learning_rate": NaN}', "Learning rate: found NaN, wanted a number above 0, or nothing."),
-                       ('{"batch_size": 1e999}', "Batch size: found infinity, wanted a whole number from 1 to 4,096, such as 32."),
+                       ('{"batch_size": 1e999}', "Batch size: found infinity, wanted a whole number from 1 to 4,096, such as 16."),
                        ('{"epochs": 2.0}', "Epochs: found 2.0, wanted a whole number from 1 to 10,000, or nothing."),
                        (f'{{"epochs": {"9" * 400}}}', "Epochs: found a number of more than 20 digits, wanted a whole"),
                        ('{"weights": {"a": -1}}', "Loss weights, a: found -1, wanted a number of at least 0."),

@@ -345,7 +345,7 @@ def test_start_takes_all_tasks_before_the_data_were_read_and_then_those_that_are
         assert [task.name for task in asked(choice).tasks] == expected
     with pytest.raises(MtlError, match="No task is chosen"):
         asked(Choice(key, ("answer", "place"), ()))
-    with pytest.raises(MtlError, match="^Batch size: found nothing, wanted a whole number from 1 to 4,096, such as 32.$"):
+    with pytest.raises(MtlError, match="^Batch size: found nothing, wanted a whole number from 1 to 4,096, such as 16.$"):
         asked(Choice(), str(tmp_path / "not read.jsonl"), batch_size="")  # an error in a setting is reported before the data are read
     fixed = asked(Choice(), balancing="fixed")  # with the alpha that is in its field at first
     assert (fixed.alpha, fixed.balancing, [task.name for task in fixed.tasks]) == (0.5, "fixed", ["answer", "place"])
