@@ -19,5 +19,5 @@ def auto_rates(encoder: str, fine_tuning: str, step_rows: int, width: int | None
 
 
 def auto_epochs(steps_per_epoch: int) -> int:
-    """EPOCHS; more (at most MOST_EPOCHS) where these are fewer than FEW_STEPS, and fewer (at least LEAST_EPOCHS) where they are very many."""
+    """EPOCHS; more (at most MOST_EPOCHS) where these are fewer than FEW_STEPS, and fewer (at least LEAST_EPOCHS) where they are many."""
     return max(min(FEW_STEPS // steps_per_epoch, MOST_EPOCHS), min(EPOCHS, MANY_STEPS // steps_per_epoch), LEAST_EPOCHS)
