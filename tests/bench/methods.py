@@ -26,7 +26,7 @@ TASKS = ("topic", "sentiment", "entities")
 VARIANTS = {f"joint, {balancing}": {"balancing": balancing} | ({"weights": {"entities": 3.0}} if balancing == "fixed" else {})
             for balancing in METHODS}
 # newsroom labels every row for every task: tasks of one size are drawn alike by proportional, temperature and annealed sampling
-VARIANTS |= {f"{sampling}, equal": {"sampling": sampling} for sampling in ("alternating", "proportional")}
+VARIANTS |= {f"{sampling}, equal": {"sampling": sampling, "balancing": "equal"} for sampling in ("alternating", "proportional")}
 
 
 def train(values: dict, file: Path) -> None:
@@ -63,7 +63,7 @@ def scores(options: argparse.Namespace) -> None:
                 running -= 1
             # as many steps for all: where a row is there for one task, or a step, an epoch is longer
             values = {"epochs": options.epochs if settings.get("sampling", "joint") == "joint" else 100, "seed": seed, "threads": 1,
-                      "max_steps": 59 * options.epochs, "eval_every": 59, "frozen_layers": options.frozen_layers,
+                      "batch_size": 32, "max_steps": 59 * options.epochs, "eval_every": 59, "frozen_layers": options.frozen_layers,
                       "diagnose_every": 0} | settings
             if os.fork() == 0:
                 status = 1
@@ -105,7 +105,7 @@ def cost(options: argparse.Namespace) -> None:
     for sampling in ("joint", "proportional"):
         with tempfile.TemporaryDirectory() as folder:
             runs = {}
-            for name, settings in (variants | {"looking": {"diagnose_every": 1}}).items():
+            for name, settings in (variants | {"looking": {"balancing": "equal", "diagnose_every": 1}}).items():
                 config = make_config({"diagnose_every": 0, "sampling": sampling, "device": "cpu", "precision": "fp32"} | settings)
                 (Path(folder) / name).mkdir()
                 runs[name] = train(config, Path(folder) / name)
