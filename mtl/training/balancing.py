@@ -21,7 +21,7 @@ UNCERTAINTY_RATE = 1e-2  # learning rate of the log-variances: at the heads' rat
 # factor with any number of tasks (8 at most), so where the tasks take turns, each gets its turn here too.
 EVEN_LOOKS = ((10, 1), (100, 3), (math.inf, 11))
 EVEN_SMOOTHING, EVEN_POWER = 0.7, 0.5  # 0.5 was the best of 0, 0.5 and 1 on validation rows
-SMALLEST = 1e-4  # of norms and losses, so that a task that is learned perfectly gets no endless weight
+SMALLEST, WORST = 1e-4, 4.0  # of norms and losses, so that no weight is endless; times chance: untrained on rare labels it may be 100
 FAMO_RATE, FAMO_DECAY, FAMO_EPSILON = 0.025, 1e-3, 1e-8  # those of the paper; epsilon keeps the logarithm finite
 
 
@@ -121,7 +121,8 @@ class Even(Scalarized):
                     smoothed[task] = EVEN_SMOOTHING * smoothed.get(task, new) + (1 - EVEN_SMOOTHING) * new
 
     def combine(self, values: Tensor, tasks: Sequence[str]) -> Tensor:
-        lengths = {task: self.given[task] * (max(loss, SMALLEST) / self.chance[task]) ** EVEN_POWER for task, loss in self.losses.items()}
+        lengths = {task: self.given[task] * min(max(loss, SMALLEST) / self.chance[task], WORST) ** EVEN_POWER
+                   for task, loss in self.losses.items()}
         weights = [lengths[task] / max(lengths.values()) / max(self.norms[task], SMALLEST) if task in lengths else self.given[task]
                    for task in tasks]
         return Constant(values.new_tensor(weights))(values)
@@ -134,11 +135,11 @@ class Even(Scalarized):
 
 
 def chance_loss(ids: Iterable[int], targets: int) -> float:
-    """The mean loss over `targets` of a model that knows only how frequent each of the label `ids` is: their entropy, in nats. At least
-    SMALLEST, because a task may have one label."""
+    """The mean loss over `targets` of a model that knows only how frequent each of the label `ids` is: their entropy, in nats; 1 if they
+    are all the same, as then all is known by chance."""
     counts = Counter(number for number in ids if number != IGNORED)
     entropy = sum(count * math.log(counts.total() / count) for count in counts.values())
-    return max(entropy / max(targets, 1), SMALLEST)
+    return entropy / targets if entropy else 1.0
 
 
 class RandomWeights(Scalarized):

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from mtl.model.machine import Machine
 from mtl.model.multitask import MultiTaskModel, build_model, count_parameters, freeze_lowest, parameter_groups
 from mtl.model.packing import can_pack, pack
 from mtl.model.randomness import seeded_dropout
-from mtl.model.split import Split, compute_features, make_split, sample
+from mtl.model.split import Split, compute_features, make_split, sample_places
 from mtl.runs.events import RunStarted, StepDone
 from mtl.scoring.scores import Scores, score, tune
 from mtl.settings.best import Criterion, refusal_of_best
@@ -110,9 +111,12 @@ class Trainer:
     def new_balancer(self) -> Balancer:
         """A balancer for this run that has learned nothing yet."""
         trained = [weight for weight in self.model.encoder.parameters() if weight.requires_grad]
-        part = sample(self.train_split, CHANCE_ROWS, self.config.seed)
-        ids = {task.name: np.concatenate([np.atleast_1d(labels[task.name]) for _, labels in part.examples]) for task in self.tasks}
-        chance = {task: chance_loss(of_task.tolist(), int(part.targets[task].sum())) for task, of_task in ids.items()}
+        split, chance = self.train_split, {}
+        for task, counts in split.targets.items():  # of rows of its own: in rows of all tasks, a small one may have hardly any
+            places = np.flatnonzero(counts)
+            places = places[sample_places(len(places), CHANCE_ROWS, self.config.seed)]
+            ids = chain.from_iterable(np.atleast_1d(labels[task]).tolist() for _, labels in take(split.examples, places))
+            chance[task] = chance_loss(ids, int(counts[places].sum()))
         return make_balancer(self.config.balancing, {task: self.weights[task] for task in self.pool.labelled}, trained,
                              list(self.model.heads.parameters()), self.machine.device, chance)
 

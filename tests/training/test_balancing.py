@@ -19,11 +19,12 @@ from mtl.training.balancing import chance_loss, make_balancer
 class Toy:
     """One shared vector; the loss of each task is its inner product with a direction, which so is the task's gradient."""
 
-    def __init__(self, directions: dict[str, list[float]], balancing: str, weights: dict[str, float] | None = None) -> None:
+    def __init__(self, directions: dict[str, list[float]], balancing: str, weights: dict[str, float] | None = None,
+                 chance: dict[str, float] | None = None) -> None:
         self.directions = {task: torch.tensor(direction) for task, direction in directions.items()}
         self.shared, self.head = nn.Parameter(torch.ones(len(next(iter(directions.values()))))), nn.Parameter(torch.ones(1))
         self.balancer = make_balancer(balancing, weights or dict.fromkeys(directions, 1.0), [self.shared], [self.head], "cpu",
-                                      dict.fromkeys(directions, 1.0))
+                                      chance or dict.fromkeys(directions, 1.0))
 
     def losses(self) -> dict[str, torch.Tensor]:
         return {task: direction @ self.shared for task, direction in self.directions.items()}
@@ -134,7 +135,13 @@ def test_a_measurement_that_is_no_number_teaches_even_nothing_and_a_task_without
 def test_the_loss_of_chance_is_the_entropy_of_the_labels():
     assert chance_loss([0, 1, 0, 1, -100], 4) == pytest.approx(math.log(2))  # one target per label
     assert chance_loss([0, 0, 0, 1] * 3, 6) == pytest.approx(2 * -(0.75 * math.log(0.75) + 0.25 * math.log(0.25)))  # two labels per target
-    assert 0 < chance_loss([3, 3, 3], 3) < 1e-3 and 0 < chance_loss([], 0) < 1e-3
+    assert chance_loss([3, 3, 3], 3) == chance_loss([], 0) == 1.0  # nothing to be learned
+
+
+def test_with_even_a_task_of_rare_labels_that_is_far_worse_than_chance_at_first_does_not_push_the_others_aside():
+    toy = Toy({"a": [30.0, 0.0], "rare": [0.0, 0.2]}, "even", chance={"a": 0.7, "rare": 0.01})
+    toy.balancer.learn({"a": 30.0, "rare": 0.2}, {"a": 0.7, "rare": 0.7})
+    assert lengths_in(toy, toy.step()[1]) == pytest.approx({"a": 0.5, "rare": 1.0})
 
 
 def test_uncertainty_begins_as_the_plain_sum_and_moves_towards_one_over_the_loss():

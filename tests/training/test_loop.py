@@ -21,6 +21,7 @@ from mtl.scoring.intervals import main_score
 from mtl.settings.config import TaskSpec
 from mtl.training import loop
 from mtl.training import step as step_module
+from mtl.training import trainer as trainer_module
 from mtl.training.loop import train
 from mtl.training.step import rate_factor
 from mtl.training.trainer import Trainer
@@ -104,6 +105,15 @@ def test_rows_labelled_for_some_tasks_only_are_learned_from(sampling, tiny_confi
     labelled = {task: facts["train_rows"] + facts["validation_rows"] for task, facts in of(RunStarted, events)[0].tasks.items()}
     assert labelled == {"answer": 30, "place": 30}
     assert any("1 of 49 rows has no label" in notice.message for notice in of(Notice, events))
+
+
+def test_what_chance_reaches_is_known_for_a_small_task_too(tiny_config, write_rows, easy_rows, monkeypatch, tmp_path):
+    monkeypatch.setattr(trainer_module, "CHANCE_ROWS", 20)
+    rows = [row | {"answer": None, "small": None} for row in easy_rows(500)] + [{"text": f"so {n}", "small": "ab"[n % 2]} for n in range(9)]
+    seen = []
+    file = write_rows(tmp_path / "rows.jsonl", rows)
+    list(train(tiny_config(source="files", train_files=(file,)), tmp_path / "run", between_steps=lambda trainer: not seen.append(trainer)))
+    assert seen[0].new_balancer().chance["small"] == pytest.approx(math.log(2), rel=0.05)
 
 
 def test_alternating_with_batch_size_1_takes_one_task_and_one_row_a_step(tiny_config, finish, tmp_path):
