@@ -183,6 +183,6 @@ def _stop(trainer: Trainer) -> Iterator[Event]:
 def _finished(trainer: Trainer) -> StatusChanged:
     """The end of the plan, or of patience. Test rows stay untouched: they are scored once, when the user asks for it."""
     now, patience, by = trainer.progress, trainer.config.patience, trainer.criterion.by
-    early = f" early, after {patience} evaluations without a better score," if now.step < trainer.total_steps else ""
+    early = f" early, after {many(patience, 'evaluation')} without a better score," if now.step < trainer.total_steps else ""
     return StatusChanged("finished", f"Finished{early} at step {now.step}. The best step was {now.best_step}: {by} "
                                      f"{shown(by, now.best_score)}.")

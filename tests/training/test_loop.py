@@ -465,6 +465,15 @@ def test_a_run_stopped_and_resumed_at_random_steps_is_bit_for_bit_the_unbroken_o
     assert facts[0] == facts[1]
 
 
+def test_a_resume_amid_a_comparison_of_gradients_over_several_steps_is_bit_for_bit_the_unbroken_run(tiny_config, finish, tmp_path):
+    config = tiny_config(sampling="alternating", batch_size=4, eval_every=99, max_steps=24, diagnose_every=4)
+    whole = finish(config, tmp_path / "whole")
+    sliced = [event for stop in (13, -1)  # of the comparison that begins with step 12, a third is done
+              for event in finish(config, tmp_path / "sliced", resume=stop < 0, between_steps=stop_at(stop))]
+    assert of(GradientConflict, whole) != of(GradientConflict, sliced) and curves(whole) == curves(sliced)
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "sliced"))
+
+
 def test_instead_of_a_damaged_last_checkpoint_the_one_before_it_is_resumed_with_a_warning(plain, tiny_config, finish, tmp_path):
     finish(tiny_config(), tmp_path, between_steps=stop_at(6))
     (tmp_path / "last/optimizer.pt").write_bytes(b"")
