@@ -46,13 +46,10 @@ class Answers:
 def answer(model: MultiTaskModel, examples: Sequence[tuple[Encoding, LabelIds | None]], batches: Sequence[Sequence[int]], machine: Machine,
            tasks: Sequence[str], features: FrozenFeatures | None = None) -> Answers:
     """Run the texts of `batches` (indices into `examples`) through `model` in eval mode; with `features` only through its heads."""
-    predictions: dict[int, dict[str, Prediction]] = {}
-    losses: Counter[str] = Counter()
-    pad_id = model.config.encoder.pad_token_id or 0
+    predictions, losses, pad_id = {}, Counter(), model.config.encoder.pad_token_id or 0
     for indices in batches:
         chosen, labels = zip(*take(examples, indices), strict=True)
-        has_labels = labels[0] is not None
-        batch = collate(chosen, pad_id, labels if has_labels else None, [model.tasks[task] for task in tasks] if has_labels else ())
+        batch = collate(chosen, pad_id, labels, () if labels[0] is None else [model.tasks[task] for task in tasks])
         with machine.autocast():
             out = model(batch["input_ids"].to(machine.device), batch["attention_mask"].to(machine.device),
                         labels={task: ids.to(machine.device) for task, ids in batch["labels"].items()}, tasks=tasks,
@@ -141,9 +138,8 @@ class Predictor:
                 raise MtlError(f"{which} is empty. Type a sentence.")
             if len(text) > MAX_TEXT:
                 raise MtlError(f"{which} has {len(text):,} characters, the limit is {MAX_TEXT:,}. Split it.")
-        for task in tasks:
-            if task not in self.model.tasks:
-                raise MtlError(f"This model has no task '{task}'. Its tasks are: {', '.join(self.model.tasks)}.")
+        if unknown := [task for task in tasks if task not in self.model.tasks]:
+            raise MtlError(f"This model has no task '{unknown[0]}'. Its tasks are: {', '.join(self.model.tasks)}.")
         texts = [text.encode("utf-8", "replace").decode() for text in texts]  # lone surrogates, which no tokenizer takes, become '?'
         encodings = encode(self.tokenizer, texts, max_length := self.model.config.max_length)
         lengths = [len(encoding.ids) for encoding in encodings]

@@ -74,9 +74,8 @@ class MultiTaskModel(PreTrainedModel):
     def __init__(self, config: MultiTaskConfig) -> None:
         super().__init__(config)
         if config.needs_base and torch.get_default_device().type == "meta":  # in from_pretrained, which would invent the frozen weights
-            what = "adapters and heads" if config.lora_rank else "heads"
-            raise MtlError(f"This checkpoint has {what}, but not the encoder that they belong to. Load it with "
-                           "mtl.model.loading.load_weights.")
+            raise MtlError(f"This checkpoint has {'adapters and ' * bool(config.lora_rank)}heads, but not the encoder that they belong to. "
+                           "Load it with mtl.model.loading.load_weights.")
         self.encoder = AutoModel.from_config(config.encoder)
         has_pooler = getattr(self.encoder, "pooler", None) is not None
         if config.pooling == "pooler" and not has_pooler:
@@ -190,18 +189,15 @@ def freeze_lowest(model: MultiTaskModel, layers: int, embeddings: bool) -> None:
 
 def learned_weights(model: MultiTaskModel) -> dict[str, Tensor]:
     """The weights for a checkpoint of `model`: all, or all but the encoder's own if these are loaded by its name."""
-    if not model.config.needs_base:
-        return model.state_dict()
-    frozen = {name for name, weight in model.named_parameters() if not weight.requires_grad}
-    return {name: weight for name, weight in model.state_dict().items() if name not in frozen}
+    unsaved = {name for name, weight in model.named_parameters() if model.config.needs_base and not weight.requires_grad}
+    return {name: weight for name, weight in model.state_dict().items() if name not in unsaved}
 
 
 def for_inference(model: MultiTaskModel) -> MultiTaskModel:
     """`model` itself, changed for inference: in eval mode, without gradients, its adapters merged into the encoder's weights."""
     if model.config.lora_rank:
         merge_adapters(model.encoder)
-    if model.config.needs_base:  # from now on it holds all its weights
-        model.config.lora_rank, model.config.only_heads, model.config.base_sha256 = 0, False, ""
+    model.config.lora_rank, model.config.only_heads, model.config.base_sha256 = 0, False, ""  # from now on it holds all its weights
     return model.eval().requires_grad_(False)
 
 
@@ -213,8 +209,3 @@ def parameter_groups(model: MultiTaskModel, learning_rate: float, head_learning_
             chosen = [weight for weight in parameters if weight.requires_grad and (weight.ndim >= 2) == matrices]
             groups.append({"params": chosen, "lr": rate, "base_lr": rate, "weight_decay": decay})
     return [group for group in groups if group["params"]]
-
-
-def count_parameters(model: nn.Module, *, only_trainable: bool = False) -> int:
-    """The number of parameters, or of trainable ones."""
-    return sum(weight.numel() for weight in model.parameters() if weight.requires_grad or not only_trainable)

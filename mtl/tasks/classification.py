@@ -71,8 +71,7 @@ class Classification(Task):
         return [Classified(probabilities) for probabilities in ranked(self.spec.labels, logits.softmax(-1))]
 
     def score(self, golds: Sequence[Label | None], predictions: Sequence[Classified], encodings: Sequence[Encoding]) -> dict[str, float]:
-        pairs = [(gold, made.label) for gold, made in zip(golds, predictions, strict=True) if gold is not None]
-        if not pairs:
+        if not (pairs := [(gold, made.label) for gold, made in zip(golds, predictions, strict=True) if gold is not None]):
             return {}
         right = Counter(gold for gold, made in pairs if gold == made)
         # F1 = 2 TP / (2 TP + FP + FN), whose denominator is the label's count in gold plus its count in the predictions

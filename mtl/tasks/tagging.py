@@ -131,11 +131,10 @@ class Tagging(Task):
         legal tags), and the accuracy of the words' tags. Words that were cut off count as O, so their entities are missed."""
         true = found = hit = words = right = 0
         for gold, made, encoding in zip(golds, predictions, encodings, strict=True):
-            if gold is None:
-                continue
-            true, found, hit = true + len(gold), found + len(made.spans), hit + len(set(gold) & set(made.spans))
-            tags, guessed = spans_to_tags(encoding.words, gold), spans_to_tags(encoding.words, made.spans)
-            words, right = words + len(tags), right + sum(map(str.__eq__, tags, guessed))
+            if gold is not None:
+                true, found, hit = true + len(gold), found + len(made.spans), hit + len(set(gold) & set(made.spans))
+                tags, guessed = spans_to_tags(encoding.words, gold), spans_to_tags(encoding.words, made.spans)
+                words, right = words + len(tags), right + sum(map(str.__eq__, tags, guessed))
         if not words:
             return {}
         return {"f1": 2 * hit / (true + found) if true + found else 0.0, "precision": hit / found if found else 0.0,
@@ -191,8 +190,6 @@ def _best_paths(log_probs: Tensor, lengths: Tensor, labels: int) -> Tensor:
     ids (B, W). O and B- may follow anything, so they share one best predecessor, and each I- has two candidates: a step costs O(tags)."""
     batch, longest, _ = log_probs.shape
     paths = torch.zeros(batch, longest, dtype=torch.long)
-    if not longest:
-        return paths
     inside = torch.arange(labels) + 1 + labels  # ids of I-; those of B- are `inside - labels`
     best = log_probs[:, 0].clone()
     best[:, inside] = -torch.inf

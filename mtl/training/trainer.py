@@ -22,7 +22,7 @@ from mtl.inference.predictor import answer, merge
 from mtl.model.batching import collate
 from mtl.model.encoder import load_encoder, longest_input
 from mtl.model.machine import Machine
-from mtl.model.multitask import MultiTaskModel, build_model, count_parameters, freeze_lowest, parameter_groups
+from mtl.model.multitask import MultiTaskModel, build_model, freeze_lowest, parameter_groups
 from mtl.model.packing import can_pack, pack
 from mtl.model.randomness import seeded_dropout
 from mtl.model.split import Split, compute_features, make_split, sample
@@ -181,8 +181,8 @@ class Trainer:
                              "validation_rows": validation[task.name], "weight": self.weights[task.name], "main_score": task.main_score}
                  for task in self.tasks}
         return RunStarted(self.progress.step, self.total_steps, self.steps_per_epoch, tasks, len(self.train_split.rows),
-                          len(self.validation_split.rows), count_parameters(self.model), self.machine.device, self.machine.precision,
-                          self.machine.threads, self.processes.count, os.getpid(), count_parameters(self.model, only_trainable=True),
+                          len(self.validation_split.rows), self.model.num_parameters(), self.machine.device, self.machine.precision,
+                          self.machine.threads, self.processes.count, os.getpid(), self.model.num_parameters(only_trainable=True),
                           *self.rates)
 
 

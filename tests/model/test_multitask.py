@@ -7,7 +7,7 @@ from transformers import AutoModel, DistilBertConfig, ModernBertConfig, RobertaC
 
 from mtl.errors import MtlError
 from mtl.model.loading import load_weights
-from mtl.model.multitask import MultiTaskModel, count_parameters, parameter_groups
+from mtl.model.multitask import MultiTaskModel, parameter_groups
 from mtl.runs.checkpoint import save_checkpoint
 from mtl.tasks.base import IGNORED
 
@@ -194,7 +194,7 @@ def test_encoder_dropout_0_silences_every_family(family, make_model):
 @pytest.mark.parametrize("family", [None, *FAMILIES])
 def test_no_bias_and_no_norm_decays_and_heads_have_their_own_rate(family, make_model):
     model = make_model(AutoModel.from_config(FAMILIES[family]) if family else None)
-    assert count_parameters(model) == 10 * (model.config.encoder.hidden_size + 1) + count_parameters(model.encoder)
+    assert model.num_parameters() == 10 * (model.config.encoder.hidden_size + 1) + model.encoder.num_parameters()
     groups = parameter_groups(model, 1e-4, 1e-3, 0.01)
     at = {weight: group for group in groups for weight in group["params"]}
     assert len(at) == sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
