@@ -1,8 +1,6 @@
-"""Texts -> predictions of every task. `answer` runs encoded texts through any model, batch by batch; a Predictor takes typed texts, with
-the model of a checkpoint or a copy of one that is still training."""
+"""Texts -> predictions of every task. `answer` runs encoded texts through any model, batch by batch; a Predictor takes typed texts."""
 
 import copy
-import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -71,8 +69,7 @@ def merge(parts: Sequence[Answers]) -> Answers:
 
 @dataclass(frozen=True)
 class Predicted:
-    """One text with its predictions by task. `cut_at`: the character at which it was truncated, or None; `contradictions`: sentences about
-    predictions that never occurred together in the training rows."""
+    """One text with its predictions by task. `cut_at`: the character at which it was truncated; `contradictions`: see cooccurrence.py."""
 
     text: str
     predictions: dict[str, Prediction]
@@ -150,10 +147,8 @@ class Predictor:
                 for text, encoding, made in zip(texts, encodings, found, strict=True)]
 
     def answer(self, examples: Sequence[tuple[Encoding, LabelIds | None]], lengths: Sequence[int], tasks: Sequence[str]) -> Answers:
-        """The predictions of `tasks` for tokenised texts with these `lengths` in subwords, and losses if they have labels. Checkpoints are
-        scored with it too, so that a score is that of the user's predictions."""
-        # On a CPU each core has its own share of the batches. That is faster than all cores on one batch, whose products are small, and
-        # does not wait for a core that a training uses.
+        """The predictions of `tasks` for tokenised texts with these `lengths` in subwords, and losses if they have labels (for scores)."""
+        # on a CPU each core has its own batches: faster than all cores on one, whose products are small, or if a training uses a core
         batches, (model, _) = by_tokens(lengths, BATCH_TOKENS), self._fast
 
         def answer_part(part: list[list[int]]) -> Answers:
@@ -172,9 +167,3 @@ def _cut_at(encoding: Encoding, max_length: int) -> int | None:
     read = max((place for place, first in enumerate(encoding.firsts) if first >= 0), default=-1)
     unread = len(encoding.ids) >= max_length and read + 1 < len(encoding.words)
     return encoding.words[read + 1][0] if unread else None
-
-
-def timed(predictor: Predictor, text: str) -> tuple[Predicted, float]:
-    """One prediction and its time in milliseconds."""
-    start = time.perf_counter()
-    return predictor(text), 1000 * (time.perf_counter() - start)

@@ -1,11 +1,9 @@
-"""MultiTaskModel: one shared encoder and one linear head per task; one encoder pass serves all tasks. It is a transformers model with
-`save_pretrained` and `from_pretrained`. Knows no data and no optimizer."""
+"""MultiTaskModel: one shared encoder and one linear head per task, as a transformers model. Knows no data and no optimizer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.configuration_utils import SubConfigSpec
@@ -91,8 +89,7 @@ class MultiTaskModel(PreTrainedModel):
         self.post_init()
 
     def set_tuned(self, thresholds: dict[str, Sequence[float]], calibration: dict[str, Sequence[float]]) -> None:
-        """Set the decision thresholds, and the temperature and shift, of these tasks, and save them with the model. Tasks that are not in
-        `calibration` become uncalibrated."""
+        """Set these tasks' thresholds, temperature and shift, also in the config; tasks that are not in `calibration` lose theirs."""
         self.config.thresholds = {name: list(values) for name, values in thresholds.items()}
         self.config.calibration = {name: list(values) for name, values in calibration.items()}
         for name, task in self.tasks.items():
@@ -131,7 +128,7 @@ class MultiTaskModel(PreTrainedModel):
         else:
             real = attention_mask[..., None].to(encoded.last_hidden_state.dtype)
             sentence = (encoded.last_hidden_state * real).sum(1) / real.sum(1)
-        return F.normalize(sentence, dim=-1) if self.config.normalize else sentence
+        return nn.functional.normalize(sentence, dim=-1) if self.config.normalize else sentence
 
 
 AutoConfig.register(MultiTaskConfig.model_type, MultiTaskConfig)

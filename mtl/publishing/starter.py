@@ -1,5 +1,4 @@
-"""The model that is shipped in checkpoints/starter/: adapters trained on the bundled data, with a model card that has the scores of this
-very training. `python -m mtl starter` makes it again. Knows no page."""
+"""The model that is shipped in checkpoints/starter/: adapters trained on the bundled data, with their scores in a card. Knows no page."""
 
 import shutil
 from collections.abc import Callable

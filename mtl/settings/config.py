@@ -255,8 +255,7 @@ def read_config(path: Path) -> RunConfig:
 
 
 def make_config(values: Any, *, is_json: bool = False) -> RunConfig:
-    """A checked RunConfig from plain values (a form, flags), or from what a JSON file holds, with Balancing 'fixed' in place of 'equal' if
-    weights are given. Raises MtlError in the user's words."""
+    """A checked RunConfig from plain values, with Balancing 'fixed', not 'equal', if there are weights. Raises MtlError for users."""
     if isinstance(values, dict) and values.get("balancing") == "equal" and (values.get("weights") or values.get("alpha") is not None):
         values = values | {"balancing": "fixed"}
     try:

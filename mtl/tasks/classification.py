@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtl.data.values import Label
 from mtl.tasks.base import IGNORED, Drawing, Encoding, Prediction, Task, ranked, rounded
@@ -53,12 +52,9 @@ class Classification(Task):
     def count_targets(self, ids: int) -> int:
         return int(ids != IGNORED)
 
-    def stack(self, ids: Sequence[int], longest: int) -> Tensor:
-        return torch.tensor(ids, dtype=torch.long)  # (B)
-
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """logits (B, labels), labels (B) -> scalar."""
-        return F.cross_entropy(logits.float(), labels, reduction="sum", ignore_index=IGNORED)
+        return nn.functional.cross_entropy(logits.float(), labels, reduction="sum", ignore_index=IGNORED)
 
     def decode(self, logits: Tensor, encodings: Sequence[Encoding]) -> list[Classified]:
         return self.with_logits(logits.float() / self.calibration.temperature)

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtl.data.values import Labels
 from mtl.settings.config import TaskSpec
-from mtl.tasks.base import IGNORED, Drawing, Encoding, Prediction, Task, ranked, rounded, stack_lists
+from mtl.tasks.base import IGNORED, Drawing, Encoding, Prediction, Task, ranked, rounded
 
 DEFAULT_THRESHOLD = 0.5
 FEW_ROWS = 5  # a label on fewer validation rows keeps the default threshold
@@ -60,13 +59,10 @@ class MultiLabel(Task):
         """1 for a labelled row: the loss is a mean over rows, as a cross-entropy is, and does not shrink with the number of labels."""
         return int(ids[0] != IGNORED)
 
-    def stack(self, ids: Sequence[list[int]], longest: int) -> Tensor:
-        return stack_lists(ids, self.outputs, IGNORED)  # (B, labels)
-
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """logits (B, labels), labels (B, labels) -> scalar: binary cross-entropy, summed over rows and labels."""
         counts = (labels != IGNORED).float()
-        return F.binary_cross_entropy_with_logits(logits.float(), labels.clamp(min=0).float(), weight=counts, reduction="sum")
+        return nn.functional.binary_cross_entropy_with_logits(logits.float(), labels.clamp(min=0).float(), weight=counts, reduction="sum")
 
     def decode(self, logits: Tensor, encodings: Sequence[Encoding]) -> list[Chosen]:
         scaled = logits.double() / self.calibration.temperature  # in 32 bits a probability near 1 would not tell its logit

@@ -10,13 +10,12 @@ from statistics import fmean
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtl.data.values import Spans
 from mtl.data.words import Range, Span, spans_to_tags, tags_to_spans
 from mtl.settings.config import TaskSpec
-from mtl.tasks.base import IGNORED, Drawing, Encoding, Prediction, Task, stack_lists
+from mtl.tasks.base import IGNORED, Drawing, Encoding, Prediction, Task
 from mtl.tasks.calibration import UNCALIBRATED
 
 NEAREST = 1e-7  # to 0 or 1: a word's probability cannot be told more exactly in 32 bits
@@ -88,16 +87,12 @@ class Tagging(Task):
     def count_targets(self, ids: list[int]) -> int:
         return len(ids) - ids.count(IGNORED)
 
-    def stack(self, ids: Sequence[list[int]], longest: int) -> Tensor:
-        return stack_lists(ids, longest, IGNORED)  # (B, T)
-
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """logits (B, T, tags), labels (B, T) -> scalar."""
-        return F.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction="sum", ignore_index=IGNORED)
+        return nn.functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction="sum", ignore_index=IGNORED)
 
     def decode(self, logits: Tensor, encodings: Sequence[Encoding]) -> list[Tagged]:
-        """The most probable legal tag sequence of each text. A span's probability is the geometric mean of its words' probabilities,
-        calibrated on whole entities."""
+        """The most probable legal tags of each text. A span's probability is the geometric mean of its words', calibrated on entities."""
         kept = [[first for first in encoding.firsts if first >= 0] for encoding in encodings]
         longest = max(map(len, kept), default=0)
         index = torch.tensor([firsts + [0] * (longest - len(firsts)) for firsts in kept], dtype=torch.long, device=logits.device)
@@ -152,8 +147,7 @@ SORTS = ("right", "wrong_type", "wrong_boundary", "wrong_both", "missed", "inven
 def sort_errors(gold: Sequence[Span], made: Sequence[Span]) -> Iterator[str]:
     """The sort of error, one of SORTS, of each entity in one row. Each gold entity is paired with at most one prediction: first on the same
     characters (right, or wrong type), then where they overlap and have the same label (wrong boundary), then where they overlap (wrong
-    both). Gold entities left over are missed (one of two that a long prediction covers), predictions left over are invented. So `right` to
-    `wrong_both` plus `missed` are the gold entities, plus `invented` the predicted ones."""
+    both). Gold entities left over are missed (one of two that a long prediction covers), predictions left over are invented."""
     golds, guesses = list(gold), list(made)
     for sort, fits in _FITS.items():
         for span in tuple(golds):
@@ -180,7 +174,7 @@ _FITS: dict[str, Callable[[Span, Span], bool]] = {
 
 def _are_illegal(paths: Tensor, lengths: Tensor, labels: int) -> Tensor:
     """Which texts (B) have an I-x that does not follow B-x or I-x. Of the tag ids (B, W) the first `lengths` (B) count."""
-    before = F.pad(paths, (1, 0))[:, :-1]  # as if O stood before the first word
+    before = nn.functional.pad(paths, (1, 0))[:, :-1]  # as if O stood before the first word
     wrong = (paths > labels) & (before != paths) & (before != paths - labels)
     return (wrong & (torch.arange(paths.shape[1]) < lengths[:, None])).any(1)
 

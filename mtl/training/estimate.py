@@ -1,5 +1,4 @@
-"""How long the rest of a run will take, from a quick look at this machine before its first step. The look changes nothing that training
-depends on: a run is bit for bit the same with and without it."""
+"""How long the rest of a run will take, by a quick look at this machine before its first step, which changes nothing in the run."""
 
 import math
 import time

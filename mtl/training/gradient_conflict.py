@@ -27,8 +27,7 @@ class ConflictMeter:
         self._found: dict[str, list[Tensor]] = {}  # gradients of whole steps
 
     def measure(self, step: int, losses: Mapping[str, Tensor], is_wanted: bool = False) -> None:
-        """If a measurement is due at `step` (from 0), or `is_wanted` for this step alone, add the gradients of one batch's part of the mean
-        `losses`, keeping the graph."""
+        """If one is due at `step` (from 0), or `is_wanted` for it alone, add the gradients of a batch's `losses`, keeping the graph."""
         self._is_measuring = self._is_measuring or (self.every > 0 and step % self.every == 0)
         for task, loss in losses.items() if self._is_measuring or is_wanted else ():
             found = *torch.autograd.grad(loss, self.watched, retain_graph=True, allow_unused=True), loss.detach()

@@ -1,5 +1,4 @@
-"""Trainer: what one run holds in memory (model, optimizer, balancer, encoded rows, its place in the plan) and the parts of a step. loop.py
-puts these in order and decides when; checkpoints are in saving.py."""
+"""Trainer: what one run holds in memory (model, optimizer, balancer, encoded rows, its place in the plan) and the parts of a step."""
 
 import math
 import os
@@ -156,8 +155,7 @@ class Trainer:
                                 packing=packing).losses
 
     def second_pass(self, step: TrainingStep) -> None:
-        """Give the balancer the losses of the step's rows after the optimizer's step, with the same dropout (FAMO learns from how far each
-        fell). With such a balancer a step is one batch."""
+        """Give the balancer the losses of the step's rows after the optimizer's step, with the same dropout. Such a step is one batch."""
         with torch.no_grad(), seeded_dropout(step.dropout_seed, self.machine.device):
             self.balancer.update(step.means(self.forward(step.batches[0])))
 

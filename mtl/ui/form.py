@@ -108,8 +108,7 @@ def weighed_by(weights: str, balancing: str) -> str:
 
 
 def weighing(alpha: str, values: dict[str, Any], tasks: int) -> dict[str, Any]:
-    """The alpha of a run with so many tasks: None where it is not shown or not used, and where both tasks count the same unless Balancing
-    is 'fixed'."""
+    """The alpha of a run with so many tasks: None where it is not used, and where both count the same unless Balancing is 'fixed'."""
     is_used = tasks == 2 and not weighed_by(values["weights"], values["balancing"])
     number = read_number(alpha, float)
     return {"alpha": number if is_used and (values["balancing"] == "fixed" or number != float(EVEN)) else None}
