@@ -35,8 +35,7 @@ class MultiTaskConfig(PreTrainedConfig):
     normalize: bool = False
     dropout: float = 0.1
     max_length: int = 128
-    # An upper bound (95 % confidence) on how far a task's main score falls on validation rows when the encoder runs in 8 bits; None if it
-    # was not measured. Older checkpoints have an `int8_cost`, which was no bound and is not read.
+    # an upper bound (95 % confidence) on how far a main score falls in 8 bits; None: not measured (an older `int8_cost` was no bound)
     int8_cost_bound: float | None = None
     base: str = ""  # the encoder's name
     base_sha256: str = ""  # shows whether the encoder of that name still has the same weights
@@ -47,10 +46,6 @@ class MultiTaskConfig(PreTrainedConfig):
     def needs_base(self) -> bool:
         """Whether a checkpoint lacks the encoder's own weights."""
         return self.only_heads or self.lora_rank > 0
-
-    def specs(self) -> list[TaskSpec]:
-        """The tasks as TaskSpecs."""
-        return [TaskSpec(name=task["name"], kind=task["kind"], labels=tuple(task["labels"])) for task in self.tasks]
 
 
 @dataclass
@@ -80,7 +75,8 @@ class MultiTaskModel(PreTrainedModel):
             raise MtlError(f"This encoder ({config.encoder.model_type}) has no pooler of its own. Choose mean or cls pooling.")
         if config.pooling != "pooler" and has_pooler:
             self.encoder.pooler = None  # so that nothing unused is trained, saved, or waited for by several processes
-        self.tasks = {spec.name: make_task(spec) for spec in config.specs()}
+        self.tasks = {task["name"]: make_task(TaskSpec(name=task["name"], kind=task["kind"], labels=tuple(task["labels"])))
+                      for task in config.tasks}
         self.set_tuned(config.thresholds, config.calibration)
         self.dropout = nn.Dropout(config.dropout)
         # a list, because a task's name may have a dot, which a module's name may not
@@ -135,26 +131,22 @@ AutoConfig.register(MultiTaskConfig.model_type, MultiTaskConfig)
 AutoModel.register(MultiTaskConfig, MultiTaskModel)
 
 
-def build_model(encoder: PreTrainedModel, specs: Sequence[TaskSpec], *, pooling: str, normalize: bool, dropout: float,
-                encoder_dropout: float | None, max_length: int, base: str = "", lora_rank: int = 0,
-                only_heads: bool = False, seed: int = 0) -> MultiTaskModel:
-    """A model with the weights of `encoder`, whose name is `base`, and new heads for the tasks `specs`, drawn by `seed`. With a `lora_rank`
+def build_model(encoder: PreTrainedModel, config: MultiTaskConfig, encoder_dropout: float | None = None, seed: int = 0) -> MultiTaskModel:
+    """The model of `config`, which gets the encoder's own, with the weights of `encoder` and new heads, drawn by `seed`. With a `lora_rank`
     the weights are frozen and get new adapters of that rank; with `only_heads` they are frozen."""
     if encoder_dropout is not None:
         for name in vars(encoder.config):
             if name.endswith(("dropout", "dropout_prob")) and "classifier" not in name:
                 setattr(encoder.config, name, encoder_dropout)
     encoder.config._name_or_path = ""  # a folder on this machine, which checkpoints must not name
-    config = MultiTaskConfig(encoder=encoder.config, tasks=[spec.model_dump(mode="json") for spec in specs], pooling=pooling,
-                             normalize=normalize, dropout=dropout, max_length=max_length, base=base, lora_rank=lora_rank,
-                             only_heads=only_heads)
+    config.encoder = encoder.config
     with OwnRandomness(seed):
         model = MultiTaskModel(config)
         wanted = model.encoder.state_dict()
         model.encoder.load_state_dict({name: weight for name, weight in encoder.state_dict().items() if name in wanted})
-        if lora_rank:
-            add_adapters(model.encoder, lora_rank, encoder_dropout or 0.0)
-    if only_heads:
+        if config.lora_rank:
+            add_adapters(model.encoder, config.lora_rank, encoder_dropout or 0.0)
+    if config.only_heads:
         model.encoder.requires_grad_(False)
     if config.needs_base:
         config.base_sha256 = frozen_sha256(model)

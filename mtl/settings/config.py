@@ -1,5 +1,4 @@
-"""The settings of a run. Every field has its default, its bounds and its help text here; the page's form, the flags of the command line and
-the JSON files are all made from them. Knows nothing of data, models or pages."""
+"""The settings of a run, each with its default, bounds and help, from which the form, the flags and the JSON files are made."""
 
 from __future__ import annotations
 

@@ -142,9 +142,8 @@ class Task(ABC):
 
 def ranked(labels: Sequence[str], probabilities: Tensor) -> list[dict[str, float]]:
     """probabilities (B, labels) -> for each text the probability of each label, most probable first."""
-    values, indices = probabilities.sort(descending=True)
-    return [{labels[index]: value for value, index in zip(*row, strict=True)}
-            for row in zip(values.tolist(), indices.tolist(), strict=True)]
+    values, order = probabilities.sort(descending=True)
+    return [{labels[index]: value for value, index in zip(*row, strict=True)} for row in zip(values.tolist(), order.tolist(), strict=True)]
 
 
 def rounded(probabilities: dict[str, float]) -> dict[str, float]:

@@ -3,7 +3,7 @@ this file. What a word is and how BIO tags are read is in data/words.py, which t
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from statistics import fmean
@@ -141,7 +141,8 @@ class Tagging(Task):
         return {"errors": {sort: counts[sort] for sort in SORTS}}
 
 
-SORTS = ("right", "wrong_type", "wrong_boundary", "wrong_both", "missed", "invented")
+FITS = ("right", "wrong_type", "wrong_boundary", "wrong_both")  # the best first: a better pair is never broken up for a worse one
+SORTS = (*FITS, "missed", "invented")
 
 
 def sort_errors(gold: Sequence[Span], made: Sequence[Span]) -> Iterator[str]:
@@ -149,9 +150,9 @@ def sort_errors(gold: Sequence[Span], made: Sequence[Span]) -> Iterator[str]:
     characters (right, or wrong type), then where they overlap and have the same label (wrong boundary), then where they overlap (wrong
     both). Gold entities left over are missed (one of two that a long prediction covers), predictions left over are invented."""
     golds, guesses = list(gold), list(made)
-    for sort, fits in _FITS.items():
+    for sort in FITS:
         for span in tuple(golds):
-            partner = next((guess for guess in guesses if fits(span, guess)), None)
+            partner = next((guess for guess in guesses if _fit(span, guess) == sort), None)
             if partner is not None:
                 golds.remove(span)
                 guesses.remove(partner)
@@ -159,17 +160,12 @@ def sort_errors(gold: Sequence[Span], made: Sequence[Span]) -> Iterator[str]:
     yield from ["missed"] * len(golds) + ["invented"] * len(guesses)
 
 
-def _overlap(one: Span, other: Span) -> bool:
-    return one.start < other.end and other.start < one.end
-
-
-# in order of fit: a better pair is never broken up for a worse one
-_FITS: dict[str, Callable[[Span, Span], bool]] = {
-    "right": lambda gold, made: gold == made,
-    "wrong_type": lambda gold, made: (gold.start, gold.end) == (made.start, made.end),
-    "wrong_boundary": lambda gold, made: _overlap(gold, made) and gold.label == made.label,
-    "wrong_both": _overlap,
-}
+def _fit(gold: Span, made: Span) -> str:
+    """One of FITS, or '' if the two do not overlap."""
+    if (gold.start, gold.end) == (made.start, made.end):
+        return "right" if gold.label == made.label else "wrong_type"
+    overlap = gold.start < made.end and made.start < gold.end
+    return "" if not overlap else "wrong_boundary" if gold.label == made.label else "wrong_both"
 
 
 def _are_illegal(paths: Tensor, lengths: Tensor, labels: int) -> Tensor:

@@ -254,7 +254,7 @@ def inner_products(gradients: Sequence[Sequence[Tensor]]) -> Tensor:
 def make_balancer(balancing: str, weights: dict[str, float], shared: Sequence[nn.Parameter], heads: Sequence[nn.Parameter],
                   device: str, chance: Mapping[str, float]) -> Balancer:
     """The balancer called `balancing` for the tasks of `weights` (in training order, each above 0), the encoder's trainable parameters
-    `shared`, those of the `heads`, and each task's loss by `chance`. With one task, or nothing shared to compare, it is the weighted sum."""
+    `shared`, those of the `heads`, and each task's loss by `chance`. With one task, or nothing shared to compare: the weighted sum."""
     tasks = list(weights)
     if len(tasks) == 1 or balancing in ("equal", "fixed") or (not shared and (METHODS[balancing].is_gradient or balancing == "even")):
         return Fixed(weights)

@@ -1,6 +1,5 @@
-"""Gradient conflict: the norm of each task's gradient in the shared encoder, and the cosine between the gradients of two tasks. Measured
-every few steps and only on the encoder's last layer, where the gradients of all heads first meet; over the whole encoder it would cost a
-backward pass per task. Why norms matter most: Elich et al. (2024, https://arxiv.org/abs/2311.04698)."""
+"""Gradient conflict: the norm of each task's gradient and the cosines between them, every few steps, on the encoder's last layer, where
+all heads' gradients first meet. Why norms matter most: Elich et al. (2024, https://arxiv.org/abs/2311.04698)."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain, combinations

@@ -34,7 +34,7 @@ FIRST_ROWS = 24  # validation rows of the first evaluation: less than a batch, b
 
 def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: Callable[[Trainer], bool] = lambda trainer: False,
           progress: Progress = no_progress) -> Iterator[Event]:
-    """Train with `config` in the folder `run`, yielding events, of which the last is StatusChanged 'finished' or 'stopped'; `resume` goes on
+    """Train with `config` in the folder `run`, yielding events, the last of them StatusChanged 'finished' or 'stopped'; `resume` goes on
     from the newest undamaged checkpoint. `between_steps(trainer)`, before every step, may copy the model, wait (a pause), or return True to
     stop with a checkpoint. Raises MtlError for bad data, settings that do not fit, or a loss that is not a number."""
     trainer, notices = _set_up(config, run, resume, progress)
@@ -102,9 +102,8 @@ def _set_up(config: RunConfig, run: Path, resume: bool, progress: Progress) -> t
         sweep(run)
         if checkpoint and checkpoint.name == PREVIOUS:
             drop_damaged_last(run)
-    notices = [Notice(complaint, "warning") for complaint in complaints]
-    notices += restore(trainer, checkpoint, facts) if checkpoint else []
-    notices += [Notice(notice) for notice in dataset.notices]
+    notices = [Notice(complaint, "warning") for complaint in complaints] + (restore(trainer, checkpoint, facts) if checkpoint else [])
+    notices += map(Notice, dataset.notices)
     if cut := trainer.train_split.cut:
         rest = "is longer than {} subwords and was" if cut == 1 else "are longer than {} subwords and were"
         notices.append(Notice(f"{cut:,} of {many(len(trainer.train_split.rows), 'training row')} "

@@ -113,8 +113,7 @@ def outlook(sampling: str, sizes: Mapping[str, int], rows: int, step_rows: int, 
 
 
 def _chunks(rows: np.ndarray, pool: Pool, random: np.random.Generator) -> list[np.ndarray]:
-    """Indices into `rows`, shuffled and cut into steps. If the pool has lengths, the indices are sorted by length within every POOL steps,
-    cut, and the steps shuffled: little padding, yet short texts do not always come first."""
+    """Indices into `rows`, shuffled and cut into steps; with lengths, sorted within every POOL steps, whose order is then shuffled."""
     def cut(part: np.ndarray) -> list[np.ndarray]:
         return [part[at:at + pool.step_rows] for at in range(0, len(part), pool.step_rows)]
 

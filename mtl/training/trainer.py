@@ -21,7 +21,7 @@ from mtl.inference.predictor import answer, merge
 from mtl.model.batching import collate
 from mtl.model.encoder import load_encoder, longest_input
 from mtl.model.machine import Machine
-from mtl.model.multitask import MultiTaskModel, build_model, freeze_lowest, parameter_groups
+from mtl.model.multitask import MultiTaskConfig, MultiTaskModel, build_model, freeze_lowest, parameter_groups
 from mtl.model.packing import can_pack, pack
 from mtl.model.randomness import seeded_dropout
 from mtl.model.split import Split, compute_features, make_split, sample
@@ -43,8 +43,7 @@ CHANCE_ROWS = 2000  # enough to know how frequent the labels are
 
 @dataclass
 class TrainingProgress:
-    """How far a run is. With the weights and the optimizer's state it is all that an exact resume needs: the plan of the rows, the learning
-    rate and the randomness of each step follow from the seed and the step's number."""
+    """How far a run is. With the states of model, optimizer and balancer, a resume needs no more: all else follows from seed and step."""
 
     step: int = 0  # steps done
     best_score: float | None = None
@@ -186,11 +185,11 @@ class Trainer:
 
 def _make_model(config: RunConfig, dataset: Dataset, encoder: PreTrainedModel, max_length: int) -> MultiTaskModel:
     """The model for `config` around `encoder`, on the CPU, with the parts that stay frozen marked so."""
-    model = build_model(encoder, dataset.tasks, pooling=config.pooling, normalize=config.normalize, dropout=config.dropout,
-                        encoder_dropout=config.encoder_dropout, max_length=max_length, base=config.encoder,
-                        lora_rank=config.lora_rank if config.fine_tuning == "lora" else 0,
-                        only_heads=config.fine_tuning == "heads", seed=config.seed)
+    of_model = MultiTaskConfig(tasks=[spec.model_dump(mode="json") for spec in dataset.tasks], pooling=config.pooling,
+                               normalize=config.normalize, dropout=config.dropout, max_length=max_length, base=config.encoder,
+                               lora_rank=config.lora_rank if config.fine_tuning == "lora" else 0, only_heads=config.fine_tuning == "heads",
+                               hints=[asdict(hint) for hint in find_hints(dataset.train, dataset.tasks)])
+    model = build_model(encoder, of_model, config.encoder_dropout, config.seed)
     # pretrained word embeddings know more words than the training rows have; those of 'tiny' have learned nothing yet
     freeze_lowest(model, config.frozen_layers, config.freeze_embeddings and config.encoder != "tiny")
-    model.config.hints = [asdict(hint) for hint in find_hints(dataset.train, dataset.tasks)]
     return model

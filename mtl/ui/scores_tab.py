@@ -160,13 +160,12 @@ def _mistakes(task: TaskReport, value: type[Value], colour: dict[str, str]) -> s
 
 
 def _mistake(mistake: Mistake, value: type[Value], colour: dict[str, str]) -> str:
-    sure = f" ({mistake.confidence:.0%} sure)" if mistake.confidence else ""
+    made = f"predicted ({mistake.confidence:.0%} sure)" if mistake.confidence else "predicted"
     true, predicted = value.of_plain(mistake.gold), value.of_plain(mistake.predicted)
     if value.marks_text:
         return (f'<div class="mtl-row"><div>true</div>{marked_html(mistake.text, true, colour)}'
-                f"<div>predicted{sure}</div>{marked_html(mistake.text, predicted, colour)}</div>")
-    return (f'<div class="mtl-row">{apart(mistake.text)}<div>{label_html("true", true)}{label_html(f"predicted{sure}", predicted)}'
-            "</div></div>")
+                f"<div>{made}</div>{marked_html(mistake.text, predicted, colour)}</div>")
+    return f'<div class="mtl-row">{apart(mistake.text)}<div>{label_html("true", true)}{label_html(made, predicted)}</div></div>'
 
 
 def scores_state(jobs: Jobs, run_id: str, key: str) -> tuple[str, str, str, str]:

@@ -56,7 +56,7 @@ def test_a_saved_model_gives_the_same_logits_bit_for_bit(make_model, tmp_path, p
     assert list(before) == ["intent", "mood", "slots"]
     assert all(torch.equal(logits, again(ids, mask).logits[task]) for task, logits in before.items())
     assert not again.training and not any(weight.requires_grad for weight in again.parameters())
-    assert again.config.specs() == model.config.specs()
+    assert again.config.tasks == model.config.tasks
     assert (again.config.pooling, again.config.normalize, again.config.dropout, again.config.max_length) == (
         pooling, pooling == "cls", 0.1, 32)
     with_auto_model = AutoModel.from_pretrained(tmp_path / "best").eval()
