@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from mtl.data.words import Span
 from mtl.jobs.queue import Jobs
 from mtl.model.encoder import load_encoder
-from mtl.model.multitask import build_model
+from mtl.model.multitask import MultiTaskConfig, build_model
 from mtl.settings.config import RunConfig, TaskSpec, make_config
 from mtl.training.loop import train
 from tests import browser as web
@@ -49,9 +49,9 @@ def tokenizer(request, tiny):
 @pytest.fixture
 def make_model(tiny):
     """A function that builds a model (by default on the tiny encoder, for three tasks), in eval mode."""
-    def make(encoder=None, specs=SPECS, **changes):
-        settings = {"pooling": "mean", "normalize": False, "dropout": 0.1, "encoder_dropout": None, "max_length": 32} | changes
-        return build_model(encoder or tiny[0], specs, **settings).eval()
+    def make(encoder=None, specs=SPECS, encoder_dropout=None, seed=0, **changes):
+        config = MultiTaskConfig(tasks=[spec.model_dump(mode="json") for spec in specs], **{"max_length": 32} | changes)
+        return build_model(encoder or tiny[0], config, encoder_dropout, seed).eval()
 
     return make
 

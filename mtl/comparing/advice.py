@@ -1,5 +1,4 @@
-"""How the tasks of a run get along, in plain sentences, and the settings that would help the next run: first a task that is starved, then
-tasks that disagree. Pure functions of histories and settings."""
+"""How the tasks of a run get along, in plain sentences, and the settings that would help the next run: for starved tasks, then others."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -90,8 +89,7 @@ def _feed(starved: Sequence[str], pulls: Mapping[str, float], given: Mapping[str
 
 
 def after_comparison(card: Card, plan: Plan, runs: Sequence[History | None]) -> Advice:
-    """What would help the tasks that a comparison found lower together than alone; an empty sentence if it found none. `runs` are the
-    histories of the members of its `plan`."""
+    """What would help the tasks that a comparison found lower together than alone; may be empty. `runs`: the histories of the plan."""
     hurt = {found.name: found.difference for found in card.tasks if found.verdict == "hurt" or (
         len(card.seeds) == 1 and found.difference is not None and (found.high < 0 or found.difference < LOWER))}
     if not hurt:
@@ -118,8 +116,7 @@ def cosines_of(history: History) -> np.ndarray:
 
 def _strengths(history: History, weights: Mapping[str, float], begun: float) -> list[dict[str, float]]:
     """Of each task's gradient the length, and the length times the weight of its loss then (at first one of `weights`): root mean squares,
-    as Adam sees them, of the steps after `begun`. Late steps alone hide that a task starved, as one that knows its rows by heart pulls
-    little."""
+    as Adam sees them, after step `begun`. Late steps alone hide that a task starved: one that knows its rows by heart pulls little."""
     found = defaultdict(list)
     for event in sorted([*history.steps, *history.diagnoses], key=lambda event: event.step):  # of one step, its weights come first
         if isinstance(event, StepDone):

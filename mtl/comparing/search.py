@@ -83,8 +83,7 @@ def plan_rounds(pace: Pace, seconds: float) -> tuple[tuple[int, int], ...]:
 
 def draw(config: RunConfig, tasks: Sequence[str], count: int) -> list[RunConfig]:
     """`count` settings to try: `config` itself, then random ones around it, by its seed: learning rates, which are numbers in `config`, up
-    to 4 times higher or lower (not that of a frozen encoder), and, for half of them, other task weights (not if the loss decides: other
-    weights, another loss)."""
+    to 4 times higher or lower (not that of a frozen encoder), and, for half of them, other task weights (unless the loss decides)."""
     random = Random(f"search {config.seed}")
     drawn = [config]
     while len(drawn) < count:
@@ -120,11 +119,9 @@ def next_round(plan: Plan, histories: Sequence[History | None], base: RunConfig,
         chosen = {one.number: one.member.config for one in ranked[:plan.rounds[done][0]]}
     else:
         return None
-    members = []
-    for number, config in chosen.items():
-        name = f"{CANDIDATE} {number}, round {done + 1}"
-        config = _short(base.model_copy(update=settings(config)), name, plan.rounds[done][1])
-        members.append(Member(role=f"{CANDIDATE} {number}", round=done + 1, config=config))
+    members = [Member(role=(role := f"{CANDIDATE} {number}"), round=done + 1, config=_short(
+                   base.model_copy(update=settings(config)), f"{role}, round {done + 1}", plan.rounds[done][1]))
+               for number, config in chosen.items()]
     return plan.model_copy(update={"members": (*plan.members, *members)}) if members else None
 
 

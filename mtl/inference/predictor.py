@@ -1,8 +1,6 @@
-"""Texts -> predictions of every task. `answer` runs encoded texts through any model, batch by batch; a Predictor takes typed texts, with
-the model of a checkpoint or a copy of one that is still training."""
+"""Texts -> predictions of every task. `answer` runs encoded texts through any model, batch by batch; a Predictor takes typed texts."""
 
 import copy
-import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -46,13 +44,10 @@ class Answers:
 def answer(model: MultiTaskModel, examples: Sequence[tuple[Encoding, LabelIds | None]], batches: Sequence[Sequence[int]], machine: Machine,
            tasks: Sequence[str], features: FrozenFeatures | None = None) -> Answers:
     """Run the texts of `batches` (indices into `examples`) through `model` in eval mode; with `features` only through its heads."""
-    predictions: dict[int, dict[str, Prediction]] = {}
-    losses: Counter[str] = Counter()
-    pad_id = model.config.encoder.pad_token_id or 0
+    predictions, losses, pad_id = {}, Counter(), model.config.encoder.pad_token_id or 0
     for indices in batches:
         chosen, labels = zip(*take(examples, indices), strict=True)
-        has_labels = labels[0] is not None
-        batch = collate(chosen, pad_id, labels if has_labels else None, [model.tasks[task] for task in tasks] if has_labels else ())
+        batch = collate(chosen, pad_id, labels, () if labels[0] is None else [model.tasks[task] for task in tasks])
         with machine.autocast():
             out = model(batch["input_ids"].to(machine.device), batch["attention_mask"].to(machine.device),
                         labels={task: ids.to(machine.device) for task, ids in batch["labels"].items()}, tasks=tasks,
@@ -74,8 +69,7 @@ def merge(parts: Sequence[Answers]) -> Answers:
 
 @dataclass(frozen=True)
 class Predicted:
-    """One text with its predictions by task. `cut_at`: the character at which it was truncated, or None; `contradictions`: sentences about
-    predictions that never occurred together in the training rows."""
+    """One text with its predictions by task. `cut_at`: the character at which it was truncated; `contradictions`: see cooccurrence.py."""
 
     text: str
     predictions: dict[str, Prediction]
@@ -141,9 +135,8 @@ class Predictor:
                 raise MtlError(f"{which} is empty. Type a sentence.")
             if len(text) > MAX_TEXT:
                 raise MtlError(f"{which} has {len(text):,} characters, the limit is {MAX_TEXT:,}. Split it.")
-        for task in tasks:
-            if task not in self.model.tasks:
-                raise MtlError(f"This model has no task '{task}'. Its tasks are: {', '.join(self.model.tasks)}.")
+        if unknown := [task for task in tasks if task not in self.model.tasks]:
+            raise MtlError(f"This model has no task '{unknown[0]}'. Its tasks are: {', '.join(self.model.tasks)}.")
         texts = [text.encode("utf-8", "replace").decode() for text in texts]  # lone surrogates, which no tokenizer takes, become '?'
         encodings = encode(self.tokenizer, texts, max_length := self.model.config.max_length)
         lengths = [len(encoding.ids) for encoding in encodings]
@@ -154,10 +147,8 @@ class Predictor:
                 for text, encoding, made in zip(texts, encodings, found, strict=True)]
 
     def answer(self, examples: Sequence[tuple[Encoding, LabelIds | None]], lengths: Sequence[int], tasks: Sequence[str]) -> Answers:
-        """The predictions of `tasks` for tokenised texts with these `lengths` in subwords, and losses if they have labels. Checkpoints are
-        scored with it too, so that a score is that of the user's predictions."""
-        # On a CPU each core has its own share of the batches. That is faster than all cores on one batch, whose products are small, and
-        # does not wait for a core that a training uses.
+        """The predictions of `tasks` for tokenised texts with these `lengths` in subwords, and losses if they have labels (for scores)."""
+        # on a CPU each core has its own batches: faster than all cores on one, whose products are small, or if a training uses a core
         batches, (model, _) = by_tokens(lengths, BATCH_TOKENS), self._fast
 
         def answer_part(part: list[list[int]]) -> Answers:
@@ -176,9 +167,3 @@ def _cut_at(encoding: Encoding, max_length: int) -> int | None:
     read = max((place for place, first in enumerate(encoding.firsts) if first >= 0), default=-1)
     unread = len(encoding.ids) >= max_length and read + 1 < len(encoding.words)
     return encoding.words[read + 1][0] if unread else None
-
-
-def timed(predictor: Predictor, text: str) -> tuple[Predicted, float]:
-    """One prediction and its time in milliseconds."""
-    start = time.perf_counter()
-    return predictor(text), 1000 * (time.perf_counter() - start)

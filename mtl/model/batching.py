@@ -71,10 +71,9 @@ def example_shape(tasks: Sequence[Task]) -> Shape[Example]:
 def collate(encodings: Sequence[Encoding], pad_id: int, labels: Sequence[LabelIds] | None = None, tasks: Sequence[Task] = ()) -> Batch:
     """The texts as one batch, padded on the right to the longest, with the labels of `tasks`."""
     lengths = [len(encoding.ids) for encoding in encodings]
-    longest = max(lengths)
-    return Batch(input_ids=stack_lists([encoding.ids for encoding in encodings], longest, pad_id),
-                 attention_mask=(torch.arange(longest) < torch.tensor(lengths)[:, None]).long(),
-                 labels={task.name: task.stack([row[task.name] for row in labels or []], longest) for task in tasks})
+    return Batch(input_ids=stack_lists([encoding.ids for encoding in encodings], pad_id),
+                 attention_mask=(torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).long(),
+                 labels={task.name: task.stack([row[task.name] for row in labels or []]) for task in tasks})
 
 
 def by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:

@@ -15,11 +15,8 @@ def load_weights(checkpoint: Path, device: str) -> MultiTaskModel:
     read_facts(checkpoint)
     config = MultiTaskConfig.from_pretrained(checkpoint, local_files_only=True)
     if config.needs_base:
-        model = build_model(load_encoder(config.base)[0], config.specs(), pooling=config.pooling, normalize=config.normalize,
-                            dropout=config.dropout, encoder_dropout=None, max_length=config.max_length, base=config.base,
-                            lora_rank=config.lora_rank, only_heads=config.only_heads)
+        model = build_model(load_encoder(config.base)[0], config)
         put_weights(model, checkpoint)
-        model.config.hints = config.hints
     else:
         model = MultiTaskModel.from_pretrained(checkpoint, local_files_only=True, use_safetensors=True)
     return for_inference(model.to(device))

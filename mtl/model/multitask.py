@@ -1,11 +1,9 @@
-"""MultiTaskModel: one shared encoder and one linear head per task; one encoder pass serves all tasks. It is a transformers model with
-`save_pretrained` and `from_pretrained`. Knows no data and no optimizer."""
+"""MultiTaskModel: one shared encoder and one linear head per task, as a transformers model. Knows no data and no optimizer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.configuration_utils import SubConfigSpec
@@ -37,8 +35,7 @@ class MultiTaskConfig(PreTrainedConfig):
     normalize: bool = False
     dropout: float = 0.1
     max_length: int = 128
-    # An upper bound (95 % confidence) on how far a task's main score falls on validation rows when the encoder runs in 8 bits; None if it
-    # was not measured. Older checkpoints have an `int8_cost`, which was no bound and is not read.
+    # an upper bound (95 % confidence) on how far a main score falls in 8 bits; None: not measured (an older `int8_cost` was no bound)
     int8_cost_bound: float | None = None
     base: str = ""  # the encoder's name
     base_sha256: str = ""  # shows whether the encoder of that name still has the same weights
@@ -49,10 +46,6 @@ class MultiTaskConfig(PreTrainedConfig):
     def needs_base(self) -> bool:
         """Whether a checkpoint lacks the encoder's own weights."""
         return self.only_heads or self.lora_rank > 0
-
-    def specs(self) -> list[TaskSpec]:
-        """The tasks as TaskSpecs."""
-        return [TaskSpec(name=task["name"], kind=task["kind"], labels=tuple(task["labels"])) for task in self.tasks]
 
 
 @dataclass
@@ -74,16 +67,16 @@ class MultiTaskModel(PreTrainedModel):
     def __init__(self, config: MultiTaskConfig) -> None:
         super().__init__(config)
         if config.needs_base and torch.get_default_device().type == "meta":  # in from_pretrained, which would invent the frozen weights
-            what = "adapters and heads" if config.lora_rank else "heads"
-            raise MtlError(f"This checkpoint has {what}, but not the encoder that they belong to. Load it with "
-                           "mtl.model.loading.load_weights.")
+            raise MtlError(f"This checkpoint has {'adapters and ' * bool(config.lora_rank)}heads, but not the encoder that they belong to. "
+                           "Load it with mtl.model.loading.load_weights.")
         self.encoder = AutoModel.from_config(config.encoder)
         has_pooler = getattr(self.encoder, "pooler", None) is not None
         if config.pooling == "pooler" and not has_pooler:
             raise MtlError(f"This encoder ({config.encoder.model_type}) has no pooler of its own. Choose mean or cls pooling.")
         if config.pooling != "pooler" and has_pooler:
             self.encoder.pooler = None  # so that nothing unused is trained, saved, or waited for by several processes
-        self.tasks = {spec.name: make_task(spec) for spec in config.specs()}
+        self.tasks = {task["name"]: make_task(TaskSpec(name=task["name"], kind=task["kind"], labels=tuple(task["labels"])))
+                      for task in config.tasks}
         self.set_tuned(config.thresholds, config.calibration)
         self.dropout = nn.Dropout(config.dropout)
         # a list, because a task's name may have a dot, which a module's name may not
@@ -92,8 +85,7 @@ class MultiTaskModel(PreTrainedModel):
         self.post_init()
 
     def set_tuned(self, thresholds: dict[str, Sequence[float]], calibration: dict[str, Sequence[float]]) -> None:
-        """Set the decision thresholds, and the temperature and shift, of these tasks, and save them with the model. Tasks that are not in
-        `calibration` become uncalibrated."""
+        """Set these tasks' thresholds, temperature and shift, also in the config; tasks that are not in `calibration` lose theirs."""
         self.config.thresholds = {name: list(values) for name, values in thresholds.items()}
         self.config.calibration = {name: list(values) for name, values in calibration.items()}
         for name, task in self.tasks.items():
@@ -132,33 +124,29 @@ class MultiTaskModel(PreTrainedModel):
         else:
             real = attention_mask[..., None].to(encoded.last_hidden_state.dtype)
             sentence = (encoded.last_hidden_state * real).sum(1) / real.sum(1)
-        return F.normalize(sentence, dim=-1) if self.config.normalize else sentence
+        return nn.functional.normalize(sentence, dim=-1) if self.config.normalize else sentence
 
 
 AutoConfig.register(MultiTaskConfig.model_type, MultiTaskConfig)
 AutoModel.register(MultiTaskConfig, MultiTaskModel)
 
 
-def build_model(encoder: PreTrainedModel, specs: Sequence[TaskSpec], *, pooling: str, normalize: bool, dropout: float,
-                encoder_dropout: float | None, max_length: int, base: str = "", lora_rank: int = 0,
-                only_heads: bool = False, seed: int = 0) -> MultiTaskModel:
-    """A model with the weights of `encoder`, whose name is `base`, and new heads for the tasks `specs`, drawn by `seed`. With a `lora_rank`
+def build_model(encoder: PreTrainedModel, config: MultiTaskConfig, encoder_dropout: float | None = None, seed: int = 0) -> MultiTaskModel:
+    """The model of `config`, which gets the encoder's own, with the weights of `encoder` and new heads, drawn by `seed`. With a `lora_rank`
     the weights are frozen and get new adapters of that rank; with `only_heads` they are frozen."""
     if encoder_dropout is not None:
         for name in vars(encoder.config):
             if name.endswith(("dropout", "dropout_prob")) and "classifier" not in name:
                 setattr(encoder.config, name, encoder_dropout)
     encoder.config._name_or_path = ""  # a folder on this machine, which checkpoints must not name
-    config = MultiTaskConfig(encoder=encoder.config, tasks=[spec.model_dump(mode="json") for spec in specs], pooling=pooling,
-                             normalize=normalize, dropout=dropout, max_length=max_length, base=base, lora_rank=lora_rank,
-                             only_heads=only_heads)
+    config.encoder = encoder.config
     with OwnRandomness(seed):
         model = MultiTaskModel(config)
         wanted = model.encoder.state_dict()
         model.encoder.load_state_dict({name: weight for name, weight in encoder.state_dict().items() if name in wanted})
-        if lora_rank:
-            add_adapters(model.encoder, lora_rank, encoder_dropout or 0.0)
-    if only_heads:
+        if config.lora_rank:
+            add_adapters(model.encoder, config.lora_rank, encoder_dropout or 0.0)
+    if config.only_heads:
         model.encoder.requires_grad_(False)
     if config.needs_base:
         config.base_sha256 = frozen_sha256(model)
@@ -190,18 +178,15 @@ def freeze_lowest(model: MultiTaskModel, layers: int, embeddings: bool) -> None:
 
 def learned_weights(model: MultiTaskModel) -> dict[str, Tensor]:
     """The weights for a checkpoint of `model`: all, or all but the encoder's own if these are loaded by its name."""
-    if not model.config.needs_base:
-        return model.state_dict()
-    frozen = {name for name, weight in model.named_parameters() if not weight.requires_grad}
-    return {name: weight for name, weight in model.state_dict().items() if name not in frozen}
+    unsaved = {name for name, weight in model.named_parameters() if model.config.needs_base and not weight.requires_grad}
+    return {name: weight for name, weight in model.state_dict().items() if name not in unsaved}
 
 
 def for_inference(model: MultiTaskModel) -> MultiTaskModel:
     """`model` itself, changed for inference: in eval mode, without gradients, its adapters merged into the encoder's weights."""
     if model.config.lora_rank:
         merge_adapters(model.encoder)
-    if model.config.needs_base:  # from now on it holds all its weights
-        model.config.lora_rank, model.config.only_heads, model.config.base_sha256 = 0, False, ""
+    model.config.lora_rank, model.config.only_heads, model.config.base_sha256 = 0, False, ""  # from now on it holds all its weights
     return model.eval().requires_grad_(False)
 
 
@@ -213,8 +198,3 @@ def parameter_groups(model: MultiTaskModel, learning_rate: float, head_learning_
             chosen = [weight for weight in parameters if weight.requires_grad and (weight.ndim >= 2) == matrices]
             groups.append({"params": chosen, "lr": rate, "base_lr": rate, "weight_decay": decay})
     return [group for group in groups if group["params"]]
-
-
-def count_parameters(model: nn.Module, *, only_trainable: bool = False) -> int:
-    """The number of parameters, or of trainable ones."""
-    return sum(weight.numel() for weight in model.parameters() if weight.requires_grad or not only_trainable)

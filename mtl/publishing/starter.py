@@ -1,5 +1,4 @@
-"""The model that is shipped in checkpoints/starter/: adapters trained on the bundled data, with a model card that has the scores of this
-very training. `python -m mtl starter` makes it again. Knows no page."""
+"""The model that is shipped in checkpoints/starter/: adapters trained on the bundled data, with their scores in a card. Knows no page."""
 
 import shutil
 from collections.abc import Callable
@@ -18,7 +17,6 @@ from mtl.settings.config import RunConfig
 
 STARTER: dict[str, Any] = {"name": "starter", "source": "newsroom", "fine_tuning": "lora", "lora_rank": 16, "learning_rate": 2e-3,
                            "head_learning_rate": 1e-3, "epochs": 15, "device": "cpu", "precision": "fp32", "seed": 1}
-HUB_NAMES = {"bundled": "sentence-transformers/all-MiniLM-L6-v2"}
 ALWAYS_LISTED = ("source", "encoder", "fine_tuning", "epochs", "batch_size", "learning_rate", "head_learning_rate", "seed")
 
 
@@ -55,7 +53,7 @@ def make_starter(config: RunConfig, folder: Path, *, control: StopControl | None
 
 def model_card(config: RunConfig, started: RunStarted, validation: Evaluated, test: Evaluated | None) -> str:
     """The README.md of the model in the form of the Hub."""
-    base = HUB_NAMES.get(config.encoder, config.encoder)
+    base = {"bundled": "sentence-transformers/all-MiniLM-L6-v2"}.get(config.encoder, config.encoder)
     tasks = [f"| {name} | {task['kind']} | {', '.join(task['labels'])} |" for name, task in started.tasks.items()]
     changed = config.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
     values = config.model_dump(mode="json") | {"learning_rate": started.learning_rate, "head_learning_rate": started.head_learning_rate}

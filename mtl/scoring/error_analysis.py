@@ -52,8 +52,7 @@ class Mistake:
 class Reliability:
     """Whether a model is as often right as it is sure of what it predicts (labels, entities). `bins`: predicted items, the sum of their
     probabilities, and how many are right, in each of BINS bins of probability that has some. `ece`: the expected calibration error (Naeini
-    et al., 2015), which is the sum of the bins' |sum of probabilities - right| over the items; `chance`: about that of a perfect model on
-    as few items; `raw_ece` and `raw_bins`: those without calibration."""
+    et al., 2015); `chance`: about that of a perfect model on as few items; `raw_ece` and `raw_bins`: those without calibration."""
 
     ece: float
     raw_ece: float
@@ -72,8 +71,7 @@ class Reliability:
 @dataclass(frozen=True)
 class TaskReport:
     """One task on the `rows` that are labelled for it, of which `wrong` have an error. `main`: the main score and its 95 % interval. A kind
-    of task has either `confusion` (gold label -> predicted label -> rows) or `errors` (sort of error -> items). `reliability` is None if
-    nothing was predicted, and in older files."""
+    of task has either `confusion` (gold label -> predicted label -> rows) or `errors` (sort of error -> items)."""
 
     name: str
     kind: str
@@ -86,7 +84,7 @@ class TaskReport:
     mistakes: tuple[Mistake, ...]
     confusion: dict[str, dict[str, int]] = field(default_factory=dict)
     errors: dict[str, int] | None = None
-    reliability: Reliability | None = None
+    reliability: Reliability | None = None  # if nothing was predicted, and in older files
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,4 @@
-"""Uncertainty of scores: an interval for one model's score, an interval for the difference of two models, and a bound on what a cheaper
-computation costs. The input is hit counts: hits and items of every row, see Task.hit_counts."""
+"""Uncertainty of scores, of differences, and of what a cheaper computation costs, from the hit counts of every row (Task.hit_counts)."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -81,7 +80,8 @@ def interval(counts: np.ndarray) -> Interval:
     square = _z(LEVEL) ** 2
     centre, shrink = score + square / (2 * size), 1 + square / size
     half = math.sqrt(square * (score * (1 - score) / size + square / (4 * size**2)))
-    return Interval(score, max(0.0, (centre - half) / shrink), min(1.0, (centre + half) / shrink))
+    low, high = np.clip([(centre - half) / shrink, (centre + half) / shrink], [0, score], [score, 1]).tolist()  # rounding may miss it
+    return Interval(score, low, high)
 
 
 def difference(ours: np.ndarray, theirs: np.ndarray) -> Difference:

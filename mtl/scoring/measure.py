@@ -14,8 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 from mtl.data.dataset import split_paths
 from mtl.data.kept import load_run
 from mtl.data.readers import Progress, no_progress
-from mtl.errors import MtlError, is_disk_full
-from mtl.files import replacing
+from mtl.errors import MtlError
+from mtl.files import replacing, room_on_disk
 from mtl.runs.checkpoint import BEST, MANIFEST, read_facts
 from mtl.runs.events import Evaluated
 from mtl.runs.folder import Run
@@ -120,9 +120,9 @@ def measure_test(run: Run, checkpoint: str = BEST, device: str = "auto", *, agai
 def evaluated(run: Run, measured: SplitScores) -> Evaluated:
     """`measured` as an event for the log of `run`."""
     started, report = read_history(run).started, measured.report
-    epoch = measured.step / started.steps_per_epoch if started else 0.0
-    return Evaluated(measured.step, epoch, measured.split, measured.losses, {task.name: task.scores for task in report.tasks},
-                     report.everything_right.value, measured.score, is_best=False, seconds=measured.seconds)
+    return Evaluated(measured.step, measured.step / started.steps_per_epoch if started else 0.0, measured.split, measured.losses,
+                     {task.name: task.scores for task in report.tasks}, report.everything_right.value, measured.score, is_best=False,
+                     seconds=measured.seconds)
 
 
 def _measure(run: Run, split: str, name: str, device: str, progress: Progress, times: int = 1) -> SplitScores:
@@ -148,13 +148,9 @@ def _measure(run: Run, split: str, name: str, device: str, progress: Progress, t
         report = analyse(rows, tasks, answers.in_order(), scores)
     measured = SplitScores(split, name, facts["step"], manifest, time.time(), time.perf_counter() - start, scores.losses, scores.score,
                            times, report, predictor.how)
-    try:
-        with replacing(_file(run, split)) as building:
-            building.write_text(to_json(measured), encoding="utf-8")
-    except OSError as error:
-        if is_disk_full(error):
-            raise MtlError("The disk is full: what was measured could not be kept. Free some space, then measure again.") from error
-        raise
+    full = "The disk is full: what was measured could not be kept. Free some space, then measure again."
+    with room_on_disk(full), replacing(_file(run, split)) as building:
+        building.write_text(to_json(measured), encoding="utf-8")
     return measured
 
 

@@ -15,14 +15,13 @@ from mtl.tasks.base import Prediction, Task
 
 @dataclass(frozen=True)
 class Scores:
-    """Mean loss and scores per task, the share of rows with everything right, and in `score` the mean of the trained tasks' main scores;
-    `hit_counts`: for each task, hits and items of every row (N, 2)."""
+    """Mean loss and scores per task, the share of rows with everything right, and in `score` the mean of the trained tasks' main scores."""
 
     losses: dict[str, float]
     scores: dict[str, dict[str, float]]
     everything_right: float
     score: float
-    hit_counts: dict[str, np.ndarray]
+    hit_counts: dict[str, np.ndarray]  # for each task, hits and items of every row (N, 2)
 
 
 def score(tasks: Sequence[Task], split: Split, answers: Answers, weights: Mapping[str, float] | None = None) -> Scores:
@@ -41,8 +40,7 @@ def score(tasks: Sequence[Task], split: Split, answers: Answers, weights: Mappin
 
 def tune(model: MultiTaskModel, split: Split, answers: Answers) -> Answers:
     """Set calibration and thresholds of `model` to the best on the validation rows `split`; returns `answers`, which were made without
-    calibration, under these. So validation scores are a little better than scores on new text, as with any setting chosen on them. Test
-    rows choose nothing."""
+    calibration, under these. So validation scores are a little better than scores on new text, as with any setting chosen on them."""
     made = answers.in_order()
     for task in model.tasks.values():
         redone = task.tune(golds_of(task, split.rows), [row[task.name] for row in made])

@@ -32,9 +32,8 @@ class Criterion:
     @property
     def by(self) -> str:
         """What that number is, for people."""
-        if self.best in ("everything_right", "loss") or len(self._measures) != 1:
-            return BESTS.get(self.best, self.best)
-        return "".join(f"{isolate(task)} {measure.replace('_', ' ')}" for task, measure in self._measures.items())
+        names = [f"{isolate(task)} {measure.replace('_', ' ')}" for task, measure in self._measures.items()]
+        return names[0] if len(names) == 1 and self.best not in ("everything_right", "loss") else BESTS.get(self.best, self.best)
 
     @property
     def _measures(self) -> dict[str, str]:

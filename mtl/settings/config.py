@@ -1,11 +1,9 @@
-"""The settings of a run. Every field has its default, its bounds and its help text here; the page's form, the flags of the command line and
-the JSON files are all made from them. Knows nothing of data, models or pages."""
+"""The settings of a run, each with its default, bounds and help, from which the form, the flags and the JSON files are made."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -17,10 +15,7 @@ from mtl.settings.methods import METHODS, SAMPLINGS, refusal
 from mtl.settings.refusals import refused
 from mtl.text import can_be_shown
 
-MAX_TASKS = 8
-MAX_LABELS = 200
-MAX_FILES = 32
-MAX_COLUMNS = 64
+MAX_TASKS, MAX_LABELS, MAX_FILES, MAX_COLUMNS = 8, 200, 32, 64
 Kind = Literal["classification", "tagging", "multilabel"]
 ROLES: dict[str, str] = {
     "text": "the sentence", "tokens": "its words", "class": "its label", "tags": "a tag a word", "spans": "its entities",
@@ -124,8 +119,8 @@ class RunConfig(Strict):
     # Model
     encoder: str = setting(
         "bundled", "Encoder", "The language model to start from. 'bundled' is all-MiniLM-L6-v2, which comes with the program (22M "
-        "parameters). 'tiny' is untrained. Or the id of an encoder on the Hub, such as "
-        "distilbert-base-uncased.", basic=True, min_length=1, max_length=200)
+        "parameters). 'tiny' is untrained. Or the id of an encoder on the Hub, such as distilbert-base-uncased.", basic=True,
+        min_length=1, max_length=200)
     fine_tuning: Literal["full", "lora", "heads"] = setting(
         "full", "Fine-tuning", "Which part of the model is trained. 'full': all of it, for the best scores. 'lora': small adapters beside "
         "the encoder; a little less accurate, with files of a few MB. 'heads': only the last layer of each task; the least accurate, but "
@@ -166,8 +161,7 @@ class RunConfig(Strict):
         None, "Head learning rate", "How far a step changes the last layers, one per task. Empty: likewise.", gt=0)
     weight_decay: float = setting(
         0.01, "Weight decay", "How strongly weights are pulled towards zero (AdamW). Biases and norms are left out.", ge=0, le=1)
-    schedule: Literal["linear", "cosine", "constant"] = setting(
-        "linear", "Schedule", "How the learning rates fall after the warm-up.")
+    schedule: Literal["linear", "cosine", "constant"] = setting("linear", "Schedule", "How the learning rates fall after the warm-up.")
     warmup: float = setting(0.1, "Warm-up", "The share of the steps in which the learning rates rise from 0.", ge=0, le=1)
     max_grad_norm: float = setting(
         1.0, "Clip gradients at", "Longer gradients are shortened to this length, so that no step changes too much. 0: never.", ge=0)
@@ -236,9 +230,8 @@ class RunConfig(Strict):
                 raise _wrong("alpha", f"weighs two tasks against each other, but this run has {len(tasks)} ({', '.join(tasks)}). Use Loss "
                              "weights instead, such as " + ",".join(f"{task}=1" for task in tasks) + ".")
             return {tasks[0]: self.alpha, tasks[1]: 1 - self.alpha}
-        for name in self.weights:
-            if name not in tasks:
-                raise _wrong("weights", f"there is no task '{name}'. The tasks are: {', '.join(tasks)}.")
+        if unknown := [name for name in self.weights if name not in tasks]:
+            raise _wrong("weights", f"there is no task '{unknown[0]}'. The tasks are: {', '.join(tasks)}.")
         weights = {task: self.weights.get(task, 1.0) for task in tasks}
         if not any(weights.values()):
             raise _wrong("weights", "every task has weight 0, so nothing would be learned. Give at least one task a weight above 0.")
@@ -250,11 +243,6 @@ def rename_old(text: str) -> str:
     return re.sub(r'"dev(_files|_share)?":', r'"validation\1":', text)
 
 
-def make_config(values: dict[str, Any]) -> RunConfig:
-    """A checked RunConfig from plain values (a form, flags); raises MtlError in the user's words."""
-    return _checked(RunConfig.model_validate, values)
-
-
 def read_config(path: Path) -> RunConfig:
     """The RunConfig in the JSON file at `path`; raises MtlError if it is not one."""
     try:
@@ -262,15 +250,15 @@ def read_config(path: Path) -> RunConfig:
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error  # an OSError's own text names the folder
         raise MtlError(f"{path.name}: cannot be read as a run's settings ({why}).") from error
-    return _checked(lambda values: RunConfig.model_validate_json(json.dumps(values)), values)
+    return make_config(values, is_json=True)
 
 
-def _checked(validate: Callable[[Any], RunConfig], values: Any) -> RunConfig:
-    """The settings, with Balancing 'fixed' in place of 'equal' if weights are given."""
-    if isinstance(values, dict) and (values.get("weights") or values.get("alpha") is not None):
-        values = values | {"balancing": "fixed"} if values.get("balancing") == "equal" else values
+def make_config(values: Any, *, is_json: bool = False) -> RunConfig:
+    """A checked RunConfig from plain values, with Balancing 'fixed', not 'equal', if there are weights. Raises MtlError for users."""
+    if isinstance(values, dict) and values.get("balancing") == "equal" and (values.get("weights") or values.get("alpha") is not None):
+        values = values | {"balancing": "fixed"}
     try:
-        return validate(values)
+        return RunConfig.model_validate_json(json.dumps(values)) if is_json else RunConfig.model_validate(values)
     except ValidationError as error:
         raise refused(error, RunConfig) from error
 

@@ -1,5 +1,4 @@
-"""Learning rates and epochs that fit the other settings: what they are if they are left empty. The numbers were measured. Knows no torch:
-the form shows them before a model is loaded."""
+"""Learning rates and epochs that fit the other settings: what they are if left empty. The numbers were measured. Knows no torch."""
 
 # by Fine-tuning, and for 'tiny', which has learned nothing yet: the rate of the encoder and of the heads for a step of ROWS rows and the
 # width of 'bundled'; and how the encoder's rate falls with another width: at 2, twice the width has a quarter of the rate

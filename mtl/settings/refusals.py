@@ -1,5 +1,4 @@
-"""A value that pydantic refused, as one sentence for people: the setting's label, what was found, what was wanted. The sentence is made
-from the JSON schema of the model, so that a new field needs no words of its own here. Knows no setting."""
+"""A value that pydantic refused, as a sentence for people, made from the JSON schema: a new field needs no words of its own here."""
 
 import re
 from difflib import get_close_matches

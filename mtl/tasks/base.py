@@ -90,9 +90,9 @@ class Task(ABC):
     def count_targets(self, ids: int | list[int]) -> int:
         """How many targets a row with these label ids has. The mean loss is the sum of losses divided by the number of targets."""
 
-    @abstractmethod
-    def stack(self, ids: Sequence[int | list[int]], longest: int) -> Tensor:
-        """The label ids of a batch (B, ...), whose texts are padded to `longest` subwords."""
+    def stack(self, ids: Sequence[int | list[int]]) -> Tensor:
+        """The label ids of a batch: (B), or, of lists, (B, longest)."""
+        return torch.tensor(ids, dtype=torch.long) if self.has_one_id else stack_lists(ids, IGNORED)
 
     @abstractmethod
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -135,17 +135,15 @@ class Task(ABC):
 
     def hit_counts(self, gold: Value, prediction: Prediction) -> tuple[int, int]:
         """(hits, items) of one labelled row: the items in both gold and prediction, and the items of gold plus those of the prediction.
-        Summed over rows, the main score is 2 hits / items: F1, which is accuracy where every row has one item on each side. A row is right
-        if its hits are half of its items."""
+        Summed over rows, the main score is 2 hits / items: F1, or accuracy with one item on each side. A row is right if that is 1."""
         wanted, made = gold.items(), prediction.value.items()
         return len(set(wanted) & set(made)), len(wanted) + len(made)
 
 
 def ranked(labels: Sequence[str], probabilities: Tensor) -> list[dict[str, float]]:
     """probabilities (B, labels) -> for each text the probability of each label, most probable first."""
-    values, indices = probabilities.sort(descending=True)
-    return [{labels[index]: value for value, index in zip(*row, strict=True)}
-            for row in zip(values.tolist(), indices.tolist(), strict=True)]
+    values, order = probabilities.sort(descending=True)
+    return [{labels[index]: value for value, index in zip(*row, strict=True)} for row in zip(values.tolist(), order.tolist(), strict=True)]
 
 
 def rounded(probabilities: dict[str, float]) -> dict[str, float]:
@@ -153,6 +151,7 @@ def rounded(probabilities: dict[str, float]) -> dict[str, float]:
     return {label: round(probability, 4) for label, probability in probabilities.items()}
 
 
-def stack_lists(rows: Sequence[list[int]], length: int, filler: int) -> Tensor:
-    """The lists as a tensor (B, length), padded with `filler` on the right."""
-    return torch.tensor([row + [filler] * (length - len(row)) for row in rows], dtype=torch.long)
+def stack_lists(rows: Sequence[list[int]], filler: int) -> Tensor:
+    """The lists as a tensor (B, longest), padded with `filler` on the right."""
+    longest = max(map(len, rows))
+    return torch.tensor([row + [filler] * (longest - len(row)) for row in rows], dtype=torch.long)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtl.data.values import Label
 from mtl.tasks.base import IGNORED, Drawing, Encoding, Prediction, Task, ranked, rounded
@@ -53,12 +52,9 @@ class Classification(Task):
     def count_targets(self, ids: int) -> int:
         return int(ids != IGNORED)
 
-    def stack(self, ids: Sequence[int], longest: int) -> Tensor:
-        return torch.tensor(ids, dtype=torch.long)  # (B)
-
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """logits (B, labels), labels (B) -> scalar."""
-        return F.cross_entropy(logits.float(), labels, reduction="sum", ignore_index=IGNORED)
+        return nn.functional.cross_entropy(logits.float(), labels, reduction="sum", ignore_index=IGNORED)
 
     def decode(self, logits: Tensor, encodings: Sequence[Encoding]) -> list[Classified]:
         return self.with_logits(logits.float() / self.calibration.temperature)
@@ -71,8 +67,7 @@ class Classification(Task):
         return [Classified(probabilities) for probabilities in ranked(self.spec.labels, logits.softmax(-1))]
 
     def score(self, golds: Sequence[Label | None], predictions: Sequence[Classified], encodings: Sequence[Encoding]) -> dict[str, float]:
-        pairs = [(gold, made.label) for gold, made in zip(golds, predictions, strict=True) if gold is not None]
-        if not pairs:
+        if not (pairs := [(gold, made.label) for gold, made in zip(golds, predictions, strict=True) if gold is not None]):
             return {}
         right = Counter(gold for gold, made in pairs if gold == made)
         # F1 = 2 TP / (2 TP + FP + FN), whose denominator is the label's count in gold plus its count in the predictions

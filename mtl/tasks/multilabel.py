@@ -2,17 +2,16 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtl.data.values import Labels
 from mtl.settings.config import TaskSpec
-from mtl.tasks.base import IGNORED, Drawing, Encoding, Prediction, Task, ranked, rounded, stack_lists
+from mtl.tasks.base import IGNORED, Drawing, Encoding, Prediction, Task, ranked, rounded
 
 DEFAULT_THRESHOLD = 0.5
 FEW_ROWS = 5  # a label on fewer validation rows keeps the default threshold
@@ -60,13 +59,10 @@ class MultiLabel(Task):
         """1 for a labelled row: the loss is a mean over rows, as a cross-entropy is, and does not shrink with the number of labels."""
         return int(ids[0] != IGNORED)
 
-    def stack(self, ids: Sequence[list[int]], longest: int) -> Tensor:
-        return stack_lists(ids, self.outputs, IGNORED)  # (B, labels)
-
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """logits (B, labels), labels (B, labels) -> scalar: binary cross-entropy, summed over rows and labels."""
         counts = (labels != IGNORED).float()
-        return F.binary_cross_entropy_with_logits(logits.float(), labels.clamp(min=0).float(), weight=counts, reduction="sum")
+        return nn.functional.binary_cross_entropy_with_logits(logits.float(), labels.clamp(min=0).float(), weight=counts, reduction="sum")
 
     def decode(self, logits: Tensor, encodings: Sequence[Encoding]) -> list[Chosen]:
         scaled = logits.double() / self.calibration.temperature  # in 32 bits a probability near 1 would not tell its logit
@@ -77,8 +73,7 @@ class MultiLabel(Task):
         return torch.tensor(rows, dtype=torch.float64).view(-1, self.outputs).logit(1e-15)
 
     def with_logits(self, logits: Tensor, predictions: Sequence[Chosen]) -> list[Chosen]:
-        probabilities = ranked(self.spec.labels, logits.sigmoid())
-        return [replace(made, probabilities=one) for made, one in zip(predictions, probabilities, strict=True)]
+        return [Chosen(one, made.labels) for one, made in zip(ranked(self.spec.labels, logits.sigmoid()), predictions, strict=True)]
 
     def _choose(self, probabilities: dict[str, float]) -> Chosen:
         needed = dict(zip(self.spec.labels, self.thresholds, strict=True))
@@ -87,8 +82,7 @@ class MultiLabel(Task):
     def tune(self, golds: Sequence[Labels | None], predictions: Sequence[Chosen]) -> list[Chosen]:
         """Then choose the thresholds with the best micro-F1 on these rows."""
         predictions = super().tune(golds, predictions)
-        pairs = [(gold, made) for gold, made in zip(golds, predictions, strict=True) if gold is not None]
-        if pairs:
+        if pairs := [(gold, made) for gold, made in zip(golds, predictions, strict=True) if gold is not None]:
             probabilities = np.array([[made.probabilities[label] for label in self.spec.labels] for _, made in pairs])
             has_label = np.array([[label in gold for label in self.spec.labels] for gold, _ in pairs])
             unknown = sum(label not in self.spec.labels for gold, _ in pairs for label in gold)
@@ -97,8 +91,7 @@ class MultiLabel(Task):
 
     def score(self, golds: Sequence[Labels | None], predictions: Sequence[Chosen], encodings: Sequence[Encoding]) -> dict[str, float]:
         """Micro-F1 over all labels of all texts, macro-F1 (the mean over labels), and the share of texts whose labels are all right."""
-        pairs = [(set(gold), set(made.labels)) for gold, made in zip(golds, predictions, strict=True) if gold is not None]
-        if not pairs:
+        if not (pairs := [(set(gold), set(made.labels)) for gold, made in zip(golds, predictions, strict=True) if gold is not None]):
             return {}
         hits = Counter(label for gold, made in pairs for label in gold & made)
         items = Counter(label for pair in pairs for labels in pair for label in labels)
@@ -131,7 +124,7 @@ def best_thresholds(probabilities: np.ndarray, has_label: np.ndarray, unknown: i
         gain = np.where(allowed, 2 * hits - f1 * predicted, -np.inf)
         top = np.isclose(gain, gain.max(0), rtol=0, atol=1e-9)
         now = np.where(top, np.abs(cuts - DEFAULT_THRESHOLD), np.inf).argmin(0)  # (labels): how many are predicted
-        if best is not None and (now == best).all():
+        if np.array_equal(now, best):
             break
         best, items = now, gold + now.sum()
         f1 = 2 * hits[now, np.arange(labels)].sum() / items if items else 0.0

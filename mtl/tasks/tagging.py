@@ -3,20 +3,19 @@ this file. What a word is and how BIO tags are read is in data/words.py, which t
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from statistics import fmean
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtl.data.values import Spans
 from mtl.data.words import Range, Span, spans_to_tags, tags_to_spans
 from mtl.settings.config import TaskSpec
-from mtl.tasks.base import IGNORED, Drawing, Encoding, Prediction, Task, stack_lists
+from mtl.tasks.base import IGNORED, Drawing, Encoding, Prediction, Task
 from mtl.tasks.calibration import UNCALIBRATED
 
 NEAREST = 1e-7  # to 0 or 1: a word's probability cannot be told more exactly in 32 bits
@@ -88,16 +87,12 @@ class Tagging(Task):
     def count_targets(self, ids: list[int]) -> int:
         return len(ids) - ids.count(IGNORED)
 
-    def stack(self, ids: Sequence[list[int]], longest: int) -> Tensor:
-        return stack_lists(ids, longest, IGNORED)  # (B, T)
-
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """logits (B, T, tags), labels (B, T) -> scalar."""
-        return F.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction="sum", ignore_index=IGNORED)
+        return nn.functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction="sum", ignore_index=IGNORED)
 
     def decode(self, logits: Tensor, encodings: Sequence[Encoding]) -> list[Tagged]:
-        """The most probable legal tag sequence of each text. A span's probability is the geometric mean of its words' probabilities,
-        calibrated on whole entities."""
+        """The most probable legal tags of each text. A span's probability is the geometric mean of its words', calibrated on entities."""
         kept = [[first for first in encoding.firsts if first >= 0] for encoding in encodings]
         longest = max(map(len, kept), default=0)
         index = torch.tensor([firsts + [0] * (longest - len(firsts)) for firsts in kept], dtype=torch.long, device=logits.device)
@@ -131,11 +126,10 @@ class Tagging(Task):
         legal tags), and the accuracy of the words' tags. Words that were cut off count as O, so their entities are missed."""
         true = found = hit = words = right = 0
         for gold, made, encoding in zip(golds, predictions, encodings, strict=True):
-            if gold is None:
-                continue
-            true, found, hit = true + len(gold), found + len(made.spans), hit + len(set(gold) & set(made.spans))
-            tags, guessed = spans_to_tags(encoding.words, gold), spans_to_tags(encoding.words, made.spans)
-            words, right = words + len(tags), right + sum(map(str.__eq__, tags, guessed))
+            if gold is not None:
+                true, found, hit = true + len(gold), found + len(made.spans), hit + len(set(gold) & set(made.spans))
+                tags, guessed = spans_to_tags(encoding.words, gold), spans_to_tags(encoding.words, made.spans)
+                words, right = words + len(tags), right + sum(map(str.__eq__, tags, guessed))
         if not words:
             return {}
         return {"f1": 2 * hit / (true + found) if true + found else 0.0, "precision": hit / found if found else 0.0,
@@ -147,18 +141,18 @@ class Tagging(Task):
         return {"errors": {sort: counts[sort] for sort in SORTS}}
 
 
-SORTS = ("right", "wrong_type", "wrong_boundary", "wrong_both", "missed", "invented")
+FITS = ("right", "wrong_type", "wrong_boundary", "wrong_both")  # the best first: a better pair is never broken up for a worse one
+SORTS = (*FITS, "missed", "invented")
 
 
 def sort_errors(gold: Sequence[Span], made: Sequence[Span]) -> Iterator[str]:
     """The sort of error, one of SORTS, of each entity in one row. Each gold entity is paired with at most one prediction: first on the same
     characters (right, or wrong type), then where they overlap and have the same label (wrong boundary), then where they overlap (wrong
-    both). Gold entities left over are missed (one of two that a long prediction covers), predictions left over are invented. So `right` to
-    `wrong_both` plus `missed` are the gold entities, plus `invented` the predicted ones."""
+    both). Gold entities left over are missed (one of two that a long prediction covers), predictions left over are invented."""
     golds, guesses = list(gold), list(made)
-    for sort, fits in _FITS.items():
+    for sort in FITS:
         for span in tuple(golds):
-            partner = next((guess for guess in guesses if fits(span, guess)), None)
+            partner = next((guess for guess in guesses if _fit(span, guess) == sort), None)
             if partner is not None:
                 golds.remove(span)
                 guesses.remove(partner)
@@ -166,22 +160,17 @@ def sort_errors(gold: Sequence[Span], made: Sequence[Span]) -> Iterator[str]:
     yield from ["missed"] * len(golds) + ["invented"] * len(guesses)
 
 
-def _overlap(one: Span, other: Span) -> bool:
-    return one.start < other.end and other.start < one.end
-
-
-# in order of fit: a better pair is never broken up for a worse one
-_FITS: dict[str, Callable[[Span, Span], bool]] = {
-    "right": lambda gold, made: gold == made,
-    "wrong_type": lambda gold, made: (gold.start, gold.end) == (made.start, made.end),
-    "wrong_boundary": lambda gold, made: _overlap(gold, made) and gold.label == made.label,
-    "wrong_both": _overlap,
-}
+def _fit(gold: Span, made: Span) -> str:
+    """One of FITS, or '' if the two do not overlap."""
+    if (gold.start, gold.end) == (made.start, made.end):
+        return "right" if gold.label == made.label else "wrong_type"
+    overlap = gold.start < made.end and made.start < gold.end
+    return "" if not overlap else "wrong_boundary" if gold.label == made.label else "wrong_both"
 
 
 def _are_illegal(paths: Tensor, lengths: Tensor, labels: int) -> Tensor:
     """Which texts (B) have an I-x that does not follow B-x or I-x. Of the tag ids (B, W) the first `lengths` (B) count."""
-    before = F.pad(paths, (1, 0))[:, :-1]  # as if O stood before the first word
+    before = nn.functional.pad(paths, (1, 0))[:, :-1]  # as if O stood before the first word
     wrong = (paths > labels) & (before != paths) & (before != paths - labels)
     return (wrong & (torch.arange(paths.shape[1]) < lengths[:, None])).any(1)
 
@@ -191,8 +180,6 @@ def _best_paths(log_probs: Tensor, lengths: Tensor, labels: int) -> Tensor:
     ids (B, W). O and B- may follow anything, so they share one best predecessor, and each I- has two candidates: a step costs O(tags)."""
     batch, longest, _ = log_probs.shape
     paths = torch.zeros(batch, longest, dtype=torch.long)
-    if not longest:
-        return paths
     inside = torch.arange(labels) + 1 + labels  # ids of I-; those of B- are `inside - labels`
     best = log_probs[:, 0].clone()
     best[:, inside] = -torch.inf

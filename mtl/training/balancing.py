@@ -74,8 +74,7 @@ class Scalarized(Balancer):
     def backward(self, losses: dict[str, Tensor]) -> None:
         shares = [self.shares.get(task, 1.0) for task in losses]
         scaled = [share * loss + (1 - share) * loss.detach() for share, loss in zip(shares, losses.values(), strict=True)]
-        # Scale each part up to the size of the whole step's loss, because some methods add constant terms; then divide by the batches
-        # (processes average their gradients)
+        # scaled up to the size of the whole step's loss, because some methods add constant terms (processes average their gradients)
         values = torch.stack(scaled) * self.batches * self.processes
         received: list[Tensor] = []  # the weights: the derivative of the combined number with respect to each task's loss
         values.register_hook(received.append)
@@ -98,11 +97,10 @@ class Fixed(Scalarized):
 
 
 class Even(Scalarized):
-    """Every task moves the encoder alike. The weights make the tasks' gradients equally long, measured where the heads first meet; but the
-    more a task has learned, the shorter its gradient. These are the lengths that GradNorm (Chen et al., 2018) aims at by training the
-    weights; here the weights are computed from norms and losses that are smoothed over some steps. The share that is still to be learned is
-    the loss over that of chance, which needs no loss from the first step. As the longest gradient has the length 1 or, with all layers, a
-    little more, clipping at 1 keeps the length of the step's gradient, and so Adam's steps, about the same over the whole run."""
+    """Every task moves the encoder alike: its gradient, measured where the heads first meet, is as long as the others', but shorter the
+    more the task has learned. GradNorm (Chen et al., 2018) trains the weights towards these lengths; here they are computed from smoothed
+    norms and losses. What is still to be learned is the loss over that of chance, which needs no loss from the first step. The longest
+    gradient has about the length 1, so clipping at 1 keeps the step's gradient, and so Adam's steps, about the same over the whole run."""
 
     def __init__(self, given: Mapping[str, float], chance: Mapping[str, float]) -> None:
         """`given`: how much each task counts; `chance`: the mean loss of a model that knows only how frequent each label is."""
@@ -151,8 +149,7 @@ class RandomWeights(Scalarized):
 
 
 class Uncertainty(Scalarized):
-    """Uncertainty weighting: each loss is divided by a learned variance, whose logarithm is added. torchjd halves the losses; we double its
-    result, so that training begins as with the plain sum."""
+    """Each loss is divided by a learned variance, whose logarithm is added. torchjd halves that; doubled, it begins as the plain sum."""
 
     def __init__(self, tasks: Sequence[str], device: str) -> None:
         self.learned = {task: UW(1).to(device) for task in tasks}
@@ -179,9 +176,8 @@ class Uncertainty(Scalarized):
 
 
 class Famo(Scalarized):
-    """FAMO (Liu et al., 2023, https://arxiv.org/abs/2306.03792): weights under which all losses fall at the same pace, learned from how far
-    each fell in a step, times the number of tasks. A step that lacks a task cannot be compared and is a plain sum. Not torchjd's FAMO,
-    because that hides the optimizer of the weights, whose state an exact resume needs."""
+    """FAMO (Liu et al., 2023, https://arxiv.org/abs/2306.03792): weights under which all losses fall at one pace, learned from how far each
+    fell in a step, times the number of tasks. A step that lacks a task is a plain sum. torchjd's hides state that an exact resume needs."""
 
     needs_second_pass = True
 
@@ -216,10 +212,9 @@ class Famo(Scalarized):
 
 
 class Surgery(Balancer):
-    """A method that compares the tasks' gradients (PCGrad, UPGrad). The encoder's gradient is computed for each task; the inner products of
-    these gradients (the Gramian) give the weights, and their weighted sum is the gradient. Each head gets its own task's gradient. The
-    result is that of torchjd's `mtl_backward` and `jac_to_grad`, without their second Jacobian in memory. Where tasks have rows of their
-    own, each comes in its own batch, and all tasks together cost as much as one."""
+    """A method that compares the tasks' gradients of the encoder (PCGrad, UPGrad): their inner products (the Gramian) give the weights of
+    their sum. Each head gets its own task's gradient. The result is that of torchjd's `mtl_backward` and `jac_to_grad`, without a second
+    Jacobian in memory. Where tasks have rows of their own, each comes in its own batch, and all tasks together cost as much as one."""
 
     by_task = True
 
@@ -252,27 +247,21 @@ class Surgery(Balancer):
         return self.weights
 
 
-# UPGrad prefers the mean of the gradients, PCGrad the sum; with this preference vector both are the plain sum if nothing conflicts
-WEIGHTINGS = {"pcgrad": lambda tasks: PCGradWeighting(), "upgrad": lambda tasks: UPGradWeighting(pref_vector=torch.ones(tasks))}
-
-
 def inner_products(gradients: Sequence[Sequence[Tensor]]) -> Tensor:
     """The Gramian (T, T), on the CPU, of T gradients, each a list with one tensor per parameter."""
-    pieces = [torch.stack([torch.stack([(one * other).sum() for other in piece]) for one in piece])
-              for piece in zip(*gradients, strict=True)]
-    return torch.stack(pieces).sum(0).cpu()
+    parts = [torch.stack([torch.stack([(one * other).sum() for other in part]) for one in part]) for part in zip(*gradients, strict=True)]
+    return torch.stack(parts).sum(0).cpu()
 
 
 def make_balancer(balancing: str, weights: dict[str, float], shared: Sequence[nn.Parameter], heads: Sequence[nn.Parameter],
                   device: str, chance: Mapping[str, float]) -> Balancer:
     """The balancer called `balancing` for the tasks of `weights` (in training order, each above 0), the encoder's trainable parameters
-    `shared`, the `heads`' parameters and each task's loss by `chance`. It is the weighted sum where there is nothing to balance: with one
-    task, or if a method compares gradients of an encoder whose layers are all frozen."""
+    `shared`, those of the `heads`, and each task's loss by `chance`. With one task, or nothing shared to compare: the weighted sum."""
     tasks = list(weights)
     if len(tasks) == 1 or balancing in ("equal", "fixed") or (not shared and (METHODS[balancing].is_gradient or balancing == "even")):
         return Fixed(weights)
-    if balancing == "even":
-        return Even(weights, chance)
-    if METHODS[balancing].is_gradient:
-        return Surgery(WEIGHTINGS[balancing], shared, heads)
-    return {"random": RandomWeights, "uncertainty": lambda: Uncertainty(tasks, device), "famo": lambda: Famo(tasks, device)}[balancing]()
+    # UPGrad prefers the mean of the gradients, PCGrad the sum; with this preference vector both are the plain sum if nothing conflicts
+    makers = {"even": lambda: Even(weights, chance), "random": RandomWeights, "uncertainty": lambda: Uncertainty(tasks, device),
+              "famo": lambda: Famo(tasks, device), "pcgrad": lambda: Surgery(lambda count: PCGradWeighting(), shared, heads),
+              "upgrad": lambda: Surgery(lambda count: UPGradWeighting(pref_vector=torch.ones(count)), shared, heads)}
+    return makers[balancing]()

@@ -1,5 +1,4 @@
-"""How long the rest of a run will take, from a quick look at this machine before its first step. The look changes nothing that training
-depends on: a run is bit for bit the same with and without it."""
+"""How long the rest of a run will take, by a quick look at this machine before its first step, which changes nothing in the run."""
 
 import math
 import time
@@ -12,7 +11,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from mtl.inference.fused_bert import HAS_INT8, is_known
 from mtl.inference.predictor import answer
-from mtl.model.multitask import count_parameters, learned_weights
+from mtl.model.multitask import learned_weights
 from mtl.model.randomness import seeded_dropout
 from mtl.runs.events import Estimated
 from mtl.training.sampling import Step
@@ -46,7 +45,7 @@ def estimate(trainer: Trainer) -> Estimated | None:
     trainer.balancer, trainer.wrapped = kept
     step = median(paces[len(paces) // 2:]) * sum(tokens) / len(plan) / processes.count * (1 + (COMPARING / every if every else 0))
     if trainer.machine.device == "cpu":
-        step += UPDATE * count_parameters(trainer.model, only_trainable=True)
+        step += UPDATE * trainer.model.num_parameters(only_trainable=True)
     return Estimated(steps * step, _besides(trainer), may_end_early=config.patience > 0)
 
 
@@ -75,7 +74,7 @@ def _besides(trainer: Trainer) -> float:
     evaluation = (time.perf_counter() - start) * int(split.lengths.sum()) / tokens / trainer.processes.count
     int8 = INT8_COST * min(1, INT8_ROWS / len(split.rows)) if HAS_INT8 and split.features is None and is_known(model) else 0
     best = sum(weight.nbytes for weight in learned_weights(model).values()) / BYTES_PER_SECOND
-    last = best + 8 * count_parameters(model, only_trainable=True) / BYTES_PER_SECOND  # with AdamW's two moments
+    last = best + 8 * model.num_parameters(only_trainable=True) / BYTES_PER_SECOND  # with AdamW's two moments
     whole, rest = divmod(trainer.total_steps - trainer.progress.step, config.eval_every or trainer.steps_per_epoch)
     saves = (trainer.total_steps - trainer.progress.step) // config.checkpoint_every if config.checkpoint_every else 0
     return (whole + bool(rest)) * (evaluation + last + BEST_SHARE * (best + int8 * evaluation)) + saves * last
@@ -84,6 +83,6 @@ def _besides(trainer: Trainer) -> float:
 def _few(trainer: Trainer, rows: Sequence[int], lengths: np.ndarray) -> tuple[Sequence[int], int]:
     """The first of the `rows`, few enough for a quick look, and the number of their subwords."""
     tokens = np.cumsum(lengths[rows])
-    most = max(LEAST_TOKENS, CPU_WORK / count_parameters(trainer.model)) if trainer.machine.device == "cpu" else math.inf
+    most = max(LEAST_TOKENS, CPU_WORK / trainer.model.num_parameters()) if trainer.machine.device == "cpu" else math.inf
     count = max(1, int(np.searchsorted(tokens, most, side="right")))
     return rows[:count], int(tokens[count - 1])

@@ -45,7 +45,6 @@ def run_training(run: Run, *, resume: bool, control: StopControl | None = None, 
         if is_due():
             record(Preparing(what, share))
 
-    status = "failed"
     try:
         with closing(train(run.config, run.folder, resume=resume, between_steps=control.between_steps, progress=progress)) as events:
             for event in events:
@@ -71,8 +70,7 @@ def run_training(run: Run, *, resume: bool, control: StopControl | None = None, 
 
 
 def rehearse(is_called: Callable[[], bool]) -> None:
-    """Take the first step of a run in a temporary folder, or less if `is_called`. Libraries load and compile for seconds at their first
-    use; after this the user's first run starts at once."""
+    """Take the first step of a run in a temporary folder, or less if `is_called`: libraries take seconds at their first use."""
     config = make_config({"source": "newsroom", "max_steps": 2})
     # an error here occurs again in the first real run and is reported there
     with suppress(Exception), tempfile.TemporaryDirectory() as folder, closing(train(config, Path(folder))) as events:

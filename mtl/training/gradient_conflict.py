@@ -1,6 +1,5 @@
-"""Gradient conflict: the norm of each task's gradient in the shared encoder, and the cosine between the gradients of two tasks. Measured
-every few steps and only on the encoder's last layer, where the gradients of all heads first meet; over the whole encoder it would cost a
-backward pass per task. Why norms matter most: Elich et al. (2024, https://arxiv.org/abs/2311.04698)."""
+"""Gradient conflict: the norm of each task's gradient and the cosines between them, every few steps, on the encoder's last layer, where
+all heads' gradients first meet. Why norms matter most: Elich et al. (2024, https://arxiv.org/abs/2311.04698)."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain, combinations
@@ -23,29 +22,24 @@ class ConflictMeter:
         self.tasks, self.watched = list(tasks), list(watched)
         self.every = max(every, -(-total_steps // MOST)) if every and watched and len(self.tasks) > 1 else 0
         self._is_measuring = False  # from a step that is due until every task has a gradient
-        self._is_look = False  # whether this step was due or wanted. A resume does not know that others measure, so they teach nothing
         self._of_step: dict[str, list[Tensor]] = {}  # each task's gradient, then its loss, summed over the batches of this step
         self._found: dict[str, list[Tensor]] = {}  # gradients of whole steps
 
     def measure(self, step: int, losses: Mapping[str, Tensor], is_wanted: bool = False) -> None:
-        """If a measurement is due at `step` (from 0), or `is_wanted` for this step alone, add the gradients of one batch's part of the mean
-        `losses`, keeping the graph."""
-        is_due = self.every > 0 and step % self.every == 0
-        self._is_measuring, self._is_look = self._is_measuring or is_due, is_due or is_wanted
+        """If one is due at `step` (from 0), or `is_wanted` for it alone, add the gradients of a batch's `losses`, keeping the graph."""
+        self._is_measuring = self._is_measuring or (self.every > 0 and step % self.every == 0)
         for task, loss in losses.items() if self._is_measuring or is_wanted else ():
             found = *torch.autograd.grad(loss, self.watched, retain_graph=True, allow_unused=True), loss.detach()
             before = self._of_step.get(task) or [torch.zeros_like(weight) for weight in (*self.watched, loss)]
             self._of_step[task] = [total if gradient is None else total + gradient for total, gradient in zip(before, found, strict=True)]
 
     def of_step(self, processes: int = 1) -> tuple[dict[str, float], dict[str, float]]:
-        """The gradient norm and the mean loss of each task that was measured in this step, summed over the `processes`; none if the step
-        only completes an earlier measurement."""
+        """The gradient norm and the mean loss of each task that was measured in this step, summed over the `processes`."""
         if processes > 1:
             for tensor in chain.from_iterable(self._of_step.values()):
                 torch.distributed.all_reduce(tensor)
-        of_step = self._of_step if self._is_look else {}
-        norms = {task: nn.utils.get_total_norm(parts[:-1]).item() for task, parts in of_step.items()}
-        return norms, {task: parts[-1].item() for task, parts in of_step.items()}
+        norms = {task: nn.utils.get_total_norm(parts[:-1]).item() for task, parts in self._of_step.items()}
+        return norms, {task: parts[-1].item() for task, parts in self._of_step.items()}
 
     def finish(self, steps: int) -> GradientConflict | None:
         """End step number `steps`; returns the measurement once every task has a gradient."""

@@ -1,5 +1,4 @@
-"""The training loop: `train` takes step after step and yields events. Knows no page, threads or terminal. The parts of a step are in
-trainer.py, the gradient in balancing.py, checkpoints in saving.py."""
+"""The training loop: `train` takes step after step (its parts are in trainer.py) and yields events. Knows no page, threads or terminal."""
 
 import math
 import shutil
@@ -35,10 +34,9 @@ FIRST_ROWS = 24  # validation rows of the first evaluation: less than a batch, b
 
 def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: Callable[[Trainer], bool] = lambda trainer: False,
           progress: Progress = no_progress) -> Iterator[Event]:
-    """Train with `config` in the folder `run`, yielding events; `resume` continues from its newest undamaged checkpoint.
-    `between_steps(trainer)` is called before every step. It may copy the model, wait (a pause), or return True to stop the run, which saves
-    a checkpoint. `progress` is called while the data is prepared. The last event is StatusChanged 'finished' or 'stopped'. Raises MtlError
-    for bad data, settings that do not fit, or a loss that is not a number."""
+    """Train with `config` in the folder `run`, yielding events, the last of them StatusChanged 'finished' or 'stopped'; `resume` goes on
+    from the newest undamaged checkpoint. `between_steps(trainer)`, before every step, may copy the model, wait (a pause), or return True to
+    stop with a checkpoint. Raises MtlError for bad data, settings that do not fit, or a loss that is not a number."""
     trainer, notices = _set_up(config, run, resume, progress)
     yield trainer.started()
     yield from notices
@@ -76,7 +74,9 @@ def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: 
             if not math.isfinite(norm):
                 raise MtlError(_divergence(trainer, step))
             optimizer.step()
-            balancer.learn(*trainer.conflicts.of_step(processes.count))
+            measured = trainer.conflicts.of_step(processes.count)
+            if wants_norms:  # of other steps nothing, so that Diagnose every changes nothing, and a resume knows what was measured
+                balancer.learn(*measured)
             if balancer.needs_second_pass:
                 trainer.second_pass(step)
             optimizer.zero_grad()
@@ -104,9 +104,8 @@ def _set_up(config: RunConfig, run: Path, resume: bool, progress: Progress) -> t
         sweep(run)
         if checkpoint and checkpoint.name == PREVIOUS:
             drop_damaged_last(run)
-    notices = [Notice(complaint, "warning") for complaint in complaints]
-    notices += restore(trainer, checkpoint, facts) if checkpoint else []
-    notices += [Notice(notice) for notice in dataset.notices]
+    notices = [Notice(complaint, "warning") for complaint in complaints] + (restore(trainer, checkpoint, facts) if checkpoint else [])
+    notices += map(Notice, dataset.notices)
     if cut := trainer.train_split.cut:
         rest = "is longer than {} subwords and was" if cut == 1 else "are longer than {} subwords and were"
         notices.append(Notice(f"{cut:,} of {many(len(trainer.train_split.rows), 'training row')} "

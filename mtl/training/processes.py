@@ -1,5 +1,4 @@
-"""The processes that train one model together. Each makes the same plan and works on its share of every step's rows; this file exchanges
-what all of them need. Knows no data and nothing of the model's structure."""
+"""The processes that train one model together, each on its share of every step's rows, and what they exchange. Knows no data, no model."""
 
 import os
 from contextlib import AbstractContextManager, nullcontext
@@ -34,8 +33,7 @@ class Processes:
         return [any(flag) for flag in zip(*self.gather(flags), strict=True)]
 
     def sync(self, model: nn.Module, now: bool) -> AbstractContextManager:
-        """A context for a batch's forward and backward pass: average gradients `now`, or with a later batch. Gradients add up over the
-        batches of a step, so one exchange at the last batch is enough."""
+        """A context for a batch's forward and backward pass: average gradients `now`, or with a later batch, up to which they add up."""
         return nullcontext() if now or self.count == 1 else model.no_sync()
 
 

@@ -30,9 +30,8 @@ class Step:
 
 @dataclass(frozen=True)
 class Pool:
-    """What a sampling draws from: the labelled rows of each task (N, bool) and the number of rows in a step. With `lengths`, the number of
-    subwords of each row (N), rows of similar length go together. That saves padding for an encoder that cannot pack, at the cost of a
-    little accuracy, because such steps are less random."""
+    """What a sampling draws from: the labelled rows of each task (N, bool) and the number of rows in a step. With `lengths`, the subwords
+    of each row (N), rows of similar length go together: less padding for an encoder that cannot pack, but steps are less random."""
 
     labelled: Mapping[str, np.ndarray]
     step_rows: int
@@ -41,9 +40,8 @@ class Pool:
 
 def joint(pool: Pool, random: np.random.Generator) -> list[Step]:
     """Every row once an epoch, all mixed. A step uses every label of its rows."""
-    tasks = tuple(pool.labelled)
     rows = np.flatnonzero(np.logical_or.reduce(list(pool.labelled.values())))
-    return [Step(rows[chunk], tasks) for chunk in _chunks(rows, pool, random)]
+    return [Step(rows[chunk], tuple(pool.labelled)) for chunk in _chunks(rows, pool, random)]
 
 
 def alternating(pool: Pool, random: np.random.Generator) -> list[Step]:
@@ -59,8 +57,7 @@ def alternating(pool: Pool, random: np.random.Generator) -> list[Step]:
 
 
 def drawn(pool: Pool, random: np.random.Generator, exponent: float) -> list[Step]:
-    """Each row is drawn for one task, tasks in proportion to size^exponent (1: to their size, 0: all alike), and all tasks are mixed. A row
-    is drawn again only after all other rows of its task."""
+    """Each row is drawn for one task, tasks in proportion to size^exponent, all mixed; again only after all other rows of its task."""
     rows = {task: np.flatnonzero(mask) for task, mask in pool.labelled.items() if mask.any()}
     parts = []
     for task, quota in quotas({task: len(of_task) for task, of_task in rows.items()}, exponent).items():
@@ -100,8 +97,7 @@ def quotas(sizes: Mapping[str, int], exponent: float) -> dict[str, int]:
 
 def outlook(sampling: str, sizes: Mapping[str, int], rows: int, step_rows: int, epochs: int,
             temperature: float) -> tuple[int, dict[str, int], dict[str, int]]:
-    """The number of steps in an epoch, and the rows of each task in the first and in the last epoch, from plans for made-up rows: `rows`
-    rows with any label, `sizes` of them labelled for each task."""
+    """The steps of an epoch, and the rows of each task in the first and the last, for `rows` made-up rows, `sizes` of them labelled."""
     labelled, start = {}, 0
     for task, size in sizes.items():
         if size:  # the tasks' rows lie one after the other and begin again at the first row, so that every row has a label
@@ -111,25 +107,13 @@ def outlook(sampling: str, sizes: Mapping[str, int], rows: int, step_rows: int, 
     if not labelled:
         return 0, {}, {}
     plans = [plan_epoch(sampling, Pool(labelled, step_rows), 0, epoch, epochs, temperature) for epoch in (0, max(epochs, 1) - 1)]
-    first, last = (dict.fromkeys(labelled, 0) for _ in plans)
-    for counts, plan in zip((first, last), plans, strict=True):
-        for step in plan:
-            for task in step.tasks:
-                counts[task] += int(np.count_nonzero(labelled[task][step.rows] if step.owners is None else step.serves(task)))
+    first, last = ({task: sum(np.count_nonzero(mask[step.rows] & step.serves(task)) for step in plan if task in step.tasks)
+                    for task, mask in labelled.items()} for plan in plans)
     return len(plans[0]), first, last
 
 
-def share(step: Step, rank: int, processes: int, batch_size: int) -> list[np.ndarray]:
-    """The indices into `step.rows` that process `rank` works on, in batches. All processes get equally many batches, because they exchange
-    gradients after each step; in a short step some batches are empty."""
-    mine = np.arange(len(step.rows))[rank::processes]
-    count = -(-len(step.rows) // (processes * batch_size))  # the batches of the first process, which has most rows
-    return [mine[index * batch_size:(index + 1) * batch_size] for index in range(count)]
-
-
 def _chunks(rows: np.ndarray, pool: Pool, random: np.random.Generator) -> list[np.ndarray]:
-    """Indices into `rows`, shuffled and cut into steps. If the pool has lengths, the indices are sorted by length within every POOL steps,
-    cut, and the steps shuffled: little padding, yet short texts do not always come first."""
+    """Indices into `rows`, shuffled and cut into steps; with lengths, sorted within every POOL steps, whose order is then shuffled."""
     def cut(part: np.ndarray) -> list[np.ndarray]:
         return [part[at:at + pool.step_rows] for at in range(0, len(part), pool.step_rows)]
 

@@ -1,5 +1,4 @@
-"""Writes a trainer's checkpoints into its run's folder and restores them: `last` to resume from, `best` and `epoch-NNN` to predict with;
-and keeps what each evaluation scored on every validation row. When to save is decided in loop.py."""
+"""Writes a trainer's checkpoints into its run's folder and restores them: `last` to resume from, `best` and `epoch-NNN` to predict with."""
 
 import copy
 import json

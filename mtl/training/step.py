@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from mtl.runs.events import StepDone
-from mtl.training.sampling import Step, share
+from mtl.training.sampling import Step
 
 LOGGED_STEPS = 1000  # a run logs about this many StepDone events at most, each the mean since the last one
 LOGGED_AFTER = 5.0  # seconds of training after which a step is logged anyway, so that a slow run is seen to progress
@@ -38,8 +38,7 @@ class TrainingStep:
     losses: dict[str, Tensor] = field(default_factory=dict)  # summed over the targets of the batches so far; on the device
 
     def means(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """One batch's part of the step's mean losses, from its summed `losses`. As they are divided by the targets of the whole step, the
-        gradients of all batches and processes add up to that of one large batch."""
+        """One batch's summed `losses` as its part of the step's mean losses: the gradients of all batches and processes add up."""
         return {task: loss / self.targets[task] for task, loss in losses.items()}
 
     def count(self, losses: Mapping[str, Tensor]) -> None:
@@ -53,8 +52,9 @@ def cut_into_batches(step: Step, rank: int, processes: int, batch_size: int, tar
     """The share of process `rank` in the step, in batches. `targets`: for each task the number of targets of every training row (N). With
     `by_task`, for balancers that need each task's gradient alone, a batch in which no row serves two tasks is cut into one batch per task,
     so that the encoder reads only a task's own rows for it. Rows that serve several tasks go through the encoder once."""
-    batches = []
-    for places in share(step, rank, processes, batch_size):
+    batches, mine = [], np.arange(len(step.rows))[rank::processes]
+    for start in range(0, -(-len(step.rows) // processes), batch_size):  # as many as the first process has, whose rows are the most
+        places = mine[start:start + batch_size]
         if not len(places):  # a short step left no rows for this process, but it must exchange gradients: it takes any row, without labels
             batches.append(MicroBatch(np.zeros(1, int), tasks, {task: np.ones(1, bool) for task in tasks}))
             continue
@@ -68,8 +68,7 @@ def cut_into_batches(step: Step, rank: int, processes: int, batch_size: int, tar
 
 
 def seed_of(run_seed: int, step: int, *rank: int) -> int:
-    """The seed of a step, or of one process's part of it. It depends only on the run's seed and the step's number, so an exact resume needs
-    no saved random state, and nothing that happens between two steps can disturb it."""
+    """The seed of a step, or of one process's part of it. Nothing before the step can disturb it, so a resume needs no random state."""
     return int(np.random.SeedSequence([run_seed, step, *rank]).generate_state(1, np.uint64)[0] >> 1)
 
 

@@ -1,5 +1,4 @@
-"""Trainer: what one run holds in memory (model, optimizer, balancer, encoded rows, its place in the plan) and the parts of a step. loop.py
-puts these in order and decides when; checkpoints are in saving.py."""
+"""Trainer: what one run holds in memory (model, optimizer, balancer, encoded rows, its place in the plan) and the parts of a step."""
 
 import math
 import os
@@ -23,7 +22,7 @@ from mtl.inference.predictor import answer, merge
 from mtl.model.batching import collate
 from mtl.model.encoder import load_encoder, longest_input
 from mtl.model.machine import Machine
-from mtl.model.multitask import MultiTaskModel, build_model, count_parameters, freeze_lowest, parameter_groups
+from mtl.model.multitask import MultiTaskConfig, MultiTaskModel, build_model, freeze_lowest, parameter_groups
 from mtl.model.packing import can_pack, pack
 from mtl.model.randomness import seeded_dropout
 from mtl.model.split import Split, compute_features, make_split, sample_places
@@ -45,8 +44,7 @@ CHANCE_ROWS = 2000  # enough to know how frequent the labels are
 
 @dataclass
 class TrainingProgress:
-    """How far a run is. With the weights and the optimizer's state it is all that an exact resume needs: the plan of the rows, the learning
-    rate and the randomness of each step follow from the seed and the step's number."""
+    """How far a run is. With the states of model, optimizer and balancer, a resume needs no more: all else follows from seed and step."""
 
     step: int = 0  # steps done
     best_score: float | None = None
@@ -160,8 +158,7 @@ class Trainer:
                                 packing=packing).losses
 
     def second_pass(self, step: TrainingStep) -> None:
-        """Give the balancer the losses of the step's rows after the optimizer's step, with the same dropout (FAMO learns from how far each
-        fell). With such a balancer a step is one batch."""
+        """Give the balancer the losses of the step's rows after the optimizer's step, with the same dropout. Such a step is one batch."""
         with torch.no_grad(), seeded_dropout(step.dropout_seed, self.machine.device):
             self.balancer.update(step.means(self.forward(step.batches[0])))
 
@@ -185,18 +182,18 @@ class Trainer:
                              "validation_rows": validation[task.name], "weight": self.weights[task.name], "main_score": task.main_score}
                  for task in self.tasks}
         return RunStarted(self.progress.step, self.total_steps, self.steps_per_epoch, tasks, len(self.train_split.rows),
-                          len(self.validation_split.rows), count_parameters(self.model), self.machine.device, self.machine.precision,
-                          self.machine.threads, self.processes.count, os.getpid(), count_parameters(self.model, only_trainable=True),
+                          len(self.validation_split.rows), self.model.num_parameters(), self.machine.device, self.machine.precision,
+                          self.machine.threads, self.processes.count, os.getpid(), self.model.num_parameters(only_trainable=True),
                           *self.rates)
 
 
 def _make_model(config: RunConfig, dataset: Dataset, encoder: PreTrainedModel, max_length: int) -> MultiTaskModel:
     """The model for `config` around `encoder`, on the CPU, with the parts that stay frozen marked so."""
-    model = build_model(encoder, dataset.tasks, pooling=config.pooling, normalize=config.normalize, dropout=config.dropout,
-                        encoder_dropout=config.encoder_dropout, max_length=max_length, base=config.encoder,
-                        lora_rank=config.lora_rank if config.fine_tuning == "lora" else 0,
-                        only_heads=config.fine_tuning == "heads", seed=config.seed)
+    of_model = MultiTaskConfig(tasks=[spec.model_dump(mode="json") for spec in dataset.tasks], pooling=config.pooling,
+                               normalize=config.normalize, dropout=config.dropout, max_length=max_length, base=config.encoder,
+                               lora_rank=config.lora_rank if config.fine_tuning == "lora" else 0, only_heads=config.fine_tuning == "heads",
+                               hints=[asdict(hint) for hint in find_hints(dataset.train, dataset.tasks)])
+    model = build_model(encoder, of_model, config.encoder_dropout, config.seed)
     # pretrained word embeddings know more words than the training rows have; those of 'tiny' have learned nothing yet
     freeze_lowest(model, config.frozen_layers, config.freeze_embeddings and config.encoder != "tiny")
-    model.config.hints = [asdict(hint) for hint in find_hints(dataset.train, dataset.tasks)]
     return model

@@ -1,7 +1,6 @@
 """The fields of RunConfig as widgets, and the values of the widgets as a RunConfig. A new field of RunConfig appears on the page by itself.
-
-A number is typed into a line of text, because Gradio's number box changes it silently: "1e-3" becomes 3, 2.5 becomes 2, and a 7 where at
-most 1 is allowed becomes 1 (6.31). Here a number is taken as typed, or refused."""
+A number is typed into a line of text, and taken as typed or refused, because Gradio's number box changes it silently: "1e-3" becomes 3, and
+a 7 where at most 1 is allowed becomes 1 (6.31)."""
 
 from contextlib import suppress
 from typing import Any, Literal, get_args, get_origin
@@ -108,8 +107,7 @@ def weighed_by(weights: str, balancing: str) -> str:
 
 
 def weighing(alpha: str, values: dict[str, Any], tasks: int) -> dict[str, Any]:
-    """The alpha of a run with so many tasks: None where it is not shown or not used, and where both tasks count the same unless Balancing
-    is 'fixed'."""
+    """The alpha of a run with so many tasks: None where it is not used, and where both count the same unless Balancing is 'fixed'."""
     is_used = tasks == 2 and not weighed_by(values["weights"], values["balancing"])
     number = read_number(alpha, float)
     return {"alpha": number if is_used and (values["balancing"] == "fixed" or number != float(EVEN)) else None}

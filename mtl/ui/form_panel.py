@@ -69,8 +69,7 @@ class FormPanel:
         return {"equal": "fixed"}.get(balancing, balancing) if is_given else {"fixed": "equal"}.get(balancing, balancing)
 
     def config(self, values: Values, progress: Progress = no_progress) -> RunConfig:
-        """The run that the form describes, with its data read. Data that were changed just now give all their tasks, as the page will show
-        when it has read them. Raises MtlError."""
+        """The run that the form describes, with its data read; those that were changed just now give all their tasks. Raises MtlError."""
         if not values[self.page.browser]["key"]:  # the run would have no owner
             raise MtlError("The page is still getting ready. Press Start again.")
         key, chosen, alpha = self.data.key(values), Choice.read(values[self.data.choice]), values[self.alpha]

@@ -38,10 +38,9 @@ def insight_html(history: History, advice: Advice) -> str:
     steps = [history.diagnoses[math.ceil((column + 1) * count / columns) - 1].step for column in range(columns)]
     rows = "".join(_heat_row(f"{apart(one)} and {apart(other)}", steps, of_pair, mean)
                    for (one, other, _), of_pair, mean in zip(pairs, means, cosines.mean(), strict=True))
-    first, last = history.diagnoses[0].step, history.diagnoses[-1].step
     return (f'<div class="mtl-report"><p>{html.escape(advice.sentence)}</p>'
             "<p>Each task pulls the encoder its own way: this pull, its gradient, is the change that would help it most. <b>Do those "
-            f"of two tasks agree?</b> Steps {first:,} to {last:,}, measured on the encoder's last layer. "
+            f"of two tasks agree?</b> Steps {history.diagnoses[0].step:,} to {steps[-1]:,}, measured on the encoder's last layer. "
             '<span class="mtl-agree">they agree</span> <span class="mtl-disagree">they disagree</span></p>'
             f'<div class="mtl-heat">{rows}</div></div>')
 

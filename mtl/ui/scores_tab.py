@@ -1,5 +1,4 @@
-"""The Scores tab: what the best checkpoint of a run gets right and wrong, on its validation rows and, once, on its test rows. Scores as
-HTML, in which what a user wrote is escaped; then layout, wiring, handlers."""
+"""The Scores tab: what a run's best checkpoint gets right and wrong. Scores as HTML, with users' text escaped; then layout, handlers."""
 
 import html
 from collections import Counter
@@ -70,7 +69,7 @@ def measured_html(run: Run, measured: SplitScores, labels: dict[str, Sequence[st
     rows.append(_score_row("all tasks", "everything right", report.everything_right, {}))
     return (f'<details open class="mtl-report mtl-scores"><summary>{name}</summary><p>{html.escape(facts)}</p>{warnings_html(warnings)}'
             + table_html(["task", "score", "", "95 % interval", "", "other scores"], rows)
-            + "".join(_task(task, labels.get(task.name, ())) for task in report.tasks) + "</details>")
+            + "".join(_task(task, labels.get(task.name, ())) for task in report.tasks if task.rows) + "</details>")
 
 
 def _score_row(name: str, measure: str, main: Interval | None, scores: dict[str, float]) -> list[str]:
@@ -84,15 +83,12 @@ def _score_row(name: str, measure: str, main: Interval | None, scores: dict[str,
 
 
 def _task(task: TaskReport, labels: Sequence[str]) -> str:
-    if not task.rows:
-        return ""
     what = VALUES[task.kind].label_name
     table = table_html([what, "precision", "recall", "F1", "support"],
                        [[line.label, f"{line.precision:.1%}", f"{line.recall:.1%}", f"{line.f1:.1%}", f"{line.support:,}"]
                         for line in task.labels])
     details = _errors(task.errors, VALUES[task.kind]) if task.errors else _confusion(task)
-    wrong = f"mistakes in {task.wrong:,} of {many(task.rows, 'row')}"
-    return (f"<h4>{apart(task.name)}: {wrong}</h4>{details}{_reliability(task.reliability)}"
+    return (f"<h4>{apart(task.name)}: mistakes in {task.wrong:,} of {many(task.rows, 'row')}</h4>{details}{_reliability(task.reliability)}"
             f"<details{' open' * (len(task.labels) <= CLASSES)}><summary>Every {what}</summary>{table}</details>"
             + _mistakes(task, VALUES[task.kind], colours(labels or sorted(line.label for line in task.labels))))
 
@@ -164,13 +160,12 @@ def _mistakes(task: TaskReport, value: type[Value], colour: dict[str, str]) -> s
 
 
 def _mistake(mistake: Mistake, value: type[Value], colour: dict[str, str]) -> str:
-    sure = f" ({mistake.confidence:.0%} sure)" if mistake.confidence else ""
+    made = f"predicted ({mistake.confidence:.0%} sure)" if mistake.confidence else "predicted"
     true, predicted = value.of_plain(mistake.gold), value.of_plain(mistake.predicted)
     if value.marks_text:
         return (f'<div class="mtl-row"><div>true</div>{marked_html(mistake.text, true, colour)}'
-                f"<div>predicted{sure}</div>{marked_html(mistake.text, predicted, colour)}</div>")
-    return (f'<div class="mtl-row">{apart(mistake.text)}<div>{label_html("true", true)}{label_html(f"predicted{sure}", predicted)}'
-            "</div></div>")
+                f"<div>{made}</div>{marked_html(mistake.text, predicted, colour)}</div>")
+    return f'<div class="mtl-row">{apart(mistake.text)}<div>{label_html("true", true)}{label_html(made, predicted)}</div></div>'
 
 
 def scores_state(jobs: Jobs, run_id: str, key: str) -> tuple[str, str, str, str]:

@@ -41,12 +41,12 @@ def make_predictor(specs: Sequence, checkpoint: Path | None, engine: str):
     from mtl.inference.predictor import Predictor
     from mtl.model.encoder import load_encoder
     from mtl.model.machine import find_machine
-    from mtl.model.multitask import build_model, for_inference
+    from mtl.model.multitask import MultiTaskConfig, build_model, for_inference
 
     if checkpoint:
         return Predictor.load(checkpoint, "cpu", engine)
     encoder, tokenizer = load_encoder("bundled")
-    model = build_model(encoder, specs, pooling="mean", normalize=False, dropout=0.1, encoder_dropout=None, max_length=128)
+    model = build_model(encoder, MultiTaskConfig(tasks=[spec.model_dump(mode="json") for spec in specs]))
     return Predictor(for_inference(model), tokenizer, find_machine("cpu", "fp32", 0), engine)
 
 

@@ -19,7 +19,7 @@ from mtl.inference.predictor import Predicted, Predictor
 from mtl.model.encoder import load_encoder
 from mtl.model.loading import load_weights
 from mtl.model.machine import find_machine
-from mtl.model.multitask import build_model, for_inference, learned_weights
+from mtl.model.multitask import MultiTaskConfig, build_model, for_inference, learned_weights
 from mtl.runs.checkpoint import MANIFEST, save_checkpoint
 from mtl.settings.config import TaskSpec
 from mtl.tasks.classification import Classified
@@ -211,8 +211,7 @@ def test_a_checkpoint_from_before_there_were_hints_answers_without(planted_run):
 
 def test_a_checkpoint_of_adapters_keeps_its_hints(tmp_path):
     encoder, tokenizer = load_encoder("bundled")
-    model = build_model(encoder, [INTENT, SLOTS], pooling="mean", normalize=False, dropout=0.0, encoder_dropout=None, max_length=32,
-                        base="bundled", lora_rank=1)
-    model.config.hints = [asdict(HINT)]
+    model = build_model(encoder, MultiTaskConfig(tasks=[spec.model_dump(mode="json") for spec in (INTENT, SLOTS)], max_length=32,
+                                                 base="bundled", lora_rank=1, hints=[asdict(HINT)]))
     save_checkpoint(tmp_path, "best", lambda folder: model.save_pretrained(folder, state_dict=learned_weights(model)), {"step": 1})
     assert load_weights(tmp_path / "best", "cpu").config.hints == [asdict(HINT)]

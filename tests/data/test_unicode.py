@@ -11,7 +11,7 @@ from mtl.errors import MtlError
 from mtl.inference.predictor import Predictor
 from mtl.model.encoder import load_encoder
 from mtl.model.machine import Machine
-from mtl.model.multitask import build_model
+from mtl.model.multitask import MultiTaskConfig, build_model
 from mtl.settings.config import TaskSpec
 from mtl.tasks.tagging import Tagged
 
@@ -25,7 +25,7 @@ def predictor(request, tiny):
     """A model that was never trained, so that it marks anything anywhere."""
     encoder, tokenizer = load_encoder("bundled") if request.param == "bundled" else tiny
     specs = [TaskSpec(name="kind", kind="classification", labels=("a", "b")), TaskSpec(name="ner", kind="tagging", labels=("X", "Y"))]
-    model = build_model(encoder, specs, pooling="mean", normalize=False, dropout=0.0, encoder_dropout=None, max_length=128).eval()
+    model = build_model(encoder, MultiTaskConfig(tasks=[spec.model_dump(mode="json") for spec in specs])).eval()
     return Predictor(model, tokenizer, Machine("cpu", "fp32", 1))
 
 

@@ -20,7 +20,7 @@ from mtl.inference.predictor import Predictor
 from mtl.model.encoder import load_encoder
 from mtl.model.loading import load_weights, put_weights
 from mtl.model.machine import Machine
-from mtl.model.multitask import MultiTaskModel, count_parameters, for_inference, freeze_lowest, learned_weights, parameter_groups
+from mtl.model.multitask import MultiTaskModel, for_inference, freeze_lowest, learned_weights, parameter_groups
 from mtl.model.split import FrozenFeatures, compute_features
 from mtl.runs.checkpoint import save_checkpoint
 from mtl.runs.events import Evaluated, EventLog, LogReader, RunStarted, StatusChanged, StepDone, describe
@@ -73,7 +73,7 @@ def test_the_lowest_layers_and_the_embeddings_keep_their_weights_and_make_no_noi
     assert moved == {name for name, _ in model.named_parameters() if not name.startswith(frozen)}
     noisy = [name for name, part in model.named_modules() if isinstance(part, nn.Dropout) and part.training and part.p]
     assert noisy and not any(name.startswith(frozen) for name in noisy)
-    assert count_parameters(model, only_trainable=True) == sum(before[name].numel() for name in moved)
+    assert model.num_parameters(only_trainable=True) == sum(before[name].numel() for name in moved)
 
 
 def test_frozen_layers_take_the_embeddings_with_them_and_0_freezes_nothing(make_model):
@@ -439,9 +439,9 @@ def test_only_what_is_trained_is_in_the_optimizer_and_the_log_says_how_much_that
     config, _, events, trainer = partial
     started = next(event for event in events if isinstance(event, RunStarted))
     in_optimizer = sum(weight.numel() for group in trainer.optimizer.param_groups for weight in group["params"])
-    assert started.trainable == in_optimizer == count_parameters(trainer.model, only_trainable=True) < 0.05 * started.parameters
+    assert started.trainable == in_optimizer == trainer.model.num_parameters(only_trainable=True) < 0.05 * started.parameters
     if config.fine_tuning == "heads":
-        assert in_optimizer == count_parameters(trainer.model.heads)
+        assert in_optimizer == sum(weight.numel() for weight in trainer.model.heads.parameters())
     wanted = "23.2M parameters, of which 0.67M" if config.fine_tuning == "lora" else f"22.6M parameters, of which {started.trainable:,}"
     assert f"{wanted} are trained" in describe(started)
 

@@ -7,7 +7,7 @@ from transformers import AutoModel, DistilBertConfig, ModernBertConfig, RobertaC
 
 from mtl.errors import MtlError
 from mtl.model.loading import load_weights
-from mtl.model.multitask import MultiTaskModel, count_parameters, parameter_groups
+from mtl.model.multitask import MultiTaskModel, parameter_groups
 from mtl.runs.checkpoint import save_checkpoint
 from mtl.tasks.base import IGNORED
 
@@ -56,7 +56,7 @@ def test_a_saved_model_gives_the_same_logits_bit_for_bit(make_model, tmp_path, p
     assert list(before) == ["intent", "mood", "slots"]
     assert all(torch.equal(logits, again(ids, mask).logits[task]) for task, logits in before.items())
     assert not again.training and not any(weight.requires_grad for weight in again.parameters())
-    assert again.config.specs() == model.config.specs()
+    assert again.config.tasks == model.config.tasks
     assert (again.config.pooling, again.config.normalize, again.config.dropout, again.config.max_length) == (
         pooling, pooling == "cls", 0.1, 32)
     with_auto_model = AutoModel.from_pretrained(tmp_path / "best").eval()
@@ -194,7 +194,7 @@ def test_encoder_dropout_0_silences_every_family(family, make_model):
 @pytest.mark.parametrize("family", [None, *FAMILIES])
 def test_no_bias_and_no_norm_decays_and_heads_have_their_own_rate(family, make_model):
     model = make_model(AutoModel.from_config(FAMILIES[family]) if family else None)
-    assert count_parameters(model) == 10 * (model.config.encoder.hidden_size + 1) + count_parameters(model.encoder)
+    assert model.num_parameters() == 10 * (model.config.encoder.hidden_size + 1) + model.encoder.num_parameters()
     groups = parameter_groups(model, 1e-4, 1e-3, 0.01)
     at = {weight: group for group in groups for weight in group["params"]}
     assert len(at) == sum(len(group["params"]) for group in groups) == len(list(model.parameters()))

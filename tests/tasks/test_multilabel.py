@@ -74,7 +74,7 @@ def test_the_loss_is_a_binary_cross_entropy_summed_over_labels_and_a_row_without
     it, logits = task(), torch.randn(3, 3)
     ids = [it.label_ids(Labels(["law", "sport"]), TEXT), it.label_ids(None, TEXT), it.label_ids(Labels(), TEXT)]
     assert ids == [[1, 0, 1], [IGNORED] * 3, [0, 0, 0]] and list(map(it.count_targets, ids)) == [1, 0, 1]
-    labels = it.stack(ids, longest=9)
+    labels = it.stack(ids)
     assert labels.shape == (3, 3)
     wanted = F.binary_cross_entropy_with_logits(logits[[0, 2]], labels[[0, 2]].float(), reduction="sum")
     torch.testing.assert_close(it.loss(logits, labels), wanted)

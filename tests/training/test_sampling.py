@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from mtl.training.sampling import SAMPLINGS, Pool, Step, outlook, quotas, share
+from mtl.training.sampling import SAMPLINGS, Pool, Step, outlook, quotas
 from mtl.training.sampling import plan_epoch as plan_epoch_of
 
 
@@ -61,17 +61,6 @@ def test_alternating_takes_each_row_of_the_largest_task_once_and_the_others_as_e
     counts = {task: Counter(rows_of([step for step in plan if step.tasks == (task,)])) for task in tasks}
     assert counts["slots"] == Counter(range(10, 74)) and not counts["none"] and {step.tasks for step in plan} == {("intent",), ("slots",)}
     assert set(counts["intent"]) == set(range(10)) and max(counts["intent"].values()) - min(counts["intent"].values()) <= 1
-
-
-@pytest.mark.parametrize("processes", [1, 2, 3, 4])
-@pytest.mark.parametrize("count", [1, 2, 7, 24, 25])
-def test_the_shares_of_the_processes_are_the_step_and_equally_many_batches(count, processes):
-    step = Step(np.arange(100, 100 + count), ("intent",))
-    shares = [share(step, rank, processes, batch_size=4) for rank in range(processes)]
-    assert sorted(int(place) for batches in shares for batch in batches for place in batch) == list(range(count))
-    assert len({len(batches) for batches in shares}) == 1 and len(shares[0]) >= 1
-    assert all(len(batch) <= 4 for batches in shares for batch in batches)
-    assert [batch.tolist() for batch in share(Step(np.arange(10), ()), 0, 1, 4)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)

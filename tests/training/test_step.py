@@ -144,6 +144,18 @@ def test_famo_sees_the_step_s_own_rows_again_with_the_same_features_hidden(tiny_
     assert len(seen) == 2 and seen[0] == pytest.approx(seen[1], rel=1e-5)
 
 
+@pytest.mark.parametrize("processes", [1, 2, 3, 4])
+@pytest.mark.parametrize("count", [1, 2, 7, 24, 25])
+def test_the_shares_of_the_processes_are_the_step_and_equally_many_batches(count, processes):
+    plan, targets = Step(np.arange(100, 100 + count), ("a",)), {"a": np.ones(200, int)}
+    shares = [cut_into_batches(plan, rank, processes, 4, targets, ["a"], by_task=False) for rank in range(processes)]
+    assert sorted(row for batches in shares for one in batches for row in one.rows[~one.ignored["a"]].tolist()) == plan.rows.tolist()
+    assert len({len(batches) for batches in shares}) == 1 and len(shares[0]) >= 1
+    assert all(len(batch.rows) <= 4 for batches in shares for batch in batches)
+    whole = cut_into_batches(Step(np.arange(10), ("a",)), 0, 1, 4, targets, ["a"], by_task=False)
+    assert [batch.rows.tolist() for batch in whole] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
 def test_a_process_without_rows_in_a_short_step_takes_part_with_a_row_that_teaches_nothing():
     plan = Step(np.array([7]), ("a", "b"))
     targets = {"a": np.ones(9, int), "b": np.ones(9, int)}
@@ -171,9 +183,9 @@ def test_every_few_steps_the_tasks_gradients_are_compared(sampling, tiny_config,
 
 def test_measuring_conflicts_changes_nothing_and_the_weights_in_effect_are_logged(tiny_config, finish, tmp_path):
     for balancing in ("equal", "even"):
-        runs = [finish(tiny_config(diagnose_every=every, epochs=1, balancing=balancing), tmp_path / f"{balancing} {every}")
+        runs = [finish(tiny_config(diagnose_every=every, max_steps=16, epochs=9, balancing=balancing), tmp_path / f"{balancing} {every}")
                 for every in (0, 1)]
-        assert steps_of(runs[0]) == steps_of(runs[1]) and not conflicts(runs[0]) and len(conflicts(runs[1])) == 4
+        assert steps_of(runs[0]) == steps_of(runs[1]) and not conflicts(runs[0]) and len(conflicts(runs[1])) == 16
         equal = [event.weights == {"class": 1.0, "sentiment": 1.0, "entities": 1.0} for event in steps_of(runs[0])]
         assert equal == [balancing == "equal" or index == 0 for index in range(len(equal))]
     random = steps_of(finish(tiny_config(balancing="random", epochs=1), tmp_path / "random"))
