@@ -63,7 +63,8 @@ def advise(history: History, config: RunConfig) -> Advice:
     disagree = f"{_and(pair)} {how_often} disagree (in {share:.0%} of {many(int(counts[worst]), 'comparison')})."
     scores = next((seen.scores for seen in reversed(history.evaluations) if seen.split == "validation"), {})
     learned = [task for task in _weak(pulls) if scores.get(task, {}).get(history.started.tasks[task].get("main_score"), 0.0) >= LEARNED]
-    learned = _weak(pulls) if config.balancing == "even" else learned  # that is why 'even' lets them pull less
+    if config.balancing == "even":  # it lets those that have learned pull less, and those that the user weighs less
+        learned = _weak({task: pull / given[task] for task, pull in pulls.items()})
     if starved := [task for task in _weak(pulls) if task not in learned]:
         fed = _feed(starved, pulls, given, config)
         return replace(fed, sentence=fed.sentence + f" {disagree}" * (share >= RARELY))
@@ -82,8 +83,8 @@ def _feed(starved: Sequence[str], pulls: Mapping[str, float], given: Mapping[str
     strong = max(pulls, key=pulls.get)
     ratios = {task: pulls[strong] / pulls[task] for task in starved}
     compared = " and ".join(f"{round(ratio, 1):g} times as strongly as {isolate(task)}" for task, ratio in ratios.items())
-    settings = _only("even", config) or _heavier(given, ratios)
-    remedy = "Balancing 'even' lets every task pull alike." if settings.get("balancing") == "even" else (
+    settings = _only("even", config) or _heavier(given, ratios, "even" if config.balancing == "even" else "fixed")
+    remedy = "Balancing 'even' lets every task pull alike." if settings and not settings["weights"] else (
         f"A larger loss weight for {_and(starved)} would change that." if settings else f"Train longer, or train {_and(starved)} alone.")
     return Advice(f"The encoder learns mostly from {isolate(strong)}, which pulls it {compared}. {remedy}", settings, starved)
 
@@ -140,7 +141,7 @@ def _only(balancing: str, config: RunConfig) -> dict[str, Any]:
     return settings if can else {}
 
 
-def _heavier(given: Mapping[str, float], factors: Mapping[str, float], balancing: str = "fixed") -> dict[str, Any]:
+def _heavier(given: Mapping[str, float], factors: Mapping[str, float], balancing: str) -> dict[str, Any]:
     """Settings that multiply the loss weights `given` by these `factors`, up to MOST; empty if none becomes larger."""
     weights = {**given} | {task: max(given[task], min(MOST, float(f"{given[task] * by:.1g}"))) for task, by in factors.items()}
     return {"balancing": balancing, "weights": weights, "alpha": None} if weights != given else {}
