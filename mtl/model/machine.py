@@ -43,7 +43,9 @@ def has_gpu() -> bool:
 
 def cores() -> int:
     """The CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # with fewer threads than torch was told of, a bf16 product computes a part of its result and leaves the rest as it was
+    return min(count, int(os.environ.get("OMP_THREAD_LIMIT", count)))
 
 
 def use_threads(count: int) -> None:

@@ -207,7 +207,7 @@ def check_plots(page: Page, run: Run) -> None:
     norms = wait_for("the norms", lambda: web.points(page, "norm-plot"))
     assert norms["class"] == pytest.approx({event.step: event.norms["class"] for event in compared}, rel=1e-4)
     weights = wait_for("the weights", lambda: web.points(page, "weight-plot"))
-    assert set(weights["entities"].values()) == {1.0}
+    assert len(set(weights["entities"].values())) > 1  # 'even' follows the gradients
 
 
 def test_plots_show_exactly_what_the_log_has_and_a_run_from_the_terminal_is_in_the_menu_and_live(app, new_person, open_page, short_run):

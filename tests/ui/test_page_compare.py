@@ -42,7 +42,8 @@ def test_a_person_asks_whether_it_helped_sees_both_curves_in_one_plot_stops_resu
     wait_for("the card", lambda: "Did training together help?" in page.locator("#compare-result").inner_text())
     card = read_card(comparison.folder)
     told = page.locator("#compare-result").inner_text()
-    assert all(line in told for line in card.lines) and [task.name for task in card.tasks] == ["class", "sentiment", "entities"]
+    assert all(line in told for line in (*(found.sentence for found in (*card.tasks, card.everything)), *card.notes))
+    assert [task.name for task in card.tasks] == ["class", "sentiment", "entities"]
     wait_for("points in both lines", lambda: all(count > 1 for count in drawn(page, "compare-plot").values()))
     assert web.legend(page, "compare-plot") == ["joint", "alone: class"]
     web.choose(page, "compare-task", "entities")
