@@ -70,6 +70,7 @@ def check_alpha(page: Page) -> None:
     """Alpha is there for two tasks, refused out of its bounds, and says where it is not used."""
     page.get_by_label("entities", exact=True).uncheck()
     wait_for("alpha", lambda: "Alpha: topic against sentiment" in page.locator("#alpha").inner_text())
+    web.choose(page, "field-balancing", "equal")
     type_into(page, "alpha", "7")
     wait_for("what balances now", lambda: text_of(page, "field-balancing") == "fixed")
     refused(page, "Alpha: found 7, wanted a number from 0 to 1, or nothing.")
