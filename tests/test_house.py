@@ -82,6 +82,8 @@ def test_a_module_says_first_what_it_is_and_stays_short(path):
     text = path.read_text(encoding="utf-8")
     assert ast.get_docstring(ast.parse(text)), f"{path.name} has no docstring"
     assert text.count("\n") <= 300, f"{path.name} has {text.count(chr(10))} lines"
+    long = [node.name for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= 50]
+    assert not long, f"{path.name}: {long} have more than 50 lines"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -33,7 +33,9 @@ def find_machine(device: str, precision: str, threads: int, processes: int = 1) 
         device = "cuda" if has_gpu() else "cpu"
     if precision == "auto":
         precision = "bf16" if bf16_is_fast(device) else "fp32"
-    return Machine(device, precision, threads or max(1, cores() // processes))
+    threads, limit = threads or max(1, cores() // processes), os.environ.get("OMP_THREAD_LIMIT", "")
+    # torch must not count on threads that it does not get: a product in bf16 would be computed in part, and its rest be any number
+    return Machine(device, precision, min(threads, int(limit)) if limit.isdecimal() else threads)
 
 
 def has_gpu() -> bool:
@@ -43,9 +45,7 @@ def has_gpu() -> bool:
 
 def cores() -> int:
     """The CPU cores that this process may use."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    # with fewer threads than torch was told of, a bf16 product computes a part of its result and leaves the rest as it was
-    return min(count, int(os.environ.get("OMP_THREAD_LIMIT", count)))
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def use_threads(count: int) -> None:

@@ -3,7 +3,7 @@
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from mtl.model.machine import Machine, find_machine, use_threads
 from mtl.model.randomness import seeded_dropout
 from mtl.model.split import Split, sample
 from mtl.runs.checkpoint import BEST, LAST, PREVIOUS, drop_damaged_last, newest_checkpoint, saved_step, sweep
-from mtl.runs.events import Evaluated, Event, Notice, StatusChanged
+from mtl.runs.events import Estimated, Evaluated, Event, Notice, StatusChanged
 from mtl.scoring.scores import Scores
 from mtl.settings.best import shown
 from mtl.settings.config import RunConfig
@@ -38,13 +38,7 @@ def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: 
     from the newest undamaged checkpoint. `between_steps(trainer)`, before every step, may copy the model, wait (a pause), or return True to
     stop with a checkpoint. Raises MtlError for bad data, settings that do not fit, or a loss that is not a number."""
     trainer, notices = _set_up(config, run, resume, progress)
-    yield trainer.started()
-    yield from notices
-    yield StatusChanged("running")
-    if trainer.progress.step == 0:  # the scores of chance
-        yield _evaluate(trainer, sample(trainer.validation_split, FIRST_ROWS, config.seed))[1]
-    if guess := estimate(trainer):
-        yield guess
+    guess = yield from _open(trainer, notices)
     begun = time.perf_counter()
     now, optimizer, balancer, processes = trainer.progress, trainer.optimizer, trainer.balancer, trainer.processes
     while not trainer.is_finished:
@@ -88,6 +82,18 @@ def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: 
                 break
     done, took = _finished(trainer), duration(time.perf_counter() - begun)
     yield replace(done, message=f"{done.message} It took {took}" + (f" (estimated: {guess.words})." if guess else "."))
+
+
+def _open(trainer: Trainer, notices: list[Notice]) -> Generator[Event, None, Estimated | None]:
+    """The events before the first step; returns the estimate of the time, if there is one."""
+    yield trainer.started()
+    yield from notices
+    yield StatusChanged("running")
+    if trainer.progress.step == 0:  # the scores of chance
+        yield _evaluate(trainer, sample(trainer.validation_split, FIRST_ROWS, trainer.config.seed))[1]
+    if guess := estimate(trainer):
+        yield guess
+    return guess
 
 
 def _set_up(config: RunConfig, run: Path, resume: bool, progress: Progress) -> tuple[Trainer, list[Notice]]:
