@@ -44,7 +44,7 @@ class FormPanel:
         self.data.wire(self.settings["max_length"], self.tasks)
         gr.on([self.data.choice.change, *(widget.change for widget in weighing)], self.show_alpha, [self.data.choice, *weighing],
               self.alpha, trigger_mode="always_last", **quiet)
-        # weights imply Balancing 'fixed', and the menu shows it
+        # with weights, Balancing 'equal' becomes 'fixed', and the menu shows it
         gr.on([self.alpha.input, self.settings["weights"].input], self.show_fixed, [self.alpha, *weighing], weighing[1], **quiet)
 
         fitting, rates = ([self.settings[name] for name in names] for names in (form.FITTING, form.RATES))
@@ -66,7 +66,7 @@ class FormPanel:
     def show_fixed(self, alpha: str, weights: str, balancing: str) -> str:
         """The balancing that fits the given weights."""
         is_given = weights.strip() or form.read_number(alpha, float) not in (None, float(form.EVEN))
-        return {"equal": "fixed"}.get(balancing, balancing) if is_given else {"fixed": "equal"}.get(balancing, balancing)
+        return ({"equal": "fixed"} if is_given else {"fixed": "equal"}).get(balancing, balancing)
 
     def config(self, values: Values, progress: Progress = no_progress) -> RunConfig:
         """The run that the form describes, with its data read; those that were changed just now give all their tasks. Raises MtlError."""
