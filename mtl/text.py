@@ -1,5 +1,9 @@
 """Users' text in our sentences: shortened between characters, made visible, isolated from the reading direction around it."""
 
+import re
+from collections.abc import Callable
+from itertools import accumulate
+
 import regex
 
 REPLACED = "\ufffd"  # in place of a character that cannot be shown
@@ -8,8 +12,10 @@ PLURALS = {"is": "are", "was": "were", "has": "have"}
 
 _CHARACTER = regex.compile(r"\X")  # a grapheme: a letter with its accents, a whole family of emoji
 _MOVES_ITS_SURROUNDINGS = regex.compile(r"[\p{Bidi_Class=R}\p{Bidi_Class=AL}\p{Bidi_Class=AN}\p{Bidi_Control}]")
-_LETTER = regex.compile(r"[\p{Bidi_Class=L}\p{Bidi_Class=R}\p{Bidi_Class=AL}]")
 _JOINERS = str.maketrans("", "", "\u200c\u200d")  # invisible, but needed in emoji, Persian and Indic words
+# after =, anything; after + and -, what has the signs of a formula only; anywhere in it, a call or another program's name
+_FORMULA = regex.compile(r"""[\t\r\n]*(?:=\s*\S|[+\-](?=.*\w)[\w.,;:+\-*/^&<>=$!%(){}"'#@]*$|[+\-@].*\w[(|])""", regex.DOTALL)
+_NUMBER = regex.compile(r"[+\-]?[\d.,]*\d[\d.,]*(?:[eE][+\-]?\d+)?\s?%?")
 _FLAG = regex.compile("\U0001f3f4[\U000e0020-\U000e007f]+")  # of England, Scotland, Wales
 
 
@@ -45,10 +51,10 @@ def isolate(text: str) -> str:
     return f"{FIRST_STRONG_ISOLATE}{text}{POP_ISOLATE}" if _MOVES_ITS_SURROUNDINGS.search(text) else text
 
 
-def is_right_to_left(text: str) -> bool:
-    """Whether the first letter of `text` is read from right to left."""
-    first = _LETTER.search(text)
-    return first is not None and _MOVES_ITS_SURROUNDINGS.match(first.group()) is not None
+def guarded(cell: str) -> str:
+    """`cell` for a table that a spreadsheet may open: with an apostrophe in front where it would be read as a formula. Numbers, and texts
+    such as '- he said' or '@ana thanks', stay as they are."""
+    return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
 
 
 def many(count: int, noun: str, verb: str = "", total: int = 0) -> str:
@@ -59,6 +65,20 @@ def many(count: int, noun: str, verb: str = "", total: int = 0) -> str:
     return f"{out} {verb if count == 1 else PLURALS[verb]}" if verb else out
 
 
+def inflect(sentence: str, count: int, **names: str) -> str:
+    """A sentence with [singular|plural] in it about `count` things: '{:,} row[|s] [was|were] left out'."""
+    return re.sub(r"\[(.*?)\|(.*?)\]", r"\1" if count == 1 else r"\2", sentence).format(count, **names)
+
+
+def from_utf16(text: str) -> Callable[[int], int]:
+    """Makes of an offset in UTF-16 units, as JavaScript and .NET count them, one in characters: an emoji is two units."""
+    if text.isascii() or max(text) <= "\uffff":
+        return int
+    ends = accumulate((2 if char > "\uffff" else 1 for char in text), initial=0)
+    characters = {units: index for index, units in enumerate(ends)}
+    return lambda units: characters.get(units, units)
+
+
 def duration(seconds: float | None) -> str:
     """Seconds in the units that people use."""
     if seconds is None:
@@ -66,3 +86,10 @@ def duration(seconds: float | None) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def roughly(seconds: float) -> str:
+    """The same in round numbers, such as 'about 3 min', so that a sentence with it does not change every second."""
+    if seconds < 95:
+        return f"about {max(10, 10 * round(seconds / 10))} s"
+    return f"about {round(seconds / 60)} min" if seconds < 5700 else f"about {seconds / 3600:.1f} h"

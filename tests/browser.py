@@ -13,12 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 from playwright.sync_api import Error, Page
 
 ROOT = Path(__file__).resolve().parent.parent
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]
-PATIENCE = 60.0  # seconds after which what did not happen will not
+PATIENCE = 120.0  # seconds after which what did not happen will not
 # what may have the focus after a button; a stopped run is queued at first, when it cannot be paused
 HEIRS = {"pause": ("resume",), "resume": ("pause", "status"), "stop": ("status", "resume")}
 
@@ -48,10 +49,10 @@ def wait_for(what: str, look: Callable[[], Any], seconds: float = PATIENCE) -> A
 
 
 class App:
-    """`python app.py` on a free port, with its runs and uploads under `folder`."""
+    """The `program` app.py on a free port, with its runs and uploads under `folder`."""
 
-    def __init__(self, folder: Path) -> None:
-        self.runs, self._folder = folder / "runs", folder
+    def __init__(self, folder: Path, program: Path = ROOT / "app.py") -> None:
+        self.runs, self._folder, self._program = folder / "runs", folder, program
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._port = probe.getsockname()[1]
@@ -62,13 +63,26 @@ class App:
 
     @property
     def output(self) -> str:
-        """What the app has printed."""
-        return (self._folder / "app.log").read_text()
+        """What the app has printed, without what Python says of event loops that Gradio 6.31 makes on a Space and never closes."""
+        return re.sub(r"Exception ignored in: <function BaseEventLoop.__del__.*?Invalid file descriptor: -1\n", "",
+                      (self._folder / "app.log").read_text(), flags=re.DOTALL)
+
+    def trouble(self, since: int = 0) -> str:
+        """What the app has printed around the first traceback after so many characters of its output; empty if there is none."""
+        said = self.output[since:]
+        at = said.find("Traceback")
+        return "" if at < 0 else said[max(0, at - 300):at + 4000]
+
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._process.pid
 
     def start(self) -> None:
         """Start it and wait until it answers."""
         with open(self._folder / "app.log", "a") as log:
-            self._process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=self.environment, stdout=log, stderr=log)
+            self._process = subprocess.Popen([sys.executable, self._program.name], cwd=self._program.parent, env=self.environment,
+                                             stdout=log, stderr=log)
         try:
             wait_for("the app's first answer", self._answers, 120)
         except BaseException:
@@ -83,7 +97,9 @@ class App:
             return False
 
     def kill(self) -> None:
-        """As kill -9 does: the app saves and prints nothing more."""
+        """As kill -9 does: the app saves and prints nothing more, nor do processes that it forked."""
+        for child in psutil.Process(self.pid).children(recursive=True):
+            child.kill()
         self._process.kill()
         self._process.wait()
 
@@ -124,41 +140,44 @@ def text_of(page: Page, box: str) -> str:
     return page.locator(f"#{box} textarea, #{box} input").first.input_value()
 
 
-def drawn(page: Page, plot: str) -> dict[str, int]:
-    """Every line in the plot, with the number of points that it goes through."""
-    lines = page.locator(f"#{plot} svg path[aria-roledescription='line mark']").evaluate_all(
-        "lines => lines.map(line => [line.getAttribute('aria-label'), line.getAttribute('d') || ''])")
-    assert not any("NaN" in path for _, path in lines), lines
-    return {label.partition("series: ")[2]: path.count(",") for label, path in lines}
+def points(page: Page, place: str = "curves") -> dict[str, dict[int, float]]:
+    """Every line that is drawn in the charts of that `place`: series -> step -> value."""
+    lines = page.evaluate("id => document.querySelector(`#${id} .mtl-curves`)?.mtlCurves.series() ?? {}", place)
+    return {name: dict(line) for name, line in lines.items()}
 
 
-def points(page: Page, plot: str) -> dict[str, dict[int, float]]:
-    """Every point that the plot shows under the mouse: series -> step -> value."""
-    labels = page.locator(f"#{plot} svg path[aria-roledescription='point']").evaluate_all(
-        "marks => marks.map(mark => mark.getAttribute('aria-label'))")
-    found: dict[str, dict[int, float]] = {}
-    for at, value, series in (re.fullmatch(r"step: ([\d,]+); \w+: (\S+); series: (.*)", label).groups() for label in labels):
-        if value != "null":
-            found.setdefault(series, {})[int(at.replace(",", ""))] = float(value)
-    return found
+def drawn(page: Page, place: str = "curves") -> dict[str, int]:
+    """Every such line but those of quick looks, with the number of its points."""
+    return {name: len(line) for name, line in points(page, place).items() if not name.endswith(", sampled")}
 
 
-def legend(page: Page, plot: str) -> list[str]:
-    """The names in the legend over the plot."""
-    return page.locator(f"#{plot.replace('plot', 'legend')} .mtl-legend span").all_text_contents()
+def legend(page: Page, chart: str) -> list[str]:
+    """The names in the legend of the chart."""
+    return page.locator(f"[data-chart={chart}] .mtl-key bdi").all_text_contents()
 
 
 def pieces(page: Page, index: int = 0) -> list[tuple[str, str | None]]:
     """What the Predict tab highlights, piece by piece with its label, as it stands in the page: no blank is lost or made."""
-    return [tuple(piece) for piece in page.locator(f"#tagged-{index} .token").evaluate_all(
-        """tokens => tokens.map(token => [
-            token.querySelector('.text').textContent, token.querySelector('.label')?.textContent.trim() ?? null])""")]
+    return [tuple(piece) for piece in page.locator("#answer .mtl-tags p").nth(index).locator("> span, > mark").evaluate_all(
+        "parts => parts.map(part => [(part.querySelector('span') ?? part).textContent, part.querySelector('bdi')?.textContent ?? null])")]
 
 
 def probabilities(page: Page, index: int = 0) -> dict[str, float]:
-    """The classes of the Predict tab with their probabilities, the likeliest first."""
-    return dict(page.locator(f"#classified-{index} meter").evaluate_all(
-        "bars => bars.map(bar => [bar.getAttribute('aria-label'), Number(bar.getAttribute('value'))])"))
+    """The classes of the Predict tab with their probabilities, as wide as their bars: the chosen ones first, then the likeliest."""
+    return dict(page.locator("#answer .mtl-classes").nth(index).locator("li").evaluate_all(
+        "bars => bars.map(bar => [bar.querySelector('bdi').textContent, parseFloat(bar.querySelector('i').style.width) / 100])"))
+
+
+def chosen(page: Page, index: int = 0) -> list[str]:
+    """The classes of the Predict tab that are chosen."""
+    return page.locator("#answer .mtl-classes").nth(index).locator(".mtl-chosen bdi").all_inner_texts()
+
+
+def answered_by(page: Page) -> str:
+    """Who gave the answer that is shown, and on which device; empty while there is none, or one to another question."""
+    if page.locator("#answer .mtl-answer[aria-busy=true]").count():
+        return ""
+    return page.locator("#about").inner_text().partition("(")[2].removesuffix(")")
 
 
 def ticked(page: Page) -> list[str]:
@@ -167,12 +186,11 @@ def ticked(page: Page) -> list[str]:
 
 
 def check_legends(page: Page) -> None:
-    """The legends of the short run name every line of its plots and are not cut off."""
-    tasks = ("class", "sentiment", "entities")
-    assert legend(page, "loss-plot") == [f"{task} {split}" for task in tasks for split in ("train", "validation")]
-    assert legend(page, "score-plot") == ["class accuracy", "sentiment accuracy", "entities f1", "everything right"]
-    for plot in ("loss-plot", "score-plot"):
-        box, frame = page.locator(f"#{plot.replace('plot', 'legend')} .mtl-legend").bounding_box(), page.locator(f"#{plot}").bounding_box()
+    """The legends of the short run name every series of its charts and are not cut off."""
+    assert legend(page, "scores") == ["class", "sentiment", "entities f1", "everything right"]
+    assert legend(page, "loss") == ["class", "sentiment", "entities"]
+    for chart in ("scores", "loss"):
+        box, frame = (page.locator(f"[data-chart={chart}] {part}").bounding_box() for part in (".mtl-key", ".mtl-chart"))
         assert box["x"] >= frame["x"] and box["x"] + box["width"] <= frame["x"] + frame["width"] + 1
 
 
@@ -236,8 +254,16 @@ def bring(page: Page, summary: str, *files: Path) -> None:
     wait_for(f"'{summary}'", lambda: text_of(page, "findings").startswith(summary))
 
 
+def open_settings(page: Page) -> None:
+    """Unfold the settings, which are drawn only then."""
+    if not page.locator("#field-encoder").is_visible():
+        page.locator("#settings > button").click()
+        page.locator("#field-encoder").wait_for()
+
+
 def set_field(page: Page, name: str, value: str) -> None:
     """Type `value` into a setting, unless it is there already."""
+    open_settings(page)
     field = page.locator(f"#field-{name} input, #field-{name} textarea").first
     if field.input_value() != value:
         field.fill(value)
@@ -246,11 +272,12 @@ def set_field(page: Page, name: str, value: str) -> None:
 
 
 def ask(page: Page, text: str) -> str:
-    """Type `text` in the Predict tab, press the button, and return the line that says who answered. Every text is to be asked once."""
+    """Type `text` in the Predict tab, and return who answered; where that costs something, press the button. Every text is to be asked
+    once."""
     page.locator("#text textarea").fill(text)
-    page.locator("#predict").click()
-    wait_for("an answer", lambda: "".join(piece for piece, _ in pieces(page)) == text)
-    return text_of(page, "about")
+    if page.locator("#predict").is_visible():
+        page.locator("#predict").click()
+    return wait_for("an answer", lambda: "".join(piece for piece, _ in pieces(page)) == text and answered_by(page))
 
 
 def start(page: Page, clicks: int = 1) -> str:
@@ -266,8 +293,6 @@ def start_tiny(page: Page, epochs: int = 2000, **settings: str) -> str:
     set_field(page, "encoder", "tiny")
     set_field(page, "epochs", str(epochs))
     set_field(page, "learning_rate", "0.002")
-    if settings:
-        page.get_by_role("button", name="More settings").click()
     for name, value in settings.items():
         set_field(page, name, value)
     return start(page, clicks=2)  # people double-click

@@ -9,7 +9,7 @@ from mtl.data.hub.files import listed
 from mtl.data.words import find_words
 from mtl.errors import MtlError
 from mtl.settings.config import make_config
-from mtl.text import can_be_shown, cut, isolate, many, shorten, visible
+from mtl.text import can_be_shown, cut, guarded, isolate, many, roughly, shorten, visible
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
 SCOTLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"
@@ -64,3 +64,22 @@ def test_no_entity_can_begin_or_end_within_an_emoji(text):
     (many(2, "entity"), "2 entities")])
 def test_a_count_agrees_with_its_noun_and_verb(words, expected):
     assert words == expected
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0, "about 10 s"), (44, "about 40 s"), (94, "about 90 s"), (96, "about 2 min"),
+                                               (185, "about 3 min"), (5600, "about 93 min"), (9000, "about 2.5 h")])
+def test_a_time_that_is_not_exact_is_said_in_round_numbers(seconds, said):
+    assert roughly(seconds) == said
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "= SUM(A1)", '=HYPERLINK("http://x")', "+1+1", "-A1", "@SUM(A1:A2)", "-2+3", "+49-30-1234",
+                                  "\t=1+1", "\r=A1", "=cmd|' /C calc'!A0", "+cmd|' /C calc'!A0", "-1+cmd|' /C calc'!A0"])
+def test_what_a_spreadsheet_would_run_has_an_apostrophe_in_front(cell):
+    assert guarded(cell) == "'" + cell
+
+
+@pytest.mark.parametrize("cell", ["", "-5", "+3.5", "-1,234.50", "-1e-05", "-12 %", "-", "--", "- he said", "- 5 of them (sadly)",
+                                  "-5 degrees today", "@ana thanks!", "@ana", "+ a plus", ":-)", "a=b", "1=1", "'=1", "5 - 3",
+                                  "\u2212A1", "+49 30 1234", " =1"])
+def test_numbers_and_prose_are_no_formulas(cell):
+    assert guarded(cell) == cell

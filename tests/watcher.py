@@ -17,7 +17,7 @@ from mtl.runs.stop import StopControl
 
 def started(step: int = 0, total: int = 100, per_epoch: int = 10, tasks: tuple[str, ...] = ("intent",)) -> RunStarted:
     """The event with which a training of these tasks begins."""
-    facts = {"kind": "classification", "labels": ["a", "b"], "main_score": "accuracy"}
+    facts = {"kind": "classification", "labels": ["a", "b"], "main_score": "accuracy", "weight": 1.0, "validation_rows": 10}
     return RunStarted(step, total, per_epoch, dict.fromkeys(tasks, facts), 40, 10, 1000, "cpu", "fp32", 1, 1, 77)
 
 
@@ -38,9 +38,9 @@ class Watcher(StopControl):
 
 
 def wait(jobs: Jobs, run_id: str, *statuses: str) -> None:
-    """Wait until the run or the comparison has one of these states; if it is over then, also until it has left the queue."""
+    """Wait until the run or the comparison has one of these states."""
     end = time.monotonic() + 60
-    while (status := jobs.history(run_id).status) not in statuses or (status not in ("queued", "running", "paused") and jobs.has(run_id)):
+    while (status := jobs.history(run_id).status) not in statuses:
         assert time.monotonic() < end, f"still {status}: {jobs.history(run_id).message}"
         time.sleep(0.01)
 

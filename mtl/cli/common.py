@@ -7,8 +7,9 @@ import sys
 import time
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, Self, TextIO, get_args, get_origin
 
+from mtl.data.formats.archive import UNPACKED, spread
 from mtl.data.parsed import PARSED
 from mtl.errors import MtlError
 from mtl.runs.events import Event, Every, Logged, StatusChanged, StepDone, describe
@@ -66,14 +67,14 @@ def make_settings(given: dict[str, Any], base: RunConfig | None = None, preset: 
     and names of tasks may be written on one line, as in flags; files may be Paths. Raises MtlError."""
     from mtl.data.hub.presets import preset_config
 
-    given = {name: tuple(os.fspath(part) if isinstance(part, Path) else part for part in value) if isinstance(value, list | tuple)
-             else value for name, value in given.items()}
-    names = given.get("tasks", ())
-    names = parts(names) if isinstance(names, str) else list(names or ())
-    if all(isinstance(name, str) for name in names):
+    given = {name: _fixed(value) for name, value in given.items()}
+    given |= spread(given, default_root() / UNPACKED)
+    names = given.get("tasks") or []
+    names = parts(names) if isinstance(names, str) else names
+    if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
         given.pop("tasks", None)
     else:
-        names = []  # they are TaskSpecs, which RunConfig checks
+        names = []  # they are TaskSpecs, or no tasks at all, which RunConfig checks
     for name, parse in {"weights": parse_weights, "columns": parse_columns, "hub": parse_hub}.items():
         if isinstance(given.get(name), str):
             given[name] = parse(given[name])
@@ -81,6 +82,15 @@ def make_settings(given: dict[str, Any], base: RunConfig | None = None, preset: 
     if "source" not in given and (values.get("train_files") or values.get("hub")):
         values["source"] = "files" if values.get("train_files") else "hub"
     return make_config(values), names
+
+
+def _fixed(value: Any) -> Any:
+    """`value` as RunConfig takes it: lists become tuples, also inside, as JSON has them; and Paths texts."""
+    if isinstance(value, list | tuple):
+        return tuple(map(_fixed, value))
+    if isinstance(value, dict):
+        return {name: _fixed(part) for name, part in value.items()}
+    return os.fspath(value) if isinstance(value, Path) else value
 
 
 def resolve(config: RunConfig, names: list[str]) -> RunConfig:
@@ -143,8 +153,8 @@ class StopSignal(StopControl):
 class Terminal:
     """Prints events as lines; of the steps, one every PROGRESS_EVERY seconds."""
 
-    def __init__(self) -> None:
-        self._history, self._is_due = History(), Every(PROGRESS_EVERY)
+    def __init__(self, out: TextIO | None = None) -> None:
+        self._history, self._is_due, self._out = History(), Every(PROGRESS_EVERY), out
 
     def show(self, event: Event) -> None:
         """Print a line about `event`, if there is anything to say."""
@@ -160,4 +170,4 @@ class Terminal:
     def progress(self, what: str, share: float) -> None:
         """Print how much of something slow is done, at most every PROGRESS_EVERY seconds."""
         if self._is_due():
-            print(f"{time.strftime('%H:%M:%S')}  {what}: {share:.0%}", flush=True)
+            print(f"{time.strftime('%H:%M:%S')}  {what}: {share:.0%}", file=self._out, flush=True)

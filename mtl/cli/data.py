@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 
 from mtl.cli.common import Terminal
 from mtl.data.dataset import describe_source, load, read_table
+from mtl.data.formats.archive import spread, unpack
 from mtl.data.readers import read_files
 from mtl.data.report import bundled_subwords, make_report, report_lines
 from mtl.data.writers import write_rows
@@ -36,9 +37,9 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
 def show_data(options: argparse.Namespace) -> int:
     """Print the columns, the notices and the report."""
     named = {"train_files": options.files, "validation_files": options.validation, "test_files": options.test}
-    files = {name: tuple(map(str, paths)) for name, paths in named.items() if paths}
-    config = make_config({"source": "files" if options.files else "newsroom", "columns": parse_columns(options.columns), **files})
     with TemporaryDirectory() as folder:
+        files = spread(named, Path(folder))
+        config = make_config({"source": "files" if options.files else "newsroom", "columns": parse_columns(options.columns), **files})
         progress = Terminal().progress
         table = read_table(config, Path(), Path(folder), progress)
         print(f"{describe_source(config)}: {len(table.rows):,} rows.")
@@ -53,7 +54,8 @@ def show_data(options: argparse.Namespace) -> int:
 def convert_files(options: argparse.Namespace) -> int:
     """Write the rows of the files as one file."""
     with TemporaryDirectory() as folder:
-        table = read_files(options.files, parse_columns(options.columns), file=Path(folder) / "rows.arrow", progress=Terminal().progress)
+        files = unpack(options.files, Path(folder))
+        table = read_files(files, parse_columns(options.columns), file=Path(folder) / "rows.arrow", progress=Terminal().progress)
         write_rows(options.to, table.rows, table.tasks)
     print(f"{options.to.name}: {len(table.rows):,} rows, {', '.join(f'{task.name} ({task.kind})' for task in table.tasks) or 'no task'}.")
     for notice in table.notices:

@@ -10,9 +10,9 @@ from mtl.runs.folder import Run
 from mtl.runs.history import read_history
 from mtl.scoring.error_analysis import TaskReport
 from mtl.scoring.intervals import Interval
-from mtl.scoring.measure import TEST, VALIDATION, SplitScores, measure_test, measure_validation, to_json
+from mtl.scoring.measure import TEST, VALIDATION, SplitScores, measure_test, measure_validation
+from mtl.settings.best import shown_score
 
-LINES = 25  # of a table in the terminal; --json has them all
 CONFUSIONS = 5
 
 
@@ -38,7 +38,7 @@ def show_scores(options: argparse.Namespace) -> int:
     else:
         measured = measure_validation(run, options.checkpoint, options.device)
     if options.json:
-        print(to_json(measured))
+        print(measured.json)
     else:
         print_scores(run, measured, is_new)
     return 0
@@ -71,16 +71,18 @@ def _task_lines(task: TaskReport) -> Iterator[str]:
     if not task.rows:
         yield f"{task.name}: no row is labelled for it."
         return
-    others = "".join(f", {name.replace('_', ' ')} {value:.1%}" for name, value in task.scores.items() if name != task.main_score)
+    others = "".join(f", {name.replace('_', ' ')} {shown_score(name, value)}" for name, value in task.scores.items()
+                     if name != task.main_score)
     yield f"{task.name} ({task.kind}, {task.rows:,} rows): {task.main_score.replace('_', ' ')} {percent(task.main)}{others}"
     if task.reliability:
         yield f"  {task.reliability.sentence}"
-    width = max(len(line.label[:30]) for line in task.labels) if task.labels else 0
-    yield f"  {'':{width}}  precision  recall     F1  support"
-    for line in task.labels[:LINES]:
+    if task.labels:
+        width = max(len(line.label[:30]) for line in task.shown_labels)
+        yield f"  {'':{width}}  precision  recall     F1  support"
+    for line in task.shown_labels:
         yield f"  {line.label[:30]:{width}}  {line.precision:9.1%}  {line.recall:6.1%}  {line.f1:5.1%}  {line.support:7,}"
-    if len(task.labels) > LINES:
-        yield f"  and {len(task.labels) - LINES} more"
+    if task.labels_left_out:
+        yield f"  {task.labels_left_out} --json has them all."
     if errors := task.errors:
         yield f"  {VALUES[task.kind].items_name}: " + ", ".join(f"{count} {sort.replace('_', ' ')}" for sort, count in errors.items())
     elif wrong := sorted(((count, gold, made) for gold, row in task.confusion.items() for made, count in row.items() if made != gold),

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mtl.cli import common, compare, data, evaluate
+from mtl.cli import common, compare, data, evaluate, predict, space
 from mtl.comparing.plan import alone_plan
 from mtl.errors import MtlError, SettingError
 from mtl.publishing.starter import STARTER, make_starter
@@ -17,19 +17,29 @@ from mtl.runs.folder import Run, default_root, list_runs, starter_folder
 from mtl.runs.history import read_history
 from mtl.scoring.measure import has_test_rows, measure_test
 from mtl.settings.config import make_config
-from mtl.settings.shorthand import parts
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; exits with 0, 1 (with a message), 2 (wrong usage) or 130 (stopped, can be resumed)."""
     given = sys.argv[1:] if arguments is None else arguments
-    options = _parser().parse_args([re.sub(r"^--dev(?=[-=]|$)", "--validation", argument) for argument in given])  # the older names
+    parser = _parser()
+    newer = [re.sub(r"^--dev(?=[-=]|$)", "--validation", argument) for argument in given]
+    options, rest = parser.parse_known_args(newer)
+    if "text" in options:  # argparse takes only those texts that stand before the flags
+        options.text, rest = [*options.text, *rest], [one for one in rest if one.startswith("-")]
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         sys.exit(options.act(options))
     except SettingError as error:
         sys.exit(f"mtl: {error.for_terminal}")
     except MtlError as error:
         sys.exit(f"mtl: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # such as of `| head`; Python would complain again when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -45,17 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--test", action="store_true", help="when training is finished, score the best checkpoint on the test rows")
     common.add_settings(train)
 
-    predict = commands.add_parser("predict", help="use a trained model; prints a JSON object for each text")
-    predict.set_defaults(act=_predict)
-    predict.add_argument("run", help="the run's id, 'last', or 'starter' (the model that comes with the program)")
-    predict.add_argument("text", nargs="*", help="the texts; if none is given, each line of standard input")
-    predict.add_argument("--checkpoint", default="best", help="best (default), last, or epoch-NNN")
-    predict.add_argument("--tasks", default="", metavar="TASK,...", help="only these tasks (default: all)")
-    predict.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    predict.add_argument("--engine", default="auto", choices=["auto", "plain", "fused", "int8"],
-                         help="how to compute: plain and fused give the same answers, int8 rounds; auto (default) takes the fastest, int8 "
-                              "only if every task lost less than 1 point by it in training")
-
+    predict.add_parsers(commands)
     runs = commands.add_parser("runs", help="list the runs, newest first")
     runs.set_defaults(act=_runs)
     runs.add_argument("--json", action="store_true", help="print a JSON object for each run")
@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     data.add_parsers(commands)
     compare.add_parsers(commands)
     evaluate.add_parsers(commands)
+    space.add_parsers(commands)
     return parser
 
 
@@ -127,17 +128,6 @@ def _become_processes() -> None:
     os.execv(sys.executable, command + sys.argv[1:])
 
 
-def _predict(options: argparse.Namespace) -> int:
-    from mtl.inference.predictor import Predictor
-
-    predictor = Predictor.load(common.find_checkpoint(options.run, options.checkpoint), options.device, options.engine)
-    print(f"Answered on {predictor.how}.", file=sys.stderr)
-    texts = options.text or [line for line in sys.stdin.read().splitlines() if line.strip()]
-    for predicted in predictor.predict(texts, parts(options.tasks)):
-        print(json.dumps(predicted.plain(), ensure_ascii=False))
-    return 0
-
-
 def _runs(options: argparse.Namespace) -> int:
     runs = list_runs(default_root())
     if not runs and not options.json:
@@ -145,16 +135,17 @@ def _runs(options: argparse.Namespace) -> int:
     for run in runs:
         history = read_history(run)
         try:
-            name = run.config.name
+            name = run.name
         except MtlError as error:
             name = str(error)
         best = history.best
         total = history.started.total_steps if history.started else 0
         if options.json:
-            print(json.dumps({"id": run.id, "name": name, "status": history.state, "step": history.step, "total_steps": total,
-                              "best_score": best and best.score, "best_by": best and best.by}))
+            print(json.dumps({"id": run.id, "name": name, "note": run.note, "status": history.state, "step": history.step,
+                              "total_steps": total, "best_score": best and best.score, "best_by": best and best.by}))
         else:
-            print(f"{run.id}  {history.state:<11}  step {history.step}/{total}  {f'best {best.said}' if best else ''}  {name}".rstrip())
+            print(f"{run.id}  {history.state:<11}  step {history.step}/{total}  {f'best {best.said}' if best else ''}  {name}".rstrip()
+                  + f" ({run.note})" * bool(run.note))
     return 0
 
 

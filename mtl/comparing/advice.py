@@ -12,7 +12,7 @@ from mtl.comparing.plan import JOINT, MAX_EPOCHS, Plan
 from mtl.runs.events import StepDone
 from mtl.runs.history import History
 from mtl.settings.config import RunConfig
-from mtl.settings.methods import METHODS, SAMPLINGS, TAKE_WEIGHTS, refusal
+from mtl.settings.methods import METHODS, TAKE_WEIGHTS, refusal
 from mtl.settings.rates import EPOCHS, auto_epochs
 from mtl.text import isolate, many
 
@@ -83,7 +83,7 @@ def _feed(starved: Sequence[str], pulls: Mapping[str, float], given: Mapping[str
     strong = max(pulls, key=pulls.get)
     ratios = {task: pulls[strong] / pulls[task] for task in starved}
     compared = " and ".join(f"{round(ratio, 1):g} times as strongly as {isolate(task)}" for task, ratio in ratios.items())
-    settings = _only("even", config) or _heavier(given, ratios, "even" if config.balancing == "even" else "fixed")
+    settings = _only("even", config) or _heavier(given, ratios, "even")
     remedy = "Balancing 'even' lets every task pull alike." if settings and not settings["weights"] else (
         f"A larger loss weight for {_and(starved)} would change that." if settings else f"Train longer, or train {_and(starved)} alone.")
     return Advice(f"The encoder learns mostly from {isolate(strong)}, which pulls it {compared}. {remedy}", settings, starved)
@@ -136,9 +136,7 @@ def _weak(strengths: Mapping[str, float]) -> list[str]:
 def _only(balancing: str, config: RunConfig) -> dict[str, Any]:
     """The settings for another `balancing` in place of that of `config`; empty if it cannot be used."""
     settings = {"balancing": balancing, "weights": {}, "alpha": None}
-    can = (balancing != config.balancing and config.fine_tuning != "heads"
-           and not SAMPLINGS[config.sampling].one_task_per_step and not refusal(config.model_copy(update=settings)))
-    return settings if can else {}
+    return settings if balancing != config.balancing and not refusal(config.model_copy(update=settings)) else {}
 
 
 def _heavier(given: Mapping[str, float], factors: Mapping[str, float], balancing: str) -> dict[str, Any]:

@@ -193,8 +193,7 @@ def sweep_plan(config: RunConfig, alphas: Sequence[float]) -> Plan:
 def vary(config: RunConfig, what: str, **changes: object) -> RunConfig:
     """`config` with `changes`; `what` becomes part of its name."""
     name = visible(f"{config.name or describe_source(config)}: {what}".rstrip(": "), instead="")
-    values = {field: getattr(config, field) for field in RunConfig.model_fields}
-    return make_config(values | {"name": cut(name, 64), "keep_epochs": False} | changes)
+    return make_config(dict(config) | {"name": cut(name, 64), "keep_epochs": False, "quick_looks": False} | changes)
 
 
 def _as_long_as_joint(comparison: Comparison, plan: Plan, config: RunConfig) -> RunConfig:

@@ -165,7 +165,7 @@ def settings(config: RunConfig) -> dict[str, object]:
 
 def flags(config: RunConfig) -> str:
     """The same, for the command line."""
-    given = [f"--learning-rate {config.learning_rate:g}", f"--head-learning-rate {config.head_learning_rate:g}"]
+    given = [f"--{name.replace('_', '-')} {rate:g}" for name in RATES if (rate := getattr(config, name))]  # none of a frozen encoder
     if config.alpha is not None:
         given.append(f"--alpha {config.alpha:g}")
     if config.weights:

@@ -13,8 +13,8 @@ import numpy as np
 from mtl.data.formats.files import SAVED, SAVED_SPLITS, file_name, find_split, own_name
 from mtl.data.hypothetical import make_rows
 from mtl.data.parsed import read_parsed
-from mtl.data.readers import Progress, no_progress, read_files, similar_labels
-from mtl.data.rows import Dataset, Row, Table, count_all, learn_labels, row_shape
+from mtl.data.readers import NOT_TAKEN, Progress, no_progress, read_files, similar_labels
+from mtl.data.rows import Dataset, Row, Table, count_all, learn_labels, learn_scale, narrow, row_shape
 from mtl.data.splitting import split_rows
 from mtl.data.store import Stored, keep, pick
 from mtl.data.values import VALUES
@@ -100,7 +100,8 @@ class _Loader:
         self.notices += table.notices
         counts = count_all(table.rows, [spec.name for spec in wanted])
         self.notices += [f"{where}: {twins}" for spec in wanted for twins in similar_labels(counts[spec.name], spec.name)]
-        self.specs = [spec if spec.labels else learn_labels(counts[spec.name], spec, where) for spec in wanted]
+        self.specs = [spec if spec.labels else learn_labels(counts[spec.name], spec, where) if VALUES[spec.kind].has_labels else
+                      learn_scale(table.rows, spec, where) for spec in wanted]
         self.given = [spec for spec in wanted if spec.labels]
         for spec in self.given:
             if not set(spec.labels) & set(counts[spec.name]):
@@ -113,13 +114,19 @@ class _Loader:
         if not paths["validation"]:
             if len(train) < 2:
                 raise MtlError(f"{where}: has 1 labelled row; at least 2 are needed, one to learn from and one to measure on. Add rows.")
-            train, validation, found = split_rows(train, self.config.validation_share, self.specs, self.config.seed)
+            train, validation, found = split_rows(self._scaled(train), self.config.validation_share, self.specs, self.config.seed)
             self.notices += [f"{where}: {sentence}" for sentence in found]
             why = " Train can spare none of its rows: label at least two different texts for it, and two with each label."
+        self.specs = [learn_scale(train, spec, where) if spec.scale else spec for spec in self.specs]  # of the rows that are left
+        train, validation, test = map(self._scaled, (train, validation, test))
         for spec in self.specs:
             if not any(row.values[spec.name] is not None for row in validation):
                 self.notices.append(f"Validation has no row labelled for '{isolate(spec.name)}': its score cannot be shown.{why}")
         return Dataset(train, validation, test, self.specs, self.notices)
+
+    def _scaled(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """`rows` with their numbers on the scales of the tasks, if there are any."""
+        return narrow(rows, self.specs) if any(spec.scale for spec in self.specs) else rows
 
     def _read(self, split: str, paths: Sequence[Path], columns: Sequence[ColumnSpec], tasks: Sequence[TaskSpec]) -> Table:
         names = [spec.name for spec in tasks]
@@ -198,7 +205,9 @@ def choose_tasks(table: Table, wanted: Sequence[TaskSpec], where: str) -> list[T
     """The tasks to train on `table`: the `wanted` ones, else all. Raises MtlError if they are none or too many, or one is lacking."""
     found = {spec.name: spec for spec in table.tasks}
     if not found:
-        raise MtlError(f"{where}: has texts but no labels. Wanted at least one more column: a class, or entities.")
+        why = [notice for notice in table.notices if NOT_TAKEN in notice]
+        raise MtlError(" ".join([f"{where}: has texts but no labels. Wanted at least one more column: a class, entities, or a number.",
+                                 *why[:3]]))
     for spec in wanted:
         if spec.name not in found:
             raise MtlError(f"{where}: there is no task '{isolate(spec.name)}'. The tasks found are: {_names(found)}.")

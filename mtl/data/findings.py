@@ -1,10 +1,12 @@
 """Flaws of the data that would harm training or scores. One pass turns a split into numbers; rows to quote are read again."""
 
+import json
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -19,6 +21,7 @@ from mtl.settings.config import TaskSpec
 from mtl.text import many
 
 SEVERITIES = ("problem", "warning", "note")
+MEANING = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))  # the effect of each finding, and the advice
 FEW_ROWS = 100  # with fewer labelled rows of a task, training and scores depend on luck
 FEW_EXAMPLES = 5  # of a label
 ALMOST_ALL = 0.9  # the share of one label from which on accuracy says little
@@ -35,6 +38,11 @@ class Finding:
     what: str
     effect: str = ""
     advice: str = ""
+
+    @classmethod
+    def of(cls, kind: str, severity: str, what: str, **facts: object) -> "Finding":
+        """`what` was found, of a `kind` in findings.json, whose sentences name the `facts`."""
+        return cls(severity, what, **{part: sentence.format(**facts) for part, sentence in MEANING[kind].items()})
 
 
 @dataclass(frozen=True)
@@ -109,7 +117,7 @@ def find_all(dataset: Dataset, scans: dict[str, Scan], more: Sequence[Finding] =
     train = scans["train"]
     found = [*_leaks(scans), *_small_validation(dataset.tasks, scans["validation"]), *_duplicates(train), *more]
     for task in dataset.tasks:
-        found += [*_few_examples(task, scans), *_conflicts(task, list(scans.values()))]
+        found += [*_few_examples(task, scans), *_conflicts(task, list(scans.values())), *_numbers(task)]
         found += _majority(task, scans) if VALUES[task.kind].has_one_label else _ambiguous(task, train)
     found += _apart(dataset.tasks, scans)
     found += [Finding("note", notice) for notice in dict.fromkeys(dataset.notices) if not any(part in notice for part in FOUND_HERE)]
@@ -123,10 +131,9 @@ def _duplicates(train: Scan) -> Iterator[Finding]:
         order = labelled[np.argsort(train.texts[labelled], kind="stable")]
         again[order[1:]] |= train.texts[order[1:]] == train.texts[order[:-1]]
     if count := int(again.sum()):
-        yield Finding("warning" if count > MANY * len(again) else "note",
-                      f"{many(count, 'training row', 'has', len(again))} the text of an earlier one, such as "
-                      f"{quote(train.row(again.argmax()).text)}.",
-                      "Repeated texts weigh more in training than others.", "Remove the repeats, unless that is meant.")
+        yield Finding.of("duplicates", "warning" if count > MANY * len(again) else "note",
+                         f"{many(count, 'training row', 'has', len(again))} the text of an earlier one, such as "
+                         f"{quote(train.row(again.argmax()).text)}.")
 
 
 def _leaks(scans: dict[str, Scan]) -> Iterator[Finding]:
@@ -136,24 +143,19 @@ def _leaks(scans: dict[str, Scan]) -> Iterator[Finding]:
         for name, codes in scan.codes.items():
             known |= (codes != 0) & np.isin(scan.texts, train.texts[train.codes[name] != 0])
         if count := int(known.sum()):
-            yield Finding("problem" if count > MANY * len(known) else "warning",
-                          f"{many(count, f'{split} row', 'has', len(known))} a text that is also in train, such as "
-                          f"{quote(scan.row(known.argmax()).text)}.",
-                          f"The model has seen the answers in training, so the {split} scores will be too good.",
-                          f"Take such rows out of {split} or out of train.")
+            yield Finding.of("leaks", "problem" if count > MANY * len(known) else "warning",
+                             f"{many(count, f'{split} row', 'has', len(known))} a text that is also in train, such as "
+                             f"{quote(scan.row(known.argmax()).text)}.", split=split)
 
 
 def _small_validation(tasks: Sequence[TaskSpec], validation: Scan) -> Iterator[Finding]:
     sizes = {task.name: int(np.count_nonzero(validation.codes[task.name])) for task in tasks}
     if none := [quote(name) for name, size in sizes.items() if not size]:
-        yield Finding("problem", f"Validation has no row labelled for {some(none)}.",
-                      "A task without validation rows has no score and does not count when the best checkpoint is chosen.",
-                      "Give validation rows with such labels, or label more texts, so that some can be kept aside.")
+        yield Finding.of("no validation", "problem", f"Validation has no row labelled for {some(none)}.")
     if few := sorted((size, name) for name, size in sizes.items() if 0 < size < FEW_ROWS):
-        least, half = few[0][0], 196 * np.sqrt(0.8 * 0.2 / few[0][0])
-        yield Finding("warning", f"Validation has few labelled rows: {some([f'{size} for {quote(name)}' for size, name in few])}.",
-                      f"A score of 80% on {many(least, 'row')} is uncertain by about {half:.0f} points either way (95% interval): smaller "
-                      "differences say nothing.", "Label more validation rows, or raise the validation share.")
+        shown, least = some([f"{size} for {quote(name)}" for size, name in few]), few[0][0]
+        yield Finding.of("small validation", "warning", f"Validation has few labelled rows: {shown}.", rows=many(least, "row"),
+                         points=196 * np.sqrt(0.8 * 0.2 / least))
 
 
 def _few_examples(task: TaskSpec, scans: dict[str, Scan]) -> Iterator[Finding]:
@@ -161,21 +163,24 @@ def _few_examples(task: TaskSpec, scans: dict[str, Scan]) -> Iterator[Finding]:
     train, validation, test = (scan.counts[task.name] for scan in scans.values())
     size = int(np.count_nonzero(scans["train"].codes[task.name]))
     if size < FEW_ROWS:
-        yield Finding("warning", f"Only {many(size, 'training row', 'is')} labelled for {quote(task.name)}.",
-                      "So few are easily learned by heart, and the scores change much with the seed.",
-                      "Label more rows; a few hundred are a good start.")
+        yield Finding.of("few rows", "warning", f"Only {many(size, 'training row', 'is')} labelled for {quote(task.name)}.")
+    if task.scale:
+        return  # a number without examples can be learned from its neighbours
     known = set(train) & set(task.labels) or set(train)
     unknown = Counter({label: count for label, count in (validation + test).items() if label not in known})
     if unknown:
         parts = [f"{quote(label)} (validation {validation[label]:,}, test {test[label]:,})" for label, _ in unknown.most_common()]
-        yield Finding("problem", f"In validation or test {quote(task.name)} has {many(len(unknown), 'label')} that train does not teach: "
-                      f"{some(parts)}.", "Whatever is predicted there counts as a mistake.",
-                      "Add training rows with such labels, or take these rows out of the validation and test files.")
+        yield Finding.of("unknown labels", "problem", f"In validation or test {quote(task.name)} has {many(len(unknown), 'label')} that "
+                         f"train does not teach: {some(parts)}.")
     if rare := sorted((train[label], label) for label in task.labels or train if train[label] < FEW_EXAMPLES and label not in unknown):
-        yield Finding("warning", f"{quote(task.name)} has {many(len(rare), 'label')} with fewer than {FEW_EXAMPLES} training examples: "
-                      f"{some([f'{quote(label)} {count}' for count, label in rare])}.",
-                      "That is too few to learn or to measure, and weighs heavily in scores that count every label alike.",
-                      "Add examples, join the label with another, or leave it out.")
+        yield Finding.of("rare labels", "warning", f"{quote(task.name)} has {many(len(rare), 'label')} with fewer than {FEW_EXAMPLES} "
+                         f"training examples: {some([f'{quote(label)} {count}' for count, label in rare])}.")
+
+
+def _numbers(task: TaskSpec) -> Iterator[Finding]:
+    if scale := task.scale:
+        yield Finding("note", f"{quote(task.name)} holds numbers from {scale.low:g} to {scale.high:g} in train, {scale.mean:.3g} on "
+                      f"average, with a standard deviation of {scale.deviation:.3g}.")
 
 
 def _majority(task: TaskSpec, scans: dict[str, Scan]) -> Iterator[Finding]:
@@ -184,10 +189,8 @@ def _majority(task: TaskSpec, scans: dict[str, Scan]) -> Iterator[Finding]:
     if most and most >= ALMOST_ALL * train.total():
         split = "validation" if scans["validation"].counts[task.name] else "train"
         seen, example = scans[split].counts[task.name], scans["train"].row(scans["train"].firsts[task.name, label])
-        yield Finding("warning", f"In {most / train.total():.1%} of its training rows {quote(task.name)} is {quote(label)}, such as "
-                      f"{quote(example.text)}.",
-                      f"Always answering {quote(label)} has an accuracy of {seen[label] / seen.total():.1%} on {split}, so accuracy says "
-                      "little.", "Choose Best 'macro_f1', in which every class counts the same, and add rows with other labels.")
+        yield Finding.of("majority", "warning", f"In {most / train.total():.1%} of its training rows {quote(task.name)} is {quote(label)}, "
+                         f"such as {quote(example.text)}.", label=quote(label), share=seen[label] / seen.total(), split=split)
 
 
 def _conflicts(task: TaskSpec, scans: Sequence[Scan]) -> Iterator[Finding]:
@@ -208,11 +211,9 @@ def _conflicts(task: TaskSpec, scans: Sequence[Scan]) -> Iterator[Finding]:
         mine, theirs = (Counter(row.values[task.name].named(row.text)) for row in (one, other))
         once, again = (quote("; ".join(side)) if side else "without" for side in (mine - theirs, theirs - mine))
         difference = f": once {once}, once {again}" if mine != theirs else ""  # else only the places of entities differ
-        yield Finding("problem" if rows > MANY * len(labelled) else "warning",
-                      f"{many(len(clashing), 'text', 'has')} different labels for {quote(task.name)} in different rows ({rows:,} in all), "
-                      f"such as {quote(one.text)}{difference}.",
-                      "Training pulls both ways, and no answer is right for all of these rows.",
-                      "Decide what is right, and label them alike.")
+        yield Finding.of("conflicts", "problem" if rows > MANY * len(labelled) else "warning",
+                         f"{many(len(clashing), 'text', 'has')} different labels for {quote(task.name)} in different rows ({rows:,} in "
+                         f"all), such as {quote(one.text)}{difference}.")
 
 
 def _ambiguous(task: TaskSpec, train: Scan) -> Iterator[Finding]:
@@ -224,9 +225,8 @@ def _ambiguous(task: TaskSpec, train: Scan) -> Iterator[Finding]:
         hashes, places, counts = np.unique(words[np.isin(words, torn)], return_index=True, return_counts=True)
         parts = [_types(task, train, int(hashes[index])) for index in np.lexsort((places, -counts))[:3]]
         more = f" and {len(hashes) - 3:,} more" if len(hashes) > 3 else ""
-        yield Finding("note", f"In train the same words have different types of {quote(task.name)}: {', '.join(parts)}{more}.",
-                      "Where the words around them do not decide, the model can only guess.",
-                      "Check that each type is meant, and correct the others.")
+        yield Finding.of("ambiguous", "note", f"In train the same words have different types of {quote(task.name)}: "
+                         f"{', '.join(parts)}{more}.")
 
 
 def _types(task: TaskSpec, train: Scan, words: int) -> str:
@@ -243,6 +243,4 @@ def _apart(tasks: Sequence[TaskSpec], scans: dict[str, Scan]) -> Iterator[Findin
     together = {pair for scan in scans.values() for labelled in scan.combinations for pair in combinations(labelled, 2)}
     names = [task.name for task in tasks]
     if apart := [f"{quote(one)} and {quote(other)}" for one, other in combinations(names, 2) if (one, other) not in together]:
-        yield Finding("note", f"No row is labelled for both {some(apart, 2)}.",
-                      "'Everything right' and other joint scores look only at the tasks that a row is labelled for.",
-                      "Read the scores of each task, or label some rows for all tasks.")
+        yield Finding.of("apart", "note", f"No row is labelled for both {some(apart, 2)}.")

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,6 +15,7 @@ from uuid import uuid4
 from filelock import AcquireReturnProxy, FileLock
 from pydantic import BaseModel
 
+from mtl.data.questions import Question
 from mtl.data.readers import Progress, find_sources, merge_rows, no_progress, read_files
 from mtl.data.rows import Table, narrow, row_shape, tasks_of_rows
 from mtl.data.store import keep, link_folder, open_saved, save
@@ -24,7 +25,7 @@ from mtl.settings.config import ColumnSpec, TaskSpec
 PARSED = "parsed"  # the name of such a folder, beside the runs or in the folder of a run that has not begun
 MAX_TABLES = 12  # in it; the one that was not used for longest goes first
 TABLE_INFO = "table.json"  # beside the rows of each: its tasks, those of them that rows have values for, columns, notices
-VERSION = 2  # of the readers; raised when they give other rows, so that what was parsed before is parsed again
+VERSION = 5  # of the readers; raised when they give other rows, so that what was parsed before is parsed again
 
 
 def read_parsed(paths: Sequence[Path], columns: Sequence[ColumnSpec], wanted: Sequence[str], parsed: Path, into: Path,
@@ -91,7 +92,7 @@ def _parse(paths: Sequence[Path], columns: Sequence[ColumnSpec], wanted: Sequenc
         with replacing(parsed / key) as place:
             save(table.rows, row_shape(tasks), place)
             info = {"tasks": table.tasks, "names": [task.name for task in tasks], "notices": table.notices, "columns": table.columns,
-                    "values": table.values}
+                    "values": table.values, "questions": list(map(asdict, table.questions))}
             (place / TABLE_INFO).write_text(json.dumps(info, default=BaseModel.model_dump), encoding="utf-8")
     if (again := _digest(paths, table.columns)) not in (None, key):
         link_folder(parsed / key, parsed / again)
@@ -109,7 +110,8 @@ def _open(place: Path, wanted: Sequence[str]) -> Table | None:
         if set(wanted or [task.name for task in tasks]) <= set(info["names"]):
             rows = open_saved(place, row_shape([task for task in tasks if task.name in info["names"]]))
             os.utime(place)  # used last now
-            return Table(rows, tasks, info["notices"], columns, tuple(map(tuple, info["values"])))
+            return Table(rows, tasks, info["notices"], columns, tuple(map(tuple, info["values"])),
+                         tuple(map(Question.of_plain, info["questions"])))
     return None
 
 

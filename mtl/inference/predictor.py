@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from mtl.data.cooccurrence import Hint, contradictions
+from mtl.data.formats.files import MAX_LINE, MAX_TEXT
 from mtl.data.store import take
 from mtl.errors import MtlError
 from mtl.inference.fused_bert import accelerate
+from mtl.inference.pieces import WINDOW, find_pieces
 from mtl.model.batching import LabelIds, by_tokens, collate, encode
 from mtl.model.encoder import plain_text_tokenizer
 from mtl.model.loading import load_weights
@@ -24,7 +27,7 @@ from mtl.model.multitask import MultiTaskModel
 from mtl.model.split import FrozenFeatures
 from mtl.tasks.base import Encoding, Prediction
 
-MAX_TEXT = 20_000
+Long = Literal["cut", "split"]  # of a text that is longer than the model reads: only its beginning is read, or it is read in pieces
 BATCH_TOKENS = 256  # subwords per batch: larger batches are no faster on a CPU, because they do not fit its caches
 
 
@@ -69,17 +72,20 @@ def merge(parts: Sequence[Answers]) -> Answers:
 
 @dataclass(frozen=True)
 class Predicted:
-    """One text with its predictions by task. `cut_at`: the character at which it was truncated; `contradictions`: see cooccurrence.py."""
+    """One text with its predictions by task. `cut_at`: the character from which on it was not read; `contradictions`: see cooccurrence.py;
+    `pieces`: in how many it was read."""
 
     text: str
     predictions: dict[str, Prediction]
     cut_at: int | None
     contradictions: tuple[str, ...] = ()
+    pieces: int = 1
 
     def plain(self) -> dict[str, Any]:
-        """As a JSON object: the text, the contradictions if there are any, and each task's answer."""
-        contradictions = {"contradictions": self.contradictions} if self.contradictions else {}
-        return {"text": self.text} | contradictions | {task: answer.plain(self.text) for task, answer in self.predictions.items()}
+        """As a JSON object: the text, what there is to say of it, and each task's answer."""
+        said = {"cut_at": self.cut_at, "pieces": self.pieces if self.pieces > 1 else None, "contradictions": self.contradictions or None}
+        return {"text": self.text} | {name: value for name, value in said.items() if value is not None} | {
+            task: answer.plain(self.text) for task, answer in self.predictions.items()}
 
 
 @dataclass(frozen=True)
@@ -127,24 +133,60 @@ class Predictor:
         """Device and engine for the user, such as 'cpu, fused'."""
         return f"{self.machine.device}, {self._fast[1]}"
 
-    def predict(self, texts: Sequence[str], tasks: Sequence[str] = ()) -> list[Predicted]:
-        """The predictions of `tasks` (default: all) for each text. Raises MtlError on an empty or long text or an unknown task."""
-        for number, text in enumerate(texts, 1):
-            which = f"Text {number}" if len(texts) > 1 else "The text"
-            if not text.strip():
-                raise MtlError(f"{which} is empty. Type a sentence.")
-            if len(text) > MAX_TEXT:
-                raise MtlError(f"{which} has {len(text):,} characters, the limit is {MAX_TEXT:,}. Split it.")
+    def choose(self, tasks: Sequence[str] = ()) -> list[str]:
+        """The names `tasks`, or of all tasks if there are none. Raises MtlError if the model lacks one."""
         if unknown := [task for task in tasks if task not in self.model.tasks]:
             raise MtlError(f"This model has no task '{unknown[0]}'. Its tasks are: {', '.join(self.model.tasks)}.")
+        return list(tasks) or list(self.model.tasks)
+
+    def predict(self, texts: Sequence[str], tasks: Sequence[str] = (), long: Long = "cut") -> list[Predicted]:
+        """The predictions of `tasks` (default: all) for each text. Raises MtlError on an empty or long text or an unknown task."""
+        tasks = self.choose(tasks)
+        for number, text in enumerate(texts, 1):
+            if wrong := _unreadable(text, long):
+                raise MtlError(f"{f'Text {number}' if len(texts) > 1 else 'The text'} {wrong}")
         texts = [text.encode("utf-8", "replace").decode() for text in texts]  # lone surrogates, which no tokenizer takes, become '?'
-        encodings = encode(self.tokenizer, texts, max_length := self.model.config.max_length)
-        lengths = [len(encoding.ids) for encoding in encodings]
-        found = self.answer([(encoding, None) for encoding in encodings], lengths, list(tasks) or list(self.model.tasks)).in_order()
+        pieces = [self._read(text, encoding, long)
+                  for text, encoding in zip(texts, encode(self.tokenizer, texts, self.model.config.max_length), strict=True)]
+        examples = [(encoding, None) for of_text in pieces for _, encoding in of_text]
+        answers = iter(self.answer(examples, [len(encoding.ids) for encoding, _ in examples], tasks).in_order())
         hints = [Hint(**hint) for hint in self.model.config.hints]
-        return [Predicted(text, made, _cut_at(encoding, max_length),
-                          contradictions(hints, text, {task: prediction.value for task, prediction in made.items()}))
-                for text, encoding, made in zip(texts, encodings, found, strict=True)]
+        predicted = []
+        for text, of_text in zip(texts, pieces, strict=True):
+            made = self._join(of_text, list(islice(answers, len(of_text))))
+            cut = next((start + at for start, encoding in of_text if (at := self._cut_at(encoding)) is not None), None)
+            found = contradictions(hints, text, {task: prediction.value for task, prediction in made.items()})
+            predicted.append(Predicted(text, made, cut, found, len(of_text)))
+        return predicted
+
+    def predict_each(self, texts: Sequence[str], tasks: Sequence[str] = (), long: Long = "cut") -> list[Predicted | MtlError]:
+        """As `predict`, with an MtlError in the place of each text that cannot be read."""
+        wrong = [_unreadable(text, long) for text in texts]
+        made = iter(self.predict([text for text, is_wrong in zip(texts, wrong, strict=True) if not is_wrong], tasks, long))
+        return [MtlError(f"The text {one}") if one else next(made) for one in wrong]
+
+    def _read(self, text: str, encoding: Encoding, long: Long) -> list[tuple[int, Encoding]]:
+        """The pieces in which a text is read: where each begins, and its subwords. `encoding` is that of the whole text."""
+        if long == "cut" or self._cut_at(encoding) is None:
+            return [(0, encoding)]
+        most = self.model.config.max_length
+        ranges = find_pieces(text, lambda part: self._cut_at(encode(self.tokenizer, [part], most)[0]), WINDOW * most)
+        encodings = encode(self.tokenizer, [text[start:end] for start, end in ranges], most)
+        return [(start, encoding) for (start, _), encoding in zip(ranges, encodings, strict=True)]
+
+    def _join(self, pieces: Sequence[tuple[int, Encoding]], made: Sequence[dict[str, Prediction]]) -> dict[str, Prediction]:
+        """The predictions `made` for the pieces of one text as those for the text. A piece counts by its subwords."""
+        if len(made) == 1:
+            return made[0]
+        starts, lengths = [start for start, _ in pieces], [len(encoding.ids) for _, encoding in pieces]
+        shares = [length / sum(lengths) for length in lengths]
+        return {name: self.model.tasks[name].join([one[name] for one in made], starts, shares) for name in made[0]}
+
+    def _cut_at(self, encoding: Encoding) -> int | None:
+        """The start of the first word that was cut off, if the text filled the model's window."""
+        read = max((place for place, first in enumerate(encoding.firsts) if first >= 0), default=-1)
+        unread = len(encoding.ids) >= self.model.config.max_length and read + 1 < len(encoding.words)
+        return encoding.words[read + 1][0] if unread else None
 
     def answer(self, examples: Sequence[tuple[Encoding, LabelIds | None]], lengths: Sequence[int], tasks: Sequence[str]) -> Answers:
         """The predictions of `tasks` for tokenised texts with these `lengths` in subwords, and losses if they have labels (for scores)."""
@@ -162,8 +204,9 @@ class Predictor:
             return merge(list(pool.map(answer_part, [batches[first::workers] for first in range(workers)])))
 
 
-def _cut_at(encoding: Encoding, max_length: int) -> int | None:
-    """The start of the first word that was cut off, if the text filled the model's window."""
-    read = max((place for place, first in enumerate(encoding.firsts) if first >= 0), default=-1)
-    unread = len(encoding.ids) >= max_length and read + 1 < len(encoding.words)
-    return encoding.words[read + 1][0] if unread else None
+def _unreadable(text: str, long: Long) -> str:
+    """Why no text of this kind is read; empty if it is."""
+    most = MAX_LINE if long == "split" else MAX_TEXT
+    if not text.strip():
+        return "is empty. Type a sentence."
+    return f"has {len(text):,} characters, the limit is {most:,}. Split it." if len(text) > most else ""

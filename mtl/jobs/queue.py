@@ -7,66 +7,27 @@ import atexit
 import shutil
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
+from copy import copy
 from functools import lru_cache
 from pathlib import Path
 
-from filelock import FileLock
-
-from mtl.comparing.execute import run_comparison
-from mtl.comparing.plan import Comparison, Plan, create, open_comparison
+from mtl.comparing.plan import Plan, create, open_comparison
 from mtl.data.parsed import PARSED
 from mtl.errors import MtlError
 from mtl.jobs.control import JobControl, Snapshot
-from mtl.runs.checkpoint import LAST
-from mtl.runs.events import Evaluated, Event, StatusChanged, describe
-from mtl.runs.folder import Limits, Run, create_run, delete_run, host_limits, open_run
-from mtl.runs.history import RESUMABLE, YIELDED, History, RunReader, read_history
+from mtl.jobs.job import Job
+from mtl.jobs.zero_gpu import Burst, BurstControl
+from mtl.runs.events import StatusChanged
+from mtl.runs.folder import Limits, Run, create_run, delete_run, host_limits, on_zero_gpu, open_run
+from mtl.runs.history import ENDED, RESUMABLE, YIELDED, History, RunReader, read_history
 from mtl.settings.config import RunConfig
+from mtl.settings.recipes import RECIPES
 from mtl.text import many
+from mtl.training.pace import Pace
 
 MAX_WAITING = 8
 MAX_READERS = 64  # runs whose histories stay in memory, so that only new lines of their logs are parsed
 CLOSING = 30.0  # seconds that the end of the app waits for the last checkpoint
-
-
-@dataclass(frozen=True)
-class Job:
-    """A run, or a comparison with all its runs, that waits or is in training. Its lock keeps other processes away from it."""
-
-    run: Run
-    config: RunConfig
-    owner: str
-    resume: bool
-    control: JobControl
-    lock: FileLock
-
-    @property
-    def comparison(self) -> Comparison | None:
-        """The comparison, if it is one."""
-        return self.run if isinstance(self.run, Comparison) else None
-
-    def has(self, run_id: str) -> bool:
-        """Whether that is its id, or the id of the member in training."""
-        return run_id in (self.run.id, self.control.run.id)
-
-    def log(self, status: str, message: str = "") -> None:
-        """Log the status, of a comparison also in the member in training."""
-        for run in {self.run.id: self.run, self.control.run.id: self.control.run}.values():
-            run.log.append(StatusChanged(status, message))
-
-    def train(self) -> None:
-        """Train to the end, or until somebody stops it."""
-        if self.comparison:
-            status = run_comparison(self.comparison, self.control, show=_print_evaluated)
-        else:
-            from mtl.training.execute import run_training
-
-            status = run_training(self.run, resume=self.resume, control=self.control, show=_print_evaluated)
-        if status == "stopped" and self.control.has_yielded:
-            step = read_history(self.control.run).checkpoints.get(LAST, 0)
-            with suppress(OSError):  # the disk is full: then it stays 'stopped'
-                self.log(YIELDED, f"It was paused for long, so it was saved to let the next run train. Resume goes on from step {step}.")
 
 
 class Jobs:
@@ -77,16 +38,18 @@ class Jobs:
         self._reader = lru_cache(MAX_READERS)(lambda run_id: RunReader(_open(root, run_id)))
         self._reading = threading.Lock()
         self._jobs: list[Job] = []  # the first one is in training
+        self._bursts: list[Job] = []  # these train on a GPU of ZeroGPU, each in its own request
         self._changed = threading.Condition()
         self._worker: threading.Thread | None = None
-        self._loaded = threading.Event()
+        self._loaded, self._rehearsed = threading.Event(), threading.Event()
         self._rehearses = False
+        self.pace: Pace | None = None  # of this machine, once it is measured
         self._closed = False
 
     def prepare(self) -> None:
         """A page was opened: have the worker import torch and rehearse a step, before the first run is started."""
         with self._changed:
-            self._rehearses = True
+            self._rehearses = not on_zero_gpu()  # a process that is forked in the middle of it may wait for its locks for ever
             self._start_worker()
 
     def loaded(self) -> None:
@@ -96,13 +59,12 @@ class Jobs:
         self._loaded.wait(300)
 
     def close(self) -> None:
-        """The app ends: the run in training is stopped, with a checkpoint; the waiting ones can be resumed later."""
+        """The app ends: the runs in training are stopped, with a checkpoint; the waiting ones can be resumed later."""
         with self._changed:
             self._closed = True
-            waiting, self._jobs[1:] = self._jobs[1:], []
-            for job in waiting:
-                job.lock.release()
-            for job in self._jobs:
+            for job in self._jobs[1:]:
+                self._remove(job, self._jobs)
+            for job in self._jobs + self._bursts:
                 job.control.stop()
             self._changed.notify_all()
         if self._worker is not None:
@@ -120,9 +82,10 @@ class Jobs:
             from mtl.training.execute import rehearse  # some seconds: torch and transformers
         finally:
             self._loaded.set()
-        if self._rehearses:
-            rehearse(lambda: bool(self._jobs) or self._closed)
         while True:
+            if self._rehearses and not self.pace and not self._jobs:  # again after a run that interrupted it
+                self.pace = rehearse(lambda: bool(self._jobs) or self._closed)
+            self._rehearsed.set()
             with self._changed:
                 self._changed.wait_for(lambda: self._jobs or self._closed)
                 if self._closed:
@@ -131,19 +94,40 @@ class Jobs:
             try:
                 job.train()
             finally:
-                with self._changed:
-                    self._jobs.remove(job)
-                job.lock.release()
+                self._remove(job, self._jobs)
+            if self.pace and not job.comparison:
+                self.pace = self.pace.corrected(job.config, read_history(job.run))
 
-    def history(self, run_id: str) -> History:
-        """A copy of the history of a run or a comparison, with the trainer's step if it is here; raises MtlError if there is none."""
+    def _remove(self, job: Job, jobs: list[Job]) -> None:
+        with self._changed:
+            jobs.remove(job)
+            job.lock.release()
+            self._changed.notify_all()
+
+    def recipe_seconds(self, config: RunConfig, rows: int, validation_rows: int, subwords: float) -> dict[str, float | None]:
+        """For each recipe the seconds of a run of `config` with it, on so many rows of so many `subwords` on average; None if not known,
+        and on ZeroGPU, where runs have a GPU that was not measured. Waits for the rehearsal, if a page was opened just now."""
+        if self._rehearses:
+            self._rehearsed.wait(60)
+        is_known = self.pace and rows and not on_zero_gpu()
+        configs = {name: config.model_copy(update=recipe.changes) for name, recipe in RECIPES.items()}
+        return {name: self.pace.run_seconds(varied, rows, validation_rows, subwords) if is_known else None
+                for name, varied in configs.items()}
+
+    def peek(self, run_id: str) -> History:
+        """The history of a run or a comparison, with the trainer's step if it is here; raises MtlError if there is none. Its lists may grow
+        while they are read."""
         with self._reading:
             if not self._reader(run_id).run.exists():  # it was deleted meanwhile
                 self._reader.cache_clear()
-            history = self._reader(run_id).refresh().copy()
+            history = copy(self._reader(run_id).refresh())
         if job := self._in_training(run_id):
             history.live_step = job.control.step
         return history
+
+    def history(self, run_id: str) -> History:
+        """The same with lists of its own."""
+        return self.peek(run_id).copy()
 
     def ahead(self, run_id: str) -> int:
         """How many runs are before this one; 0 if it is in training or not here."""
@@ -178,12 +162,12 @@ class Jobs:
             return snapshot
         raise MtlError("The model is still being prepared. Try again in a moment.")
 
-    def start(self, config: RunConfig, key: str, plan: Plan | None = None) -> Run:
-        """Queue a new run of `config`, or the comparison in `plan`; after a double click the first one is returned. Raises MtlError if the
-        queue is full, the host has no time for the comparison, or the run cannot be made."""
+    def start(self, config: RunConfig, key: str, plan: Plan | None = None, *, on_gpu: bool = False) -> Run:
+        """Queue a new run of `config`, or the comparison in `plan`; after a double click the first one is returned. With `on_gpu` it waits
+        for `train_on_gpu`. Raises MtlError if the queue is full, the host has no time for the comparison, or the run cannot be made."""
         with self._changed:
-            for job in self._jobs:
-                is_same = (job.owner, job.config) == (key, config)
+            for job in self._jobs + self._bursts:
+                is_same = (job.owner, job.config) == (key, config) and not self._is_over(job)
                 if is_same and (job.comparison and job.comparison.plan.kind) == (plan and plan.kind):
                     return job.run
             self._check_room(key)
@@ -192,18 +176,35 @@ class Jobs:
                                f"{self.limits.minutes:g} minutes. Choose fewer tasks or seeds, duplicate the Space, or run MTL Studio on "
                                "your own machine.")
             run = create(self.root, config, plan, key) if plan else create_run(self.root, config, key, self.root / PARSED)
+            if on_gpu:
+                run.log.append(StatusChanged(YIELDED, "It waits to be sent to a GPU. If nothing happens, press Continue on the GPU."))
+                return run
             return self._queue(run, config, key, resume=False)
+
+    def train_on_gpu(self, run_id: str, key: str) -> None:
+        """Train the run on a GPU that ZeroGPU lends for some seconds; returns when they are over. What became of the run is in its log. To
+        be called in the request of the visitor whose quota pays. Raises MtlError if the run cannot be trained."""
+        run = self._open_owned(run_id, key)
+        self.loaded()  # a process that is forked in the middle of an import cannot finish it
+        with self._changed:
+            if self._settled(run_id):
+                raise MtlError("This run is in training or waits already. Stop it first, then continue it on the GPU.")
+            self._check_resumable(run)
+            self._check_room(key)
+            self._bursts.append(job := Burst(run, run.config, key, True, BurstControl(run, self.limits), run.hold().lock))
+        try:
+            job.train()
+        finally:
+            self._remove(job, self._bursts)
 
     def resume(self, run_id: str, key: str) -> Run:
         """Go on with a paused run, or queue one that was stopped, failed or interrupted; raises MtlError if it cannot be."""
         run = self._open_owned(run_id, key)
         with self._changed:
-            if job := self._find(run_id):
+            if job := self._settled(run_id):
                 job.control.set_paused(False)
                 return run
-            status = read_history(run).status
-            if status not in RESUMABLE:
-                raise MtlError(f"This run is {status}: there is nothing to resume.")
+            self._check_resumable(run)
             self._check_room(key)
             run.log.append(StatusChanged("queued"))
             return self._queue(run, run.config, key, resume=True)
@@ -214,19 +215,23 @@ class Jobs:
 
     def stop(self, run_id: str, key: str) -> None:
         """End the run before its next step, with a checkpoint; a waiting one leaves the queue."""
-        job = self._owned_job(run_id, key)
         with self._changed:
+            job = self._owned_job(run_id, key)
             if job in self._jobs[1:]:
-                self._jobs.remove(job)
                 job.log("stopped", "Taken out of the queue. Resume puts it back.")
-                job.lock.release()
+                self._remove(job, self._jobs)
                 return
             job.log("stopping")
         job.control.stop()
 
+    def describe(self, run_id: str, key: str, **texts: str) -> None:
+        """Give the run a name or a note, see Run.describe; raises MtlError if `key` is not its owner's."""
+        self._open_owned(run_id, key).describe(**texts)
+
     def delete(self, run_id: str, key: str) -> None:
         """Remove a run that is over; raises MtlError if it is not, if a comparison here still needs it, or if `key` is not its owner's."""
         with self._changed:
+            self._settled(run_id)
             run = self._open_owned(run_id, key)
             if any(member.run == run_id for job in self._jobs if job.comparison for member in job.comparison.plan.members):
                 raise MtlError("This run belongs to a comparison that is in training or waits. Stop the comparison first.")
@@ -240,24 +245,39 @@ class Jobs:
         return run
 
     def _find(self, run_id: str) -> Job | None:
-        with self._changed:  # an RLock: those who hold it already may call this
-            return next((job for job in self._jobs if job.has(run_id)), None)
+        with self._changed:  # an RLock
+            return next((job for job in self._jobs + self._bursts if job.has(run_id)), None)
+
+    def _is_over(self, job: Job) -> bool:
+        """Whether its last status is in its log already: then it leaves the queue in a moment, and does nothing that it is asked."""
+        return self.peek(job.run.id).status in (*ENDED, YIELDED)
+
+    def _settled(self, run_id: str) -> Job | None:
+        """The job of that run; one that is over is waited for, and is none."""
+        with self._changed:
+            self._changed.wait_for(lambda: not (job := self._find(run_id)) or not self._is_over(job), CLOSING)
+            return self._find(run_id)
 
     def _in_training(self, run_id: str) -> Job | None:
         with self._changed:
-            return self._jobs[0] if self._jobs and self._jobs[0].control.run.id == run_id else None
+            return next((job for job in self._jobs[:1] if job.control.run.id == run_id), None)
 
     def _owned_job(self, run_id: str, key: str) -> Job:
         """The job of that run; raises MtlError if `key` is not its owner's, or if it is not here."""
         run = self._open_owned(run_id, key)
-        if job := self._find(run_id):
+        if job := self._settled(run_id):
             return job
         if run.is_alive():
             raise MtlError("Another program trains this run. If that is the terminal, stop it there with Ctrl-C.")
         raise MtlError(f"This run is {read_history(run).state} and not in training any more: there is nothing to pause or to stop.")
 
+    @staticmethod
+    def _check_resumable(run: Run) -> None:
+        if (status := read_history(run).status) not in RESUMABLE:
+            raise MtlError(f"This run is {status}: there is nothing to resume.")
+
     def _check_room(self, key: str) -> None:
-        if sum(job.owner == key for job in self._jobs) >= self.limits.runs:
+        if sum(job.owner == key for job in self._jobs + self._bursts) >= self.limits.runs:
             raise MtlError(f"You have {many(self.limits.runs, 'run')} in training or in the queue. Wait for one to end, or stop one.")
         self.root.mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(self.root).free < self.limits.free_disk * 1e9:
@@ -278,9 +298,3 @@ def _open(root: Path, run_id: str) -> Run:
     with suppress(MtlError):
         return open_comparison(root, run_id)
     return open_run(root, run_id)
-
-
-def _print_evaluated(event: Event) -> None:
-    """A line per evaluation in the terminal from which the app was started."""
-    if isinstance(event, Evaluated):
-        print(describe(event), flush=True)

@@ -10,11 +10,10 @@ from transformers import PreTrainedTokenizerBase
 
 from mtl.data.rows import Row
 from mtl.data.store import Shape
-from mtl.data.words import find_words
+from mtl.data.words import find_words, first_subwords
 from mtl.tasks.base import Encoding, Task, stack_lists
-from mtl.tasks.tagging import first_subwords
 
-LabelIds = dict[str, int | list[int]]
+LabelIds = dict[str, float | list[int]]
 Example = tuple[Encoding, LabelIds]
 CHUNK = 1_000  # texts tokenised at a time
 
@@ -52,7 +51,8 @@ def example_shape(tasks: Sequence[Task]) -> Shape[Example]:
         import pyarrow as pa
 
         numbers = pa.list_(pa.int32())
-        labels = {f"label {index}": pa.int32() if task.has_one_id else numbers for index, task in enumerate(tasks)}
+        labels = {f"label {index}": numbers if not task.has_one_id else pa.float32() if task.dtype.is_floating_point else pa.int32()
+                  for index, task in enumerate(tasks)}
         return pa.schema({"ids": numbers, "edges": numbers, "firsts": numbers} | labels)
 
     def pack(example: Example) -> dict[str, Any]:

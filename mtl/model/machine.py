@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
+from multiprocessing import parent_process
 
 import torch
 
 from mtl.errors import MtlError
+from mtl.runs.folder import on_zero_gpu
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Machine:
 
 def find_machine(device: str, precision: str, threads: int, processes: int = 1) -> Machine:
     """The machine for these settings, with 'auto' and 0 replaced by what this machine has. Raises MtlError if there is no such device."""
-    if device == "cuda" and not torch.cuda.is_available():
+    if device == "cuda" and not has_gpu():
         raise MtlError("Device 'cuda' was asked for, but no GPU can be used here. Choose 'auto' or 'cpu'.")
     if device == "auto":
         device = "cuda" if has_gpu() else "cpu"
@@ -39,8 +41,8 @@ def find_machine(device: str, precision: str, threads: int, processes: int = 1) 
 
 
 def has_gpu() -> bool:
-    """Whether a GPU can be used from any thread (on ZeroGPU it exists only inside short decorated calls)."""
-    return torch.cuda.is_available() and os.environ.get("SPACES_ZERO_GPU", "") != "true"
+    """Whether this process can use a GPU. On ZeroGPU only a forked one can, though torch says so in the main one too."""
+    return torch.cuda.is_available() and (not on_zero_gpu() or parent_process() is not None)
 
 
 def cores() -> int:

@@ -1,5 +1,6 @@
 """MultiTaskModel: one shared encoder and one linear head per task, as a transformers model. Knows no data and no optimizer."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -50,7 +51,7 @@ class MultiTaskConfig(PreTrainedConfig):
 
 @dataclass
 class MultiTaskOutput(ModelOutput):
-    """logits: for each task (B, labels) or (B, T, tags). losses: for each task with labels given, the sum over its labels."""
+    """logits: for each task (B, labels), (B, T, tags) or (B, 1). losses: for each task with labels given, the sum over its labels."""
 
     logits: dict[str, Tensor] | None = None
     losses: dict[str, Tensor] | None = None
@@ -75,8 +76,7 @@ class MultiTaskModel(PreTrainedModel):
             raise MtlError(f"This encoder ({config.encoder.model_type}) has no pooler of its own. Choose mean or cls pooling.")
         if config.pooling != "pooler" and has_pooler:
             self.encoder.pooler = None  # so that nothing unused is trained, saved, or waited for by several processes
-        self.tasks = {task["name"]: make_task(TaskSpec(name=task["name"], kind=task["kind"], labels=tuple(task["labels"])))
-                      for task in config.tasks}
+        self.tasks = {task["name"]: make_task(TaskSpec.model_validate_json(json.dumps(task))) for task in config.tasks}
         self.set_tuned(config.thresholds, config.calibration)
         self.dropout = nn.Dropout(config.dropout)
         # a list, because a task's name may have a dot, which a module's name may not

@@ -22,7 +22,7 @@ from mtl.model.multitask import MultiTaskModel
 from mtl.tasks.base import Task
 
 KEPT_IN_MEMORY = 2**28  # bytes; more go into a memory-mapped file
-BATCH = 64
+BATCH, SMALL_BATCH = 64, 8
 ADVICE = "Free some space, use fewer rows or a smaller Max length, or set Fine-tuning to 'lora', which keeps nothing."
 
 
@@ -52,8 +52,8 @@ class Split:
     features: FrozenFeatures | None = None  # those of a frozen encoder, if they were computed
 
     def batches(self) -> list[list[int]]:
-        """The indices of all rows in batches of similar length."""
-        return by_length(self.lengths.tolist(), BATCH)
+        """The indices of all rows in batches of similar length. Few rows make small ones: one of all would be mostly padding."""
+        return by_length(self.lengths.tolist(), min(BATCH, max(SMALL_BATCH, len(self.rows) // SMALL_BATCH)))
 
 
 def make_split(tokenizer: PreTrainedTokenizerBase, tasks: Sequence[Task], rows: Sequence[Row], max_length: int, file: Path,
@@ -84,12 +84,13 @@ def sample_places(rows: int, count: int, seed: int) -> np.ndarray:
 
 
 def sample(split: Split, count: int, seed: int) -> Split:
-    """At most `count` rows of `split`, drawn by `seed`; all rows if their hidden states are computed already."""
-    if len(split.rows) <= count or split.features is not None:
+    """At most `count` rows of `split`, drawn by `seed`."""
+    if len(split.rows) <= count:
         return split
     places = sample_places(len(split.rows), count, seed)
+    features = split.features and replace(split.features, starts=split.features.starts[places], lengths=split.features.lengths[places])
     return replace(split, rows=take(split.rows, places), examples=take(split.examples, places), lengths=split.lengths[places],
-                   targets={task: counts[places] for task, counts in split.targets.items()})
+                   targets={task: counts[places] for task, counts in split.targets.items()}, features=features)
 
 
 def compute_features(model: MultiTaskModel, examples: Sequence[Example], lengths: np.ndarray, machine: Machine, file: Path,

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import orjson
 
-from mtl.settings.best import MEAN, shown
+from mtl.settings.best import MEAN, shown, shown_score
 from mtl.text import duration, isolate, many
 
 
@@ -49,6 +49,8 @@ class RunStarted:
     trainable: int | None = None  # of the parameters; None in older logs, as are the learning rates
     learning_rate: float | None = None  # of the encoder, given or automatic
     head_learning_rate: float | None = None
+    eval_every: int = 0  # steps between evaluations; 0 in older logs
+    subwords: float | None = None  # of a training row, on average; None in older logs
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,20 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
+class Sampled:
+    """A quick look between two evaluations: main score and loss per task, and the share of rows with everything right, on a few validation
+    `rows`, the same ones in the whole run."""
+
+    step: int
+    epoch: float
+    scores: dict[str, float]
+    losses: dict[str, float]
+    everything_right: float
+    rows: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class CheckpointSaved:
     """The checkpoint `name` (last, best or epoch-NNN) of `step` was saved. Only `last` can be resumed from."""
 
@@ -128,7 +144,7 @@ class Notice:
     level: str = "info"
 
 
-Event = StatusChanged | Preparing | RunStarted | Estimated | StepDone | GradientConflict | Evaluated | CheckpointSaved | Notice
+Event = StatusChanged | Preparing | RunStarted | Estimated | StepDone | GradientConflict | Evaluated | Sampled | CheckpointSaved | Notice
 
 # older logs have other names
 _KINDS = {kind.__name__: kind for kind in get_args(Event)} | {"Diagnosed": GradientConflict}
@@ -142,6 +158,11 @@ class Logged:
     time: float
     event: Event
 
+    @property
+    def plain(self) -> dict[str, Any]:
+        """As a JSON object: the event's kind, the time, and its fields."""
+        return {"event": type(self.event).__name__, "time": round(self.time, 3)} | asdict(self.event)
+
 
 @dataclass
 class EventLog:
@@ -151,8 +172,7 @@ class EventLog:
 
     def append(self, event: Event) -> None:
         """Write `event` as one line, in a single write, so that lines of several writers never mix. NaN and infinity become null."""
-        values = {"event": type(event).__name__, "time": round(time.time(), 3)} | asdict(event)
-        line = orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE)
+        line = orjson.dumps(Logged(time.time(), event).plain, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE)
         with open(self.path, "ab+") as file:
             if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
@@ -167,6 +187,11 @@ class LogReader:
     path: Path
     offset: int = 0
     _unfinished: bytes = field(default=b"", repr=False)
+
+    @property
+    def cursor(self) -> int:
+        """The offset of the first line that was not read; a reader that begins there goes on from here."""
+        return self.offset - len(self._unfinished)
 
     def read(self) -> list[Logged]:
         """The events of the complete lines added since the last call. Lines that are not an event (a crash cut them) are skipped."""
@@ -216,10 +241,11 @@ def describe(event: Event) -> str | None:
         case Preparing():
             return f"{event.what}: {event.share:.0%}"
         case RunStarted():
-            tasks = ", ".join(f"{isolate(name)} ({task['kind']}, {many(len(task['labels']), 'label')})"
+            tasks = ", ".join(f"{isolate(name)} ({task['kind']}{', ' + many(count, 'label') if (count := len(task['labels'])) else ''})"
                               for name, task in event.tasks.items())
             begun = f"Training goes on from step {event.step:,}" if event.step else "Training begins"
-            rates = f"rates {event.learning_rate:g} and {event.head_learning_rate:g} (heads); " if event.learning_rate else ""
+            encoder = f"rates {event.learning_rate:g} and" if event.learning_rate else "rate"  # only the heads are trained
+            rates = f"{encoder} {event.head_learning_rate:g} (heads); " if event.head_learning_rate else ""
             return (f"{begun}: {tasks}; {many(event.train_rows, 'training row')} and {many(event.validation_rows, 'validation row')}; "
                     f"{describe_size(event)}; {many(event.total_steps, 'step')}; {rates}{event.device}, {event.precision}, "
                     f"{many(event.threads, 'thread')}" + (f", {event.processes} processes" if event.processes > 1 else "") + ".")
@@ -229,7 +255,7 @@ def describe(event: Event) -> str | None:
             tasks = []
             for task, scores in event.scores.items():
                 loss = event.losses.get(task)
-                if measures := [f"{name.replace('_', ' ')} {value:.1%}" for name, value in scores.items()]:
+                if measures := [f"{name.replace('_', ' ')} {shown_score(name, value)}" for name, value in scores.items()]:
                     tasks.append(f"{isolate(task)} {f'loss {loss:.3f}, ' if loss is not None else ''}{', '.join(measures)}")
             return (f"Epoch {event.epoch:.2f}, step {event.step:,}, {event.split}: {'; '.join(tasks)}; everything right "
                     f"{event.everything_right:.1%}{f' (best so far: {event.said})' * event.is_best}")

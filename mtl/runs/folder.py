@@ -1,6 +1,7 @@
 """A run's folder: make it, find it, lock it, delete it, check who owns it. Knows no models and no threads. A run's folder contains:
 
-config.json          the settings (RunConfig)
+config.json          the settings (RunConfig), as they were asked
+about.json           the name and the note that its owner gave it later
 events.jsonl         the log (events.py)
 run.lock             locked by the process that queues or trains the run
 owner                the hash of the owner's key; missing if the run was started in the terminal
@@ -14,12 +15,15 @@ last/ previous/      the checkpoints to resume from: model.safetensors, config.j
 best/ epoch-NNN/     models to predict with: the same without optimizer and balancer; tallies.npz has the hits of each validation row
 looks/STEP.npz       of a separate run in a comparison: the hits of every evaluation
 scores-SPLIT.json    the result of `evaluate` (scoring/measure.py)
+predictions-SPLIT/   what was predicted then for every row (scoring/predictions.py)
+stop-burst           asks a training on ZeroGPU, which is another process, to end (jobs/zero_gpu.py)
 error.log            the traceback of a bug that ended the run
 
 A comparison's folder, in comparisons/, has plan.json and card.json beside the first of these."""
 
 import hashlib
 import hmac
+import json
 import math
 import os
 import re
@@ -38,11 +42,14 @@ from mtl.data.formats.files import own_name
 from mtl.data.parsed import PARSED, share_parsed
 from mtl.data.store import link
 from mtl.errors import MtlError
+from mtl.files import replacing
 from mtl.runs.events import EventLog, StatusChanged
 from mtl.settings.config import RunConfig, read_config
+from mtl.text import visible
 
 CHECKPOINTS = Path(__file__).resolve().parents[2] / "checkpoints"
 STARTER_NAME = "starter"  # the name of the shipped model, which is not a run
+LONGEST = {"name": 64, "note": 200}  # characters of what a run's owner may write about it
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{32}")
 
 
@@ -76,6 +83,32 @@ class Run:
     @property
     def config(self) -> RunConfig:
         return read_config(self.folder / "config.json")
+
+    @property
+    def about(self) -> dict[str, str]:
+        """What the owner wrote about the run: a name, a note; empty if that cannot be read."""
+        with suppress(OSError, ValueError):
+            return json.loads((self.folder / "about.json").read_text(encoding="utf-8"))
+        return {}
+
+    @property
+    def name(self) -> str:
+        """The name that the owner gave the run, now or when it was started; may be empty."""
+        return self.about.get("name") or self.config.name
+
+    @property
+    def note(self) -> str:
+        """The owner's note on the run; may be empty."""
+        return self.about.get("note", "")
+
+    def describe(self, **texts: str) -> None:
+        """Give the run a `name` (empty: the one it was started with) or a `note`. Raises MtlError if it is too long."""
+        texts = {what: visible(" ".join(text.split()), instead="") for what, text in texts.items()}
+        for what, text in texts.items():
+            if len(text) > LONGEST[what]:
+                raise MtlError(f"The {what} has {len(text)} characters, and may have {LONGEST[what]}. Shorten it.")
+        with replacing(self.folder / "about.json") as building:
+            building.write_text(json.dumps(self.about | texts), encoding="utf-8")
 
     @property
     def log(self) -> EventLog:
@@ -140,9 +173,14 @@ def host_limits() -> Limits:
     return Limits(minutes=15, pause=10, runs=2, free_disk=2, members=6) if os.environ.get("SPACE_ID") else Limits()
 
 
+def on_zero_gpu() -> bool:
+    """Whether this is a Space on ZeroGPU, as the package `spaces` reads it."""
+    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+
+
 def hash_key(key: str) -> str:
     """The form in which an owner's key is stored."""
-    return hashlib.sha256(key.encode()).hexdigest()
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def create_run(root: Path, config: RunConfig, key: str = "", parsed: Path | None = None) -> Run:
@@ -180,7 +218,7 @@ def _copy(file: Path, into: Path) -> Path:
     if target.exists():
         raise MtlError(f"{file.name}: two files of one split have this name. Rename one of them.")
     into.mkdir(parents=True, exist_ok=True)
-    folder = file.absolute().parents[2]
+    folder = [file.absolute(), *file.absolute().parents][:4][-1]  # RUN/data/SPLIT/file, or the root if the file lies near it
     # another run's copy never changes, so a link is enough
     copy = link if _ID.fullmatch(folder.name) and Run(folder).exists() else shutil.copyfile
     return Path(shutil.copytree(file, target, copy_function=copy) if file.is_dir() else copy(file, target))  # a folder: a saved dataset

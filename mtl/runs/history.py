@@ -4,7 +4,7 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 
 from mtl.runs import events
-from mtl.runs.checkpoint import LAST
+from mtl.runs.checkpoint import LAST, saved_step
 from mtl.runs.events import CheckpointSaved, Evaluated, GradientConflict, Logged, LogReader, Preparing, RunStarted, StatusChanged, StepDone
 from mtl.runs.folder import Run
 
@@ -12,6 +12,7 @@ ACTIVE = ("queued", "running", "paused", "stopping")
 ENDED = ("finished", "stopped", "failed")
 YIELDED = "yielded"  # paused for so long that it was saved, to let the next run train; shown as 'paused'
 RESUMABLE = ("interrupted", "stopped", "failed", YIELDED)
+MARKED = ("paused", "stopped", "failed", YIELDED)  # where a curve has a mark
 
 
 @dataclass
@@ -25,25 +26,34 @@ class History:
     estimate: events.Estimated | None = None
     steps: list[StepDone] = field(default_factory=list)
     evaluations: list[Evaluated] = field(default_factory=list)
+    sampled: list[events.Sampled] = field(default_factory=list)  # quick looks between the evaluations
     diagnoses: list[GradientConflict] = field(default_factory=list)
     checkpoints: dict[str, int] = field(default_factory=dict)
     entries: list[Logged] = field(default_factory=list)  # the events that the page and the terminal list
+    marks: list[tuple[int, events.Event]] = field(default_factory=list)  # what happened between two steps, and after which step
+    begun: int = 0  # how often training began; a resume takes back steps, between two of them lists only grow
     live_step: int = 0  # the trainer's step, if this process trains the run; the log of a long run has only some steps
 
     def add(self, logged: Logged) -> None:
         """Add one event."""
-        if not isinstance(logged.event, (StepDone, GradientConflict, CheckpointSaved, Preparing)):
+        if not isinstance(logged.event, (StepDone, events.Sampled, GradientConflict, CheckpointSaved, Preparing)):
             self.entries.append(logged)
         match event := logged.event:
+            case events.Notice() if self.step:
+                self.marks.append((self.step, event))
             case StatusChanged() if event.status == "stopping" and self.status in ENDED:
                 pass  # the run ended by itself while it was asked to stop
             case StatusChanged():
                 self.status, self.message, self.preparing = event.status, event.message, None
+                if self.step and event.status in MARKED:
+                    self.marks.append((self.step, event))
             case Preparing():
                 self.preparing = event
             case RunStarted():
-                self.started, self.estimate, self.preparing = event, None, None
+                self.started, self.estimate, self.preparing, self.begun = event, None, None, self.begun + 1
+                self.marks = [mark for mark in self.marks if mark[0] <= event.step] + [(event.step, event)] * bool(event.step)
                 self.steps = [step for step in self.steps if step.step <= event.step]
+                self.sampled = [look for look in self.sampled if look.step <= event.step]
                 self.diagnoses = [found for found in self.diagnoses if found.step <= event.step]
                 self.evaluations = [seen for seen in self.evaluations if 0 < event.step >= seen.step and seen.split == "validation"]
             case events.Estimated():
@@ -52,6 +62,8 @@ class History:
                 self.steps.append(event)
             case Evaluated():
                 self.evaluations.append(event)
+            case events.Sampled():
+                self.sampled.append(event)
             case GradientConflict():
                 self.diagnoses.append(event)
             case CheckpointSaved():
@@ -100,7 +112,7 @@ class RunReader:
             self._read()  # it may have ended between the reading and the check
             if self.history.status in ACTIVE:
                 self.history.status = "interrupted"
-                step = self.history.checkpoints.get(LAST)
+                step = self.history.checkpoints.get(LAST) or saved_step(self.run.folder / LAST)  # it may have ended before the log had it
                 onward = f"goes on from its last checkpoint, of step {step:,}" if step else "begins anew, as no checkpoint was saved"
                 self.history.message = f"The process that trained this run is gone. Resume {onward}."
         return self.history

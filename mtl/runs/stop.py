@@ -12,6 +12,7 @@ class StopControl:
 
     is_asked = False  # somebody wants the training to end
     deadline = math.inf  # the time on `clock` at which it ends without being asked
+    save_every = math.inf  # seconds between two checkpoints, besides those of the settings
     can_interrupt_preparing = True  # False where several processes train: they must end together, at the same step
 
     def clock(self) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import AliasChoices, Field
 
 from mtl.data.rows import Row
-from mtl.data.values import Value
+from mtl.data.values import VALUES, Value
 from mtl.scoring.intervals import Interval, all_right, interval
 from mtl.text import cut
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # they import torch, which showing a stored report does not n
     from mtl.scoring.scores import Scores
     from mtl.tasks.base import Prediction, Task
 
+SHOWN_LABELS = 30  # in a table of scores
 WORST = 50  # mistakes in a report
 TEXT = 600  # characters of a mistake's text
 BINS = 15  # of confidence, equally wide
@@ -71,7 +72,8 @@ class Reliability:
 @dataclass(frozen=True)
 class TaskReport:
     """One task on the `rows` that are labelled for it, of which `wrong` have an error. `main`: the main score and its 95 % interval. A kind
-    of task has either `confusion` (gold label -> predicted label -> rows) or `errors` (sort of error -> items)."""
+    of task has either `confusion` (gold label -> predicted label -> rows) or `errors` (sort of error -> items), and these
+    for each label in `errors_of`; numbers have no `labels`, but `errors_of` what they are about."""
 
     name: str
     kind: str
@@ -84,7 +86,21 @@ class TaskReport:
     mistakes: tuple[Mistake, ...]
     confusion: dict[str, dict[str, int]] = field(default_factory=dict)
     errors: dict[str, int] | None = None
+    errors_of: dict[str, dict[str, int]] = field(default_factory=dict)  # empty in older files
     reliability: Reliability | None = None  # if nothing was predicted, and in older files
+
+    @property
+    def shown_labels(self) -> tuple[LabelScores, ...]:
+        """The labels that a table shows: all, or of more than SHOWN_LABELS those with the lowest F1, which are what there is to mend."""
+        if len(self.labels) <= SHOWN_LABELS:
+            return self.labels
+        return tuple(sorted(self.labels, key=lambda line: (line.f1, -line.support))[:SHOWN_LABELS])
+
+    @property
+    def labels_left_out(self) -> str:
+        """What a table says of the labels that it does not show."""
+        rest = len(self.labels) - SHOWN_LABELS
+        return f"These are the {SHOWN_LABELS} labels with the lowest F1; {rest:,} others are not shown." if rest > 0 else ""
 
 
 @dataclass(frozen=True)
@@ -106,10 +122,21 @@ def _analyse_task(rows: Sequence[Row], task: Task, made: list[Prediction], score
     labelled = [(index, row.values[task.name], guess) for index, (row, guess) in enumerate(zip(rows, made, strict=True))
                 if row.values.get(task.name) is not None]
     counts, pairs = scores.hit_counts[task.name], [(gold, guess) for _, gold, guess in labelled]
-    wrong = [found for found in labelled if 2 * counts[found[0], 0] != counts[found[0], 1]]
+    wrong = [found for found in labelled if not found[1].agrees(found[2].value)]
     main = interval(counts) if counts[:, 1].any() else None
     return TaskReport(task.name, task.spec.kind, len(labelled), len(wrong), task.main_score, main, scores.scores[task.name],
-                      _label_table(pairs), _worst(rows, wrong), reliability=_reliability(task, pairs), **task.errors(pairs))
+                      _label_table(pairs), _worst(rows, wrong), reliability=_reliability(task, pairs),
+                      **_count_errors(pairs, VALUES[task.spec.kind]))
+
+
+def _count_errors(pairs: list[tuple[Value, Prediction]], kind: type[Value]) -> dict[str, Any]:
+    """The fields of a TaskReport that count what became of each label: one of the kind's `sorts`, or if there are none, another label."""
+    counts: dict[str, dict[str, int]] = {}
+    found_of = Counter(one for gold, guess in pairs for one in gold.compared(guess.value))
+    for label, found in sorted(found_of, key=lambda one: (kind.order(one[0]), one[1])):
+        counts.setdefault(label, {})[found] = found_of[label, found]
+    return {"confusion": counts} if not kind.sorts else {
+        "errors_of": counts, "errors": {sort: sum(of.get(sort, 0) for of in counts.values()) for sort in kind.sorts}}
 
 
 def _reliability(task: Task, pairs: list[tuple[Value, Prediction]]) -> Reliability | None:
@@ -133,31 +160,36 @@ def _bins(judged: list[tuple[float, bool]]) -> np.ndarray:
 
 
 def _label_table(pairs: list[tuple[Value, Prediction]]) -> tuple[LabelScores, ...]:
-    """The scores of each label that occurs, those with the most gold rows or entities first."""
+    """The scores of each label that occurs, those with the most gold rows or entities first; none of numbers, which have no items."""
     hits, support, predicted = Counter(), Counter(), Counter()  # by label
     for gold, guess in pairs:
-        support.update(gold.labels())
-        predicted.update(guess.value.labels())
         made = set(guess.value.items())
-        hits.update(label for item, label in zip(gold.items(), gold.labels(), strict=True) if item in made)
+        for item, label in zip(gold.items(), gold.labels(), strict=False):
+            support[label] += 1
+            hits[label] += item in made
+        predicted.update(label for _, label in zip(guess.value.items(), guess.value.labels(), strict=False))
     return tuple(LabelScores(label, hits[label] / max(1, predicted[label]), hits[label] / max(1, support[label]),
                              2 * hits[label] / (support[label] + predicted[label]), support[label], predicted[label])
                  for label in sorted(support | predicted, key=lambda label: (-support[label], label)))
 
 
 def _worst(rows: Sequence[Row], wrong: list[tuple[int, Value, Prediction]]) -> tuple[Mistake, ...]:
-    """The mistakes with the highest confidence, then those that only miss items, the most items first."""
-    def rank(mistake: tuple[int, Value, Prediction]) -> tuple[float, int, int]:
+    """The mistakes with the highest confidence, then those that only miss items, the most items first; of numbers the largest errors."""
+    def rank(mistake: tuple[int, Value, Prediction]) -> tuple[float, float, int, int]:
         row, gold, made = mistake
-        return -made.confidence_beyond(gold), -len(set(gold.items()) - set(made.value.items())), row
+        return (-made.confidence_beyond(gold), -gold.distance(made.value), -len(set(gold.items()) - set(made.value.items())), row)
 
     return tuple(_mistake(rows[row].text, row, gold, made) for row, gold, made in sorted(wrong, key=rank)[:WORST])
 
 
 def _mistake(text: str, row: int, gold: Value, made: Prediction) -> Mistake:
+    shown, true, predicted = excerpt(text, gold, made.value)
+    return Mistake(row, shown, true.plain(), predicted.plain(), made.confidence_beyond(gold))
+
+
+def excerpt(text: str, gold: Value, made: Value) -> tuple[str, Value, Value]:
     """Of a long text, TEXT characters from a little before the first wrong entity on, with the entities that lie in them."""
-    first = min((span.start for span in set(gold.spans) ^ set(made.value.spans)), default=0)
+    first = min((span.start for span in set(gold.spans) ^ set(made.spans)), default=0)
     begin = len(cut(text, max(0, min(first - TEXT // 4, len(text) - TEXT))))
     shown = cut(text[begin:], TEXT)
-    plain = [value.within(begin, begin + len(shown)).plain() for value in (gold, made.value)]
-    return Mistake(row, shown, *plain, made.confidence_beyond(gold))
+    return shown, gold.within(begin, begin + len(shown)), made.within(begin, begin + len(shown))

@@ -58,5 +58,6 @@ def golds_of(task: Task, rows: Sequence[Row]) -> list:
 def count_hits(tasks: Sequence[Task], rows: Sequence[Row], made: Sequence[dict[str, Prediction]]) -> dict[str, np.ndarray]:
     """For each task, hits and items (see Task.hit_counts) of every row (N, 2); zeros where a row has no label."""
     return {task.name: np.array([(0, 0) if gold is None else task.hit_counts(gold, guess[task.name])
-                                 for gold, guess in zip(golds_of(task, rows), made, strict=True)], np.int32).reshape(-1, 2)
+                                 for gold, guess in zip(golds_of(task, rows), made, strict=True)],
+                                np.float64 if task.dtype.is_floating_point else np.int32).reshape(-1, 2)
             for task in tasks}

@@ -9,6 +9,7 @@ from mtl.text import isolate
 MEAN, LOSS = "mean of the main scores", "validation loss"
 BESTS = {"mean": MEAN, "macro_f1": "mean F1 (macro F1 for classes)", "everything_right": "everything right", "loss": LOSS}
 CLASSES_ALIKE = {"accuracy": "macro_f1", "micro_f1": "macro_f1"}  # a main score -> the one in which every class counts the same
+CORRELATION, ERROR = "pearson", "mean_absolute_error"  # the scores of numbers that are no shares: from -1 to 1, and in their units
 WORST = -1e30  # in place of a loss that is not a number, or infinite
 
 
@@ -46,6 +47,11 @@ class Criterion:
 def shown(by: str, score: float) -> str:
     """What an evaluation comes to by a Criterion, for people."""
     return f"{-score:.3g}" if by == LOSS else f"{score:.1%}"
+
+
+def shown_score(name: str, value: float) -> str:
+    """The score of that name, for people."""
+    return f"{value:.3g}" if name == ERROR else f"{value:.1%}"
 
 
 def refusal_of_best(best: str, tasks: Sequence[str]) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from mtl.errors import MtlError, SettingError
 from mtl.settings.best import refusal_of_best
@@ -15,11 +16,12 @@ from mtl.settings.methods import METHODS, SAMPLINGS, refusal
 from mtl.settings.refusals import refused
 from mtl.text import can_be_shown
 
-MAX_TASKS, MAX_LABELS, MAX_FILES, MAX_COLUMNS = 8, 200, 32, 64
-Kind = Literal["classification", "tagging", "multilabel"]
+MAX_TASKS, MAX_LABELS, MAX_FILES, MAX_COLUMNS = 8, 1_000, 32, 64
+Kind = Literal["classification", "tagging", "multilabel", "number"]
 ROLES: dict[str, str] = {
     "text": "the sentence", "tokens": "its words", "class": "its label", "tags": "a tag a word", "spans": "its entities",
-    "marked": "with entities marked", "labels": "its labels, any number", "in": "1 or 0, whether it has this label", "ignore": "not used"}
+    "marked": "with entities marked", "labels": "its labels, any number", "in": "1 or 0, whether it has this label",
+    "number": "a number to predict", "ignore": "not used"}
 Role = Literal[tuple(ROLES)]
 Spec = TypeVar("Spec", bound=BaseModel)
 
@@ -30,12 +32,23 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", loc_by_alias=False)
 
 
+class Scale(NamedTuple):
+    """The numbers of the training rows: their mean, their standard deviation, the lowest and the highest."""
+
+    mean: float
+    deviation: float
+    low: float
+    high: float
+
+
 class TaskSpec(Strict):
-    """One task: its name (the column that holds its labels), its kind, and its labels once they are known."""
+    """One task: its name (the column that holds its labels), its kind, and its labels, or the scale of its numbers, once they are known."""
 
     name: str = Field(min_length=1, max_length=64)
     kind: Kind
     labels: tuple[str, ...] = ()
+    # not asked of users; nor shown where there is none, so that what was compared or digested before there were numbers stays the same
+    scale: SkipJsonSchema[Scale | None] = Field(None, repr=False, exclude_if=lambda scale: scale is None)
 
 
 class ColumnSpec(Strict):
@@ -58,9 +71,9 @@ class HubSpec(Strict):
     test: str = Field("", max_length=100)
 
 
-def setting(default: Any, label: str, help: str, *, basic: bool = False, **bounds: Any) -> Any:
-    """A field of RunConfig. The page always shows the `basic` ones and folds the others away."""
-    return Field(default, title=label, description=help, json_schema_extra={"basic": basic}, **bounds)
+def setting(default: Any, label: str, help: str, **bounds: Any) -> Any:
+    """A field of RunConfig. The page shows the first sentence of `help`, and the rest behind 'more'."""
+    return Field(default, title=label, description=help, **bounds)
 
 
 class RunConfig(Strict):
@@ -75,8 +88,9 @@ class RunConfig(Strict):
         "newsroom", "Data", "'newsroom' is a small set of news sentences that comes with the program. 'files' are your own. 'hub' "
         "downloads datasets from the Hugging Face Hub. 'hypothetical' makes up sentences.")
     train_files: tuple[str, ...] = setting(
-        (), "Training files", "Texts with labels to learn from: CSV, TSV, JSONL, JSON, CoNLL columns, marked text, Parquet, or a folder "
-        "that `datasets` saved. One with all tasks, or one per task.", max_length=MAX_FILES)
+        (), "Training files", "Texts with labels to learn from: CSV, TSV, Excel (or one sheet: book.xlsx:Sheet), JSONL, JSON, CoNLL "
+        "columns, marked text, Parquet, a zip of such files, or a folder that `datasets` saved. One with all tasks, or one per task.",
+        max_length=MAX_FILES)
     validation_files: tuple[str, ...] = setting(
         (), "Validation files", "Texts on which the model is scored during training. Empty: some training rows are set aside for this.",
         max_length=MAX_FILES, validation_alias=AliasChoices("validation_files", "dev_files"))
@@ -87,7 +101,7 @@ class RunConfig(Strict):
         max_length=MAX_TASKS)
     columns: tuple[ColumnSpec, ...] = setting(
         (), "Columns", "What each column holds, such as Review=text,Stars=class:sentiment, where sentiment names the task. A column can be "
-        "text, tokens, class, tags, spans, marked, labels, in or ignore ('in': 1 or 0, a column for each label, as in "
+        "text, tokens, class, tags, spans, marked, labels, in, number or ignore ('in': 1 or 0, a column for each label, as in "
         "sport=in:topics,law=in:topics). Write file/ in front if files differ. Columns that are left out are guessed.",
         max_length=MAX_COLUMNS * 4)
     hypothetical_labels: Literal["learnable", "random"] = setting(
@@ -106,20 +120,19 @@ class RunConfig(Strict):
     weights: dict[str, Annotated[float, Field(ge=0)]] = setting(
         {}, "Loss weights", "How much each task counts, such as intent=1,tags=2. A task that is left out counts 1.")
     sampling: Literal[tuple(SAMPLINGS)] = setting(
-        "joint", "Sampling", "Which rows make up a step. " + " ".join(f"'{name}' {card.does}." for name, card in SAMPLINGS.items()),
-        basic=True)
+        "joint", "Sampling", "Which rows make up a step. " + " ".join(f"'{name}' {card.does}." for name, card in SAMPLINGS.items()))
     temperature: float = setting(
         2.0, "Temperature", "For Sampling 'temperature': 1 draws large tasks more often, in proportion to their rows; a large number draws "
         "all tasks equally often (in proportion to rows^(1/T)).", ge=1, le=1000)
     balancing: Literal[tuple(METHODS)] = setting(
         "even", "Balancing", "How the losses of all tasks are combined in a step. 'even' lets every task move the encoder alike, or as "
         "much as the Loss weights say. 'equal' adds the losses up, 'fixed' first multiplies them by Alpha or the Loss weights, the others "
-        "find weights by themselves.", basic=True)
+        "find weights by themselves.")
 
     # Model
     encoder: str = setting(
         "bundled", "Encoder", "The language model to start from. 'bundled' is all-MiniLM-L6-v2, which comes with the program (22M "
-        "parameters). 'tiny' is untrained. Or the id of an encoder on the Hub, such as distilbert-base-uncased.", basic=True,
+        "parameters). 'tiny' is untrained. Or the id of an encoder on the Hub, such as distilbert-base-uncased.",
         min_length=1, max_length=200)
     fine_tuning: Literal["full", "lora", "heads"] = setting(
         "full", "Fine-tuning", "Which part of the model is trained. 'full': all of it, for the best scores. 'lora': small adapters beside "
@@ -148,15 +161,15 @@ class RunConfig(Strict):
     # Loop
     epochs: int | None = setting(
         None, "Epochs", "How many times the model goes through the training rows. Empty: by their number; the fewer rows, the more often.",
-        basic=True, ge=1, le=10_000)
+        ge=1, le=10_000)
     max_steps: int = setting(0, "Max steps", "Stop after so many steps, even if there are epochs left. 0: no limit.", ge=0, le=100_000_000)
     batch_size: int = setting(
-        16, "Batch size", "How many sentences the model reads at once (in each process).", basic=True, ge=1, le=4096)
+        16, "Batch size", "How many sentences the model reads at once (in each process).", ge=1, le=4096)
     accumulation: int = setting(
         1, "Accumulation", "How many batches make up a step: as if a batch were so many times larger, in the memory of one.", ge=1, le=1024)
     learning_rate: float | None = setting(
         None, "Learning rate", "How far a step changes the encoder. Empty: what fits the encoder's size, the fine-tuning and the batch.",
-        basic=True, gt=0)
+        gt=0)
     head_learning_rate: float | None = setting(
         None, "Head learning rate", "How far a step changes the last layers, one per task. Empty: likewise.", gt=0)
     weight_decay: float = setting(
@@ -170,13 +183,16 @@ class RunConfig(Strict):
         le=10_000_000)
     eval_every: int = setting(
         0, "Evaluate every", "Score the validation rows every so many steps. 0: once an epoch.", ge=0, le=10_000_000)
+    quick_looks: bool = setting(
+        True, "Quick looks", "Between evaluations, score a few validation rows every few seconds, within 5 % of the time, so that the "
+        "curves move. It changes nothing in the training.")
     best: str = setting(
         "mean", "Best", "Which evaluation is the best: by the 'mean' of the tasks' main scores (accuracy, F1), 'macro_f1' (so that rare "
         "classes count as much), 'everything_right', the lowest 'loss', or one task, by its name.", min_length=1, max_length=64)
     patience: int = setting(0, "Patience", "Stop after so many evaluations without a better one (see Best). 0: never.", ge=0, le=10_000)
 
     # Machine
-    device: Literal["auto", "cpu", "cuda"] = setting("auto", "Device", "'auto' uses the GPU if there is one.", basic=True)
+    device: Literal["auto", "cpu", "cuda"] = setting("auto", "Device", "'auto' uses the GPU if there is one.")
     precision: Literal["auto", "fp32", "bf16"] = setting(
         "auto", "Precision", "How exactly numbers are computed. 'auto' uses the coarser bf16 where a short trial finds it clearly faster, "
         "else fp32.")

@@ -1,7 +1,9 @@
-"""The ways of balancing and sampling, as people choose between them: when to use each, its paper, its cost, and what excludes it. The
-choices in config.py, the flags and the page are made from these cards; training/ has the code. Knows no torch."""
+"""The ways of balancing and sampling, as people choose between them (methods.json): when to use each, its paper, its cost, and what
+excludes it. The choices in config.py, the flags and the page are made from these cards; training/ has the code. Knows no torch."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 
@@ -20,29 +22,6 @@ class Method:
     takes_weights: bool = False  # the user may say how much each task counts
 
 
-METHODS: dict[str, Method] = {
-    "even": Method("Even gradients", "For almost everything: each task moves the encoder alike, and a task that is learned makes room for "
-                   "the others. The lengths of the gradients are those that GradNorm aims at. GradNorm trains weights to reach them; here "
-                   "the weights are computed.", "Chen et al., 2018, https://arxiv.org/abs/1711.02257", 1.0, 1.0, takes_weights=True),
-    "equal": Method("Equal", "The plain sum of the losses. A task with a small gradient learns late.",
-                    "Kurin et al., 2022, https://arxiv.org/abs/2201.04122", 1.0, 1.0),
-    "fixed": Method("Fixed weights", "For weights that you know to be good. With 'even', weights say the same and are easier to choose.",
-                    "Royer et al., 2023, https://arxiv.org/abs/2310.08910", 1.0, 1.0, takes_weights=True),
-    "uncertainty": Method("Uncertainty weighting", "For losses of different sizes, without time to try weights. The weights move slowly.",
-                          "Kendall et al., 2018, https://arxiv.org/abs/1705.07115", 1.0, 1.0),
-    "random": Method("Random weights", "For comparison: a method that does not beat it on your data has shown nothing.",
-                     "Lin et al., 2021, https://arxiv.org/abs/2111.10603", 1.0, 1.0),
-    "famo": Method("FAMO", "When all losses should fall at the same pace. It reads the rows of each step a second time.",
-                   "Liu et al., 2023, https://arxiv.org/abs/2306.03792", 1.4, 1.3, wants_whole_step=True),
-    "pcgrad": Method("PCGrad", "When the tasks' gradients often point against each other (see the heat map): it removes the part that "
-                     "conflicts.", "Yu et al., 2020, https://arxiv.org/abs/2001.06782", 2.6, 1.7, is_gradient=True),
-    "upgrad": Method("UPGrad", "Like PCGrad, with a guarantee: to first order, no step makes any task worse.",
-                     "Quinton and Rey, 2024, https://arxiv.org/abs/2406.16232", 2.6, 1.8, is_gradient=True),
-}
-
-TAKE_WEIGHTS = ("equal", *(name for name, card in METHODS.items() if card.takes_weights))  # 'equal' becomes 'fixed' if weights are given
-
-
 @dataclass(frozen=True)
 class Sampling:
     """One way to choose the rows of each step: what it does (after its name, for the help of the setting), and when to use it."""
@@ -52,20 +31,10 @@ class Sampling:
     one_task_per_step: bool = False
 
 
-SAMPLINGS: dict[str, Sampling] = {
-    "joint": Sampling("mixes all rows and uses every label on them",
-                      "Each row trains every task that it has a label for: the most labels per second."),
-    "alternating": Sampling("gives each step to one task, in turn",
-                            "The tasks take turns, one per step, so all count alike and none is mixed with another.", True),
-    "proportional": Sampling("draws each row for one task, in proportion to its number of labels",
-                             "Every label is used once an epoch, so a task counts by its number of labels. A large task may drown a small "
-                             "one."),
-    "temperature": Sampling("draws small tasks more often than 'proportional' does",
-                            "Between proportional and all tasks alike: a small task is drawn more often than its size, within limits."),
-    "annealed": Sampling("begins as 'proportional' and ends with all tasks alike",
-                         "Proportional at first, all tasks alike at the end (Stickland and Murray, 2019, "
-                         "https://arxiv.org/abs/1902.02671): large tasks come first, and none is forgotten."),
-}
+_CARDS = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
+METHODS = {name: Method(**card) for name, card in _CARDS["balancing"].items()}
+SAMPLINGS = {name: Sampling(**card) for name, card in _CARDS["sampling"].items()}
+TAKE_WEIGHTS = ("equal", *(name for name, card in METHODS.items() if card.takes_weights))  # 'equal' becomes 'fixed' if weights are given
 
 
 def refusal(config: Any) -> str:

@@ -4,9 +4,10 @@ from mtl.settings.config import TaskSpec
 from mtl.tasks.base import Task
 from mtl.tasks.classification import Classification
 from mtl.tasks.multilabel import MultiLabel
+from mtl.tasks.number import Regression
 from mtl.tasks.tagging import Tagging
 
-TASKS: dict[str, type[Task]] = {"classification": Classification, "tagging": Tagging, "multilabel": MultiLabel}
+TASKS: dict[str, type[Task]] = {"classification": Classification, "tagging": Tagging, "multilabel": MultiLabel, "number": Regression}
 
 
 def make_task(spec: TaskSpec) -> Task:

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Literal
 
 import torch
@@ -40,11 +41,8 @@ class Prediction(ABC):
     """A model's prediction for one text and one task. Each kind of task has its own subclass."""
 
     __slots__ = ()
-
-    @property
-    @abstractmethod
-    def value(self) -> Value:
-        """The predicted value, of the same type as the gold value of a row."""
+    value: Value  # the predicted value, of the same type as the gold value of a row
+    confidences: Sequence[float]  # the probability of each item of `value`, in their order
 
     @abstractmethod
     def plain(self, text: str) -> Any:
@@ -53,11 +51,6 @@ class Prediction(ABC):
     @abstractmethod
     def drawing(self, text: str) -> Drawing:
         """The prediction for the page."""
-
-    @property
-    @abstractmethod
-    def confidences(self) -> Sequence[float]:
-        """The probability of each item of `value`, in their order."""
 
     def judged(self, gold: Value) -> list[tuple[float, bool]]:
         """For each predicted item its probability, and whether it is in `gold`."""
@@ -75,6 +68,8 @@ class Task(ABC):
     main_score: str  # the score by which the best checkpoint is chosen
     judges_items: bool = False  # whether calibration looks at the predicted items, right or wrong, rather than at all labels
     has_one_id: bool = False  # whether `label_ids` returns a number rather than a list
+    dtype: torch.dtype = torch.long  # of the label ids
+    chance: float | None = None  # the mean loss of a model that has learned nothing, where it does not depend on how frequent labels are
 
     def __init__(self, spec: TaskSpec) -> None:
         self.name, self.spec = spec.name, spec
@@ -83,16 +78,16 @@ class Task(ABC):
         self.calibration = UNCALIBRATED  # of every probability, fitted on validation rows
 
     @abstractmethod
-    def label_ids(self, value: Value | None, encoding: Encoding) -> int | list[int]:
+    def label_ids(self, value: Value | None, encoding: Encoding) -> float | list[int]:
         """1. Value -> label ids: one for the text, or a list; IGNORED where there is no label."""
 
     @abstractmethod
-    def count_targets(self, ids: int | list[int]) -> int:
+    def count_targets(self, ids: float | list[int]) -> int:
         """How many targets a row with these label ids has. The mean loss is the sum of losses divided by the number of targets."""
 
-    def stack(self, ids: Sequence[int | list[int]]) -> Tensor:
+    def stack(self, ids: Sequence[float | list[int]]) -> Tensor:
         """The label ids of a batch: (B), or, of lists, (B, longest)."""
-        return torch.tensor(ids, dtype=torch.long) if self.has_one_id else stack_lists(ids, IGNORED)
+        return torch.tensor(ids, dtype=self.dtype) if self.has_one_id else stack_lists(ids, IGNORED)
 
     @abstractmethod
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -101,6 +96,10 @@ class Task(ABC):
     @abstractmethod
     def decode(self, logits: Tensor, encodings: Sequence[Encoding]) -> list[Prediction]:
         """3. Logits -> one prediction per text."""
+
+    @abstractmethod
+    def join(self, made: Sequence[Prediction], starts: Sequence[int], shares: Sequence[float]) -> Prediction:
+        """The predictions for the pieces of one text as one for the whole: each piece begins at a character, and has a share of 1."""
 
     @abstractmethod
     def logits_of(self, predictions: Sequence[Prediction]) -> Tensor:
@@ -127,17 +126,17 @@ class Task(ABC):
 
     @abstractmethod
     def score(self, golds: Sequence[Value | None], predictions: Sequence[Prediction], encodings: Sequence[Encoding]) -> dict[str, float]:
-        """4. How good? Scores between 0 and 1. Rows whose gold is None are skipped; {} if all are None."""
+        """4. How good? Scores between 0 and 1, unless a kind says otherwise. Rows whose gold is None are skipped; {} if all are None."""
 
-    @abstractmethod
-    def errors(self, pairs: Sequence[tuple[Value, Prediction]]) -> dict[str, Any]:
-        """5. Which errors? From pairs of gold and prediction, the fields of TaskReport that only this kind of task has."""
-
-    def hit_counts(self, gold: Value, prediction: Prediction) -> tuple[int, int]:
+    def hit_counts(self, gold: Value, prediction: Prediction) -> tuple[float, float]:
         """(hits, items) of one labelled row: the items in both gold and prediction, and the items of gold plus those of the prediction.
-        Summed over rows, the main score is 2 hits / items: F1, or accuracy with one item on each side. A row is right if that is 1."""
+        Summed over rows, the main score is 2 hits / items: F1, or accuracy with one item on each side. A row is right if that is 1.
+        For numbers: the true one and the predicted one."""
         wanted, made = gold.items(), prediction.value.items()
         return len(set(wanted) & set(made)), len(wanted) + len(made)
+
+
+IN_JSON = 30  # labels of an answer: with 1,000 classes, the others would make a file of answers a hundred times as long
 
 
 def ranked(labels: Sequence[str], probabilities: Tensor) -> list[dict[str, float]]:
@@ -146,9 +145,15 @@ def ranked(labels: Sequence[str], probabilities: Tensor) -> list[dict[str, float
     return [{labels[index]: value for value, index in zip(*row, strict=True)} for row in zip(values.tolist(), order.tolist(), strict=True)]
 
 
+def averaged(pieces: Sequence[dict[str, float]], shares: Sequence[float]) -> dict[str, float]:
+    """The mean of the labels' probabilities in `pieces` of a text, of which each has a share; most probable first."""
+    means = {label: sum(share * piece[label] for piece, share in zip(pieces, shares, strict=True)) for label in pieces[0]}
+    return dict(sorted(means.items(), key=lambda entry: -entry[1]))
+
+
 def rounded(probabilities: dict[str, float]) -> dict[str, float]:
-    """`probabilities` with four decimals, for JSON."""
-    return {label: round(probability, 4) for label, probability in probabilities.items()}
+    """The first of these `probabilities`, which are the likeliest of many labels, with four decimals, for JSON."""
+    return {label: round(probability, 4) for label, probability in islice(probabilities.items(), IN_JSON)}
 
 
 def stack_lists(rows: Sequence[list[int]], filler: int) -> Tensor:

@@ -12,7 +12,7 @@ LIMIT = 2.3  # of the logarithm of a temperature: 0.1 to 10
 
 class Calibration(NamedTuple):
     """Calibrated logits are logits / `temperature` (Guo et al., 2017, https://arxiv.org/abs/1706.04599) + `shift` (Platt, 1999), which is
-    0 for classes and labels. They change no answer."""
+    0 for classes and labels. They change no answer, but numbers, which have a line of their own (number.py)."""
 
     temperature: float = 1.0
     shift: float = 0.0

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl.data.values import Label
-from mtl.tasks.base import IGNORED, Drawing, Encoding, Prediction, Task, ranked, rounded
+from mtl.tasks.base import IGNORED, Drawing, Encoding, Prediction, Task, averaged, ranked, rounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,9 @@ class Classification(Task):
     def decode(self, logits: Tensor, encodings: Sequence[Encoding]) -> list[Classified]:
         return self.with_logits(logits.float() / self.calibration.temperature)
 
+    def join(self, made: Sequence[Classified], starts: Sequence[int], shares: Sequence[float]) -> Classified:
+        return Classified(averaged([one.probabilities for one in made], shares))
+
     def logits_of(self, predictions: Sequence[Classified]) -> Tensor:
         rows = [[made.probabilities[label] for label in self.spec.labels] for made in predictions]
         return torch.tensor(rows, dtype=torch.float64).view(-1, self.outputs).clamp(min=1e-37).log()  # up to a constant
@@ -73,10 +76,3 @@ class Classification(Task):
         # F1 = 2 TP / (2 TP + FP + FN), whose denominator is the label's count in gold plus its count in the predictions
         f1 = [2 * right[label] / count for label, count in Counter(label for pair in pairs for label in pair).items()]
         return {"accuracy": right.total() / len(pairs), "macro_f1": sum(f1) / len(f1)}
-
-    def errors(self, pairs: Sequence[tuple[Label, Classified]]) -> dict[str, Any]:
-        """The confusion matrix: gold label -> predicted label -> rows."""
-        confusion: dict[str, dict[str, int]] = {}
-        for (gold, guess), count in sorted(Counter((str(gold), made.label) for gold, made in pairs).items()):
-            confusion.setdefault(gold, {})[guess] = count
-        return {"confusion": confusion}

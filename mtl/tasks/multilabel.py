@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mtl.data.values import Labels
 from mtl.settings.config import TaskSpec
-from mtl.tasks.base import IGNORED, Drawing, Encoding, Prediction, Task, ranked, rounded
+from mtl.tasks.base import IGNORED, Drawing, Encoding, Prediction, Task, averaged, ranked, rounded
 
 DEFAULT_THRESHOLD = 0.5
 FEW_ROWS = 5  # a label on fewer validation rows keeps the default threshold
@@ -68,6 +68,9 @@ class MultiLabel(Task):
         scaled = logits.double() / self.calibration.temperature  # in 32 bits a probability near 1 would not tell its logit
         return [self._choose(one) for one in ranked(self.spec.labels, scaled.sigmoid())]
 
+    def join(self, made: Sequence[Chosen], starts: Sequence[int], shares: Sequence[float]) -> Chosen:
+        return self._choose(averaged([one.probabilities for one in made], shares))
+
     def logits_of(self, predictions: Sequence[Chosen]) -> Tensor:
         rows = [[made.probabilities[label] for label in self.spec.labels] for made in predictions]
         return torch.tensor(rows, dtype=torch.float64).view(-1, self.outputs).logit(1e-15)
@@ -98,12 +101,6 @@ class MultiLabel(Task):
         f1 = [2 * hits[label] / count for label, count in items.items()]
         return {"micro_f1": 2 * hits.total() / items.total() if items else 0.0, "macro_f1": sum(f1) / len(f1) if f1 else 0.0,
                 "exact_match": sum(gold == made for gold, made in pairs) / len(pairs)}
-
-    def errors(self, pairs: Sequence[tuple[Labels, Chosen]]) -> dict[str, Any]:
-        """The number of labels in both gold and prediction (right), only in gold (missed), and only in the prediction (invented)."""
-        sets = [(set(gold), set(made.labels)) for gold, made in pairs]
-        return {"errors": {"right": sum(len(gold & made) for gold, made in sets), "missed": sum(len(gold - made) for gold, made in sets),
-                           "invented": sum(len(made - gold) for gold, made in sets)}}
 
 
 def best_thresholds(probabilities: np.ndarray, has_label: np.ndarray, unknown: int = 0) -> tuple[float, ...]:

@@ -1,9 +1,8 @@
-"""Tagging: one BIO tag per word, read back as character spans (NER, slots). Words to subwords, logits to tags and tags to spans are all in
-this file. What a word is and how BIO tags are read is in data/words.py, which the file readers use too."""
+"""Tagging: one BIO tag per word, read back as character spans (NER, slots). What a word is, which is its first subword and how BIO tags are
+read is in data/words.py, which the file readers and the report use too."""
 
 import math
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from statistics import fmean
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl.data.values import Spans
-from mtl.data.words import Range, Span, spans_to_tags, tags_to_spans
+from mtl.data.words import Span, spans_to_tags, tags_to_spans
 from mtl.settings.config import TaskSpec
 from mtl.tasks.base import IGNORED, Drawing, Encoding, Prediction, Task
 from mtl.tasks.calibration import UNCALIBRATED
@@ -26,7 +25,7 @@ class Tagged(Prediction):
     """The predicted entities, in order and without overlap, each with its probability."""
 
     spans: tuple[Span, ...]
-    probabilities: tuple[float, ...]
+    confidences: tuple[float, ...]
 
     @property
     def value(self) -> Spans:
@@ -35,28 +34,10 @@ class Tagged(Prediction):
     def plain(self, text: str) -> list[dict[str, Any]]:
         """The entities as in our own data files, each with its text and probability."""
         return [entity | {"text": text[span.start:span.end], "probability": round(probability, 4)}
-                for entity, span, probability in zip(self.value.plain(), self.spans, self.probabilities, strict=True)]
+                for entity, span, probability in zip(self.value.plain(), self.spans, self.confidences, strict=True)]
 
     def drawing(self, text: str) -> Drawing:
         return Drawing(pieces=self.value.pieces(text))
-
-    @property
-    def confidences(self) -> Sequence[float]:
-        return self.probabilities
-
-
-def first_subwords(text: str, words: Sequence[Range], offsets: Sequence[Range]) -> list[int]:
-    """For each word the position of its first subword in `offsets`, or -1. `offsets` are the character ranges of the subwords, (0, 0) for
-    special tokens. A subword belongs to the word with its first visible character: some tokenizers put the blank before a word into it."""
-    firsts, word = [-1] * len(words), 0
-    for position, (start, end) in enumerate(offsets):
-        while start < end and text[start].isspace():
-            start += 1
-        while word < len(words) and words[word][1] <= start:
-            word += 1
-        if start < end and word < len(words) and words[word][0] <= start and firsts[word] < 0:
-            firsts[word] = position
-    return firsts
 
 
 class Tagging(Task):
@@ -114,8 +95,13 @@ class Tagging(Task):
                  for span in spans]
         return Tagged(tuple(spans), tuple(map(math.exp, means)))
 
+    def join(self, made: Sequence[Tagged], starts: Sequence[int], shares: Sequence[float]) -> Tagged:
+        spans = [Span(start + span.start, start + span.end, span.label)
+                 for one, start in zip(made, starts, strict=True) for span in one.spans]
+        return Tagged(tuple(spans), tuple(sure for one in made for sure in one.confidences))
+
     def logits_of(self, predictions: Sequence[Tagged]) -> Tensor:
-        return torch.tensor([one for made in predictions for one in made.probabilities], dtype=torch.float64).logit(NEAREST)
+        return torch.tensor([one for made in predictions for one in made.confidences], dtype=torch.float64).logit(NEAREST)
 
     def with_logits(self, logits: Tensor, predictions: Sequence[Tagged]) -> list[Tagged]:
         probabilities = iter(logits.sigmoid().tolist())
@@ -134,38 +120,6 @@ class Tagging(Task):
             return {}
         return {"f1": 2 * hit / (true + found) if true + found else 0.0, "precision": hit / found if found else 0.0,
                 "recall": hit / true if true else 0.0, "accuracy": right / words}
-
-    def errors(self, pairs: Sequence[tuple[Spans, Tagged]]) -> dict[str, Any]:
-        """How many entities there are of each of SORTS; see `sort_errors`."""
-        counts = Counter(sort for gold, made in pairs for sort in sort_errors(gold, made.spans))
-        return {"errors": {sort: counts[sort] for sort in SORTS}}
-
-
-FITS = ("right", "wrong_type", "wrong_boundary", "wrong_both")  # the best first: a better pair is never broken up for a worse one
-SORTS = (*FITS, "missed", "invented")
-
-
-def sort_errors(gold: Sequence[Span], made: Sequence[Span]) -> Iterator[str]:
-    """The sort of error, one of SORTS, of each entity in one row. Each gold entity is paired with at most one prediction: first on the same
-    characters (right, or wrong type), then where they overlap and have the same label (wrong boundary), then where they overlap (wrong
-    both). Gold entities left over are missed (one of two that a long prediction covers), predictions left over are invented."""
-    golds, guesses = list(gold), list(made)
-    for sort in FITS:
-        for span in tuple(golds):
-            partner = next((guess for guess in guesses if _fit(span, guess) == sort), None)
-            if partner is not None:
-                golds.remove(span)
-                guesses.remove(partner)
-                yield sort
-    yield from ["missed"] * len(golds) + ["invented"] * len(guesses)
-
-
-def _fit(gold: Span, made: Span) -> str:
-    """One of FITS, or '' if the two do not overlap."""
-    if (gold.start, gold.end) == (made.start, made.end):
-        return "right" if gold.label == made.label else "wrong_type"
-    overlap = gold.start < made.end and made.start < gold.end
-    return "" if not overlap else "wrong_boundary" if gold.label == made.label else "wrong_both"
 
 
 def _are_illegal(paths: Tensor, lengths: Tensor, labels: int) -> Tensor:

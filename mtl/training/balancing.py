@@ -1,4 +1,4 @@
-"""Balancing: turns the losses of a step's tasks into one gradient, by the methods that settings/methods.py describes. Most methods are
+"""Balancing: turns the losses of a step's tasks into one gradient, by the methods that settings/methods.json describes. Most methods are
 torchjd's. This file feeds them, spreads a step over batches and processes, and keeps their state; no other file uses torchjd."""
 
 import math

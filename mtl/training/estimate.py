@@ -1,8 +1,9 @@
-"""How long the rest of a run will take, by a quick look at this machine before its first step, which changes nothing in the run."""
+"""How long the rest of a run will take, by a quick look at this machine before its first step, which changes nothing in the run; and the
+pace of this machine, before there is a run."""
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from statistics import median
 
@@ -14,16 +15,14 @@ from mtl.inference.predictor import answer
 from mtl.model.multitask import learned_weights
 from mtl.model.randomness import seeded_dropout
 from mtl.runs.events import Estimated
+from mtl.training.pace import COMPARING, INT8_COST, INT8_ROWS, Breaks, Pace, looks_seconds
 from mtl.training.sampling import Step
-from mtl.training.saving import INT8_ROWS
 from mtl.training.trainer import Trainer
 
 LOOKS, BATCHES_PER_LOOK, ENOUGH = 9, 20, 1.0  # batches that are timed: one for every 20 of the run, up to 9 or a second
 CPU_WORK, LEAST_TOKENS = 2.5e10, 256  # weights x subwords that a CPU is timed with, about a second's, but at least so many subwords
-COMPARING = 0.25  # the time to compare the tasks' gradients, relative to a step
 UPDATE = 1.5e-9  # seconds a trained weight for AdamW on a CPU
-BEST_SHARE = 0.7  # of the evaluations are the best so far, at a guess; then the model is saved once more, and measured in 8 bits
-INT8_COST = 1.2  # the time of that measurement, relative to an evaluation on its rows
+PACE_LOOKS = 7  # steps that tell the pace before there is a run
 BYTES_PER_SECOND = 3e8  # of a checkpoint, written and hashed
 
 
@@ -44,9 +43,27 @@ def estimate(trainer: Trainer) -> Estimated | None:
             break
     trainer.balancer, trainer.wrapped = kept
     step = median(paces[len(paces) // 2:]) * sum(tokens) / len(plan) / processes.count * (1 + (COMPARING / every if every else 0))
-    if trainer.machine.device == "cpu":
-        step += UPDATE * trainer.model.num_parameters(only_trainable=True)
-    return Estimated(steps * step, _besides(trainer), may_end_early=config.patience > 0)
+    training = steps * (step + _update_seconds(trainer))
+    besides = _besides(trainer) + (looks_seconds(training) if config.quick_looks else 0)
+    return Estimated(training, besides, may_end_early=config.patience > 0)
+
+
+def measure_pace(trainer: Trainer, is_called: Callable[[], bool]) -> Pace | None:
+    """The pace of this machine, by some steps of `trainer`, which must not train any more; None if something else `is_called` meanwhile."""
+    paces = []
+    for planned in trainer.plan(0)[:PACE_LOOKS]:
+        if is_called():
+            return None
+        paces.append(_seconds_per_token(trainer, planned))
+    tokens = int(trainer.validation_split.lengths.sum())
+    # the fastest: the page that is opened meanwhile takes its share of the cores
+    return Pace(trainer.machine.device, min(paces), min(_evaluation_seconds(trainer) for _ in range(2)) / tokens, _update_seconds(trainer),
+                *_saving_seconds(trainer), has_int8=_has_int8(trainer))
+
+
+def _update_seconds(trainer: Trainer) -> float:
+    """The time of the optimizer's step."""
+    return UPDATE * trainer.model.num_parameters(only_trainable=True) if trainer.machine.device == "cpu" else 0.0
 
 
 def _seconds_per_token(trainer: Trainer, planned: Step) -> float:
@@ -65,19 +82,31 @@ def _seconds_per_token(trainer: Trainer, planned: Step) -> float:
 
 
 def _besides(trainer: Trainer) -> float:
-    """The seconds of the evaluations and checkpoints to come, after a look at one batch of validation rows."""
-    split, config, batches, model = trainer.validation_split, trainer.config, trainer.validation_split.batches(), trainer.model
+    """The seconds of the evaluations and checkpoints to come."""
+    split, config, evaluation = trainer.validation_split, trainer.config, _evaluation_seconds(trainer)
+    int8 = INT8_COST * min(1, INT8_ROWS / len(split.rows)) * evaluation if _has_int8(trainer) else 0.0
+    steps, every = trainer.total_steps - trainer.progress.step, config.eval_every or trainer.steps_per_epoch
+    return Breaks(evaluation, int8, *_saving_seconds(trainer)).seconds(steps, every, config.checkpoint_every)
+
+
+def _evaluation_seconds(trainer: Trainer) -> float:
+    """The time of an evaluation, by one batch of validation rows."""
+    split, batches, model = trainer.validation_split, trainer.validation_split.batches(), trainer.model
     rows, tokens = _few(trainer, batches[len(batches) // 2], split.lengths)
     model.eval()
     start = time.perf_counter()
     answer(model, split.examples, [rows], trainer.machine, [task.name for task in trainer.tasks], split.features)
-    evaluation = (time.perf_counter() - start) * int(split.lengths.sum()) / tokens / trainer.processes.count
-    int8 = INT8_COST * min(1, INT8_ROWS / len(split.rows)) if HAS_INT8 and split.features is None and is_known(model) else 0
-    best = sum(weight.nbytes for weight in learned_weights(model).values()) / BYTES_PER_SECOND
-    last = best + 8 * model.num_parameters(only_trainable=True) / BYTES_PER_SECOND  # with AdamW's two moments
-    whole, rest = divmod(trainer.total_steps - trainer.progress.step, config.eval_every or trainer.steps_per_epoch)
-    saves = (trainer.total_steps - trainer.progress.step) // config.checkpoint_every if config.checkpoint_every else 0
-    return (whole + bool(rest)) * (evaluation + last + BEST_SHARE * (best + int8 * evaluation)) + saves * last
+    return (time.perf_counter() - start) * int(split.lengths.sum()) / tokens / trainer.processes.count
+
+
+def _saving_seconds(trainer: Trainer) -> tuple[float, float]:
+    """The time to save the model, and to save all for a resume, with AdamW's two moments."""
+    best = sum(weight.nbytes for weight in learned_weights(trainer.model).values()) / BYTES_PER_SECOND
+    return best, best + 8 * trainer.model.num_parameters(only_trainable=True) / BYTES_PER_SECOND
+
+
+def _has_int8(trainer: Trainer) -> bool:
+    return HAS_INT8 and trainer.validation_split.features is None and is_known(trainer.model)
 
 
 def _few(trainer: Trainer, rows: Sequence[int], lengths: np.ndarray) -> tuple[Sequence[int], int]:

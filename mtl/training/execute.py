@@ -12,12 +12,15 @@ import torch
 
 from mtl.data.dataset import LAID_OUT
 from mtl.errors import MtlError, is_disk_full
+from mtl.model.machine import has_gpu
 from mtl.runs.checkpoint import LAST
 from mtl.runs.events import Event, Every, Preparing, StatusChanged, StepDone
 from mtl.runs.folder import Run
 from mtl.runs.stop import StopControl
 from mtl.settings.config import make_config
+from mtl.training.estimate import measure_pace
 from mtl.training.loop import train
+from mtl.training.pace import Pace
 
 PROGRESS_EVERY = 2.0  # seconds between two Preparing events
 
@@ -46,7 +49,8 @@ def run_training(run: Run, *, resume: bool, control: StopControl | None = None, 
             record(Preparing(what, share))
 
     try:
-        with closing(train(run.config, run.folder, resume=resume, between_steps=control.between_steps, progress=progress)) as events:
+        with closing(train(run.config, run.folder, resume=resume, between_steps=control.between_steps, progress=progress,
+                           save_every=control.save_every)) as events:
             for event in events:
                 record(event)
                 if isinstance(event, StatusChanged):
@@ -64,19 +68,24 @@ def run_training(run: Run, *, resume: bool, control: StopControl | None = None, 
     finally:
         if is_logging:
             shutil.rmtree(run.folder / LAID_OUT, ignore_errors=True)  # a resume makes it again from the run's rows
-        if torch.cuda.is_available():
+        if has_gpu():
             torch.cuda.empty_cache()
     return status
 
 
-def rehearse(is_called: Callable[[], bool]) -> None:
-    """Take the first step of a run in a temporary folder, or less if `is_called`: libraries take seconds at their first use."""
-    config = make_config({"source": "newsroom", "max_steps": 2})
+def rehearse(is_called: Callable[[], bool]) -> Pace | None:
+    """Take the first step of a run in a temporary folder, or less if `is_called`: libraries take seconds at their first use. Then measure
+    the pace of this machine; None if there was no time for it."""
+    config, seen = make_config({"source": "newsroom", "max_steps": 2}), []
     # an error here occurs again in the first real run and is reported there
-    with suppress(Exception), tempfile.TemporaryDirectory() as folder, closing(train(config, Path(folder))) as events:
+    with suppress(Exception), tempfile.TemporaryDirectory() as folder, closing(
+            train(config, Path(folder), between_steps=lambda trainer: bool(seen.append(trainer)))) as events:
         for event in events:
-            if isinstance(event, StepDone) or is_called():
+            if is_called():
                 break
+            if isinstance(event, StepDone):
+                return measure_pace(seen[0], is_called)
+    return None
 
 
 def explain(error: Exception, run: Run) -> str:

@@ -18,12 +18,13 @@ from mtl.model.machine import Machine, find_machine, use_threads
 from mtl.model.randomness import seeded_dropout
 from mtl.model.split import Split, sample
 from mtl.runs.checkpoint import BEST, LAST, PREVIOUS, drop_damaged_last, newest_checkpoint, saved_step, sweep
-from mtl.runs.events import Estimated, Evaluated, Event, Notice, StatusChanged
+from mtl.runs.events import Estimated, Evaluated, Event, Every, Notice, StatusChanged
 from mtl.scoring.scores import Scores
 from mtl.settings.best import shown
 from mtl.settings.config import RunConfig
 from mtl.text import duration, many
 from mtl.training.estimate import estimate
+from mtl.training.looks import QuickLooks
 from mtl.training.processes import Processes, join_processes
 from mtl.training.saving import keep_hit_counts, measure_int8_cost, restore, save
 from mtl.training.step import TrainingStep, rate_factor, set_learning_rate
@@ -33,20 +34,20 @@ FIRST_ROWS = 24  # validation rows of the first evaluation: less than a batch, b
 
 
 def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: Callable[[Trainer], bool] = lambda trainer: False,
-          progress: Progress = no_progress) -> Iterator[Event]:
+          progress: Progress = no_progress, save_every: float = math.inf) -> Iterator[Event]:
     """Train with `config` in the folder `run`, yielding events, the last of them StatusChanged 'finished' or 'stopped'; `resume` goes on
     from the newest undamaged checkpoint. `between_steps(trainer)`, before every step, may copy the model, wait (a pause), or return True to
-    stop with a checkpoint. Raises MtlError for bad data, settings that do not fit, or a loss that is not a number."""
+    stop with a checkpoint; one is also saved every `save_every` seconds. Raises MtlError for bad data, settings, or a loss of NaN."""
     trainer, notices = _set_up(config, run, resume, progress)
     guess = yield from _open(trainer, notices)
-    begun = time.perf_counter()
+    begun, is_unsaved, looks = time.perf_counter(), Every(save_every), QuickLooks(trainer)
     now, optimizer, balancer, processes = trainer.progress, trainer.optimizer, trainer.balancer, trainer.processes
     while not trainer.is_finished:
         epoch, done = divmod(now.step, trainer.steps_per_epoch)
         # `done` is above 0 only after a resume: the epoch's plan is made again and its first `done` steps are skipped
         for planned in trainer.plan(epoch)[done:]:
             asked = time.perf_counter()
-            stop, report = processes.any(between_steps(trainer), trainer.log.is_due_after(now.step, now.seconds))
+            stop, report, look = processes.any(between_steps(trainer), trainer.log.is_due_after(now.step, now.seconds), looks.are_due)
             begun += time.perf_counter() - asked  # pauses do not count
             if stop:
                 yield from _stop(trainer)
@@ -77,7 +78,7 @@ def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: 
             seconds = time.perf_counter() - start
             now.step, now.seconds = now.step + 1, now.seconds + seconds
             trainer.log.add(step, weights, rate, norm, seconds)
-            yield from _due_events(trainer, report)
+            yield from _due_events(trainer, report, looks, look, is_unsaved)
             if trainer.is_finished:
                 break
     done, took = _finished(trainer), duration(time.perf_counter() - begun)
@@ -128,8 +129,8 @@ def _machine(config: RunConfig, facts: dict[str, Any], processes: Processes) -> 
     return Machine(processes.gpu, wanted.precision, wanted.threads) if processes.gpu else wanted
 
 
-def _due_events(trainer: Trainer, report: bool) -> Iterator[Event]:
-    """The events that are due after a step: losses if `report`, gradient conflicts, an evaluation, a checkpoint."""
+def _due_events(trainer: Trainer, report: bool, looks: QuickLooks, look: bool, is_unsaved: Every) -> Iterator[Event]:
+    """The events that are due after a step: losses if `report`, gradient conflicts, a quick `look`, an evaluation, a checkpoint."""
     step, config = trainer.progress.step, trainer.config
     if report:
         yield trainer.report()
@@ -137,7 +138,11 @@ def _due_events(trainer: Trainer, report: bool) -> Iterator[Event]:
         yield found
     if step == trainer.total_steps or step % (config.eval_every or trainer.steps_per_epoch) == 0:
         yield from _evaluate_and_save(trainer)
-    elif config.checkpoint_every and step % config.checkpoint_every == 0:
+        looks.postpone()
+        return
+    if look:
+        yield looks.take()
+    if config.checkpoint_every and step % config.checkpoint_every == 0 or is_unsaved():
         yield from save(trainer)
 
 

@@ -24,11 +24,11 @@ from mtl.runs.events import CheckpointSaved, Event, Notice
 from mtl.scoring.intervals import cost_bound
 from mtl.scoring.scores import count_hits
 from mtl.settings.config import rename_old
+from mtl.training.pace import INT8_ROWS
 from mtl.training.trainer import Trainer, TrainingProgress
 
 OPTIMIZER, BALANCER = "optimizer.pt", "balancer.pt"
 KEPT_EVALUATIONS = 2000  # evaluations of a run that keep their hit counts, which take 1 KB for 700 rows
-INT8_ROWS = 2000  # validation rows at most, on which the cost of 8 bits is measured
 
 HitCounts = dict[str, np.ndarray]  # for each task, hits and items of every validation row (N, 2)
 
@@ -89,7 +89,7 @@ def restore(trainer: Trainer, checkpoint: Path, facts: Mapping[str, Any]) -> lis
     trainer.progress = TrainingProgress(**facts["progress"])
     if all(facts[key] == value for key, value in _surroundings(trainer).items()):
         return []
-    return [Notice("Resumed on another machine, number of processes or torch version: the result will be close to that of an "
+    return [Notice("Resumed on another device or machine, number of processes or torch: the result will be close to that of an "
                    "unbroken run, but not bit for bit the same.", "warning")]
 
 

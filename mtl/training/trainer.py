@@ -114,7 +114,7 @@ class Trainer:
             places = np.flatnonzero(counts)
             places = places[sample_places(len(places), CHANCE_ROWS, self.config.seed)]
             ids = chain.from_iterable(np.atleast_1d(labels[task]).tolist() for _, labels in take(split.examples, places))
-            chance[task] = chance_loss(ids, int(counts[places].sum()))
+            chance[task] = self.model.tasks[task].chance or chance_loss(ids, int(counts[places].sum()))
         return make_balancer(self.config.balancing, {task: self.weights[task] for task in self.pool.labelled}, trained,
                              list(self.model.heads.parameters()), self.machine.device, chance)
 
@@ -184,7 +184,8 @@ class Trainer:
         return RunStarted(self.progress.step, self.total_steps, self.steps_per_epoch, tasks, len(self.train_split.rows),
                           len(self.validation_split.rows), self.model.num_parameters(), self.machine.device, self.machine.precision,
                           self.machine.threads, self.processes.count, os.getpid(), self.model.num_parameters(only_trainable=True),
-                          *self.rates)
+                          self.rates[0] if self.config.fine_tuning != "heads" else None, self.rates[1],
+                          self.config.eval_every or self.steps_per_epoch, round(float(self.train_split.lengths.mean()), 1))
 
 
 def _make_model(config: RunConfig, dataset: Dataset, encoder: PreTrainedModel, max_length: int) -> MultiTaskModel:

@@ -1,30 +1,34 @@
 """A comparison as the page shows it: its state, its runs, their curves, its result. Pure functions; what a user wrote is escaped."""
 
 import html
+import json
+from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
 
 import pandas as pd
 
 from mtl.comparing.advice import Advice, after_comparison
-from mtl.comparing.joint_vs_alone import Card, Compared, read_card
+from mtl.comparing.cost import seconds_left
+from mtl.comparing.joint_vs_alone import Card, read_card
 from mtl.comparing.plan import ALONE, Comparison, Member, Plan, open_comparison
-from mtl.comparing.search import NOTE, best, settings, tried
+from mtl.comparing.search import NOTE, RATES, best, settings, tried
 from mtl.comparing.sweep import sweep_points
 from mtl.errors import MtlError
 from mtl.jobs.queue import Jobs
 from mtl.runs.history import RESUMABLE, History
-from mtl.text import duration, isolate, many
-from mtl.ui import charts
-from mtl.ui.charts import HUES, Markup, PlotData, apart, colours, main_score, plain, table_html
+from mtl.text import isolate, many, roughly, shorten
+from mtl.ui.charts import Markup, apart, colours, main_score, plain, table_html
 from mtl.ui.data_view import problem_html
 from mtl.ui.status import made_at, plain_state, run_name, state_block, waiting, yielding
+from mtl.ui.templates import render
 
 TITLES = {"alone": "Did it help?", "sweep": "Weight sweep", "search": "Good settings"}
 GONE = "The process that trained this comparison is gone. Resume goes on with the runs that are not finished."
-CURVE_BYTES = 40_000  # of all curves in the plot
-LINE_COLOURS = [dark for dark, _ in HUES] + [light for _, light in HUES]
-VERDICTS = {"helped": "fine", "hurt": "problem", "no difference": "open", "higher": "open", "lower": "open", "unknown": "warning"}
+# of the points of a sweep: legible on white and on near black
+POINT_COLOURS = ["#2563eb", "#c2410c", "#15803d", "#7e22ce", "#be123c", "#0f766e", "#a16207", "#475569", "#6fa8ff", "#fb9a5a", "#4fce7e",
+                 "#bd83f5", "#fb7f96", "#3ac7b5", "#dfae2b", "#94a3b8"]
+VERDICTS = {"helped": "fine", "hurt": "problem"}  # the classes of verdicts that have a colour
 
 
 @dataclass(frozen=True)
@@ -73,16 +77,18 @@ def comparison_name(comparison: Comparison) -> str:
 
 
 def state_html(seen: Seen | None, ahead: int, yields_in: float | None = None) -> str:
-    """State, progress and messages; `ahead` and `yields_in` as for a run, see status_html."""
+    """State, progress and messages; `ahead` and `yields_in` as for a run, see status.facts."""
     if seen is None:
-        return plain_state("<b>No comparison yet.</b> Choose a question, then press the button under it. The answer appears here.")
-    begun = [run for run in seen.runs if run and run.started]
-    shares = [1.0 if run.status == "finished" else run.step / max(1, run.started.total_steps) for run in begun]
-    done = sum(run.status == "finished" for run in begun)
-    left = [run.seconds_left for run in begun if run.status == "running" and run.seconds_left is not None]
-    facts = [f"{done} of {many(len(seen.runs), 'run')} finished", f"about {duration(left[0])} left for the run in training" if left else "",
-             waiting(ahead, yields_in) if seen.status == "queued" else "",
-             yielding(yields_in) if seen.history.status == "running" and seen.status == "paused" else ""]
+        return plain_state("<b>No comparison yet.</b> Choose a question and press its button. The answer appears here.")
+    shares = [1.0 if run.status == "finished" else run.step / max(1, run.started.total_steps) for run in seen.runs if run and run.started]
+    place = next((at for at, run in enumerate(seen.runs) if not run or run.status != "finished"), None)
+    left = seconds_left(seen.plan, seen.runs)
+    facts = [f"{sum(bool(run) and run.status == 'finished' for run in seen.runs)} of {many(len(seen.runs), 'run')} finished"]
+    if seen.history.status == "running" and place is not None:
+        facts = [f"run {place + 1} of {len(seen.runs)}: {apart(series(seen.plan.members[place], seen.plan))}",
+                 f"{roughly(left)} left" if left is not None else ""]
+    facts += [waiting(ahead, yields_in) if seen.status == "queued" else "",
+              yielding(yields_in) if seen.history.status == "running" and seen.status == "paused" else ""]
     messages = [GONE if seen.status == "interrupted" else seen.history.message]
     if deleted := [member for member, run in seen.members if member.run and run is None]:
         names = ", ".join(isolate(series(member, seen.plan)) for member in deleted)
@@ -105,7 +111,7 @@ def members_html(seen: Seen) -> str:
         state = run.state if run else "deleted" if member.run else "not begun"
         rows.append([link, state, f"{run.step:,} of {started.total_steps:,}" if started else "-", best.by if best else "-", shown or "-"])
     head = ["run", "state", "steps", "best by", "validation scores at its best evaluation"]
-    return f'<div class="mtl-report">{table_html(head, rows)}</div>'
+    return f'<section class="mtl-panel mtl-report"><h2>Its runs</h2>{table_html(head, rows)}</section>'
 
 
 def series(member: Member, plan: Plan) -> str:
@@ -126,19 +132,10 @@ def _members_with(seen: Seen, task: str) -> list[tuple[Member, History | None]]:
     return [(member, run) for member, run in seen.members if not member.role.startswith(ALONE) or member.config.tasks[0].name == task]
 
 
-def curve_colours(seen: Seen, task: str) -> dict[str, str]:
-    """A colour for each run that has the task."""
-    return colours((series(member, seen.plan) for member, _ in _members_with(seen, task)), LINE_COLOURS)
-
-
-def curve_lines(seen: Seen, task: str) -> PlotData:
-    """The validation score of the task over the steps of every run that has it."""
-    lines = {}
-    for member, run in _members_with(seen, task):
-        facts = run.started.tasks.get(task) if run and run.started else None
-        evaluations = charts.validations(run) if facts else []
-        lines |= charts.curves([series(member, seen.plan)], evaluations, [[main_score(event, task, facts)] for event in evaluations])
-    return charts.line_data(lines, charts.SCORE_COLUMNS, CURVE_BYTES)
+def curves_of(seen: Seen, task: str) -> str:
+    """What curves.js is told, as JSON: the task, the runs that have it with their names, and how far they are, which has it ask again."""
+    runs = [(member.run, series(member, seen.plan)) for member, run in _members_with(seen, task) if run and run.started]
+    return json.dumps({"task": isolate(task), "runs": runs, "progress": seen.progress})
 
 
 def result_html(seen: Seen) -> str:
@@ -162,23 +159,31 @@ def advice(seen: Seen) -> Advice:
     return Advice("")
 
 
+def verdict(card: Card) -> str:
+    """Did training together help?, in a sentence. Claims no more than the verdicts of the tasks."""
+    found = defaultdict(list)
+    for task in card.tasks:
+        found[task.verdict].append(isolate(shorten(task.name, 30)))
+    better, worse = (found["helped"], found["hurt"]) if len(card.seeds) > 1 else (found["higher"], found["lower"])
+    if len(found["unknown"]) == len(card.tasks):
+        return "There is no answer: no validation row is labelled."
+    if not better and not worse:
+        return f"No difference is shown between one model for all tasks and one for each{', in this one try' * (len(card.seeds) == 1)}."
+    if len(card.seeds) > 1:
+        parts = [f"helped {_names(better)}"] * bool(better) + [f"hurt {_names(worse)}"] * bool(worse)
+        rest = "" if better and worse else " It hurt no task clearly." if better else " It helped no task clearly."
+        return f"Training together {' and '.join(parts)}.{rest}"
+    parts = [f"{_names(better)} better"] * bool(better) + [f"{_names(worse)} worse"] * bool(worse)
+    return f"In this one try, training together made {' and '.join(parts)}. That may be luck: ask again with 3 seeds."
+
+
+def _names(names: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])) if len(names) < 4 else f"{len(names)} tasks"
+
+
 def card_html(card: Card, advised: str = "") -> str:
-    """Did training together help? A sentence for each task, what one model costs against several, and what is `advised`."""
-    verdicts = [f'<p class="mtl-finding mtl-{VERDICTS[found.verdict]}"><b>{found.verdict}</b> {apart(found.name)}'
-                f"{html.escape(found.sentence.removeprefix(found.name))}{_interval_html(found)}</p>"
-                for found in (*card.tasks, card.everything)]
-    notes = [f"<p>{html.escape(line)}</p>" for line in card.notes]
-    notes += [f'<p class="mtl-finding mtl-warning">{html.escape(advised)}</p>'] * bool(advised)  # above the button for it
-    return f'<div class="mtl-report mtl-card"><h4>Did training together help?</h4>{"".join(verdicts + notes)}</div>'
-
-
-def _interval_html(found: Compared) -> str:
-    """The interval on a scale from -20 to +20 points."""
-    if found.low is None or found.high is None or found.difference is None:
-        return ""
-    low, high, at = (50 + 250 * min(0.2, max(-0.2, value)) for value in (found.low, found.high, found.difference))
-    return (f'<span class="mtl-difference" aria-hidden="true"><i style="left:{low:.1f}%;width:{max(0.5, high - low):.1f}%"></i>'
-            f'<u style="left:{at:.1f}%"></u></span>')
+    """Did training together help? A verdict, a line for each task, what one model costs against several, and what is `advised`."""
+    return render("card.html", card=card, verdict=verdict(card), advised=advised, VERDICTS=VERDICTS)
 
 
 def sweep_html(seen: Seen) -> str:
@@ -190,9 +195,9 @@ def sweep_html(seen: Seen) -> str:
             for point in points]
     tasks = [name.rpartition(" ")[0] for name in names]
     head = ["alpha", *(isolate(task) + name.removeprefix(task) for task, name in zip(tasks, names, strict=True)), "everything right"]
-    return (f'<div class="mtl-report"><h4>The trade-off</h4>{table_html(head, rows)}<p>Alpha is the weight of '
-            f"{apart(tasks[0])}; the other task has 1 - alpha. Each line is one run, scored on the validation rows: small differences may "
-            "be luck.</p></div>")
+    return (f'<section class="mtl-panel mtl-report"><h2>What one task costs the other</h2>{table_html(head, rows)}<p>Alpha is the weight '
+            f"of {apart(tasks[0])}; the other task has 1 - alpha. Each line is one run, scored on the validation rows: small differences "
+            "may be luck.</p></section>")
 
 
 def trade_off(seen: Seen) -> tuple[pd.DataFrame, tuple[str, str], dict[str, str]] | None:
@@ -203,21 +208,22 @@ def trade_off(seen: Seen) -> tuple[pd.DataFrame, tuple[str, str], dict[str, str]
     alphas = [f"{member.config.alpha:g}" for member in seen.plan.members]
     rows = [(None, None, alpha) for alpha in alphas] + [(point.first, point.second, f"{point.alpha:g}") for point in points]
     frame = pd.DataFrame(rows, columns=["first", "second", "alpha"]).astype({"first": "float64", "second": "float64", "alpha": "str"})
-    return frame, (plain(names[0]), plain(names[1])), colours(alphas, LINE_COLOURS)
+    return frame, (plain(names[0]), plain(names[1])), colours(alphas, POINT_COLOURS)
 
 
 def search_html(seen: Seen) -> str:
     """The longest run of every candidate so far, the best first."""
     found = tried(seen.plan, seen.runs)
     if not found:
-        return '<div class="mtl-report"><p>First a short run measures how fast this machine is. Then the candidates are trained.</p></div>'
+        return '<p class="mtl-hint">First a short run measures how fast this machine is. Then the candidates are trained.</p>'
     rows = []
     for one in found:
         config = one.member.config
         weights = ", ".join(f"{isolate(task)} {weight:g}" for task, weight in config.weights.items()) or "-"
-        rows.append([str(one.number), str(one.member.round), f"{config.max_steps:,}", one.shown, f"{config.learning_rate:g}",
-                     f"{config.head_learning_rate:g}", weights if config.alpha is None else f"alpha {config.alpha:g}"])
+        rows.append([str(one.number), str(one.member.round), f"{config.max_steps:,}", one.shown,
+                     *(f"{rate:g}" if (rate := getattr(config, name)) else "-" for name in RATES),  # none of a frozen encoder
+                     weights if config.alpha is None else f"alpha {config.alpha:g}"])
     rounds = "; ".join(f"{many(count, 'candidate')} for {many(steps, 'step')}" for count, steps in seen.plan.rounds)
     head = ["candidate", "round", "steps", found[0].by, "learning rate", "head learning rate", "weights"]
-    return (f'<div class="mtl-report"><h4>Settings tried</h4><p>Rounds: {rounds}. Every run starts from scratch.</p>'
-            f"{table_html(head, rows)}<p>{NOTE}</p></div>")
+    return (f'<section class="mtl-panel mtl-report"><h2>Settings tried</h2><p>Rounds: {rounds}. Every run starts from scratch.</p>'
+            f"{table_html(head, rows)}<p>{NOTE}</p></section>")

@@ -11,11 +11,11 @@ import gradio as gr
 
 from mtl.data import resolve
 from mtl.data.dataset import choose_tasks, describe_source, load, read_table, split_paths
+from mtl.data.formats.archive import UNPACKED, unpack
 from mtl.data.formats.files import own_name
 from mtl.data.hub.presets import PRESETS, preset_config
 from mtl.data.readers import Progress
 from mtl.data.report import bundled_subwords, make_report
-from mtl.data.rows import Table
 from mtl.data.values import KIND_OF_ROLE
 from mtl.errors import MtlError
 from mtl.runs.folder import open_run
@@ -27,12 +27,7 @@ from mtl.ui import form
 from mtl.ui.data_view import Choice
 from mtl.ui.page import Page, Values, hidden_text, text_of
 
-SOURCES = {"newsroom": "Newsroom", "files": "My own files", "hub": "From the Hub", "hypothetical": "Hypothetical data"}
-ABOUT = {"newsroom": "A bundled corpus: 2,479 rows, each a short news sentence with its topic, its sentiment, and the names in it, written "
-                     "for this project. 1,867 are for training, 306 for validation and 306 for test.",
-         "files": "One file; or several with train, validation and test in their names; or one file per task.",
-         "hub": "Datasets of the Hugging Face Hub. You see how large a dataset is before it is downloaded.",
-         "hypothetical": "Generated sentences, to see how training works. Scores on them say nothing about real text."}
+SOURCES: dict[str, dict[str, str]] = json.loads(text_of("sources.json"))  # of each kind of source the title, and a sentence about it
 ANY = "Any other"
 NOT_FETCHED = "Look the dataset up, then download it."
 # runs in the browser, so that it is done before the next click
@@ -44,27 +39,30 @@ class DataPanel:
 
     def __init__(self, page: Page) -> None:
         self.page, self.jobs = page, page.jobs
-        with gr.Group():
-            self.source = gr.Radio([(title, name) for name, title in SOURCES.items()], value="newsroom", label="1. Data", elem_id="source",
-                                   info=ABOUT["newsroom"])
-            labels = RunConfig.model_fields["hypothetical_labels"]
-            self.labels = gr.Radio(["learnable", "random"], value=labels.default, label=labels.title, elem_id="hypothetical-labels",
-                                   info=labels.description, visible=False)
-            self.rows = form.make_widget("hypothetical_rows", elem_id="rows", visible=False)
-            self.files = gr.File(file_count="multiple", visible=False, elem_id="files", height=160,
-                                 label="CSV, TSV, JSONL, JSON, CoNLL, marked text, Parquet")
-            with gr.Column(visible=False) as self.hub_column:
-                self._hub_widgets()
+        # the first line of a card is its title, by style.css
+        self.source = gr.Radio([(f"{source['title']}\n{source['line']}", name) for name, source in SOURCES.items()], value="newsroom",
+                               label="Data", elem_id="source", elem_classes="mtl-cards")
+        self.about = gr.HTML(SOURCES["newsroom"]["about"], elem_id="source-about", elem_classes="mtl-hint")
+        labels = RunConfig.model_fields["hypothetical_labels"]
+        self.labels = gr.Radio(["learnable", "random"], value=labels.default, label=labels.title, elem_id="hypothetical-labels",
+                               info=labels.description, visible=False)
+        self.rows = form.make_widget("hypothetical_rows", elem_id="rows", visible=False)
+        self.files = gr.File(file_count="multiple", visible=False, elem_id="files", height=120,
+                             label="Tables, JSON, CoNLL, \u2026 or a zip")
+        with gr.Column(visible=False) as self.hub_column:
+            self._hub_widgets()
+        self.questions = gr.HTML(elem_id="questions", js_on_load=text_of("questions.js"))  # its event `input` has the `answer` as JSON
+        self.tasks = gr.CheckboxGroup([], label="Tasks, learned together", elem_id="tasks", elem_classes="mtl-chips")
         self.specs = hidden_text()  # what the columns are for, if the user set it, or the run in the form: ColumnSpecs as JSON
         self.data_run = hidden_text()  # the run whose copy of the files is used if none is uploaded
         self.choice = hidden_text("choice")  # which tasks are ticked, and for which data: see Choice
-        self.summary = gr.Textbox(label="What was found in the data", lines=2, max_lines=8, interactive=False, elem_id="findings")
+        self.summary = gr.Textbox(label="What was found in the data", lines=1, max_lines=8, interactive=False, elem_id="findings",
+                                  show_label=False)
+        self.findings = gr.HTML(elem_id="short-findings")
         with gr.Accordion("What the columns are for", open=False, visible=False, elem_id="columns") as self.columns_box:
             self.columns = gr.HTML(elem_id="column-table", js_on_load=text_of("columns.js"))  # its event `input` has all its `rows` as JSON
-        self.task_table = gr.Dataframe(label="Tasks found", interactive=False, wrap=True, max_height=340, elem_id="task-table",
-                                       column_widths=["90px", "115px", "95px", "170px"])
-        self.findings = gr.HTML(elem_id="short-findings")
         self.patterns = hidden_text()  # which tasks are labelled together, and on how many training rows, as JSON
+        self.sizes = hidden_text()  # training rows, validation rows, and subwords in one of them on average, as JSON
         self.report, self.examples = gr.HTML(elem_id="report", render=False), gr.HTML(elem_id="examples", render=False)
         self.inputs = {self.source, self.labels, self.rows, self.files, self.hub, self.specs, self.data_run}
         self.filled = [*self.inputs, self.choice]  # what `fill` sets
@@ -84,24 +82,25 @@ class DataPanel:
     def show_report(self) -> None:
         """Place the report and the example rows, which have a tab of their own."""
         with gr.Row():
-            for title, part in (("What is in the data", self.report), ("Some rows of it", self.examples)):
-                with gr.Column(min_width=320):
-                    gr.Markdown(f"### {title}")
-                    part.render()
+            with gr.Column(min_width=320):
+                self.report.render()
+            with gr.Column(min_width=320):
+                self.examples.render()
 
-    def wire(self, max_length: gr.components.Component, tasks: gr.CheckboxGroup) -> None:
-        """Connect the widgets. `tasks` offers the tasks that are found; a run cuts sentences at `max_length`."""
-        quiet, self.max_length, self.tasks = self.page.quiet, max_length, tasks
+    def wire(self, max_length: gr.components.Component) -> None:
+        """Connect the widgets. A run cuts sentences at `max_length`."""
+        quiet, self.max_length, tasks = self.page.quiet, max_length, self.tasks
         slow: dict[str, Any] = {"show_progress_on": self.about_hub, "api_visibility": "private"}
         self.read = {"fn": self.understand, "inputs": {*self.inputs, self.choice, max_length},
-                     "outputs": [self.summary, self.task_table, self.patterns, self.findings, self.report, self.examples, tasks,
+                     "outputs": [self.summary, self.questions, self.patterns, self.sizes, self.findings, self.report, self.examples, tasks,
                                  self.choice, self.columns_box, self.columns],
                      "show_progress_on": self.summary, "api_visibility": "private", "trigger_mode": "always_last"}
-        self.source.change(self.show_source, self.source, [self.source, self.labels, self.rows, self.files, self.hub_column], **quiet)
+        self.source.change(self.show_source, self.source, [self.about, self.labels, self.rows, self.files, self.hub_column], **quiet)
         tasks.input(None, [tasks, self.choice], self.choice, js=TICK, **quiet)
         gr.on([self.source.input, self.files.clear, self.files.delete], lambda: "", None, self.specs, **quiet).then(**self.read)
         self.files.upload(self.take_files, self.files, [self.files, self.specs, self.summary], **quiet).then(**self.read)
         gr.on([self.labels.input, self.rows.submit, self.rows.blur, max_length.blur], **self.read)
+        self.questions.input(self.answer, self.specs, self.specs, **quiet).then(**self.read)
         self.columns.input(self.set_columns, self.specs, self.specs, trigger_mode="multiple", **quiet).then(**self.read)
         forgotten = [self.about_hub, self.pinned, self.download_button, self.hub, self.data_run, self.specs]
         self.preset.input(self.show_preset, self.preset, [self.preset, self.ids], **quiet).then(self.forget, None, forgotten, **quiet).then(
@@ -113,7 +112,8 @@ class DataPanel:
     def show_source(self, source: str) -> Values:
         """Show the widgets of the source, and no others."""
         of = {self.labels: "hypothetical", self.rows: "hypothetical", self.files: "files", self.hub_column: "hub"}
-        return {self.source: gr.update(info=ABOUT[source])} | {part: gr.update(visible=source == name) for part, name in of.items()}
+        shown = {part: gr.update(visible=source == name) for part, name in of.items()}
+        return shown | {self.about: SOURCES[source]["about"]}
 
     def show_preset(self, preset: str) -> Values:
         """What the preset is; for any other dataset, the field for its id."""
@@ -163,6 +163,14 @@ class DataPanel:
         others = [spec for spec in json.loads(known or "[]") if (spec["group"], spec["column"]) not in shown]
         return json.dumps(others + [spec.model_dump() for spec in specs])
 
+    def answer(self, known: str, event: gr.EventData) -> str:
+        """`known`, ColumnSpecs as JSON, with those of a file replaced by the answer to how it is to be read."""
+        said = json.loads(event.answer)
+        specs = [make_spec("columns", ColumnSpec, {"column": column, "role": role, "group": said["group"]})
+                 for column, role in said["roles"].items()]
+        return json.dumps([spec for spec in json.loads(known or "[]") if spec["group"] != said["group"]] + [
+            spec.model_dump() for spec in specs])
+
     def key(self, values: Values) -> str:
         """A text that identifies the data: see `data_key`."""
         return view.data_key(*(values[part] for part in (self.source, self.files, self.hub, self.data_run)))
@@ -180,7 +188,7 @@ class DataPanel:
             files = resolve.local_files(config, self.jobs.root / resolve.HUB)
             return config.model_dump(include={"source", "hub", "columns", *view.FILES}) | files
         if source == "files" and (files or not data_run):
-            return columns | view.assign_files(files or [])
+            return columns | view.assign_files(list(map(str, unpack(map(Path, files or ()), self.jobs.root / UNPACKED))))
         run = open_run(self.jobs.root, data_run) if data_run and not files else None
         if run is None or run.config.source != source:
             raise MtlError(NOT_FETCHED if source == "hub" else view.NO_FILE)
@@ -195,22 +203,22 @@ class DataPanel:
             with TemporaryDirectory() as folder:
                 return self._read(config, partial(before.among, key), Path(folder), lambda what, share: progress(share, desc=what))
         except MtlError as error:
-            # if the columns were set by the user, that may be the error: then their table stays, to be corrected
-            hidden = {} if values[self.specs] else {self.columns_box: gr.update(visible=False)}
-            return hidden | dict.fromkeys((self.patterns, self.findings, self.report, self.examples), "") | {
-                self.summary: str(error), self.task_table: view.task_table(Table([], []), []),
-                self.tasks: gr.update(choices=[], value=[]), self.choice: str(Choice(key, ()))}
+            # if the columns were set by the user, that may be the error: then their table and questions stay, to be corrected
+            hidden = {} if values[self.specs] else {self.columns_box: gr.update(visible=False), self.questions: ""}
+            return hidden | dict.fromkeys((self.patterns, self.sizes, self.findings, self.report, self.examples), "") | {
+                self.summary: str(error), self.tasks: gr.update(choices=[], value=[]), self.choice: str(Choice(key, ()))}
 
     def _read(self, config: RunConfig, choose: Callable[[list[str]], Choice], folder: Path, progress: Progress) -> Values:
         parsed = self.jobs.root / resolve.PARSED
         table = read_table(config, Path(), folder, progress, parsed)
         specs = choose_tasks(table, table.tasks, describe_source(config))
         progress("Setting rows aside to measure on", 0.0)
-        patterns = ""
+        patterns = sizes = ""
         try:
             dataset = load(config.model_copy(update={"tasks": tuple(specs[:MAX_TASKS])}), Path(), folder, progress, table, parsed)
             report = make_report(dataset, config.max_length, bundled_subwords(), progress)
             patterns = json.dumps([[tasks, count] for tasks, count in report.coverage[0].patterns.items()])
+            sizes = json.dumps([len(dataset.train), len(dataset.validation), report.lengths.mean if report.lengths else 0])
             labels = {spec.name: spec.labels for spec in dataset.tasks}
             shown = {self.findings: view.short_findings_html(report), self.report: view.report_html(report, dataset.tasks),
                      self.examples: view.examples_html(report.examples, dataset.tasks, labels)}
@@ -221,8 +229,10 @@ class DataPanel:
         choice = choose(names)
         has_columns = config.source in ("files", "hub") and bool(table.columns)
         return shown | {
+            self.questions: view.questions_html(table),
             self.summary: "\n".join([_summary(config, len(table.rows), len(specs)), *table.notices]), self.patterns: patterns,
-            self.task_table: view.task_table(table, specs, progress), self.tasks: gr.update(choices=names, value=list(choice.ticked)),
+            self.sizes: sizes,
+            self.tasks: gr.update(choices=names, value=list(choice.ticked)),
             self.choice: str(choice), self.columns: view.columns_html(table) if has_columns else "",
             self.columns_box: gr.update(visible=has_columns, label=f"What the columns are for ({len(table.columns)})")}
 

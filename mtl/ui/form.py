@@ -17,14 +17,26 @@ from mtl.settings.shorthand import parse_weights
 # fields that have widgets of their own: the data, the tasks, and how two tasks are weighed
 OWN_WAY = ("source", "train_files", "validation_files", "test_files", "hub", "columns", "hypothetical_labels", "hypothetical_rows", "tasks",
            "alpha")
+# the first field of each group of settings
+GROUPS = {"name": "Name and data", "tasks": "Tasks, trained together", "encoder": "Model", "epochs": "Steps", "device": "Machine"}
 EVEN = "0.5"  # the alpha at first: both tasks count the same
 RATES, FITTING = ("learning_rate", "head_learning_rate"), ("encoder", "fine_tuning", "batch_size", "accumulation")
 ENCODERS = ["bundled", "tiny", "distilbert-base-uncased", "bert-base-uncased", "answerdotai/ModernBERT-base", "xlm-roberta-base"]
 
 
-def fields(basic: bool) -> list[str]:
-    """The settings that are always shown (`basic`), or those under 'More settings'."""
-    return [name for name, field in RunConfig.model_fields.items() if name not in OWN_WAY and field.json_schema_extra["basic"] == basic]
+def fields() -> dict[str, list[str]]:
+    """The settings, by the title of their group, in the order of RunConfig."""
+    groups: dict[str, list[str]] = {}
+    title = ""
+    for name in RunConfig.model_fields:
+        title = GROUPS.get(name, title)
+        groups.setdefault(title, []).extend([name] * (name not in OWN_WAY))
+    return groups
+
+
+def names() -> list[str]:
+    """All settings that have widgets of the form."""
+    return [name for group in fields().values() for name in group]
 
 
 def make_widget(name: str, **changes: Any) -> gr.components.FormComponent:
@@ -49,8 +61,10 @@ def automatic(encoder: str, fine_tuning: str, batch_size: str | int, accumulatio
     """What the learning rates of encoder and heads come to while they are empty, for the other settings FITTING."""
     if not str(batch_size).isdecimal() or not str(accumulation).isdecimal():
         return ["automatic"] * 2
-    rates = [f"automatic: {rate:g}" for rate in auto_rates(encoder, fine_tuning, int(batch_size) * int(accumulation))]
-    return [f"{rates[0]} for a base-size model", rates[1]] if encoder not in WIDTHS else rates
+    first, second = (f"automatic: {rate:g}" for rate in auto_rates(encoder, fine_tuning, int(batch_size) * int(accumulation)))
+    if fine_tuning == "heads":
+        return ["not used: the encoder is not trained", second]
+    return [first + " for a base-size model" * (encoder not in WIDTHS), second]
 
 
 def make_run_config(values: dict[str, Any]) -> RunConfig:

@@ -13,14 +13,19 @@ from mtl.data.readers import Progress, no_progress
 from mtl.data.resolve import find_tasks, with_tasks
 from mtl.errors import MtlError
 from mtl.runs.folder import open_run
+from mtl.settings.best import BESTS
 from mtl.settings.config import RunConfig
+from mtl.settings.recipes import recipe_of
 from mtl.text import isolate
 from mtl.ui import form
 from mtl.ui.data_panel import DataPanel
 from mtl.ui.data_view import Choice
 from mtl.ui.insight import explain_settings
 from mtl.ui.messages import WithMessage
-from mtl.ui.page import Page, Values
+from mtl.ui.page import Page, Values, text_of
+from mtl.ui.recipe_panel import RecipePanel, from_link
+
+START = "Start training"
 
 
 class FormPanel:
@@ -29,21 +34,27 @@ class FormPanel:
     def __init__(self, page: Page) -> None:
         self.page, self.jobs = page, page.jobs
         self.data = DataPanel(page)
-        self.tasks = gr.CheckboxGroup([], label="2. Tasks to train together", elem_id="tasks")
+        self.tasks = self.data.tasks
         self.alpha = form.make_widget("alpha", value=form.EVEN, visible=False, elem_id="alpha")
-        gr.Markdown("**3. Settings**")
-        with gr.Row(elem_classes="mtl-settings"):
-            self.settings = {name: form.make_widget(name) for name in form.fields(basic=True)}
-        with gr.Accordion("More settings", open=False), gr.Row(elem_classes="mtl-settings"):
-            self.settings |= {name: form.make_widget(name) for name in form.fields(basic=False)}
-        explain_settings(page, self.settings, self.tasks, self.data.patterns)
+        self.recipes = RecipePanel(page)
+        self.start_button = gr.Button(START, variant="primary", elem_id="start")
+        self.settings: dict[str, gr.components.FormComponent] = {}
+        with gr.Accordion("Settings", open=False, elem_id="settings") as fold:
+            self.recipes.place_changes()
+            for title, names in form.fields().items():
+                gr.Markdown(f"## {title}")
+                self.settings |= {name: form.make_widget(name) for name in names}
+            explain_settings(page, self.settings, self.tasks, self.data.patterns)
+        self.recipes.wire(self.settings, fold, self.data.sizes)
+        fold.expand(None, js=text_of("more.js"), **page.quiet)
         self.inputs = {page.browser, self.data.choice, self.alpha, *self.data.inputs, *self.settings.values()}
-        self.outputs = [*self.data.filled, self.alpha, *self.settings.values()]
+        self.outputs = [*self.data.filled, self.recipes.recipe, self.alpha, *self.settings.values()]
 
         quiet, weighing = page.quiet, [self.settings["weights"], self.settings["balancing"]]
-        self.data.wire(self.settings["max_length"], self.tasks)
+        self.data.wire(self.settings["max_length"])
         gr.on([self.data.choice.change, *(widget.change for widget in weighing)], self.show_alpha, [self.data.choice, *weighing],
               self.alpha, trigger_mode="always_last", **quiet)
+        self.data.choice.change(self.show_bests, self.data.choice, self.settings["best"], trigger_mode="always_last", **quiet)
         # with weights, Balancing 'equal' becomes 'fixed', and the menu shows it
         gr.on([self.alpha.input, self.settings["weights"].input], self.show_fixed, [self.alpha, *weighing], weighing[1], **quiet)
 
@@ -53,8 +64,7 @@ class FormPanel:
 
     def show_alpha(self, choice: str, weights: str, balancing: str) -> dict:
         """The field for alpha if there are two tasks, with the reason if something else weighs them."""
-        chosen = Choice.read(choice)
-        tasks = [name for name in chosen.found or () if name in chosen.ticked]
+        tasks = Choice.read(choice).tasks
         if len(tasks) != 2:
             return gr.update(visible=False)
         one, other = map(isolate, tasks)
@@ -62,6 +72,10 @@ class FormPanel:
         if weigher := form.weighed_by(weights, balancing):
             info = f"Not used: {weigher}."
         return gr.update(visible=True, interactive=not weigher, label=f"Alpha: {one} against {other}", info=info)
+
+    def show_bests(self, choice: str) -> dict:
+        """The menu of what the best evaluation is best by, with the tasks that are ticked."""
+        return gr.update(choices=[*BESTS, *Choice.read(choice).tasks])
 
     def show_fixed(self, alpha: str, weights: str, balancing: str) -> str:
         """The balancing that fits the given weights."""
@@ -93,7 +107,12 @@ class FormPanel:
             config = open_run(self.jobs.root, run_id).config
         except MtlError:
             return {}
-        return self.data.fill(run_id, config) | self._shown({name: getattr(config, name) for name in ("alpha", *self.settings)})
+        shown = self._shown({name: getattr(config, name) for name in ("alpha", *self.settings)})
+        return self.data.fill(run_id, config) | {self.recipes.recipe: recipe_of(config) or "balanced"} | shown
+
+    def take_link(self, parameters: Mapping[str, str]) -> Values:
+        """Put the settings that a link carries into the form; raises MtlError if one is wrong."""
+        return self._shown(from_link(parameters))
 
     def take(self, advice: Advice) -> WithMessage:
         """Put the settings that were advised into the form."""

@@ -19,12 +19,13 @@ from mtl.settings.rates import EPOCHS, auto_epochs
 from mtl.text import many
 from mtl.training.sampling import outlook
 from mtl.ui import form
-from mtl.ui.charts import HUES, PlotData, apart, line_data, plain, task_curves, thin
-from mtl.ui.page import Cursor, Page, Values, hidden_text
-from mtl.ui.status import legend_html
+from mtl.ui.charts import apart
+from mtl.ui.curves import draw
+from mtl.ui.page import Page, Values, hidden_text
 
 COLUMNS, CELLS = 60, 180  # of the heat map: at most so many columns, and about so many cells in all
-MAX_POINTS, PLOT_BYTES = 150, 13_000  # points per series of these plots, and bytes of a plot
+CLOSED = "closed"
+IF_OPEN = f"(run) => document.getElementById('reading')?.offsetParent ? run : '{CLOSED}'"  # nobody sees what is in a closed panel
 OUTLOOK = ("sampling", "temperature", "batch_size", "accumulation", "epochs")
 
 
@@ -51,13 +52,6 @@ def _heat_row(name: str, steps: list[int], cosines: Iterable[float], mean: float
              f'<i style="background:{"#2563eb" if cosine >= 0 else "#dc2626"};opacity:{0.12 + 0.88 * min(1, 2 * abs(cosine)):.2f}" '
              f'title="step {step:,}: cosine {cosine:+.2f}"></i>' for step, cosine in zip(steps, cosines, strict=True)]
     return f"<b>{name}</b><span>{''.join(cells)}</span><small>mean {'-' if math.isnan(mean) else f'{mean:+.2f}'}</small>"
-
-
-def task_lines(history: History, column: str) -> PlotData:
-    """The 'norm' of each task's gradient, or the 'weight' of its loss, over steps. Weights are smoothed a little: they may be random."""
-    events, smoothing = (history.steps, 0.6) if column == "weight" else (thin(history.diagnoses, MAX_POINTS), 0.0)
-    lines = task_curves(list(history.started.tasks), events, f"{column}s", smoothing)
-    return line_data({plain(task): line for task, line in lines.items()}, ["step", column, "series"], PLOT_BYTES, MAX_POINTS)
 
 
 def method_html(sampling: str, balancing: str) -> str:
@@ -116,42 +110,19 @@ class InsightPanel:
         self.page = page
         with gr.Accordion("How the tasks get along", open=False, elem_id="insight") as box:
             self.text = gr.HTML(elem_id="reading")
-            self.use, self.legend = gr.Button(size="sm", visible=False, elem_id="insight-use"), gr.HTML()
-            plot = {"x": "step", "color": "series", "colors_in_legend": [], "show_label": False, "height": 200}
-            self.norms = gr.LinePlot(y="norm", title="Length of each task's gradient", elem_id="norm-plot", **plot)
-            self.weights = gr.LinePlot(y="weight", title="Weight of each task's loss", elem_id="weight-plot", **plot)
-        self.due, self.cursor = hidden_text(), hidden_text()  # cursors: the due and the shown one
-        timer = gr.Timer(4.0, active=False)  # nothing changes fast here; while the panel is closed it is not polled
+            self.use = gr.Button(size="sm", visible=False, elem_id="insight-use")
+            self.charts = draw("insight-curves", "norms", "weights")
+        show = {"fn": self.show, "inputs": page.run_id, "outputs": [self.text, self.use], **page.quiet}
+        box.expand(**show)
+        gr.on([page.news.change, page.run_id.change], js=IF_OPEN, **show)
 
-        who, quiet = [page.run_id, self.cursor], page.quiet
-        gr.on([timer.tick, box.expand, page.run_id.change], self.poll, who, self.due, **quiet)
-        for event, is_open in ((box.expand, True), (box.collapse, False)):
-            event(lambda is_open=is_open: gr.Timer(active=is_open), None, timer, **quiet)
-        self.due.change(self.show, who, [self.text, self.use, self.legend, self.norms, self.weights, self.cursor], **quiet)
-
-    def _now(self, run_id: str, cursor: str) -> tuple[History | None, Cursor]:
-        """The history of the run and the cursor that is due; none and an empty one before it begins, and if plots must be emptied first."""
-        with suppress(MtlError):
+    def show(self, run_id: str) -> Values:
+        """The comparison of the gradients, and a button for what is advised."""
+        if run_id == CLOSED:
+            return {}
+        with suppress(MtlError):  # none is shown, or it was deleted
             history = self.page.jobs.history(run_id)
             if history.started:
-                due = Cursor(run_id, "both", len(history.diagnoses), f"{len(history.steps) // 10}/{history.status == 'running'}")
-                if not cursor or not Cursor.read(cursor).must_empty(due):
-                    return history, due
-        return None, Cursor()
-
-    def poll(self, run_id: str, cursor: str) -> str:
-        """The cursor that is due: changes with every comparison of gradients, but not with every step."""
-        return str(self._now(run_id, cursor)[1])
-
-    def show(self, run_id: str, cursor: str) -> Values:
-        """Text and plots; the plots keep their colours while the run of `cursor` is shown."""
-        history, due = self._now(run_id, cursor)
-        if history is None:
-            return {self.text: "", self.use: form.offer(Advice("")), self.legend: "", self.norms: None, self.weights: None, self.cursor: ""}
-        colours = {plain(task): hue for task, (hue, _) in zip(history.started.tasks, HUES, strict=False)}
-        lines = {self.norms: task_lines(history, "norm"), self.weights: task_lines(history, "weight")}
-        if not cursor:
-            lines = {plot: gr.LinePlot(value=data, color_map=colours) for plot, data in lines.items()}
-        advice = advise(history, open_run(self.page.jobs.root, run_id).config)
-        return lines | {self.text: insight_html(history, advice), self.use: form.offer(advice), self.legend: legend_html(colours),
-                        self.cursor: str(due)}
+                advice = advise(history, open_run(self.page.jobs.root, run_id).config)
+                return {self.text: insight_html(history, advice), self.use: form.offer(advice)}
+        return {self.text: "", self.use: form.offer(Advice(""))}

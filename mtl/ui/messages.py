@@ -31,13 +31,20 @@ def message_html(message: str) -> str:
             '<button type="button" aria-label="Dismiss" onclick="this.parentNode.remove()">\u00d7</button></div>')
 
 
+def internal_error() -> str:
+    """What to say about the exception that is being handled: a reference, under which its traceback is printed."""
+    reference = secrets.token_hex(4)
+    print(f"[{reference}] {traceback.format_exc()}", flush=True)
+    return f"Internal error {reference}: this could not be done. The details are in the terminal that MTL Studio was started from."
+
+
 def show_messages(demo: gr.Blocks, box: gr.HTML) -> None:
     """Make `box` one more output of every event of `demo` but the timers', where nobody pressed anything, so that what a handler refuses is
     shown there. Gradio 6.31 shows no error, gr.Warning or gr.Info of an event with queue=False, and no details of an unforeseen error."""
     for event in demo.fns.values():
         names = [name for _, name in event.targets]
-        if event.fn is not None and "tick" not in names:
-            event.fn = _with_message(event.fn, len(event.outputs), any(name in PRESSES for name in names), box)
+        if event.fn is not None and names and "tick" not in names:  # an endpoint of api.py has no names: nothing on the page causes it
+            event.fn = _with_message(event.fn, len(event.outputs), all(name in PRESSES for name in names), box)
             event.show_progress_on = event.show_progress_on or list(event.outputs)  # not on the box
             event.outputs = [*event.outputs, box]
 
@@ -46,19 +53,18 @@ def _with_message(handle: Callable[..., Any], outputs: int, is_press: bool, box:
     """`handle`, which has so many outputs, with a message for the `box` as one more. A press without a message clears the box."""
     @wraps(handle)
     def run(*values: Any) -> Any:
+        message = "" if is_press else gr.skip()
         try:
             made = handle(*values)
         except MtlError as error:
-            return [*[gr.skip()] * outputs, message_html(str(error))]
-        except Exception:  # the user gets a reference, under which the traceback is printed
-            reference = secrets.token_hex(4)
-            print(f"[{reference}] {traceback.format_exc()}", flush=True)
-            return [*[gr.skip()] * outputs, message_html(f"Internal error {reference}: this could not be done. The details are in the "
-                                                         "terminal that MTL Studio was started from.")]
-        message = "" if is_press else gr.skip()
-        if isinstance(made, WithMessage):
-            made, message = made.values, message_html(made.message)
-        if isinstance(made, dict) and not any(isinstance(key, str) for key in made):  # {component: value}; gr.update() has texts as keys
-            return made | {box: message}
-        return [*([made] if outputs == 1 else made or []), message]
+            made, message = [gr.skip()] * outputs, message_html(str(error))
+        except Exception:
+            made, message = [gr.skip()] * outputs, message_html(internal_error())
+        else:
+            if isinstance(made, WithMessage):
+                made, message = made.values, message_html(made.message)
+            if isinstance(made, dict) and not any(isinstance(key, str) for key in made):  # {component: value}; gr.update() has text keys
+                return made | {box: message}
+            made = [made] if outputs == 1 else made or []
+        return [*made, message] if outputs else message  # of a lone output, Gradio takes a list for its value
     return run

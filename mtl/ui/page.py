@@ -71,9 +71,7 @@ class Cursor(OnPage):
 
     shown: str = ""  # the id of a run, or of a comparison
     plots: str = ""  # which plots are there with their colours; empty: none
-    events: int = 0  # how many events, besides steps, are shown
     steps: str = ""  # up to which step
-    smoothing: float | None = None  # of the training loss
 
     def must_empty(self, due: "Cursor") -> bool:
         """Whether plots are there whose colours are not those of the cursor that is `due`."""
@@ -132,10 +130,10 @@ def confirm(question: str) -> str:
     return f"(id, browser) => confirm({json.dumps(question)}) ? [id, browser] : ['', browser]"
 
 
-def control_buttons(prefix: str, *names: str) -> dict[str, gr.Button]:
-    """Buttons to pause, resume, stop or delete a run or a comparison, disabled, with the ids `prefix` + name."""
-    return {name: gr.Button(name.capitalize(), variant="stop" if name == "stop" else "secondary", interactive=False, min_width=90,
-                            elem_id=prefix + name) for name in names}
+def control_buttons(prefix: str, *names: str, **labels: str) -> dict[str, gr.Button]:
+    """Buttons to pause, resume, stop or delete a run or a comparison, disabled, with the ids `prefix` + name; `labels` if not the names."""
+    return {name: gr.Button(labels.get(name, name.capitalize()), variant="stop" if name == "stop" else "secondary", interactive=False,
+                            min_width=200 if name in labels else 90, elem_id=prefix + name) for name in names}
 
 
 def command(act: Callable[[str, str], Any]) -> Callable[[str, dict], None]:

@@ -1,73 +1,62 @@
-"""The Predict tab: a sentence in, its labels and entities out, by the weights of a run in training or by a checkpoint. torch is imported
-only when it is needed, so that the page opens without waiting for it."""
+"""The Predict tab: a sentence in, its labels and entities out, by the weights of a run in training or by a checkpoint. predict.js asks as
+one types. Pure functions, then layout and wiring, then handlers."""
 
-from __future__ import annotations
-
-import time
-from contextlib import suppress
-from functools import lru_cache
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import gradio as gr
+from gradio.processing_utils import save_file_to_cache
+from gradio.utils import get_upload_folder
 
 from mtl.errors import MtlError
+from mtl.jobs.models import LIVE, STARTER_EXAMPLES, Answered, Model, ask, ask_file, example_texts, list_models, mistaken_text
 from mtl.jobs.queue import Jobs
-from mtl.runs.checkpoint import BEST, LAST, MANIFEST, saved_step
-from mtl.runs.folder import STARTER_NAME, list_runs, open_run, open_starter, starter_folder
-from mtl.settings.config import MAX_TASKS
-from mtl.text import is_right_to_left
-from mtl.ui.charts import colours
-from mtl.ui.data_view import warnings_html
+from mtl.runs.checkpoint import BEST
+from mtl.runs.folder import STARTER_NAME, on_zero_gpu, open_run
+from mtl.ui.answer_view import answer_html, examples_html, python_lines, spoken, write_answers
+from mtl.ui.charts import Markup
+from mtl.ui.data_view import problem_html
 from mtl.ui.messages import WithMessage
-from mtl.ui.page import Page, Values
-from mtl.ui.status import computed_on, run_name, state_of
+from mtl.ui.page import Page, Values, hidden_text, text_of
+from mtl.ui.status import computed_on, run_name
 
-if TYPE_CHECKING:
-    from mtl.inference.predictor import Predicted, Predictor
-
-LIVE = "live"
-EXAMPLES = ["Honestly, the concert in Lisbon with Priya Okafor was superb!", "Last week the flight by Acme Airlines was a mess.",
-            "Shares of Norlund Shipping fell 4 percent in Oslo on Monday after a weak forecast.",
-            "The striker Ines Caldeira scored twice as Brazil beat Norway in the final in Sydney."]
+TEMPLATE = ('<div class="mtl-answer" aria-busy="false"></div><label class="mtl-follow" hidden><input type="checkbox" checked> '
+            'Follow the training: ask again every 2 seconds</label><p class="mtl-unseen" role="status"></p>')
+COMPARE, STOP = "Compare with\u2026", "Stop comparing"
+EMPTY = "Type a sentence, or choose one of the examples. What the model finds in it appears here"
+ON_ZERO_GPU = "Press Predict, or Enter, for an answer: it takes some seconds of your GPU quota"
+# tells predict.js that there is another question, and how it came about; the answer is asked for by its event `select`
+TELL = ("(model, text) => {{ document.getElementById('answer')?.dispatchEvent(new CustomEvent('ask', {{detail: {{model, text, how: '{}'}}}}"
+        ")); return []; }}")
+NUMBERED = "(...asked) => [...asked.slice(0, -1), document.getElementById('answer').dataset.asked]"
 
 
 def model_choices(jobs: Jobs, key: str, shown: str) -> list[tuple[str, str]]:
-    """(label, 'run id/checkpoint') of the models to predict with: the shown run's, the owner's other runs', and last the starter model."""
-    runs = {run.id: run for run in list_runs(jobs.root, key, 20)}
-    with suppress(MtlError):  # no run is shown, or it was deleted
-        runs = {shown: open_run(jobs.root, shown)} | runs
-    choices = []
-    for run_id, run in runs.items():
-        name = f"{run_name(run)}, {state_of(run)}"
-        choices += [(f"{name}: live weights", f"{run_id}/{LIVE}")] * jobs.is_live(run_id)
-        choices += [(f"{name}: {checkpoint} (step {step:,})", f"{run_id}/{checkpoint}") for checkpoint in (BEST, LAST)
-                    if (step := saved_step(run.folder / checkpoint)) is not None]
-    return choices + [("Starter model (newsroom)", STARTER_NAME)] * starter_folder().is_dir()
+    """(name, choice) of the models that the owner of `key` may ask."""
+    return [(name_of(model), model.choice) for model in list_models(jobs, key, shown)]
 
 
-@lru_cache(maxsize=3)
-def _load(checkpoint: Path, saved_at: float, device: str) -> Predictor:
-    """The predictor of a checkpoint, kept for the next text; `saved_at` makes a checkpoint that was saved anew another one."""
-    from mtl.inference.predictor import Predictor
+def name_of(model: Model) -> str:
+    """The name of a model in the menu."""
+    if model.run is None:
+        return "Starter model"
+    weights = "live weights" if model.checkpoint == LIVE else f"{model.checkpoint} checkpoint, step {model.step:,}"
+    return f"{run_name(model.run)}: {weights}"
 
-    return Predictor.load(checkpoint, device)
+
+def titled(jobs: Jobs, choice: str, answered: Answered) -> str:
+    """Which model answered, and how fast, over one of two answers."""
+    run_id = (choice or STARTER_NAME).partition("/")[0]
+    name = "" if run_id == STARTER_NAME else f"{run_name(open_run(jobs.root, run_id))}: "
+    return f"{name}{answered.model}, in {1000 * answered.seconds:.0f} ms"
 
 
-def find_predictor(jobs: Jobs, choice: str, device: str) -> tuple[Predictor, str]:
-    """The predictor that `choice` names, and a description of it; raises MtlError if there is none."""
-    run_id, _, name = (choice or STARTER_NAME).partition("/")
-    if run_id == STARTER_NAME:
-        folder, about = open_starter(), "starter model"
-    elif name == LIVE:
-        snapshot = jobs.snapshot(open_run(jobs.root, run_id).id)
-        return snapshot.predictor.on(device), f"live weights of step {snapshot.step:,}, {time.time() - snapshot.time:.0f} s old"
-    else:
-        folder, about = open_run(jobs.root, run_id).folder / name, f"checkpoint '{name}'"
-        if name not in (BEST, LAST) or not (folder / MANIFEST).is_file():
-            raise MtlError("This run no longer has this checkpoint. Choose another model.")
-    manifest = folder / MANIFEST  # if it is missing, loading the checkpoint reports it
-    return _load(folder, manifest.stat().st_mtime if manifest.is_file() else 0.0, device), about
+def told(number: str | int, said: str, html: str = "", about: str = "") -> str:
+    """An answer for predict.js: the question's number, what a screen reader says, the answer itself, and who gave it."""
+    html = html or f'<p class="mtl-hint mtl-empty">{said}.</p>'
+    return json.dumps({"number": int(number), "said": said, "html": html, "about": about})
 
 
 class PredictTab:
@@ -75,33 +64,48 @@ class PredictTab:
 
     def __init__(self, page: Page, tab: gr.Tab) -> None:
         self.page, self.jobs = page, page.jobs
-        with gr.Row():
-            self.model = gr.Dropdown([], label="Model", allow_custom_value=True, elem_id="model", scale=3, min_width=300,
-                                     info="Live weights are those of a run in training. Predicting with them does not disturb it.")
-            self.device = gr.Radio(["auto", "cpu"], value="auto", label="Device", scale=1, info="Where predictions are computed.")
-        self.text = gr.Textbox(label="Text", lines=1, max_lines=8, elem_id="text", placeholder="Type a sentence, then press Enter")
-        with gr.Row():
-            self.button = gr.Button("Predict", variant="primary", elem_id="predict")
-            self.follow = gr.Checkbox(label="Predict again every 2 seconds", elem_id="follow",
-                                      info="Watch the predictions change while the model learns.")
-        gr.Examples(EXAMPLES, self.text, label="Examples")
-        self.about = gr.Textbox(label="Predicted by", interactive=False, elem_id="about")
-        self.tagged = [gr.HighlightedText(visible=False, show_legend=False, elem_id=f"tagged-{index}") for index in range(MAX_TASKS)]
-        with gr.Row():
-            self.classified = [gr.Label(visible=False, num_top_classes=5, min_width=260, elem_id=f"classified-{index}")
-                               for index in range(MAX_TASKS)]
-        self.contradictions = gr.HTML(visible=False, elem_id="contradictions")
-        self.timer = gr.Timer(2.0, active=False)
+        bare = {"show_label": False, "container": False}
+        with gr.Row(elem_classes="mtl-asked"):
+            gr.HTML("Answered by")
+            self.model = gr.Dropdown([], label="Model", elem_id="model", allow_custom_value=True, **bare)
+            gr.HTML("on")
+            self.device = gr.Dropdown(_devices(), value="auto", label="Device", elem_id="device", filterable=False, **bare)
+            gr.HTML(html_template="<span></span>", elem_id="about")
+            self.compare = gr.Button(COMPARE, size="sm", elem_id="compare-with")
+            self.upload = gr.UploadButton("A file\u2026", size="sm", elem_id="ask-file")
+            self.download = gr.DownloadButton(visible=False, size="sm", elem_id="answers-file")
+        with gr.Row(elem_id="beside", elem_classes="mtl-asked", visible=False) as self.beside:
+            gr.HTML("compared with")
+            self.other = gr.Dropdown([], label="Compare with", elem_id="other", allow_custom_value=True, **bare)
+        self.text = gr.Textbox("", label="Text", show_label=False, container=False, lines=1, max_lines=8, elem_id="text",
+                               placeholder="Type a sentence")
+        self.button = gr.Button("Predict", variant="primary", elem_id="predict", visible=on_zero_gpu())
+        first = examples_html(STARTER_EXAMPLES, "", not on_zero_gpu())
+        self.examples = gr.HTML(first, js_on_load=text_of("examples.js"), elem_id="examples", apply_default_css=False)
+        self.answer = gr.HTML(told(0, EMPTY), html_template=TEMPLATE, js_on_load=text_of("predict.js"), elem_id="answer",
+                              apply_default_css=False)
+        self.wire(tab)
 
-        self.answers, menu = [*self.tagged, *self.classified, self.contradictions], [page.browser, page.run_id, self.model]
-        gr.on([tab.select, self.model.focus, page.run_id.change], self.list_models, menu, self.model, **page.quiet)
-        page.news.change(self.keep_model, menu, self.model, **page.quiet)
-        tab.select(self.list_devices, None, self.device, **page.quiet)
-        ask = {"inputs": [self.model, self.device, self.text], "outputs": [self.about, *self.answers], "concurrency_id": "predict",
-               "concurrency_limit": 2, **page.unseen}
-        gr.on([self.button.click, self.text.submit], self.predict, trigger_mode="always_last", **ask)
-        self.follow.change(lambda on: gr.Timer(active=on), self.follow, self.timer, **page.quiet)
-        self.timer.tick(self.predict_again, **ask)
+    def wire(self, tab: gr.Tab) -> None:
+        """What happens when."""
+        page, quiet, asked = self.page, self.page.quiet, hidden_text()
+        menu = [page.browser, page.run_id, self.model]
+        gr.on([tab.select, page.run_id.change], self.list_models, menu, self.model, **quiet)
+        self.model.focus(self.open_menu, menu, self.model, **quiet)
+        page.news.change(self.keep_model, menu, self.model, **quiet)
+        self.other.focus(lambda browser, run_id: gr.update(choices=model_choices(self.jobs, browser["key"], run_id)), menu[:2], self.other,
+                         **quiet)
+        tab.select(self.list_devices, None, self.device, **quiet)
+        self.compare.click(self.toggle, [self.compare, *menu], [self.compare, self.beside, self.other], **quiet)
+        self.model.change(self.show_examples, menu, self.examples, **quiet)
+        changes = [self.model.change, self.device.change, self.other.change]
+        for how, causes in {"typed": [self.text.change], "chosen": changes, "pressed": [self.button.click, self.text.submit]}.items():
+            gr.on(causes, None, [self.model, self.text], None, js=TELL.format(how), **quiet)
+        self.answer.select(self.predict, [self.model, self.device, self.text, self.other, asked], self.answer, js=NUMBERED,
+                           trigger_mode="always_last", concurrency_id="predict", concurrency_limit=2, **page.unseen)
+        busy = gr.update(label="Answering \u2026", visible=True, interactive=False)
+        self.upload.upload(lambda: busy, None, self.download, **quiet).then(
+            self.answer_file, [self.upload, self.model], self.download, concurrency_id="predict_file", concurrency_limit=1, **page.unseen)
 
     def list_models(self, browser: dict, run_id: str, chosen: str) -> dict:
         """The current choices. The chosen model stays if it is among them, unless another run is shown now."""
@@ -111,48 +115,70 @@ class PredictTab:
         return gr.update(choices=choices, value=chosen if keep else values[0] if values else None)
 
     def keep_model(self, browser: dict, run_id: str, chosen: str) -> dict:
-        """The current choices, if the chosen model is among them."""
+        """The current choices, if the chosen model is among them; of a run that has ended, the best checkpoint instead of live weights."""
         choices = model_choices(self.jobs, browser["key"], run_id)
-        return gr.update(choices=choices) if chosen in [value for _, value in choices] else gr.skip()
+        best = f"{(chosen or '').partition('/')[0]}/{BEST}"
+        kept = next((value for value in (chosen, best) if value in [value for _, value in choices]), None)
+        return gr.update(choices=choices, value=kept) if kept else gr.skip()
+
+    def open_menu(self, *menu: Any) -> dict:
+        """The current choices; another model is chosen only if the chosen one is there no longer."""
+        kept = self.keep_model(*menu)
+        return self.list_models(*menu) if kept == gr.skip() else kept
 
     def list_devices(self) -> dict:
         """The devices of this machine."""
         self.jobs.loaded()
         from mtl.model.machine import has_gpu
 
-        return gr.update(choices=["auto", "cpu"] + ["cuda"] * has_gpu())
+        return gr.update(choices=_devices(has_gpu()))
 
-    def predict(self, choice: str, device: str, text: str) -> Values | WithMessage:
-        """The predictions for the text. An error is shown in their place and as a message."""
-        self.jobs.loaded()
-        nothing = dict.fromkeys(self.answers, gr.update(visible=False, value=None))
+    def show_examples(self, browser: dict, run_id: str, chosen: str) -> Markup:
+        """Texts for the chosen model, and one that it gets wrong."""
+        found = [find(self.jobs, chosen, browser["key"], run_id) for find in (example_texts, mistaken_text)]
+        return examples_html(*found, not on_zero_gpu())
+
+    def toggle(self, button: str, browser: dict, run_id: str, chosen: str) -> Values:
+        """Ask a second model too, at first the next one of the menu; or no longer."""
+        choices, starts = model_choices(self.jobs, browser["key"], run_id), button == COMPARE
+        second = next((value for _, value in choices if value != chosen), None) if starts else None
+        return {self.compare: STOP if starts else COMPARE, self.beside: gr.update(visible=starts),
+                self.other: gr.update(choices=choices, value=second)}
+
+    def predict(self, choice: str, device: str, text: str, other: str | None, asked: str) -> str | WithMessage:
+        """The answer to question number `asked` ('7', or '7 pressed'), for predict.js; no answer if there is no text, or if nobody pressed
+        anything and the visitor's quota would pay for a GPU. An error is shown in its place, and as a message if it was asked for."""
+        number, _, how = asked.partition(" ")
+        if not text.strip():
+            return told(number, EMPTY)
+        if on_zero_gpu() and device == "auto" and not how and not (choice or "").endswith(f"/{LIVE}"):
+            return told(number, ON_ZERO_GPU)
+        choices = [choice or STARTER_NAME, *filter(None, [other])]
         try:
-            predictor, source = find_predictor(self.jobs, choice, device)
-            start = time.perf_counter()
-            predicted, took = predictor(text), 1000 * (time.perf_counter() - start)
+            answers = [ask(self.jobs, one, [text], device) for one in choices]
+            titles = [titled(self.jobs, *pair) for pair in zip(choices, answers, strict=True)] if other else []
         except MtlError as error:
-            return WithMessage(nothing | {self.about: str(error)}, str(error))
-        about = f"{source}; {computed_on(predictor.how)}; {took:.1f} ms for all tasks."
-        if predicted.cut_at is not None:
-            about += f" The text is longer than the model can read: everything from character {predicted.cut_at:,} on was ignored."
-        return nothing | {self.about: about} | self.drawn(predictor, predicted)
+            made = told(number, str(error), problem_html(str(error)))
+            return WithMessage(made, str(error)) if how else made
+        first = answers[0]
+        about = f"in {1000 * first.seconds:.0f} ms, all tasks in one pass ({first.model}; {computed_on(first.how)})"
+        html = answer_html(choices, answers, titles, python_lines(self.jobs.root, choices[0], text))
+        return told(number, spoken(first), html, about)
 
-    def predict_again(self, *asked: str) -> Values:
-        """As `predict`, but without a message every 2 seconds."""
-        made = self.predict(*asked)
-        return made.values if isinstance(made, WithMessage) else made
+    def answer_file(self, file: str, choice: str) -> dict | WithMessage:
+        """A file with the answers to all texts of `file`."""
+        path = Path(file)
+        try:
+            with TemporaryDirectory() as folder:
+                write_answers(ask_file(self.jobs, choice, path), answers := Path(folder) / f"{path.stem}-predicted.csv")
+                made = save_file_to_cache(answers, get_upload_folder())
+        except MtlError as error:
+            return WithMessage(gr.update(visible=False), str(error))
+        return gr.update(value=made, label=f"Download {Path(made).name}", interactive=True, visible=True)
 
-    def drawn(self, predictor: Predictor, predicted: Predicted) -> Values:
-        """The predictions of all tasks: entities in the text, or labels with their probabilities; and labels that do not go together."""
-        odd = f'<div class="mtl-report">{warnings_html(predicted.contradictions)}</div>'
-        shown: Values = {self.contradictions: gr.update(visible=bool(predicted.contradictions), value=odd)}
-        tagged, classified = iter(self.tagged), iter(self.classified)
-        for name, answer in predicted.predictions.items():
-            drawing, labels = answer.drawing(predicted.text), predictor.model.tasks[name].spec.labels
-            if drawing.pieces is None:
-                title = f"{name}: {drawing.answer}" if drawing.answer else name
-                shown[next(classified)] = gr.Label(value=drawing.probabilities, label=title, show_heading=not drawing.answer, visible=True)
-            else:
-                shown[next(tagged)] = gr.HighlightedText(value=drawing.pieces, color_map=colours(labels), label=name, visible=True,
-                                                         rtl=is_right_to_left(predicted.text))
-        return shown
+
+def _devices(has_gpu: bool = False) -> list[tuple[str, str]]:
+    """(name, value) of what can be chosen; without a GPU there is nothing to choose."""
+    if on_zero_gpu():
+        return [("a GPU, if one is lent", "auto"), ("CPU", "cpu")]
+    return [("automatic", "auto"), ("GPU", "cuda"), ("CPU", "cpu")] if has_gpu else [("CPU", "auto")]

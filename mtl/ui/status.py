@@ -1,4 +1,4 @@
-"""The state of a run in words and HTML: its status line, its name, who may do what with it, which buttons are enabled. Pure functions."""
+"""The state of a run in words and HTML: the facts, its name, who may do what with it, which buttons are enabled. Pure functions."""
 
 import html
 import time
@@ -7,40 +7,35 @@ from statistics import fmean
 
 from mtl.data.dataset import describe_source
 from mtl.errors import MtlError
-from mtl.runs.events import describe_size, read_statuses
+from mtl.runs.events import read_statuses
 from mtl.runs.folder import Run
 from mtl.runs.history import ACTIVE, RESUMABLE, History
 from mtl.text import duration, isolate, many
 
 
-def status_html(history: History | None, ahead: int, name: str, yields_in: float | None = None, left: float | None = None) -> str:
-    """State, progress, speed and time left of the run called `name`. `ahead` runs are before it in the queue; the one in training
-    still needs `left` seconds and, if it is paused, lets the next one train in `yields_in`. What a user wrote is escaped and isolated."""
-    if history is None:
-        return plain_state("<b>No run yet.</b> Choose the data, then press <b>Start training</b>.")
+def facts(history: History, ahead: int, yields_in: float | None = None, left: float | None = None) -> list[str]:
+    """Step, speed, time left and the like of a run, as plain text. `ahead` runs are before it in the queue; the one in training still needs
+    `left` seconds and, if it is paused, lets the next one train in `yields_in`. Names of users are isolated."""
     started, total = history.started, history.started.total_steps if history.started else 0
-    facts = [f"step {history.step:,} of {total:,}" if total else "",
-             f"epoch {history.step / started.steps_per_epoch:.2f}" if started and history.step else ""]
-    if history.status == "running" and (left := history.seconds_left) is not None:
+    told = [f"step {history.step:,} of {total:,}" if total else "",
+            f"epoch {history.step / started.steps_per_epoch:.2f}" if started and history.step else ""]
+    if history.status == "running" and (left_here := history.seconds_left) is not None:
         speed = [f"{fmean(step.sentences_per_second for step in history.steps[-10:]):,.0f} sentences/s"] if history.steps else []
         at_most = "at most " if history.estimate and history.estimate.may_end_early else ""
-        facts += [*speed, f"{at_most}about {duration(left)} left"]
+        told += [*speed, f"{at_most}about {duration(left_here)} left"]
     elif history.preparing:
-        facts.append(f"{html.escape(history.preparing.what)}: {history.preparing.share:.0%}")
+        told.append(f"{history.preparing.what}: {history.preparing.share:.0%}")
     elif history.status == "running" and not history.step:
-        facts.append("getting ready: reading the data and loading the encoder")
+        told.append("getting ready: reading the data and loading the encoder")
     if history.steps and history.status not in ("running", "queued"):
-        facts.append(f"{duration(history.steps[-1].seconds)} of training")
+        told.append(f"{duration(history.steps[-1].seconds)} of training")
     if history.best and history.status != "finished":  # then its message says it
-        facts.append(f"best so far: {html.escape(history.best.said)} at step {history.best.step:,}")
+        told.append(f"best so far: {history.best.said} at step {history.best.step:,}")
     if history.status == "queued":
-        facts.append(waiting(ahead, yields_in, left) or "starting")
+        told.append(waiting(ahead, yields_in, left) or "starting")
     if history.status == "paused":
-        facts.append(yielding(yields_in))
-    if started:
-        facts += [describe_size(started), f"{started.device}, {started.precision}, {many(started.threads, 'thread')}"]
-    done = history.preparing.share if history.preparing and not total else history.step
-    return state_block(history.state, name, done, total, facts, [history.message])
+        told.append(yielding(yields_in))
+    return list(filter(None, told))
 
 
 def state_block(state: str, name: str, done: float, total: float, facts: list[str], messages: list[str]) -> str:
@@ -77,8 +72,7 @@ def run_name(run: Run) -> str:
     """The name that the user gave, or the data it trains on; and when it was made, since names repeat."""
     when = made_at(run.id)
     with suppress(MtlError):
-        config = run.config
-        return f"{isolate(config.name or describe_source(config))}, {when}"
+        return f"{isolate(run.name or describe_source(run.config))}, {when}"
     return f"{when} (its settings cannot be read)"
 
 
@@ -98,7 +92,7 @@ def state_of(run: Run) -> str:
     state = logged()
     if state in ACTIVE and not run.is_alive() and (state := logged()) in ACTIVE:  # read again: it may have ended in between
         return "interrupted"
-    return state
+    return History(state).state
 
 
 def shown_run_html(run: Run) -> str:
@@ -116,12 +110,6 @@ def who_may(run: Run | None, is_owner: bool) -> str:
     if run.has_owner():
         return f"{watch} Only this browser can pause, resume, stop or delete it."
     return f"{watch} It was started in the terminal: stop it there, with Ctrl-C. When it has ended, it can be resumed or deleted here."
-
-
-def legend_html(colours: dict[str, str]) -> str:
-    """The names of a plot's series, which `plain` made, with their colours, in lines that wrap."""
-    return '<div class="mtl-legend">' + "".join(
-        f'<span><i style="background:{colour}"></i>{html.escape(series)}</span>' for series, colour in colours.items()) + "</div>"
 
 
 def enabled_buttons(status: str, is_owner: bool, is_here: bool) -> list[str]:

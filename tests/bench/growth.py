@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
@@ -32,7 +32,7 @@ from mtl.settings.config import make_config
 STEPS, LOGGED = 100_000, 1000
 RUNS, TRAINED = 500, 800
 KEY = "an owner's key"
-POLL_KIB, POLL_MS, MENU_MS, GROWTH = 50, 20, 300, 1.1
+POLL_KIB, POLL_MS, MENU_MS, GROWTH = 2, 20, 300, 1.1
 SCORES = {"classification": ["accuracy", "macro_f1"], "tagging": ["f1", "precision", "recall", "accuracy"]}
 
 
@@ -87,6 +87,13 @@ class Server:
         """Before a silence, after which the server would have done so; the next call connects anew."""
         self._line.close()
 
+    def live(self, run_id: str, cursor: str) -> tuple[dict, int, float]:
+        """The answer of the live feed, its bytes and its milliseconds."""
+        start = time.perf_counter()
+        self._line.request("GET", f"/mtl/live?run={run_id}&cursor={cursor}")
+        told = self._line.getresponse().read()
+        return json.loads(told), len(told), 1000 * (time.perf_counter() - start)
+
     def call(self, handler: str, *data: object) -> tuple[list, int, float]:
         """The answer of the handler called so, its bytes and its milliseconds."""
         number = next(number for number, made in self.demo.fns.items() if made.fn and made.fn.__qualname__ == handler)
@@ -100,48 +107,28 @@ class Server:
         return json.loads(told)["data"], len(told), milliseconds
 
 
-def next_cursor(answer: list, cursor: str) -> str:
-    """The cursor in the answer, after which only the message box comes; the old one if it was left as it is."""
-    return answer[-2] if isinstance(answer[-2], str) else cursor
-
-
 def polls(folder: Path, times: int = 40) -> dict[str, float]:
-    """Two pages' worth of polls for an ordinary and for a large run."""
+    """A page's worth of polls for an ordinary and for a large run."""
     found = {}
     for what, shape in {"3 tasks, 100 evaluations": (3, 6, 100), "8 tasks of 200 labels, 2,000 evaluations": (8, 200, 2000)}.items():
         root = folder / f"runs {len(found)}"
         run = write(create_run(root, make_config({}), KEY), told_by(*shape))
         server, events = Server(root), list(told_by(*shape))[-4:]
-        nothing = median(server.call("FormPanel.show_alpha", "", "", "equal")[2] for _ in range(times))
-        print(f"a handler that does nothing: {nothing:.1f} ms")
-        browser = {"key": KEY, "run": run.id}
-        follow: dict[str, tuple[Callable, Callable]] = {
-            "Train": (lambda cursor, server=server, browser=browser: server.call("TrainTab.poll", browser["run"], browser),
-                      lambda cursor, server=server, browser=browser: server.call("TrainTab.show", browser["run"], cursor, 0.6)),
-            "how tasks get along": (
-                lambda cursor, server=server, browser=browser: server.call("InsightPanel.poll", browser["run"], cursor),
-                lambda cursor, server=server, browser=browser: server.call("InsightPanel.show", browser["run"], cursor))}
         with run.lock():
-            for name, (look, show) in follow.items():
-                first, cursor = show("")[2], ""
-                for _ in range(3):  # the plots are emptied, then made, then filled
-                    cursor = next_cursor(show(cursor)[0], cursor)
-                looks, shows = [], []
-                for number in range(times):
-                    later = {"step": STEPS + 1 + number, "seconds": STEPS / 10 + 3 * number}
-                    run.log.append(StepDone(**vars(events[0]) | later) if number % 4 else events[2])
-                    if name != "Train":
-                        run.log.append(events[1])
-                    looks.append(look(cursor)[1:])
-                    answer = show(cursor)
-                    shows.append(answer[1:])
-                    cursor = next_cursor(answer[0], cursor)
-                size = max(one + other for (one, _), (other, _) in zip(looks, shows, strict=True)) / 1024
-                looked, showed = (median(took for _, took in of) for of in (looks, shows))
-                found |= {f"{what}: {name} KiB": size, f"{what}: {name}, look, poll ms": looked, f"{what}: {name}, new, poll ms": showed}
-                print(f"{what}, {name}: first {first:.0f} ms; a look {looked:.1f} ms, what is new {showed:.1f} ms, together at most "
-                      f"{size:.1f} KiB: {verdict(size <= POLL_KIB and max(looked, showed) <= POLL_MS)} (bar {POLL_KIB} KiB, {POLL_MS} ms)",
-                      flush=True)
+            told, first, first_took = server.live(run.id, "")
+            sizes, waits = [], []
+            for number in range(times):
+                later = {"step": STEPS + 1 + number, "seconds": STEPS / 10 + 3 * number}
+                for event in (StepDone(**vars(events[0]) | later), events[1], *[events[2]] * (number % 4 == 0)):
+                    run.log.append(event)
+                time.sleep(0.3)  # for less, all pages get the same answer
+                told, size, took = server.live(run.id, told["cursor"])
+                sizes.append(size / 1024)
+                waits.append(took)
+        found |= {f"{what}: first KiB": first / 1024, f"{what}: KiB": max(sizes), f"{what}: poll ms": median(waits)}
+        print(f"{what}: first {first / 1024:.1f} KiB in {first_took:.0f} ms; then at most {max(sizes):.2f} KiB, "
+              f"median {median(waits):.1f} ms: {verdict(max(sizes) <= POLL_KIB and median(waits) <= POLL_MS)} "
+              f"(bar {POLL_KIB} KiB, {POLL_MS} ms)", flush=True)
     return found
 
 
@@ -157,7 +144,7 @@ def registry(folder: Path) -> dict[str, float]:
     calls = {"the page is opened": ("build_app.<locals>.restore", browser), "the menu of runs": ("Menu.refresh", browser),
              "the menu of models": ("PredictTab.list_models", browser, run.id, "")}
     found = {}
-    server.call("TrainTab.show", "", "", 0.6)  # what the first answer of any server waits for
+    server.call("TrainTab.show", "", {"key": KEY, "run": ""})  # what the first answer of any server waits for
     server.jobs.loaded()  # the app loads torch in the background; that is no part of a list
     server.hang_up()
     for what, call in calls.items():

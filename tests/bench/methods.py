@@ -106,7 +106,8 @@ def cost(options: argparse.Namespace) -> None:
         with tempfile.TemporaryDirectory() as folder:
             runs = {}
             for name, settings in (variants | {"looking": {"balancing": "equal", "diagnose_every": 1}}).items():
-                config = make_config({"diagnose_every": 0, "sampling": sampling, "device": "cpu", "precision": "fp32"} | settings)
+                config = make_config({"diagnose_every": 0, "quick_looks": False, "sampling": sampling, "device": "cpu",
+                                      "precision": "fp32"} | settings)
                 (Path(folder) / name).mkdir()
                 runs[name] = train(config, Path(folder) / name)
             times = {name: [] for name in runs}

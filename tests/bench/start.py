@@ -26,8 +26,8 @@ from tests.browser import FLAGS, ROOT, App, address, can_press, find_chromium, s
 
 BARS = {"help": 1.5, "page": 8.0, "cold": 6.0, "read": 6.0, "warm": 3.0}  # seconds
 READS = 15.0
-HAS_POINT = """() => [...document.querySelectorAll("#loss-plot svg path[aria-roledescription='line mark']")].some(
-    line => (line.getAttribute('d') || '').includes(','))"""
+HAS_POINT = """() => Object.keys(document.querySelector('#curves .mtl-curves')?.mtlCurves.series() ?? {}).some(
+    name => name.endsWith(' train'))"""
 
 
 def seconds_of(act: Callable[[], object]) -> float:

@@ -1,6 +1,5 @@
 """The terminal's door, as a person uses it; in a process of its own where that matters."""
 
-import io
 import json
 import re
 import shutil
@@ -13,7 +12,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mtl.cli.main import main
 from mtl.comparing.joint_vs_alone import Card, Compared, read_card, write_card
 from mtl.runs.folder import Run, list_runs
 from mtl.runs.history import read_history
@@ -24,23 +22,6 @@ from tests.watcher import send_signal
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = ["--encoder", "tiny", "--learning-rate", "2e-3", "--threads", "1", "--device", "cpu"]
 MADE_UP = ["--source", "hypothetical", "--hypothetical-rows", "120", "--epochs", "2", *QUICK]
-
-
-@pytest.fixture
-def mtl(tmp_path, monkeypatch, capsys):
-    """Runs `python -m mtl ...` in this process, as torch takes seconds to load; its runs are in a folder of the test's own."""
-    monkeypatch.setenv("MTL_RUNS", str(tmp_path / "runs"))
-
-    def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess:
-        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        code, told = ended.value.code or 0, capsys.readouterr()
-        failed = isinstance(code, str)  # Python prints it, and exits with 1
-        return subprocess.CompletedProcess(arguments, 1 if failed else code, told.out, told.err + code if failed else told.err)
-
-    run.root = tmp_path / "runs"
-    return run
 
 
 def test_help_lists_every_setting(mtl):
@@ -55,10 +36,12 @@ def test_a_run_is_trained_listed_and_asked(mtl):
     looks = re.findall(r"Epoch (\d)\.00, step \d+, validation: .*class loss .*entities loss .*f1 ", trained.stdout)
     assert looks == ["0", "1", "2"]
     listed = json.loads(mtl("runs", "--json").stdout)
-    assert (listed["status"], listed["name"], listed["step"]) == ("finished", "first try", listed["total_steps"])
+    assert (listed["status"], listed["name"], listed["note"], listed["step"]) == ("finished", "first try", "", listed["total_steps"])
     told = f"mean of the main scores {listed['best_score']:.1%}"
     assert listed["best_by"] == "mean of the main scores" and "The best step was" in trained.stdout and f": {told}." in trained.stdout
-    assert f"best {told}" in mtl("runs").stdout and f": {told}." in mtl("evaluate", "last").stdout
+    list_runs(mtl.root)[0].describe(name="renamed", note="the first one")
+    shown = mtl("runs").stdout
+    assert f"best {told}" in shown and shown.endswith("renamed (the first one)\n") and f": {told}." in mtl("evaluate", "last").stdout
     texts = ["Anna left Oslo.", "Caf\u00e9 \U0001f44d\U0001f3fd in San Remo!"]
     asked = mtl("predict", "last", "--tasks", "class,entities", stdin="\n".join(texts))
     answers = [json.loads(line) for line in asked.stdout.splitlines()]

@@ -39,6 +39,7 @@ STARVED = (7.0, 1.0)  # lengths
 @pytest.mark.parametrize(("history", "settings", "words", "advised"), [
     (run(lengths=STARVED), config(), "learns mostly from topic, which pulls it 7 times as strongly as tags. Balancing 'even'", EVEN),
     (run(lengths=STARVED, used=(1.0, 2.0)), config("fixed", weights={"tags": 2.0}), "3.5 times as strongly as tags. Balancing", EVEN),
+    (run(lengths=STARVED), config(sampling="alternating"), "7 times as strongly as tags. Balancing 'even'", EVEN),
     (run(used=(0.9, 0.1)), config("fixed", alpha=0.9), "9 times as strongly as tags. Balancing 'even'", EVEN),
     (run(lengths=STARVED, used=(1.0, 2.0)), config("famo"), "3.5 times as strongly as tags. Balancing 'even'", EVEN),
     (run(lengths=STARVED, used=(1.0, 1.1)), config("pcgrad"), "6.4 times as strongly as tags. Balancing 'even'", EVEN),
@@ -72,21 +73,19 @@ def test_what_a_run_shows_is_said_in_words_and_what_helps_is_advised(history, se
     assert "mostly" not in found.sentence or "Nothing needs to change" not in found.sentence
 
 
-@pytest.mark.parametrize(("lengths", "given", "settings", "weights"), [
-    (STARVED, (1.0, 1.0), {"sampling": "alternating"}, {"topic": 1.0, "tags": 7.0}),
-    (STARVED, (1.0, 1.0), {"fine_tuning": "heads"}, {"topic": 1.0, "tags": 7.0}),
-    ((44.0, 1.0), (1.0, 1.0), {"sampling": "alternating"}, {"topic": 1.0, "tags": 10.0}),  # at most
-    ((8.0, 1.0), (1.0, 2.0), {"sampling": "alternating", "balancing": "fixed", "weights": {"tags": 2.0}}, {"topic": 1.0, "tags": 8.0}),
-    ((1.0, 1.0), (0.9, 0.1), {"sampling": "alternating", "balancing": "fixed", "alpha": 0.9}, {"topic": 0.9, "tags": 0.9})])
-def test_where_even_cannot_be_used_a_larger_loss_weight_is_advised_and_the_form_would_take_it(lengths, given, settings, weights):
-    found = advise(run(lengths=lengths, used=given), config(**settings))
+@pytest.mark.parametrize(("used", "settings", "weights"), [
+    ((1.0, 0.1), {"weights": {"tags": 0.1}}, {"topic": 1.0, "tags": 1.0}),
+    ((50.0, 1.0), {"weights": {"topic": 50.0}}, {"topic": 50.0, "tags": 10.0}),  # at most
+    ((0.9, 0.1), {"alpha": 0.9}, {"topic": 0.9, "tags": 0.9})])
+def test_a_task_that_the_users_weight_starves_is_advised_a_larger_one_and_the_form_would_take_it(used, settings, weights):
+    found = advise(run(used=used), config("even", **settings))
     assert "A larger loss weight for tags would change that." in found.sentence
-    assert found.settings == {"balancing": "fixed", "weights": weights, "alpha": None}
+    assert found.settings == {"balancing": "even", "weights": weights, "alpha": None}
     assert make_config(settings | found.settings).weights == weights
 
 
 def test_a_loss_weight_that_is_large_already_is_not_advised_again():
-    found = advise(run(lengths=(50.0, 1.0), used=(1.0, 12.0)), config("fixed", sampling="alternating", weights={"tags": 12.0}))
+    found = advise(run(used=(100.0, 12.0)), config("even", weights={"topic": 100.0, "tags": 12.0}))
     assert found.sentence.endswith("Train longer, or train tags alone.") and not found.settings
 
 
@@ -116,12 +115,12 @@ def test_a_task_that_starved_while_the_other_one_learned_is_named_even_when_that
 
 def test_of_several_starved_tasks_each_is_named_the_worst_first_and_names_from_right_to_left_are_kept_apart():
     arabic = "\u0645\u0634\u0627\u0639\u0631"
-    made = run(tasks=("topic", arabic))
+    made = run(tasks=("topic", arabic), used=(1.0, 0.25))
     made.started.tasks["mood"] = made.started.tasks["topic"]
-    made.diagnoses = [GradientConflict(10, {"topic": 8.0, arabic: 2.0, "mood": 1.0}, [["topic", arabic, 0.1], ["topic", "mood", 0.1]])] * 5
-    found = advise(made, config(sampling="alternating"))
+    made.diagnoses = [GradientConflict(10, {"topic": 8.0, arabic: 8.0, "mood": 8.0}, [["topic", arabic, 0.1], ["topic", "mood", 0.1]])] * 5
+    found = advise(made, config("even", weights={arabic: 0.25, "mood": 0.125}))
     assert f"8 times as strongly as mood and 4 times as strongly as \u2068{arabic}\u2069." in found.sentence
-    assert found.label == f"Balancing = fixed, Loss weights = topic 1, \u2068{arabic}\u2069 4, mood 8"
+    assert found.label == f"Balancing = even, Loss weights = topic 1, \u2068{arabic}\u2069 1, mood 1"
 
 
 # After a comparison

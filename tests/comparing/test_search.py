@@ -222,6 +222,7 @@ def test_the_settings_themselves_are_always_among_the_candidates_and_all_draws_a
     assert {one.balancing for one in draw(random, TASKS, 9)} == {"random"}
     frozen = make_config({"fine_tuning": "heads", "learning_rate": 1e-2, "head_learning_rate": 1e-2})
     assert {one.learning_rate for one in draw(frozen, TASKS, 9)} == {frozen.learning_rate}
+    assert flags(frozen.model_copy(update={"learning_rate": None})) == "--head-learning-rate 0.01"  # an automatic rate that is not used
 
 
 def test_candidates_of_open_rates_are_drawn_around_those_that_the_first_run_used(search, monkeypatch):

@@ -5,7 +5,6 @@ import copy
 import json
 import math
 from dataclasses import asdict, replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,7 +22,6 @@ from mtl.model.multitask import MultiTaskConfig, build_model, for_inference, lea
 from mtl.runs.checkpoint import MANIFEST, save_checkpoint
 from mtl.settings.config import TaskSpec
 from mtl.tasks.classification import Classified
-from mtl.ui.predict_tab import PredictTab
 from tests.legible import is_legible
 from tests.plain import Row
 
@@ -143,15 +141,6 @@ def test_a_predictor_tells_contradictions_between_the_tasks_that_it_was_asked_fo
     predictor = replace(predictor)
     assert plain.contradictions == () and predictor.predict([text])[0] == replace(plain, contradictions=(told,))
     assert predictor.predict([text], ["intent", "slots"])[0].contradictions == ()
-
-
-def test_the_page_escapes_contradictions_and_shows_nothing_where_there_are_none():
-    tab = SimpleNamespace(contradictions="box", tagged=(), classified=())
-    assert not PredictTab.drawn(tab, None, Predicted("x", {}, None))["box"]["visible"]
-    box = PredictTab.drawn(tab, None, Predicted("x", {}, None, ("intent '<script>' & co", "another")))["box"]
-    shown = box["value"]
-    assert box["visible"] and shown.count("<p") == 2
-    assert "<script" not in shown and "&lt;script&gt;" in shown and "&amp; co" in shown
 
 
 def test_the_terminal_has_a_key_for_contradictions_only_if_there_are_any():

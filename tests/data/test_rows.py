@@ -48,7 +48,7 @@ def test_labels_are_learned_sorted():
 @pytest.mark.parametrize(("spec", "labels", "message"), [
     (INTENT, [], "x.csv: task 'intent' has no label in any row"), (SLOTS, [], "x.csv: task 'slots' has no entity in any row"),
     (INTENT, ["book", "book"], "x.csv: task 'intent' has one label, 'book'; at least 2"), (SLOTS, ["X"], ""),
-    (INTENT, map(str, range(MAX_LABELS + 1)), f"has {MAX_LABELS + 1} different labels, the limit is {MAX_LABELS}"),
+    (INTENT, map(str, range(MAX_LABELS + 1)), f"has {MAX_LABELS + 1:,} different labels, the limit is {MAX_LABELS:,}"),
     (INTENT, map(str, range(MAX_LABELS)), "")])
 def test_labels_that_cannot_be_learned_from_are_an_error_with_the_file(spec, labels, message):
     counts = Counter(labels)

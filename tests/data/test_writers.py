@@ -22,7 +22,7 @@ from tests.plain import Row, from_bio
 EXAMPLES = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 MOOD, SLOTS, KIND = (TaskSpec(name="mood", kind="classification"), TaskSpec(name="slots: two", kind="tagging"),
                      TaskSpec(name="Kind", kind="tagging"))
-LABELS = ["good", "not so good", "café", "cafe\u0301", "007", "None", "true", "1.0", "null", "-", "日本", "=1+1", "a,b", 'the "x"', "🙂"]
+LABELS = ["good", "not so good", "café", "cafe\u0301", "007", "none", "true", "1.10", "null", "-", "日本", "=1+1", "a,b", 'the "x"', "🙂"]
 TYPES = ["LOC", "first name", "é", "007", "O", "B-x", "a.b", "_x"]
 # What breaks readers: emoji and joiners, marks, right to left, scripts without blanks, zero width, odd blanks, and the signs of formats.
 ODD = ["👩\u200d👩\u200d👧", "🇫🇷", "👍🏽", "1\ufe0f\u20e3", "e\u0301", "ｅ", "ﷺ", "مرحبا", "שָׁלוֹם", "\u202e", "\u2066",
@@ -160,7 +160,7 @@ LINE = TEXT.map(lambda text: text.replace("\n", "").replace("\r", "")).filter(st
 
 
 @EXAMPLES
-@given(st.lists(raw_row(MARKED[:1], LINE, ["good", "007", "None", "日本", "🙂"]), min_size=1, max_size=4))
+@given(st.lists(raw_row(MARKED[:1], LINE, ["good", "007", "none", "日本", "🙂"]), min_size=1, max_size=4))
 def test_rows_with_classes_survive_fasttext(tmp_path, rows):
     try:
         again = there_and_back(tmp_path, "x.txt", rows, MARKED[:1])

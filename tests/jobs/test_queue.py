@@ -8,7 +8,8 @@ import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ from safetensors.torch import load_file
 from mtl.errors import MtlError
 from mtl.jobs import control
 from mtl.jobs.control import JobControl
+from mtl.jobs.job import Job
 from mtl.jobs.queue import Jobs
 from mtl.model.machine import Machine
 from mtl.runs.events import StepDone
@@ -27,7 +29,8 @@ from mtl.runs.folder import Limits, Run, create_run
 from mtl.runs.history import YIELDED, read_history
 from mtl.settings.config import RunConfig, make_config
 from mtl.training import execute, loop, step
-from mtl.ui.status import run_name, status_html
+from mtl.training.pace import Pace
+from mtl.ui.status import facts, run_name
 from tests.watcher import wait, wait_for_step
 
 KEY = "the owner's key"
@@ -38,6 +41,11 @@ def yields_at_once(monkeypatch):
     """A paused run gives its place up as soon as somebody waits."""
     monkeypatch.setattr(control, "PAUSE_YIELDS", 0.0)
     monkeypatch.setattr(control, "PAUSE_CHECK", 0.01)
+
+
+def told(*of) -> str:
+    """The facts that the page tells."""
+    return ", ".join(facts(*of))
 
 
 def start_and_pause(jobs: Jobs, config: RunConfig) -> Run:
@@ -102,12 +110,12 @@ def test_a_paused_run_keeps_its_place_for_a_while_and_the_page_of_one_that_waits
     run = start_and_pause(jobs, tiny_config(epochs=400))
     waiting = jobs.start(tiny_config(seed=2), "somebody else")
     assert 0 < jobs.yields_in() <= control.PAUSE_YIELDS
-    shown = status_html(jobs.history(waiting.id), jobs.ahead(waiting.id), "", 41.7)
+    shown = told(jobs.history(waiting.id), jobs.ahead(waiting.id), 41.7)
     assert "1 run ahead; the one in training is paused and lets the next one train in 42 s" in shown
-    assert "in 42 s it is saved and lets the next run train" in status_html(jobs.history(run.id), 0, "", 41.7)
+    assert "in 42 s it is saved and lets the next run train" in told(jobs.history(run.id), 0, 41.7)
     jobs.resume(run.id, KEY)
     wait(jobs, run.id, "running")
-    assert jobs.yields_in() is None and "paused" not in status_html(jobs.history(waiting.id), 1, "", jobs.yields_in())
+    assert jobs.yields_in() is None and "paused" not in told(jobs.history(waiting.id), 1, jobs.yields_in())
 
 
 def test_a_public_host_ends_long_pauses_even_if_nobody_waits(tmp_path, tiny_config, yields_at_once):
@@ -138,7 +146,7 @@ def test_the_step_of_a_long_run_is_the_true_one_between_the_steps_that_are_logge
     monkeypatch.setattr(step, "LOGGED_AFTER", math.inf)
     run = jobs.start(tiny_config(epochs=10_000, batch_size=4, eval_every=1_000_000), KEY)
     wait_for_step(jobs, run.id, 1)
-    assert "getting ready" not in status_html(jobs.history(run.id), 0, "")
+    assert "getting ready" not in told(jobs.history(run.id), 0)
     wait_for_step(jobs, run.id, 5)
     assert [step.step for step in read_history(run).steps] == [1]
     jobs.pause(run.id, KEY)
@@ -211,7 +219,7 @@ def test_a_queued_run_is_told_how_long_the_one_in_training_still_needs(jobs, tin
     first = jobs.start(tiny_config(epochs=2000), KEY)
     wait_for_step(jobs, first.id, 2)
     second = jobs.start(tiny_config(), KEY)
-    shown = status_html(jobs.history(second.id), jobs.ahead(second.id), "A run", jobs.yields_in(), jobs.seconds_left())
+    shown = told(jobs.history(second.id), jobs.ahead(second.id), jobs.yields_in(), jobs.seconds_left())
     assert re.search(r"1 run ahead; the one in training has about .+ left", shown), shown
     jobs.stop(first.id, KEY)
 
@@ -296,6 +304,27 @@ def test_a_run_is_deleted_when_it_is_over_and_whoever_presses_on_it_later_reads_
             act(run.id, KEY)
 
 
+def test_a_press_just_when_a_run_has_ended_is_obeyed_or_refused_but_never_lost(jobs, tiny_config, monkeypatch):
+    train = Job.train
+    monkeypatch.setattr(Job, "train", lambda job: (train(job), time.sleep(1)))  # its end is in the log long before
+    run = jobs.start(config := tiny_config(epochs=3000), KEY)
+    wait_for_step(jobs, run.id, 1)
+    for act, words in {jobs.pause: "stopped and not in training", jobs.stop: "stopped and not in training", jobs.resume: ""}.items():
+        jobs.stop(run.id, KEY)
+        wait(jobs, run.id, "stopped")
+        assert jobs.has(run.id)
+        with pytest.raises(MtlError, match=words) if words else nullcontext():
+            act(run.id, KEY)
+        if words:
+            jobs.resume(run.id, KEY)
+        wait(jobs, run.id, "running")
+    jobs.stop(run.id, KEY)
+    wait(jobs, run.id, "stopped")
+    assert jobs.start(config, KEY).id != run.id, "no second click on the first one"
+    wait(jobs, run.id, "stopped")
+    jobs.delete(run.id, KEY)
+
+
 def test_a_public_host_begins_no_run_on_a_nearly_full_disk_and_ends_long_runs_with_a_word_and_a_checkpoint(tmp_path, tiny_config):
     with pytest.raises(MtlError, match="GB of the disk is free"):
         Jobs(tmp_path, Limits(free_disk=1e9)).start(tiny_config(), KEY)
@@ -327,29 +356,50 @@ def test_runs_with_bad_data_or_damaged_settings_fail_with_a_sentence_and_the_nex
 def test_a_rehearsal_takes_the_first_step_of_a_run_of_which_nothing_stays(monkeypatch, tiny_config, tmp_path):
     seen = []
     monkeypatch.setattr(execute, "make_config", lambda values: tiny_config())
-    monkeypatch.setattr(execute, "train", lambda *given: (seen.append(event) or event for event in loop.train(*given)))
+    monkeypatch.setattr(execute, "train", lambda *given, **how: (seen.append(event) or event for event in loop.train(*given, **how)))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    execute.rehearse(lambda: False)
+    pace = execute.rehearse(lambda: False)
+    assert 0 < pace.reading < pace.training < 1
     assert isinstance(seen[-1], StepDone) and not any(tmp_path.iterdir())
     seen.clear()
-    execute.rehearse(lambda: True)
+    assert execute.rehearse(lambda: True) is None
     assert len(seen) == 1 and not any(tmp_path.iterdir())
 
 
-def test_a_run_that_is_asked_for_during_the_rehearsal_ends_it(jobs, monkeypatch, tiny_config):
+def test_a_run_that_is_asked_for_during_the_rehearsal_ends_it_and_the_pace_is_measured_after_the_run(jobs, monkeypatch, tiny_config):
     begun, ended = threading.Event(), threading.Event()
 
     def rehearse(is_called):
+        if ended.is_set():
+            return Pace("cpu", 6e-4, 2e-4, 0.01, 0.3, 0.6, has_int8=True)
         begun.set()
         while not is_called():
             time.sleep(0.01)
         ended.set()
+        return None
 
     monkeypatch.setattr(execute, "rehearse", rehearse)
     jobs.prepare()
     assert begun.wait(30) and not ended.is_set()
     wait(jobs, jobs.start(tiny_config(), KEY).id, "finished")
     assert ended.is_set()
+    while not jobs.pace:
+        time.sleep(0.01)
+
+
+def test_the_minutes_of_the_recipes_are_unknown_at_first_then_those_of_the_machine_and_corrected_by_a_run(jobs, monkeypatch, tiny_config):
+    config, pace = RunConfig(), Pace("cpu", 6e-4, 2e-4, 0.01, 0.3, 0.6, has_int8=True)
+    assert jobs.recipe_seconds(config, 1867, 306, 29.0) == {"quick": None, "balanced": None, "thorough": None}
+    monkeypatch.setattr(execute, "rehearse", lambda is_called: pace)
+    jobs.prepare()
+    while not jobs.pace:
+        time.sleep(0.01)
+    found = jobs.recipe_seconds(config, 1867, 306, 29.0)
+    assert found["quick"] < found["balanced"] / 2 and found["balanced"] < found["thorough"] / 2
+    assert jobs.recipe_seconds(config, 0, 0, 0.0)["quick"] is None  # the data are not read yet
+    monkeypatch.setattr(Pace, "corrected", lambda self, config, history: replace(self, training=history.steps[-1].step))
+    wait(jobs, jobs.start(tiny_config(max_steps=7), KEY).id, "finished")
+    assert jobs.pace.training == 7
 
 
 def test_who_asks_a_model_while_the_worker_still_loads_its_libraries_waits_for_them(tmp_path):

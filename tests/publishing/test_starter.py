@@ -1,6 +1,7 @@
 """mtl/publishing/starter.py and who offers its model: made, measured, described, and there for everyone. The starters here are made in a
 second, on hypothetical data."""
 
+import json
 import os
 import re
 import shutil
@@ -8,23 +9,28 @@ import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
+import gradio as gr
 import pytest
 import yaml
 from safetensors.torch import load_file
 
 from mtl.cli.main import main
+from mtl.data.kept import load_run
 from mtl.errors import MtlError
 from mtl.inference.predictor import Predictor
+from mtl.jobs.models import EXAMPLES, SHORT, STARTER_EXAMPLES, example_texts, find_predictor, mistaken_text
 from mtl.publishing.starter import make_starter
 from mtl.runs.checkpoint import read_facts
 from mtl.runs.events import Evaluated
 from mtl.runs.folder import Run, create_run, list_runs, open_run, starter_folder
-from mtl.ui.predict_tab import EXAMPLES, PredictTab, find_predictor, model_choices
+from mtl.scoring.measure import validation_scores
+from mtl.ui.page import Page
+from mtl.ui.predict_tab import PredictTab, model_choices
 from tests.test_house import ROOT
 from tests.watcher import Watcher
 
 TEXT = "Anna flew from Oslo to Rome and was happy."
-OFFER = ("Starter model (newsroom)", "starter")
+OFFER = ("Starter model", "starter")
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +53,7 @@ def made(starter_config, tmp_path_factory):
 def put_starter(monkeypatch):
     """A function that makes a folder the place where the starter model is looked for."""
     def put(folder: Path) -> Path:
-        for module in ("mtl.runs.folder", "mtl.ui.predict_tab"):
+        for module in ("mtl.runs.folder", "mtl.jobs.models"):
             monkeypatch.setattr(f"{module}.starter_folder", lambda: folder)
         return folder
 
@@ -158,12 +164,69 @@ def test_the_starter_is_offered_last_to_everybody_and_alone_where_there_is_no_ru
 def test_the_starter_is_chosen_and_answers_until_a_run_is_shown_that_has_a_model(jobs, shipped, finished_run, tiny_config):
     for choice in ("starter", "", None):
         predictor, source = find_predictor(jobs, choice, "cpu")
-        assert source == "starter model" and predictor.predict([EXAMPLES[-1]])[0].predictions.keys() == {"answer", "place"}
+        assert source == "starter model" and predictor.predict([STARTER_EXAMPLES[-1]])[0].predictions.keys() == {"answer", "place"}
     tab, me = SimpleNamespace(jobs=jobs), {"key": "a visitor"}
     assert PredictTab.list_models(tab, me, "", None)["value"] == "starter"
     assert PredictTab.list_models(tab, me, create_run(jobs.root, tiny_config(), "a visitor").id, "starter")["value"] == "starter"
     run = finished_run("a visitor")
     assert PredictTab.list_models(tab, me, run.id, "starter")["value"] == f"{run.id}/best"
+
+
+@pytest.mark.parametrize(("on_zero_gpu", "device", "text", "answers"), [
+    (False, "auto", TEXT, True), (False, "auto", " ", False), (True, "auto", TEXT, False), (True, "cpu", TEXT, True)])
+def test_it_answers_as_one_types_but_not_on_the_visitors_quota(jobs, shipped, monkeypatch, on_zero_gpu, device, text, answers):
+    monkeypatch.setattr("mtl.ui.predict_tab.on_zero_gpu", lambda: on_zero_gpu)
+    with gr.Blocks(), gr.Tab() as here:
+        tab = PredictTab(Page(jobs, gr.BrowserState({})), here)
+
+    def told(asked: str) -> dict:
+        return json.loads(tab.predict("starter", device, text, None, asked))
+
+    shown = told("7 ")
+    assert shown["number"] == 7 and ("(starter model; cpu)" in shown["about"]) == ("place: " in shown["said"]) == answers
+    assert "mtl-panel" in told("8 pressed")["html"] if text == TEXT else "Type a sentence" in told("8 pressed")["said"]
+
+
+def test_a_run_that_ends_leaves_its_best_checkpoint_in_the_place_of_its_live_weights(jobs, shipped, finished_run):
+    run, me = finished_run("me"), {"key": "me"}
+    tab = SimpleNamespace(jobs=jobs)
+    assert PredictTab.keep_model(tab, me, run.id, f"{run.id}/live")["value"] == f"{run.id}/best"
+    assert PredictTab.keep_model(tab, me, run.id, f"{run.id}/last")["value"] == f"{run.id}/last"
+    assert PredictTab.keep_model(tab, me, run.id, "20260101-000000-abcdef/last") == gr.skip()
+
+
+def test_a_text_that_the_model_gets_wrong_is_one_of_its_measured_mistakes_and_only_of_that_checkpoint(jobs, shipped, finished_run):
+    run = finished_run("me")
+    assert mistaken_text(jobs, f"{run.id}/best", "me", "") == "", "nothing was measured"
+    measured = validation_scores(run)
+    wrong = {mistake.text for task in measured.report.tasks for mistake in task.mistakes}
+    found = mistaken_text(jobs, f"{run.id}/best", "me", "")
+    assert (found in wrong) == bool(wrong) and bool(found) == bool(wrong)
+    assert mistaken_text(jobs, f"{run.id}/best", "a visitor", "") == mistaken_text(jobs, f"{run.id}/last", "me", "") == ""
+
+
+def test_examples_are_of_the_models_own_validation_rows_short_ones_first_and_of_no_strangers_run(jobs, tiny_config, write_rows, tmp_path):
+    def kept(name: str, texts: list[str], key: str) -> Run:
+        rows = [{"text": text, "mood": ("calm", "loud")[index % 2]} for index, text in enumerate(texts)]
+        files = {f"{split}_files": (write_rows(tmp_path / name / f"{split}.jsonl", rows),) for split in ("train", "validation")}
+        run = create_run(jobs.root, tiny_config(source="files", **files), key)
+        load_run(run.config, run.folder, tmp_path)
+        return run
+
+    long = [f"Text {index} {'is long ' * (20 - index)}" for index in range(3)]
+    many = kept("many", [long[0], *(f"Short {index}" for index in range(100) for _ in range(2))], "me")
+    few = kept("few", [*long, "Short"], "me")
+    for choice in (few.id, f"{few.id}/best", f"{few.id}/live"):
+        assert example_texts(jobs, choice, "me", "") == ["Short", *reversed(long)]
+    found = example_texts(jobs, f"{many.id}/last", "me", "")
+    assert found == example_texts(jobs, f"{many.id}/last", "me", few.id) and len(set(found)) == EXAMPLES
+    assert all(len(text) < SHORT for text in found) and max(int(text.split()[1]) for text in found) >= 50, "they are from all over the rows"
+
+    assert example_texts(jobs, f"{few.id}/best", "a visitor", "") == example_texts(jobs, f"{few.id}/best", "a visitor", many.id) == []
+    assert example_texts(jobs, f"{few.id}/best", "a visitor", few.id)[0] == "Short", "it is shown"
+    (few.folder / "rows" / "rows.json").unlink()
+    assert example_texts(jobs, f"{few.id}/best", "me", "") == example_texts(jobs, "../secret/best", "me", "../secret") == []
+    assert example_texts(jobs, "starter", "me", "") == example_texts(jobs, None, "me", "") == STARTER_EXAMPLES
 
 
 def test_a_starter_that_is_missing_is_not_offered_and_its_users_read_how_to_make_it(jobs, put_starter, tmp_path):

@@ -6,13 +6,13 @@ import math
 import pytest
 
 from mtl.runs import events
-from mtl.runs.events import CheckpointSaved, Evaluated, EventLog, Logged, LogReader, Notice, StatusChanged, StepDone, describe
+from mtl.runs.events import CheckpointSaved, Evaluated, EventLog, Logged, LogReader, Notice, Sampled, StatusChanged, StepDone, describe
 from tests.watcher import started
 
 STEP = StepDone(3, 0.75, {"intent": 1.5}, 1e-4, 2.0, 100.0, 1.0)
 SEEN = Evaluated(4, 1.0, "validation", {"intent": 0.5}, {"intent": {"accuracy": 0.75, "macro_f1": 0.5}}, 0.25, 0.75, True, 0.1)
 EVENTS = [StatusChanged("running", "größer 😀\nmit Zeile"), started(), STEP, SEEN, CheckpointSaved(4, "last", 0.1),
-          Notice("Look.", "warning")]
+          Notice("Look.", "warning"), Sampled(6, 1.5, {"intent": 0.5}, {"intent": 0.7}, 0.25, 64, 0.2)]
 
 
 @pytest.fixture
@@ -95,9 +95,9 @@ def test_a_gradient_conflict_is_read_from_an_older_log_which_called_it_diagnosed
     assert LogReader(path).read() == [Logged(1.0, events.GradientConflict(3, {"a": 1.0}, []))]
 
 
-def test_every_event_is_described_for_people_but_steps_and_checkpoints(path):
+def test_every_event_is_described_for_people_but_steps_looks_and_checkpoints(path):
     said = [describe(event) for event in EVENTS]
-    assert said[0] == "größer 😀\nmit Zeile" and said[2] is None and said[4] is None and said[5] == "Warning: Look."
+    assert said[0] == "größer 😀\nmit Zeile" and said[2] is None and said[4] is None and said[5] == "Warning: Look." and said[6] is None
     assert "intent (classification, 2 labels)" in said[1] and "40 training rows and 10 validation rows" in said[1]
     assert "step 4, validation: intent loss 0.500, accuracy 75.0%, macro f1 50.0%; everything right 25.0%" in said[3]
     assert said[3].endswith(" (best so far: mean of the main scores 75.0%)")

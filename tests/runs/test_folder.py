@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import pytest
 
@@ -67,6 +68,14 @@ def test_a_file_is_copied_whatever_its_name_and_whatever_lies_above_it(name, tmp
         (Path(folder) / "config.json").write_text("{}")
     run = create_run(Path("runs"), make_config({"source": "files", "train_files": (name,)}))
     assert (run.folder / run.config.train_files[0]).read_text() == file.read_text() and file.stat().st_nlink == 1
+
+
+def test_a_file_near_the_root_of_the_disk_is_copied(tmp_path):
+    with NamedTemporaryFile("w", suffix=".csv") as file:  # near the root of the disk: not even three folders are above it
+        file.write("text,mood\nfine,good\n")
+        file.flush()
+        run = create_run(tmp_path, make_config({"source": "files", "train_files": (file.name,)}))
+    assert (run.folder / run.config.train_files[0]).read_text() == "text,mood\nfine,good\n"
 
 
 def test_a_run_whose_file_is_missing_or_whose_root_cannot_be_written_is_not_made(tmp_path):
@@ -202,3 +211,17 @@ def test_the_time_left_follows_from_the_pace_so_far(tmp_path):
     assert read_history(run).seconds_left is None and history_of(run, started()).seconds_left is None
     assert history_of(run, step_done(25, seconds=50.0)).seconds_left == pytest.approx(150)
     assert history_of(run, step_done(100, seconds=200.0)).seconds_left == 0
+
+
+def test_its_owner_names_a_run_and_notes_something_and_what_was_asked_stays(tmp_path):
+    run = create_run(tmp_path, CONFIG)
+    assert (run.name, run.note) == ("mine", "")
+    run.describe(name="  first\n<b>try</b>\u200f ")
+    run.describe(note="rates too high")
+    assert (run.name, run.note, run.config.name) == ("first <b>try</b>", "rates too high", "mine")
+    with pytest.raises(MtlError, match="201 characters, and may have 200"):
+        run.describe(note="x" * 201)
+    run.describe(name="")
+    assert (run.name, run.note) == ("mine", "rates too high")
+    (run.folder / "about.json").write_text("{")
+    assert run.name == "mine"

@@ -23,13 +23,13 @@ from mtl.data.values import Spans
 from mtl.data.words import Span, find_words, spans_to_tags, tags_to_spans
 from mtl.inference.predictor import Answers
 from mtl.model.split import Split
-from mtl.scoring.error_analysis import TEXT, WORST, Report, TaskReport, analyse
+from mtl.scoring.error_analysis import TEXT, WORST, LabelScores, Report, TaskReport, analyse
 from mtl.scoring.scores import score
 from mtl.settings.config import TaskSpec
 from mtl.tasks import make_task
 from mtl.tasks.base import Encoding
 from mtl.tasks.classification import Classified
-from mtl.tasks.tagging import SORTS, Tagged, sort_errors
+from mtl.tasks.tagging import Tagged
 from tests.conlleval import Counts, conlleval
 from tests.plain import Row
 
@@ -147,7 +147,7 @@ def test_a_type_that_changes_within_an_entity_makes_two_entities_neither_of_them
     made = to_spans(words_of(2), guess, "IOB2")
     assert made == [Span(0, 2, "PER"), Span(3, 5, "LOC")] and conlleval([(gold, guess)]) == Counts(1, 2, 0)
     report = report_of_tags([(gold, guess)])
-    assert report.scores["f1"] == 0 and report.errors == dict.fromkeys(SORTS, 0) | {"wrong_boundary": 1, "invented": 1}
+    assert report.scores["f1"] == 0 and report.errors == dict.fromkeys(Spans.sorts, 0) | {"wrong_boundary": 1, "invented": 1}
 
 
 def test_a_word_of_three_subwords_is_one_entity_whatever_the_later_subwords_say():
@@ -209,7 +209,7 @@ GOLD = Span(10, 20, "LOC")
     ([GOLD], [Span(10, 12, "PER"), Span(13, 20, "LOC")], ["wrong_boundary", "invented"]),  # the better partner counts
 ], ids=["right", "type", "shorter", "longer", "both", "missed", "invented", "beside", "one for two", "two for one", "better partner"])
 def test_every_error_has_its_sort(gold, made, found):
-    assert Counter(sort_errors(gold, made)) == Counter(found)
+    assert Counter(sort for _, sort in Spans(gold).compared(Spans(made))) == Counter(found)
 
 
 def test_the_sorts_of_errors_add_up_to_the_entities(tagged):
@@ -220,6 +220,9 @@ def test_the_sorts_of_errors_add_up_to_the_entities(tagged):
     assert paired + errors["missed"] == counts.gold == sum(line.support for line in report.labels)
     assert paired + errors["invented"] == counts.predicted == sum(line.predicted for line in report.labels)
     assert min(errors.values()) > 10, "all sorts are tried"
+    for line in report.labels:
+        of = report.errors_of[line.label]
+        assert sum(of.values()) - of["invented"] == line.support and of["right"] == round(line.recall * line.support)
 
 
 # Intervals, mistakes, the report as a file
@@ -296,3 +299,12 @@ def test_a_report_goes_to_json_and_back_and_one_of_an_earlier_version_is_read():
     assert reports.validate_json(reports.dump_json(report)) == report
     assert reports.validate_json(reports.dump_json(report).replace(b'"confidence"', b'"sure"')) == report
     assert reports.validate_json(reports.dump_json(report).replace(b'"reliability"', b'"other"')).tasks[0].reliability is None
+
+
+def test_of_a_thousand_labels_a_table_shows_the_worst_and_says_so():
+    lines = tuple(LabelScores(f"label {index}", 1.0, index / 999, index / 999, 1 + index % 3, 1) for index in range(1000))
+    report = TaskReport("mood", "classification", 1000, 0, "accuracy", None, {}, lines, ())
+    assert [line.label for line in report.shown_labels] == [f"label {index}" for index in range(30)]
+    assert report.labels_left_out == "These are the 30 labels with the lowest F1; 970 others are not shown."
+    few = TaskReport("mood", "classification", 1000, 0, "accuracy", None, {}, lines[:30], ())
+    assert few.shown_labels == lines[:30] and not few.labels_left_out

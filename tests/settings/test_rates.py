@@ -51,6 +51,7 @@ def test_settings_of_an_earlier_version_keep_their_rates(tmp_path):
     (("bundled", "full", "32", "1"), ["automatic: 0.0002", "automatic: 0.001"]),
     (("bundled", "full", "8", "16"), ["automatic: 0.0004", "automatic: 0.002"]),
     (("bert-base-uncased", "full", "32", "1"), ["automatic: 5e-05 for a base-size model", "automatic: 0.001"]),
+    (("bundled", "heads", "32", "1"), ["not used: the encoder is not trained", "automatic: 0.01"]),
     (("bundled", "full", "", "1"), ["automatic"] * 2), (("bundled", "full", "-3", "1"), ["automatic"] * 2)])
 def test_the_form_says_what_empty_rates_come_to(settings, shown):
     from mtl.ui.form import automatic

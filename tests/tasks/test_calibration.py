@@ -93,7 +93,7 @@ def test_an_entity_s_probability_is_that_of_being_right_as_a_whole():
     for low in (0.2, 0.5, 0.8):
         part = [item for item in judged if low <= item[0] < low + 0.2]
         assert len(part) > 50 and np.mean([sure - right for sure, right in part]) == pytest.approx(0, abs=0.08)
-    assert it.calibration.temperature > 0 and it.rescaled(tuned, it.calibration)[0].probabilities == pytest.approx(made[0].probabilities)
+    assert it.calibration.temperature > 0 and it.rescaled(tuned, it.calibration)[0].confidences == pytest.approx(made[0].confidences)
 
 
 def test_without_labelled_rows_nothing_is_calibrated():

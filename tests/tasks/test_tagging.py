@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from mtl.data.words import Span, find_words, spans_to_tags, tags_to_spans
+from mtl.data.words import Span, find_words, first_subwords, spans_to_tags, tags_to_spans
 from mtl.model.batching import collate, encode
 from mtl.settings.config import TaskSpec
 from mtl.tasks.base import IGNORED, Encoding
-from mtl.tasks.tagging import Tagged, Tagging, first_subwords
+from mtl.tasks.tagging import Tagged, Tagging
 from tests.plain import Row
 
 LABELS = ("LOC", "PER", "ORG")
@@ -78,7 +78,7 @@ def test_spans_survive_the_round_trip_through_subwords(tokenizer, text):
     edges = [word for span in made.spans for word, first in zip(encoding.words, encoding.firsts, strict=True)
              if first < 0 and (word[0] == span.start or word[1] == span.end)]
     assert not edges
-    assert all(probability > 0.99 for probability in made.probabilities) and len(made.probabilities) == len(made.spans)
+    assert all(probability > 0.99 for probability in made.confidences) and len(made.confidences) == len(made.spans)
 
 
 def test_a_word_that_the_tokenizer_drops_does_not_break_an_entity_and_at_its_beginning_the_next_word_begins_it(tokenizer):
@@ -135,7 +135,7 @@ def test_predicted_spans_lie_inside_the_text_and_apart(tokenizer, text, seed, cu
     assert edges == sorted(edges)
     starts, ends = {start for start, _ in words}, {end for _, end in words}
     assert all(span.start < span.end and span.start in starts and span.end in ends and span.label in LABELS for span in made.spans)
-    assert len(made.probabilities) == len(made.spans) and all(0 < probability <= 1 for probability in made.probabilities)
+    assert len(made.confidences) == len(made.spans) and all(0 < probability <= 1 for probability in made.confidences)
 
 
 # Subwords
@@ -228,7 +228,7 @@ def test_decoding_finds_the_best_of_all_legal_tag_sequences():
             best = max(paths, key=log_prob)
             words = by_words(length).words
             assert list(made.spans) == tags_to_spans(words, [task.tags[tag] for tag in best])
-            for span, probability in zip(made.spans, made.probabilities, strict=True):
+            for span, probability in zip(made.spans, made.confidences, strict=True):
                 inside = [place for place, word in enumerate(words) if span.start <= word[0] < span.end]
                 mean = sum(of_text[place, best[place]].item() for place in inside) / len(inside)
                 assert probability == pytest.approx(math.exp(mean), rel=1e-5)

@@ -20,6 +20,7 @@ from mtl.runs.checkpoint import LAST
 from mtl.runs.events import Evaluated, GradientConflict, StepDone
 from mtl.settings.config import RunConfig, make_config
 from mtl.settings.methods import METHODS
+from mtl.settings.shorthand import parse_columns
 from mtl.training.gradient_conflict import MOST, ConflictMeter, last_layer
 from mtl.training.loop import train
 from mtl.training.sampling import SAMPLINGS, Step
@@ -56,9 +57,10 @@ def steps_of(events: list) -> list[StepDone]:
 
 @pytest.mark.parametrize(("sampling", "balancing"), [pair for pair in product(SAMPLINGS, METHODS) if goes(*pair)])
 def test_a_run_killed_in_the_middle_ends_bit_for_bit_like_the_unbroken_one(sampling, balancing, tiny_config, finish, write_rows, tmp_path):
-    rows = [row | {"mood": "good" if len(row["topics"]) > 1 else "bad"} for row in topic_rows(30)]  # the three kinds of task
+    rows = [row | {"mood": "good" if len(row["topics"]) > 1 else "bad", "size": len(row["text"].split())}
+            for row in topic_rows(30)]  # the four kinds of task
     config = tiny_config(source="files", train_files=(write_rows(tmp_path / "rows.jsonl", rows),), batch_size=8, max_steps=4, epochs=9,
-                         eval_every=100, checkpoint_every=2, **settings_of(sampling, balancing))
+                         eval_every=100, checkpoint_every=2, columns=parse_columns("size=number"), **settings_of(sampling, balancing))
     whole = []
     for event in train(config, tmp_path / "whole"):
         whole.append(event)
@@ -71,8 +73,8 @@ def test_a_run_killed_in_the_middle_ends_bit_for_bit_like_the_unbroken_one(sampl
     configs = [json.loads((tmp_path / run / LAST / "config.json").read_text()) for run in ("whole", "killed")]
     assert configs[0]["thresholds"] == configs[1]["thresholds"] != {} and configs[0]["calibration"] == configs[1]["calibration"] != {}
     assert all(math.isfinite(loss) for event in steps_of(whole) for loss in event.losses.values())
-    assert {task for event in steps_of(whole) for task in event.losses} == {"topics", "place", "mood"}
-    assert next(event for event in whole[::-1] if isinstance(event, Evaluated)).losses.keys() == {"topics", "place", "mood"}
+    assert {task for event in steps_of(whole) for task in event.losses} == {"topics", "place", "mood", "size"}
+    assert next(event for event in whole[::-1] if isinstance(event, Evaluated)).losses.keys() == {"topics", "place", "mood", "size"}
 
 
 def test_only_what_makes_no_sense_is_refused():

@@ -9,6 +9,7 @@ from mtl.jobs.queue import Jobs
 from mtl.runs.folder import create_run
 from mtl.training.execute import run_training
 from mtl.ui.compare_tab import CompareTab
+from mtl.ui.header import Header
 from mtl.ui.page import Page
 from mtl.ui.train_tab import TrainTab
 
@@ -20,7 +21,7 @@ def tabs(tmp_path):
     jobs._start_worker = lambda: None
     with gr.Blocks():
         page = Page(jobs, gr.BrowserState({}))
-        train = TrainTab(page)
+        train = TrainTab(page, Header(page))
         with gr.Tab() as here:
             return SimpleNamespace(page=page, jobs=jobs, train=train, form=train.form, compare=CompareTab(page, train.form, here))
 

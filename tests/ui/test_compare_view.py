@@ -1,5 +1,6 @@
 """The Compare tab without a page: which curves, which words, which buttons, from plans and logs that are made up."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from mtl.runs.history import YIELDED, History
 from mtl.settings.config import TaskSpec, make_config
 from mtl.ui import compare_view as view
 from mtl.ui.status import enabled_buttons
-from tests.ui.test_charts import history_of, names, points
+from tests.ui.test_charts import history_of
 
 CONFIG = make_config({"source": "hypothetical", "tasks": (TaskSpec(name="a<b>", kind="classification"),
                                                           TaskSpec(name="slots", kind="tagging"))})
@@ -50,19 +51,16 @@ def alone(seen):
     return seen(Plan(kind="alone", members=tuple(members)), (ran("finished", "a<b>", "slots"), ran("running", "a<b>"), None))
 
 
-def test_a_tasks_curves_are_those_of_all_runs_that_have_it_all_there_from_the_first_draw(alone):
+def test_a_tasks_curves_are_those_of_all_runs_that_have_it_and_have_begun(alone):
     assert view.task_names(alone) == ["a<b>", "slots"]
-    lines = view.curve_lines(alone, "slots")
-    assert names(lines) == list(view.curve_colours(alone, "slots")) == ["joint", "alone: slots"]
-    assert len(set(view.curve_colours(alone, "slots").values())) == 2
-    assert points(lines, "joint") == [(10, 0.5), (20, 0.7)] and points(lines, "alone: slots") == []
-    assert list(view.curve_colours(alone, "a<b>")) == ["joint", "alone: a\u2039b\u203a"]
-    assert len(points(view.curve_lines(alone, "a<b>"), "alone: a\u2039b\u203a")) == 2
+    told = json.loads(view.curves_of(alone, "slots"))
+    assert told["task"] == "slots" and told["runs"] == [["r1", "joint"]]  # the other one has not begun
+    assert json.loads(view.curves_of(alone, "a<b>"))["runs"] == [["r1", "joint"], ["r2", "alone: a\u2039b\u203a"]]
 
 
 def test_state_and_runs_are_shown_and_what_a_user_wrote_is_escaped(alone):
     state = view.state_html(alone, 0)
-    assert "1 of 3 runs finished" in state and 'value="2.0"' in state and "Did it help?" in state
+    assert "run 2 of 3: <bdi>alone: a\u2039b\u203a</bdi> · about" in state and 'value="2.0"' in state and "Did it help?" in state
     table = view.members_html(alone)
     assert "<b>" not in table + state.replace("<b>Did", "").replace("<b>No", "") and "a&lt;b&gt; 70.0%" in table
     assert "best by" in table and table.count("<bdi>mean of the main scores</bdi>") == 2  # of the runs that were measured
@@ -86,7 +84,7 @@ def test_a_run_that_was_deleted_is_named_and_what_resume_does_about_it_is_said_b
         assert "<div>Deleted: joint.</div>" in view.state_html(seen(alone.plan, gone, status), 0)
     with_onward = replace(stopped, history=replace(stopped.history, message="Stopped in run 1 of 3. Resume goes on with it."))
     assert "Stopped in run 1 of 3.</div>" in view.state_html(with_onward, 0) and "goes on with it" not in view.state_html(with_onward, 0)
-    assert view.task_names(stopped) == ["a<b>", "slots"] and points(view.curve_lines(stopped, "slots"), "joint") == []
+    assert view.task_names(stopped) == ["a<b>", "slots"] and json.loads(view.curves_of(stopped, "slots"))["runs"] == []
     cut = seen(stopped.plan.with_member(0, is_cut=True), gone, "stopped")
     assert "<div>Deleted: joint.</div>" in view.state_html(cut, 0)  # there was no time for it, and will be none
     assert "Deleted" not in view.state_html(alone, 0)
@@ -125,9 +123,25 @@ def test_the_card_is_a_sentence_a_task_coloured_by_its_verdict_and_escaped():
     one_seed = view.card_html(replace(card, seeds=(1,), tasks=(replace(tasks[0], verdict="higher"), replace(tasks[1], verdict="lower")),
                                       steps=steps | {"together": (10,)}))
     assert "mtl-fine" not in one_seed and "mtl-problem" not in one_seed  # no colour of a verdict
-    assert "<b>higher</b>" in one_seed and "lower together with this one seed" in one_seed
+    assert "<em>higher</em>" in one_seed and "lower together with this one seed" in one_seed
     assert "With one seed there is no verdict" in one_seed and "Seeds on the Compare tab" in one_seed
     assert "together 10; a&lt;b&gt; alone 20" in one_seed
+
+
+@pytest.mark.parametrize(("seeds", "verdicts", "sentence"), [
+    (3, ("helped", "helped", "no difference"), "Training together helped t0 and t1. It hurt no task clearly."),
+    (3, ("helped", "hurt", "hurt"), "Training together helped t0 and hurt t1 and t2."),
+    (3, ("no difference", "hurt"), "Training together hurt t1. It helped no task clearly."),
+    (3, ("helped",) * 4, "Training together helped 4 tasks. It hurt no task clearly."),
+    (3, ("no difference", "unknown"), "No difference is shown between one model for all tasks and one for each."),
+    (1, ("higher", "lower"), "In this one try, training together made t0 better and t1 worse. That may be luck: ask again with 3 seeds."),
+    (1, ("no difference",) * 2, "No difference is shown between one model for all tasks and one for each, in this one try."),
+    (3, ("unknown",) * 2, "There is no answer: no validation row is labelled.")])
+def test_the_card_begins_with_a_verdict_that_claims_no_more_than_its_tasks(seeds, verdicts, sentence):
+    tasks = tuple(Compared(f"t{place}", "f1", 0.6, 0.7, -0.1, -0.15, -0.05, 0.001, found) for place, found in enumerate(verdicts))
+    card = Card(tasks, replace(tasks[0], name="everything right"), 10, tuple(range(seeds)), {}, (1, 2), (1, 2), (1.0, 2.0))
+    assert view.verdict(card) == sentence
+    assert view.card_html(card).index(sentence) < view.card_html(card).index("t0</bdi>")
 
 
 def test_a_sweep_has_a_point_for_every_run_that_was_measured_and_a_colour_for_every_alpha(seen):
@@ -147,12 +161,13 @@ def test_the_table_of_a_search_fills_and_its_best_settings_can_be_taken(seen):
     waiting = seen(Plan(kind="search", minutes=5.0, members=tuple(members)), (ran("running", "slots"),))
     assert "how fast this machine is" in view.result_html(waiting) and not view.advice(waiting).settings
     usual = CONFIG.model_copy(update={"learning_rate": 2e-4, "head_learning_rate": 1e-3})  # a search writes the automatic ones down
+    frozen = usual.model_copy(update={"fine_tuning": "heads", "learning_rate": None})
     good = usual.model_copy(update={"learning_rate": 5e-4, "weights": {"a<b>": 2.0}, "balancing": "fixed"})
     members += [Member(role=f"candidate {number}", config=config, run=f"r{number}", rung=1, seconds=3.0, is_cut=number == 3)
-                for number, config in enumerate((usual, good, usual), 1)]
+                for number, config in enumerate((usual, good, frozen), 1)]
     plan = Plan(kind="search", minutes=5.0, members=tuple(members), rungs=((3, 20),))
     it = seen(plan, (waiting.runs[0], ran("finished", "slots"), ran("finished", "slots", scores=(0.9,)), ran("stopped", "slots")))
     page = view.result_html(it)
-    assert page.index("0.0005") < page.index("0.0002") and "<bdi>cut</bdi>" in page and "a&lt;b&gt; 2" in page
+    assert page.index("0.0005") < page.index("0.0002") and "<bdi>cut</bdi></td><td><bdi>-</bdi>" in page and "a&lt;b&gt; 2" in page
     taken = view.advice(it).settings
     assert taken == {name: getattr(good, name) for name in taken} and taken["weights"] == {"a<b>": 2.0}

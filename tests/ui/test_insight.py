@@ -1,17 +1,15 @@
 """mtl/ui/insight.py: how the tasks get along, and what the settings will do, in words and colours."""
 
 import html
-from collections import Counter
 
 import pytest
 
 from mtl.comparing.advice import Advice
-from mtl.runs.events import GradientConflict, RunStarted, StepDone
+from mtl.runs.events import GradientConflict, RunStarted
 from mtl.runs.history import History
 from mtl.settings.methods import METHODS, SAMPLINGS
 from mtl.training import sampling as samplings
-from mtl.ui.insight import insight_html, method_html, outlook_html, task_lines
-from tests.ui.test_charts import rows
+from mtl.ui.insight import insight_html, method_html, outlook_html
 
 STARTED = RunStarted(0, 5000, 100, {"topic": {}, "<tags>": {}}, 40, 10, 1000, "cpu", "fp32", 1, 1, 77)
 
@@ -38,15 +36,6 @@ def test_the_heat_map_has_a_cell_a_comparison_up_to_what_fits_and_names_are_esca
     names = [f"t{number}" for number in range(8)]
     pairs = [[one, other, 0.3] for one in names for other in names if one < other]  # many pairs have fewer columns
     assert heat_of([GradientConflict(place, dict.fromkeys(names, 1.0), pairs) for place in range(1000)]).count("<i style") == 28 * 6
-
-
-def test_norms_and_weights_are_thinned_and_have_every_series_from_the_start():
-    made = History(started=STARTED, diagnoses=comparisons([0.1] * 1000))
-    made.steps = [StepDone(step, 0.0, {}, 0.0, 0.0, 0.0, 0.0, {"topic": 1.0, "<tags>": 0.5}) for step in range(1, 1001)]
-    for of_run in (task_lines(made, "norm"), task_lines(made, "weight")):
-        series = Counter(name for _, _, name in rows(of_run))
-        assert max(series.values()) <= 151 and list(series) == ["topic", "‹tags›"]
-    assert rows(task_lines(made, "weight"))[-1] == [1000, 0.5, "‹tags›"]
 
 
 def test_the_outlook_counts_rows_that_are_labelled_together_once():

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
+from mtl.data.kept import open_rows
 from mtl.inference.predictor import Predictor
+from mtl.jobs.models import STARTER_EXAMPLES
 from mtl.runs.events import Evaluated, GradientConflict, LogReader, StepDone
 from mtl.runs.folder import Run, list_runs, open_run
 from tests import browser as web
@@ -20,8 +22,8 @@ from tests.browser import can_press, drawn, pieces, press, start_tiny, status, s
 WORDS = {"law": ("judge", "court"), "money": ("bank", "market"), "sport": ("goal", "match")}
 SENTENCE = "The calm judge and the goal in Rome"
 ODD = "The loud bank in  Rome <b>was</b> superb & \U0001f60a odd!"  # two blanks, markup, beyond the BMP
-SERIES = {"loss-plot": {f"{task} {split}" for task in ("mood", "topics", "places") for split in ("train", "validation")},
-          "score-plot": {"mood accuracy", "topics micro_f1", "places f1", "everything right"}}
+SERIES = {*(f"{task} {split}" for task in ("mood", "topics", "places") for split in ("train", "validation")),
+          "mood accuracy", "topics micro f1", "places f1", "everything right"}
 
 
 @pytest.fixture
@@ -43,20 +45,24 @@ def wait_for_a_step(page: Page) -> None:
     wait_for(f"a step after {at}", lambda: status(page) == "running" and step(page) > at)
 
 
+def told(page: Page) -> str:
+    """The sentence above the curves, which a screen reader reads out."""
+    return page.locator("#story [role=status]").inner_text()
+
+
 def live_step(about: str) -> int:
     """The step of the live weights that answered."""
     return int(re.match(r"live weights of step ([\d,]+),", about)[1].replace(",", ""))
 
 
 def watch_it_grow(page: Page) -> None:
-    """Every line of the plots grows, twice; the table and the log get their lines."""
-    for plot, names in SERIES.items():
-        for _ in range(2):
-            before = drawn(page, plot)
-            wait_for(f"more points in {plot} than {before}",
-                     lambda plot=plot, names=names, before=before: (now := drawn(page, plot)).keys() == names
-                     and all(count > max(1, before.get(name, 0)) for name, count in now.items()))
-    wait_for("the table", lambda: all(name in page.locator("#last-values").inner_text() for name in ("exact match", "micro f1", "tagging")))
+    """Every line of the charts grows, twice, and so does the table; the log gets its lines."""
+    for _ in range(2):
+        before = drawn(page)
+        wait_for(f"more points than {before}", lambda before=before: (now := drawn(page)).keys() == SERIES
+                 and all(count > max(1, before.get(name, 0)) for name, count in now.items()))
+    page.locator(".mtl-looks summary").click()
+    wait_for("the table", lambda: page.locator(".mtl-looks tbody tr").count() >= before["mood accuracy"])
     wait_for("the log", lambda: "Training begins" in text_of(page, "log"))
 
 
@@ -69,7 +75,9 @@ def predict_while_it_trains_and_after_a_pause(page: Page, run: Run) -> int:
     wait_for("a model that has learned the tasks", learned, 120)
     web.open_tab(page, "Predict")
     wait_for("the live weights to be offered", lambda: "live weights" in text_of(page, "model"))
-    assert live_step(web.ask(page, ODD)) > 0
+    first = live_step(web.ask(page, ODD))
+    assert first > 0 and page.get_by_label("Follow the training").is_checked()
+    wait_for("a newer answer by itself", lambda: (by := web.answered_by(page)) and live_step(by) > first)
     web.open_tab(page, "Train")
     press(page, "pause", "paused")
     at = step(page)
@@ -84,34 +92,33 @@ def reload(page: Page, at: int) -> None:
     """Everything is there again: the run, its plots and log, the form, the data."""
     page.reload()
     wait_for("the run after the reload", lambda: status(page) == "paused" and step(page) == at)
-    wait_for("the plots after the reload", lambda: all(drawn(page, plot).keys() == names for plot, names in SERIES.items()))
+    wait_for("the sentence after the reload", lambda: told(page).startswith("Training stands still until it is resumed."))
+    wait_for("the plots after the reload", lambda: drawn(page).keys() == SERIES)
     wait_for("the log after the reload", lambda: "The run is paused" in text_of(page, "log"))  # the newest lines of a long one
+    web.open_settings(page)
     wait_for("the form after the reload", lambda: text_of(page, "field-encoder") == "tiny" and text_of(page, "field-epochs") == "2000")
     wait_for("the data after the reload", lambda: text_of(page, "findings").startswith("own.jsonl: 300 rows."))
-    page.get_by_role("button", name="More settings").click()
     wait_for("the folded settings", lambda: text_of(page, "field-eval_every") == "20" and text_of(page, "field-warmup") == "0.01")
 
 
 def check_the_best_checkpoint(page: Page, run: Run) -> None:
     """It is scored, and answers on the page as it does without a page."""
     web.open_tab(page, "Scores")
-    page.locator("#score-validation").click()
     scores = wait_for("the scores", lambda: (text := page.locator("#scores").inner_text()) and "Validation rows" in text and text)
-    assert all(name in scores for name in ("micro f1", "PLACE", *WORDS))
+    assert all(name in scores for name in ("micro F1", "PLACE", *WORDS))
     web.open_tab(page, "Predict")
     web.choose(page, "model", "best")
     predictor = Predictor.load(run.best, "cpu")
     for text in ("Stopped now: " + ODD, SENTENCE):
-        assert web.ask(page, text).startswith("checkpoint 'best'; cpu; ")
+        assert web.ask(page, text) == "checkpoint 'best'; cpu"
         expected = predictor.predict([text])[0].predictions
         assert pieces(page) == expected["places"].drawing(text).pieces
-        mood = page.locator("#classified-0 [data-testid=label-output-value]").inner_text()
-        assert mood == expected["mood"].label == next(iter(web.probabilities(page)))
-        topics = page.locator("#classified-1 [data-testid=block-label]").inner_text()
-        assert topics == f"topics: {expected['topics'].drawing(text).answer}"
+        assert web.chosen(page) == [expected["mood"].label] == [next(iter(web.probabilities(page)))]
+        topics = page.locator("#answer .mtl-classes h2").nth(1).inner_text()
+        assert " ".join(topics.split()) == f"topics {expected['topics'].drawing(text).answer}"
         for index, task in enumerate(("mood", "topics")):
             assert web.probabilities(page, index) == pytest.approx(expected[task].probabilities, abs=1e-4)
-    assert ("Rome", "PLACE") in pieces(page) and mood == "calm" and {"law", "sport"} == set(topics.removeprefix("topics: ").split(", "))
+    assert ("Rome", "PLACE") in pieces(page) and web.chosen(page) == ["calm"] and set(web.chosen(page, 1)) == {"law", "sport"}
 
 
 def test_a_person_trains_on_a_file_of_their_own_watches_pauses_reloads_resumes_stops_and_predicts(app, new_person, open_page, own_file):
@@ -120,8 +127,10 @@ def test_a_person_trains_on_a_file_of_their_own_watches_pauses_reloads_resumes_s
     wait_for("the word that there is no run", lambda: "No run yet" in page.locator("#status").inner_text())
     assert not any(can_press(page).values())
     web.bring(page, "own.jsonl: 300 rows.", own_file)
-    wait_for("its tasks", lambda: all(word in page.locator("#task-table").inner_text() for word in (
-        "mood", "classification", "topics", "multilabel", "places", "tagging", "300 of 300")))
+    web.open_tab(page, "Data")
+    wait_for("its tasks", lambda: all(word in page.locator("#report").inner_text() for word in (
+        "mood, classification: 2 labels", "topics, multilabel", "places, tagging")))
+    web.open_tab(page, "Train")
     assert web.ticked(page) == ["mood", "topics", "places"]
 
     run = open_run(app.runs, start_tiny(page, eval_every="20", warmup="0.01"))
@@ -131,11 +140,13 @@ def test_a_person_trains_on_a_file_of_their_own_watches_pauses_reloads_resumes_s
     assert [task.kind for task in run.config.tasks] == ["classification", "multilabel", "tagging"]
     watch_it_grow(page)
     at = predict_while_it_trains_and_after_a_pause(page, run)
+    wait_for("the sentence about a paused run", lambda: told(page).startswith("Training stands still until it is resumed."))
     reload(page, at)
     press(page, "resume", "running")
     wait_for("the step to move", lambda: step(page) > at)
     press(page, "stop", "stopped")
     wait_for("the message", lambda: re.search(r"Stopped at step [\d,]+\. Resume goes on", page.locator("#status").inner_text()))
+    wait_for("the sentence about its scores", lambda: re.match(r"By the last scores, .*\bmood\b", told(page)))
     wait_for("the buttons of a stopped run", lambda: can_press(page) == {"pause": False, "resume": True, "stop": False})
     check_the_best_checkpoint(page, run)
 
@@ -144,7 +155,7 @@ def test_others_watch_by_link_in_two_tabs_predict_and_wait_their_turn_but_cannot
     owner = open_page(new_person(), short_run.id)
     run_id = start_tiny(owner, accumulation="4", eval_every="50")  # long steps: what is to be seen is the tabs, not their drawing
     wait_for_a_step(owner)
-    wait_for("the owner's words", lambda: "Only this browser can" in owner.locator("#link").inner_text())
+    wait_for("the owner's words", lambda: "Only this browser can" in owner.locator("#who").inner_text())
     press(owner, "pause", "paused")
 
     # two tabs, opened while nothing new is to be drawn in the other page
@@ -165,8 +176,8 @@ def test_others_watch_by_link_in_two_tabs_predict_and_wait_their_turn_but_cannot
     web.open_tab(watching, "Train")
 
     # the server refuses too, whatever the page allows
-    wait_for("the watcher's words", lambda: "not started in this browser" in watching.locator("#link").inner_text())
-    assert "Only this browser" not in watching.locator("#link").inner_text()
+    wait_for("the watcher's words", lambda: "not started in this browser" in watching.locator("#who").inner_text())
+    assert "Only this browser" not in watching.locator("#who").inner_text()
     for button in ("pause", "stop"):
         watching.locator(f"#{button}").evaluate("button => button.disabled = false")
         watching.locator(f"#{button}").click()
@@ -187,27 +198,72 @@ def test_others_watch_by_link_in_two_tabs_predict_and_wait_their_turn_but_cannot
     wait_for("the friend to see the end", lambda: status(watching) == "stopped")
 
 
+def test_it_answers_as_one_types_by_another_model_by_two_and_for_a_file_and_its_examples_are_of_its_own_rows(
+        new_person, open_page, short_run, tmp_path):
+    page = open_page(new_person(), short_run.id)
+    web.open_tab(page, "Predict")
+    wait_for("the run's checkpoint", lambda: "best" in text_of(page, "model"))
+    assert page.locator("#answer").get_by_text("Type a sentence, or choose one").is_visible()
+    own = [row.text for row in open_rows(short_run.folder).validation]
+
+    def examples() -> list[str]:
+        return page.locator("#examples button").evaluate_all("links => links.map(link => link.dataset.text)")
+
+    wait_for("texts of the run", lambda: len(examples()) == 4 and set(examples()) <= set(own))
+    page.locator("#examples button").nth(2).focus()
+    page.keyboard.press("Enter")
+    told = examples()[2]
+    wait_for("the answer of the run", lambda: web.answered_by(page) == "checkpoint 'best'; cpu")
+    assert text_of(page, "text") == told == "".join(piece for piece, _ in pieces(page))
+    wait_for("the answer to be spoken", lambda: "class: " in page.locator("#answer [role=status]").inner_text())
+
+    page.locator("#text textarea").press_sequentially(" in Oslo", delay=20)
+    assert web.answered_by(page) == "", "the old answer is dimmed at once"
+    wait_for("the answer to all that was typed", lambda: web.answered_by(page) and "".join(p for p, _ in pieces(page)) == f"{told} in Oslo")
+    web.choose(page, "model", "Starter")
+    wait_for("the answer of the starter model", lambda: web.answered_by(page) == "starter model; cpu")
+    wait_for("its examples", lambda: examples() == STARTER_EXAMPLES)
+
+    page.locator("#compare-with").click()
+    titles = page.locator("#answer .mtl-both > .mtl-wide")
+    wait_for("both", lambda: titles.count() == 2 and not page.locator("#answer [aria-busy=true]").count())
+    assert "starter model" in titles.first.inner_text() and "checkpoint 'best'" in titles.last.inner_text()
+    assert page.locator("#answer .mtl-tags p").all_text_contents() and page.get_by_text("This model has no such task.").count() >= 1
+    page.locator("#compare-with").click()
+    wait_for("one", lambda: web.answered_by(page) and not titles.count())
+
+    (tmp_path / "texts.csv").write_text("text\nAna left Oslo.\nA fine day!\n")
+    with page.expect_file_chooser() as chooser:
+        page.locator("#ask-file").click()
+    chooser.value.set_files(tmp_path / "texts.csv")
+    with page.expect_download() as got:
+        page.get_by_text("Download texts-predicted.csv").click()
+    lines = got.value.path().read_text("utf-8-sig").splitlines()
+    assert [line.partition(",")[0] for line in lines] == ["text", "Ana left Oslo.", "A fine day!"]
+
+    page.locator("#text textarea").fill("")
+    wait_for("no answer to no text", lambda: web.answered_by(page) == "" and not pieces(page) and not web.probabilities(page))
+    assert page.locator("#answer").get_by_text("Type a sentence, or choose one").is_visible() and web.message(page) == ""
+
+
 def check_plots(page: Page, run: Run) -> None:
     """The plots of the short run show exactly what is in its log."""
     events = [logged.event for logged in LogReader(run.log.path).read()]
     steps, evaluations, compared = ([event for event in events if isinstance(event, kind)]
                                     for kind in (StepDone, Evaluated, GradientConflict))
-    loss = wait_for("the loss plot", lambda: web.points(page, "loss-plot"))
+    found = wait_for("the charts", lambda: web.points(page))
     for task in ("class", "sentiment", "entities"):
-        assert loss[f"{task} validation"] == pytest.approx({event.step: event.losses[task] for event in evaluations}, rel=1e-4)
-        # smoothed; test_charts.py has the values
-        assert list(loss[f"{task} train"]) == [event.step for event in steps if task in event.losses]
-    scores = wait_for("the score plot", lambda: web.points(page, "score-plot"))
+        assert found[f"{task} validation"] == pytest.approx({event.step: event.losses[task] for event in evaluations}, rel=1e-4)
+        assert list(found[f"{task} train"]) == [event.step for event in steps if task in event.losses]
     web.check_legends(page)
     for task, score in (("entities", "f1"), ("class", "accuracy")):
-        assert scores[f"{task} {score}"] == pytest.approx({event.step: event.scores[task][score] for event in evaluations}, rel=1e-4)
-    assert scores["everything right"] == pytest.approx({event.step: event.everything_right for event in evaluations}, rel=1e-4)
+        assert found[f"{task} {score}"] == pytest.approx({event.step: event.scores[task][score] for event in evaluations}, rel=1e-4)
+    assert found["everything right"] == pytest.approx({event.step: event.everything_right for event in evaluations}, rel=1e-4)
     page.get_by_role("button", name="How the tasks get along").click()
     wait_for("the comparisons", lambda: page.locator("#reading .mtl-heat i").count() == 3 * len(compared) > 0)  # three pairs of tasks
-    norms = wait_for("the norms", lambda: web.points(page, "norm-plot"))
-    assert norms["class"] == pytest.approx({event.step: event.norms["class"] for event in compared}, rel=1e-4)
-    weights = wait_for("the weights", lambda: web.points(page, "weight-plot"))
-    assert len(set(weights["entities"].values())) > 1  # 'even' follows the gradients
+    insight = wait_for("the norms and the weights", lambda: web.points(page, "insight-curves"))
+    assert insight["class norm"] == pytest.approx({event.step: event.norms["class"] for event in compared}, rel=1e-4)
+    assert len(set(insight["entities weight"].values())) > 1  # 'even' follows the gradients
 
 
 def test_plots_show_exactly_what_the_log_has_and_a_run_from_the_terminal_is_in_the_menu_and_live(app, new_person, open_page, short_run):
@@ -220,7 +276,7 @@ def test_plots_show_exactly_what_the_log_has_and_a_run_from_the_terminal_is_in_t
         run_id = terminal.stdout.readline().split()[1]
         web.choose(page, "run-menu", "From the terminal")
         wait_for_a_step(page)
-        wait_for("its line", lambda: drawn(page, "loss-plot").get("entities train", 0) > 1)
+        wait_for("its line", lambda: drawn(page).get("entities train", 0) > 1)
         assert web.address(page).endswith(f"run={run_id}") and not any(can_press(page).values())
         terminal.send_signal(signal.SIGINT)
         wait_for("the end of the run", lambda: status(page) == "stopped")

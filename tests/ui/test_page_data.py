@@ -1,7 +1,10 @@
 """Data on the page, as people bring it: odd columns, several files, broken ones, the Hub. Everything is seen through a real browser."""
 
+import json
 import re
 from pathlib import Path
+
+from openpyxl import Workbook
 
 from mtl.data.dataset import load
 from mtl.runs.folder import open_run
@@ -66,6 +69,54 @@ def test_a_csv_with_odd_columns_is_understood_and_a_wrong_guess_is_put_right_and
     assert page.locator("#tasks input").count() == 1
 
 
+def label_studio(index: int) -> dict:
+    """A sample with an emoji, which counts as two characters in JavaScript, and a relation between its two entities."""
+    text = f"\U0001F600 Ada {index} left {PLACES[index % 3]} today"
+    regions = [("a", 3, 6, "PER"), ("b", text.index("left ") + 6, text.index("left ") + 10, "LOC")]
+    result = [{"id": name, "from_name": "label", "to_name": "text", "type": "labels", "value": {
+        "start": start, "end": end, "text": text[start - 1:end - 1], "labels": [label]}} for name, start, end, label in regions]
+    return {"id": index, "data": {"text": text}, "annotations": [{"id": index, "result": [
+        *result, {"from_id": "a", "to_id": "b", "type": "relation", "direction": "right", "labels": ["left"]}]}]}
+
+
+def test_files_as_people_have_them_are_understood_and_one_that_can_be_read_in_two_ways_is_asked_about(new_person, open_page, tmp_path):
+    page = open_page(new_person())
+    book = Workbook()
+    for row in [["Survey of May"], [None, "Comment", "Mood", None],
+                *[[index, f"Served in {PLACES[index % 3]} on day {index}", ("glad", "sad", "#N/A")[index % 3], None]
+                  for index in range(30)]]:
+        book.active.append(row)
+    book.save(tmp_path / "survey.xlsx")
+    web.bring(page, "survey.xlsx: 30 rows.", tmp_path / "survey.xlsx")
+    told = text_of(page, "findings")
+    assert "names of the columns are in row 2" in told and "numbers the rows" in told and "10 cells with a word such as nan, #N/A" in told
+    assert page.locator("#tasks label").all_inner_texts() == ["Mood"]
+
+    words = "".join("\n".join(f"{f'Sentence: {index}' * (not place)},{word},{'B-geo' if word in PLACES else 'O'}"
+                              for place, word in enumerate(sentence(index).split())) + "\n" for index in range(30))
+    (tmp_path / "words.csv").write_text("Sentence #,Word,Tag\n" + words)
+    web.bring(page, "words.csv: 30 rows.", tmp_path / "words.csv")
+    assert "joined into sentences" in text_of(page, "findings") and page.locator("#tasks label").all_inner_texts() == ["Tag"]
+
+    (tmp_path / "export.json").write_text(json.dumps([label_studio(index) for index in range(30)]))
+    web.bring(page, "export.json: 30 rows.", tmp_path / "export.json")
+    told = text_of(page, "findings")
+    assert "counted as JavaScript does" in told and "30 relations" in told
+    web.open_tab(page, "Data")
+    wait_for("whole names in the examples", lambda: {"AdaPER", "RomeLOC"} <= set(page.locator("#examples mark").all_inner_texts()))
+    web.open_tab(page, "Train")
+
+    (tmp_path / "short.csv").write_text("The house,calm\nThe boat,loud\nThe town,small\nThe sea,wide\n")
+    web.bring(page, "short.csv: 3 rows.", tmp_path / "short.csv")
+    asked = page.locator("#questions button")
+    assert asked.count() == 2 and "column 1: The house" in asked.nth(1).inner_text()
+    asked.nth(1).click()
+    wait_for("the first line as a row", lambda: text_of(page, "findings").startswith("short.csv: 4 rows."))
+    wait_for("the answer", lambda: asked.nth(1).get_attribute("aria-pressed") == "true")
+    asked.nth(0).click()
+    wait_for("the first line as names again", lambda: text_of(page, "findings").startswith("short.csv: 3 rows."))
+
+
 def test_a_conll_file_and_a_csv_become_rows_for_two_tasks(app, new_person, open_page, tmp_path):
     (tmp_path / "topic.csv").write_text("sentence,label\n" + "".join(f"{sentence(index)},{('war', 'sport')[index % 2]}\n"
                                                                      for index in range(80)))
@@ -120,7 +171,7 @@ def test_a_dataset_of_the_hub_is_measured_before_it_is_fetched_and_then_trained_
     page.locator("#hub-look").click()
     wait_for("the sizes", lambda: hub.sha("datasets/ann/reviews")[:12] in text_of(page, "hub-about")
              or "commit" in text_of(page, "hub-about"))
-    assert not any("/resolve/" in path for path in hub.asked), "a file was asked for before anybody wanted it"
+    assert not any("ann/reviews/resolve" in path for path in hub.asked), "a file was asked for before anybody wanted it"
     page.locator("#hub-download").click()
     wait_for("the rows", lambda: text_of(page, "findings").startswith("ann/reviews: 90 rows."))
     run = open_run(app.runs, start_tiny(page, epochs=1))

@@ -11,6 +11,7 @@ from mtl.runs.folder import Run, create_run, delete_run
 from mtl.runs.history import YIELDED
 from mtl.settings.config import make_config
 from mtl.training.execute import run_training
+from mtl.ui.live import state_of
 from tests import browser as web
 from tests.browser import can_press, message, press, start_tiny, wait_for
 from tests.watcher import Watcher
@@ -21,7 +22,8 @@ LONG = {"source": "hypothetical", "encoder": "tiny", "hypothetical_rows": 60, "e
 
 def stand_still(page: Page) -> None:
     """Let the page be as in a window behind others, where browsers tell it that it is hidden: it asks for nothing by itself any more."""
-    page.evaluate("Object.defineProperty(document, 'visibilityState', {configurable: true, get: () => 'hidden'})")
+    page.evaluate("""() => { Object.defineProperty(document, 'visibilityState', {configurable: true, get: () => 'hidden'});
+        Object.defineProperty(document, 'hidden', {configurable: true, get: () => true}); }""")
 
 
 def wait_until_enabled(page: Page, button: str) -> None:
@@ -47,7 +49,7 @@ def finished(app, short_run) -> Run:
 def test_every_refusal_of_a_runs_buttons_is_said_in_the_window_where_they_were_pressed(new_person, open_page, short_run):
     person = new_person()
     front = open_page(person, short_run.id)
-    run_id = start_tiny(front)
+    run_id = start_tiny(front, eval_every="100000")  # nothing happens by itself, so that no answer is on its way later
     back = open_page(person, run_id)
     wait_until_enabled(back, "pause")
     stand_still(back)
@@ -104,16 +106,17 @@ def test_every_refusal_of_a_comparisons_buttons_is_said_in_the_window_where_they
 def test_a_run_that_was_deleted_meanwhile_is_said_to_be_on_every_tab_and_after_a_reload(finished, new_person, open_page):
     page = open_page(new_person(), finished.id)
     web.open_tab(page, "Scores")
-    wait_until_enabled(page, "score-validation")
+    wait_for("the scores", lambda: "Validation rows" in page.locator("#scores").inner_text())
     web.open_tab(page, "Predict")
     wait_for("the checkpoint to be offered", lambda: "best" in web.text_of(page, "model"))
     stand_still(page)
     delete_run(finished)
     page.locator("#text textarea").fill("Is anybody there?")
-    page.locator("#predict").click()
-    wait_for("the answer", lambda: GONE in web.text_of(page, "about") and GONE in message(page))
+    page.locator("#text textarea").focus()
+    page.keyboard.press("Enter")
+    wait_for("the answer", lambda: GONE in page.locator("#answer .mtl-answer").inner_text() and GONE in message(page))
     web.open_tab(page, "Scores")
-    wait_for("the reason", lambda: not page.locator("#score-validation").is_enabled() and GONE in page.locator("#scores-note").inner_text())
+    wait_for("the reason", lambda: not page.locator("#scores").inner_text() and GONE in page.locator("#scores-note").inner_text())
     page.reload()
     wait_for("the reason", lambda: GONE in page.locator("#status").inner_text())
 
@@ -122,9 +125,10 @@ def test_a_run_that_gave_its_place_up_is_shown_as_paused_and_can_be_resumed(tabs
     run = create_run(tabs.jobs.root, tiny_config(epochs=300))
     assert run_training(run, resume=False, control=Watcher(step=5)) == "stopped"
     run.log.append(StatusChanged(YIELDED, "The pause was long."))
-    shown = tabs.train.poll(run.id, {"key": "k", "run": run.id})
-    assert ">paused<" in shown[tabs.train.status] and "step 5 of" in shown[tabs.train.status]
-    assert shown[tabs.train.enabled] == "resume delete"
+    told = state_of(run, tabs.jobs.history(run.id), tabs.jobs)
+    assert told["state"] == "paused" and told["facts"][0].startswith("step 5 of")
+    shown = tabs.train.show(run.id, {"key": "k", "run": run.id})
+    assert {name for name, button in tabs.train.buttons.items() if shown[button]["interactive"]} == {"resume", "delete"}
     tabs.jobs.resume(run.id, "k")
-    assert ">queued<" in tabs.train.poll(run.id, {"key": "k", "run": run.id})[tabs.train.status]
+    assert state_of(run, tabs.jobs.history(run.id), tabs.jobs)["state"] == "queued"
     tabs.jobs._jobs.pop().lock.release()

@@ -1,5 +1,6 @@
 """How runs are called and told apart, what is said of them, and that names written from right to left leave the rest where it is."""
 
+import html
 import re
 
 import pytest
@@ -15,13 +16,12 @@ from mtl.runs.events import Evaluated, GradientConflict, RunStarted, StatusChang
 from mtl.runs.folder import create_run
 from mtl.runs.history import History
 from mtl.settings.config import RunConfig, TaskSpec
-from mtl.ui import charts
-from mtl.ui.data_panel import ABOUT
+from mtl.ui.data_panel import SOURCES
 from mtl.ui.data_view import examples_html, report_html
 from mtl.ui.insight import insight_html, outlook_html
 from mtl.ui.predict_tab import model_choices
 from mtl.ui.scores_tab import scores_state
-from mtl.ui.status import legend_html, run_name, state_of, status_html, who_may
+from mtl.ui.status import facts, run_name, state_of, who_may
 from tests.plain import Row
 from tests.ui.test_charts import history_of
 
@@ -57,8 +57,12 @@ def test_the_models_of_runs_of_one_name_are_told_apart_and_the_scores_tab_names_
         (run.folder / "best" / "manifest.json").write_text('{"facts": {"step": 1200}}')
     jobs = Jobs(tmp_path / "runs")
     names = [name for name, _ in model_choices(jobs, "me", "")][:2]
-    assert names == ["x, 26 Nov 09:58:01, failed: best (step 1,200)", "x, 26 Nov 09:58:00, finished: best (step 1,200)"]
+    assert names == ["x, 26 Nov 09:58:01: best checkpoint, step 1,200", "x, 26 Nov 09:58:00: best checkpoint, step 1,200"]
     assert "<b>x, 26 Nov 09:58:01</b>, failed" in scores_state(jobs, run.id, "me")[2]
+
+
+def test_a_run_that_was_saved_in_a_long_pause_is_called_paused_in_every_menu(make_runs):
+    assert [state_of(run) for run in make_runs("yielded", "stopped")] == ["paused", "stopped"]
 
 
 def test_comparisons_of_one_name_are_told_apart_by_time_and_state(tabs, tiny_config):
@@ -93,9 +97,7 @@ def test_beside_the_link_it_is_said_who_may_do_what(tmp_path, tiny_config):
 
 def test_the_bundled_corpus_is_described_in_the_numbers_and_the_word_that_the_page_counts_in():
     sizes = {split: (NEWSROOM / f"{split}.jsonl").read_text("utf-8").count("\n") for split in ("train", "validation", "test")}
-    assert f"{sum(sizes.values()):,} rows" in ABOUT["newsroom"]
-    train, validation, test = sizes.values()
-    assert f"{train:,} are for training, {validation} for validation and {test} for test." in ABOUT["newsroom"]
+    assert f"{sizes['train']:,} news sentences" in SOURCES["newsroom"]["line"]
 
 
 @pytest.mark.parametrize(("labels", "steps", "threads", "told"), [
@@ -137,7 +139,7 @@ def test_a_name_from_right_to_left_is_kept_apart_in_html(shown, places):
     assert ARABIC not in re.sub(r"<bdi>[^<]* <mark", "", bare)
 
 
-@pytest.mark.parametrize(("by", "score", "told"), [("a<b> accuracy", 0.812, "a&lt;b&gt; accuracy 81.2%"),
+@pytest.mark.parametrize(("by", "score", "told"), [("a<b> accuracy", 0.812, "a<b> accuracy 81.2%"),
                                                    ("validation loss", -0.4121, "validation loss 0.412")])
 def test_the_best_evaluation_so_far_is_told_with_what_it_is_best_by(make_runs, tmp_path, by, score, told):
     run, = make_runs("running")
@@ -145,16 +147,16 @@ def test_the_best_evaluation_so_far_is_told_with_what_it_is_best_by(make_runs, t
     events = [STARTED, Evaluated(5, 1.0, "validation", {}, {}, 0.5, score, True, 1.0, by), later]
     for event in events:
         run.log.append(event)
-    assert f"best so far: {told} at step 5" in status_html(history_of(*events, StatusChanged("running")), 0, "x")
-    assert "best so far" not in status_html(history_of(*events, StatusChanged("finished", "It tells.")), 0, "x")
-    assert f"<p>The best checkpoint is that of step 5: {told}.</p>" in scores_state(Jobs(tmp_path / "runs"), run.id, "me")[2]
+    assert f"best so far: {told} at step 5" in facts(history_of(*events, StatusChanged("running")), 0)
+    assert "best so far" not in " ".join(facts(history_of(*events, StatusChanged("finished", "It tells.")), 0))
+    assert f"<p>The best checkpoint is that of step 5: {html.escape(told)}.</p>" in scores_state(Jobs(tmp_path / "runs"), run.id, "me")[2]
 
 
 def test_a_name_from_right_to_left_is_kept_apart_where_there_is_only_plain_text(make_runs):
     evaluated = Evaluated(1, 0.2, "validation", {ARABIC: 0.5}, {ARABIC: {"accuracy": 0.5}}, 0.5, 0.5, True, 1.0)
-    lines = [describe(STARTED), describe(evaluated), legend_html(charts.loss_colours(STARTED)), legend_html(charts.score_colours(STARTED))]
+    lines = [describe(STARTED), describe(evaluated)]
     [run] = make_runs("finished", name=ARABIC)
-    lines += [f"{run_name(run)}, {state_of(run)}", status_html(seen_history(), 0, run_name(run))]
+    lines.append(f"{run_name(run)}, {state_of(run)}")
     for line in lines:
         assert line.count(ARABIC) == line.count(f"\u2068{ARABIC}\u2069") > 0, line
 

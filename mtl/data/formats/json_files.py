@@ -1,62 +1,145 @@
-"""JSON lines and arrays into records: flat objects, also of what annotation tools (spaCy, Prodigy, doccano, Label Studio) export."""
+"""JSON and YAML into records: lines, arrays, objects spread over lines, and one object with the rows somewhere in it."""
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
-from mtl.data.formats.files import Record, Source, a_kind, check_file, read_lines, show, show_names
+from mtl.data.formats.export import Export, texts
+from mtl.data.formats.files import Record, Source, check_file, read_lines, show
+from mtl.data.formats.tools import flatten, is_plain
+from mtl.data.formats.wrapped import find_rows, unfold
 from mtl.errors import MtlError
 
 MAX_ARRAY = 50_000_000  # bytes; an array is one long line, which has to be read whole
+MAX_YAML = 5_000_000  # bytes; its reader is slow
 _BLANKS = re.compile(r"[ \t\r\n]*")
-
-
-class Annotated(dict):
-    """A sample that an annotator has finished: where it lacks a list of entities, it has none; it is not unlabelled."""
+Values = Iterable[tuple[int, Any]]  # each with the line, or the row, where it begins
 
 
 def read_json(source: Source) -> Iterator[Record]:
-    """The objects of a file of JSON lines, or of one JSON array."""
-    name, empty = source.name, True
+    """The objects of a file of JSON lines, of one JSON array, or wherever the rows are in one object."""
     decoder = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_no_constant)
     check_file(source.path)
     with source.path.open("rb") as file:  # a list of samples? A line that is a list itself, [text, {...}], begins with a text
         is_array = re.match(rb'(\xef\xbb\xbf)?\s*\[\s*($|[^\s"])', file.read(4096))
-    for line, value in (_array if is_array else _lines)(source, decoder):
+    if not is_array and _is_lines(source, decoder):
+        return _records(source, _lines(source, decoder), Export(source.path.stem))
+    text = _read_whole(source, MAX_ARRAY, "a JSON array" if is_array else "JSON that is not one object per line")
+    export = Export(source.path.stem, text)
+    return _records(source, _array(source.name, text, decoder) if is_array else _objects(source, text, decoder, export), export)
+
+
+def read_yaml(source: Source) -> Iterator[Record]:
+    """The rows of YAML: Rasa's and Snips' examples, or a list of objects."""
+    import yaml  # not needed for any other file
+
+    loader, name = getattr(yaml, "CBaseLoader", yaml.BaseLoader), source.name  # everything is a text: 'no' is no false, 1.10 not 1.1
+    text = _read_whole(source, MAX_YAML, "YAML")
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, loader)):  # few of them can make up gigabytes
+            raise MtlError(f"{name}: uses an alias of YAML (*name). Write its value in its place.")
+        parts = list(yaml.load_all(text, loader))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise MtlError(f"{name}{line}: is not YAML ({show(getattr(error, 'problem', None) or 'of another kind', 60)}). Mend it.") from error
+    except RecursionError as error:
+        raise MtlError(f"{name}: is nested too deeply. Write a list of objects.") from error
+    export = Export(source.path.stem)
+    return _records(source, _in_one(source, parts[0] if len(parts) == 1 else parts, export), export)
+
+
+def _records(source: Source, values: Values, export: Export) -> Iterator[Record]:
+    """The samples in the values, each as a flat object; at the end it is told what was left out of them."""
+    empty = True
+    for line, value in values:
+        if is_plain(value, export):
+            empty = False
+            yield line, value
+            continue
         try:
-            fields = flatten(value)
+            for sample in unfold(value, export):
+                fields = flatten(sample, export)
+                empty = False
+                if fields is not None:
+                    yield line, fields
+                else:
+                    export.leave("rejected")
         except MtlError as error:
-            raise MtlError(f"{name}, line {line}: {error}") from error
-        empty = False
-        if isinstance(fields, Annotated) and isinstance(done := value.get("annotations"), list) and len(done) > 1:
-            source.notice("where a text was annotated more than once, the first annotation is taken.")
-        if fields is not None:
-            yield line, fields
-        else:
-            source.notice("samples that were rejected or skipped while annotating are left out.")
+            raise MtlError(f"{source.name}, {source.unit} {line}: {error}") from error
+    export.tell(source)
     if empty:
-        raise MtlError(f"{name}: is empty. Write one JSON object per line.")
+        raise MtlError(f"{source.name}: is empty. Write one JSON object per line.")
 
 
-def _lines(source: Source, decoder: json.JSONDecoder) -> Iterator[tuple[int, Any]]:
-    name = source.name
-    for line, text in enumerate(map(str.strip, read_lines(source.path)), 1):
+def _is_lines(source: Source, decoder: json.JSONDecoder) -> bool:
+    """Whether there is an object on each line: not if the first line does not end one, nor if there is only that line."""
+    lines = filter(str.strip, read_lines(source.path, MAX_ARRAY))
+    first = next(lines, "").strip()
+    try:
+        value, end = decoder.raw_decode(first)
+    except json.JSONDecodeError as error:
+        return error.pos < len(first) or not first
+    except (MtlError, ValueError, RecursionError):
+        return True
+    is_one_list = isinstance(value, list) and len(texts(value)) == len(value) > 1  # of texts: no row
+    return not (isinstance(value, dict) or is_one_list) or end < len(first) or next(lines, None) is not None
+
+
+def _lines(source: Source, decoder: json.JSONDecoder) -> Values:
+    name, lines = source.name, read_lines(source.path)
+    for line, text in enumerate(map(str.strip, lines), 1):
         if text:
-            value, end = _parse(decoder, name, text, 0, line)
-            if end < len(text):
+            value, end = _parse(decoder, name, text, 0, line, lines)
+            if text[end:].strip() == ",":
+                source.notice("the commas behind its objects are left out.")
+            elif end < len(text):
                 raise MtlError(f"{name}, line {line}: column {end + 1} is not JSON: something follows the object. "
                                "Write one object per line.")
             yield line, value
 
 
-def _array(source: Source, decoder: json.JSONDecoder) -> Iterator[tuple[int, Any]]:
+def _read_whole(source: Source, most: int, what: str) -> str:
+    """The text of a file that cannot be read line by line."""
+    if (size := source.path.stat().st_size) > most:
+        brackets = ", without the brackets and commas around them" * ("array" in what)
+        raise MtlError(f"{source.name}: is {what} of {size / 1e6:,.0f} MB, the limit is {most / 1e6:,.0f} MB. "
+                       f"Write one object per line{brackets}.")
+    return "".join(read_lines(source.path, most)).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _objects(source: Source, text: str, decoder: json.JSONDecoder, export: Export) -> Values:
+    """The values one after the other, each over as many lines as it takes; a single one has the rows in it."""
+    at, line = _BLANKS.match(text).end(), 1
+    line += text.count("\n", 0, at)
+    value, end = _parse(decoder, source.name, text, at, line)
+    if not text[end:].strip():
+        yield from _in_one(source, value, export)
+        return
+    while True:
+        yield line, value
+        begin, at = at, _BLANKS.match(text, end).end()
+        if at == len(text):
+            return
+        line += text.count("\n", begin, at)
+        value, end = _parse(decoder, source.name, text, at, line)
+
+
+def _in_one(source: Source, value: Any, export: Export) -> Values:
+    """The samples in the one value that a file is, each with its number."""
+    number = 0
+    try:
+        rows = value if isinstance(value, list) else find_rows(value, source, export)
+        source.counts_rows = rows != [value]
+        for number, row in enumerate(rows, 1):
+            yield number, row
+    except MtlError as error:
+        raise MtlError(f"{source.name}{f', row {number + 1}' if number else ''}: {error}") from error
+
+
+def _array(name: str, text: str, decoder: json.JSONDecoder) -> Values:
     """The elements of an array, parsed one at a time, each with its line."""
-    name, size = source.name, source.path.stat().st_size
-    if size > MAX_ARRAY:
-        raise MtlError(f"{name}: is a JSON array of {size / 1e6:,.0f} MB, the limit is {MAX_ARRAY / 1e6:,.0f} MB. "
-                       "Write one object per line, without the brackets and commas around them.")
-    text = "".join(read_lines(source.path, MAX_ARRAY)).replace("\r\n", "\n").replace("\r", "\n")
     line, seen = 1, 0
 
     def skip(at: int) -> int:
@@ -79,8 +162,8 @@ def _array(source: Source, decoder: json.JSONDecoder) -> Iterator[tuple[int, Any
         raise MtlError(f"{name}, line {line}: something follows the end of the JSON array. Write one object per line, or one array.")
 
 
-def _parse(decoder: json.JSONDecoder, name: str, text: str, at: int, line: int) -> tuple[Any, int]:
-    """The value that begins at `at`, in `line`, and where it ends."""
+def _parse(decoder: json.JSONDecoder, name: str, text: str, at: int, line: int, rest: Iterable[str] = ()) -> tuple[Any, int]:
+    """The value that begins at `at`, in `line`, and where it ends. `rest`: the lines that follow, if `text` is one line."""
     try:
         value, end = decoder.raw_decode(text, at)
         if text.find("\\ud", at, end) >= 0 or text.find("\\uD", at, end) >= 0:  # only an escape can make a lone surrogate
@@ -89,8 +172,10 @@ def _parse(decoder: json.JSONDecoder, name: str, text: str, at: int, line: int) 
     except json.JSONDecodeError as error:
         line += text.count("\n", at, error.pos)
         what = "the object is not closed. Write one whole object per line; is the file cut off?"
+        if any(map(str.strip, rest)):
+            what = "the object is not closed on its line. Write one whole object per line, and \\n for a line feed in a text."
         if error.pos < len(text) and not error.msg.startswith("Unterminated"):
-            what = f"column {error.colno} is not JSON: {error.msg.lower().removesuffix(' at')}. Mend it there."
+            what = f"column {error.colno} is not JSON: {_advice(text, error) or error.msg.lower().removesuffix(' at') + '. Mend it there'}."
     except MtlError as error:
         what = str(error)
     except UnicodeEncodeError:
@@ -100,6 +185,18 @@ def _parse(decoder: json.JSONDecoder, name: str, text: str, at: int, line: int) 
     except RecursionError:
         what = "nested too deeply. Write one flat object per line."
     raise MtlError(f"{name}, line {line}: {what}")
+
+
+def _advice(text: str, error: json.JSONDecodeError) -> str:
+    """What is wrong in JSON, if it is one of the usual things, and what to do."""
+    rest = text[error.pos:error.pos + 40]
+    if rest.startswith(("//", "/*", "#")):
+        return "it is a comment. Remove it"
+    if text[:error.pos].rstrip().endswith(",") and (rest.lstrip() or "x")[0] in "}]":
+        return "a comma stands before the end of a list or an object. Remove it"
+    if re.match(r"['(]|None\b|True\b|False\b", rest):
+        return "it is written as Python prints it. Write it with json.dumps"
+    return "it is a line of JavaScript. Remove all before the first bracket" if re.match(r"[\w.]+\s*(\w+\s*)?=", rest) else ""
 
 
 def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -114,85 +211,3 @@ def _no_constant(constant: str) -> NoReturn:
     raise MtlError(f"{constant} is not allowed in JSON. Write null where there is no value.")
 
 
-def flatten(value: Any) -> dict[str, object] | None:
-    """A sample of any of the tools as a flat object; None if the annotator rejected or skipped it. Raises MtlError if it is no sample."""
-    if isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict):
-        return _spacy({"text": value[0]} | value[1])
-    if not isinstance(value, dict):
-        raise MtlError(f"holds {a_kind(value)}. Write an object such as {{\"text\": \"...\", \"topic\": \"...\"}}.")
-    if isinstance(value.get("data"), dict) and ("annotations" in value or "completions" in value):
-        return _label_studio(value)
-    if "annotation_id" in value and "annotator" in value:
-        return _label_studio_min(value)
-    if value.get("answer") in ("accept", "reject", "ignore") and _PRODIGY & value.keys():
-        return Annotated(_without(value, "answer")) if value["answer"] == "accept" else None
-    if isinstance(value.get("cats"), dict):
-        return _spacy(value)
-    return _own_task(value) if isinstance(value.get("task"), str) and value["task"].strip() else value
-
-
-_PRODIGY = {"_task_hash", "_input_hash", "spans", "accept", "options"}
-
-
-def _without(sample: dict[str, Any], *keys: str) -> dict[str, Any]:
-    return {key: part for key, part in sample.items() if key not in keys}
-
-
-def _spacy(sample: dict[str, Any]) -> dict[str, object]:
-    """spaCy's text and {"entities": [[start, end, label]], "cats": {label: score}} in one object."""
-    fields = _without(sample, "cats", "links", "heads", "deps")
-    cats = sample.get("cats")
-    if isinstance(cats, dict) and cats:
-        labels = [label for label, score in cats.items() if isinstance(score, int | float) and score >= 0.5]
-        if len(labels) > 1:
-            raise MtlError(f"'cats' marks {len(labels)} labels at once ({show_names(labels)}). A text has one label per task; "
-                           "give each task its own key.")
-        fields["cats"] = labels[0] if labels else None
-    return fields
-
-
-def _own_task(sample: dict[str, Any]) -> dict[str, object]:
-    """{"text", "task": T, "label" or T_labels: value}: the value belongs to a task called T, and the row is not labelled for others."""
-    task = sample["task"].strip()
-    known = (f"{task}_labels", f"{task}_label", f"{task}_tags", "labels", "label", "tags", "entities", "spans")
-    if not (keys := [key for key in known if key in sample]):
-        raise MtlError(f"the task is '{show(task)}', but there is no 'label' and no '{show(task)}_labels'. Add one of them.")
-    return _without(sample, "task", *keys) | {task: next((sample[key] for key in keys if sample[key] is not None), None)}
-
-
-def _label_studio(sample: dict[str, Any]) -> dict[str, object] | None:
-    """Label Studio's JSON export: the choices and labels of the first annotation, with the names of the labelling config."""
-    done = [entry for entry in sample.get("annotations") or sample.get("completions") or [] if isinstance(entry, dict)]
-    kept = [entry for entry in done if not entry.get("was_cancelled")]
-    if done and not kept:
-        return None
-    data = {key: part for key, part in sample["data"].items() if isinstance(part, str | int | float)}
-    found: dict[str, Any] = {}
-    for result in kept[0].get("result") or [] if kept else []:
-        name, value = (result.get("from_name"), result.get("value")) if isinstance(result, dict) else (None, None)
-        if not isinstance(name, str) or not isinstance(value, dict):
-            raise MtlError("an annotation has no 'from_name' or no 'value'. Export from Label Studio as JSON.")
-        if isinstance(choices := value.get("choices"), list) and choices:
-            found[name] = _only(name, choices)
-        elif type(value.get("rating")) is int:
-            found[name] = value["rating"]
-        elif isinstance(labels := value.get("labels"), list) and labels:
-            if not isinstance(found.setdefault(name, []), list):
-                raise MtlError(f"'{show(name)}' has both choices and labels. Give each its own name in the labelling config.")
-            found[name].append({"start": value.get("start"), "end": value.get("end"), "label": _only(name, labels)})
-    return Annotated(data | found) if kept else data
-
-
-def _label_studio_min(sample: dict[str, Any]) -> dict[str, object]:
-    """A sample of Label Studio's JSON-MIN export."""
-    fields = _without(sample, "annotator", "annotation_id", "created_at", "updated_at", "lead_time")
-    for key, part in fields.items():
-        if isinstance(part, dict) and isinstance(choices := part.get("choices"), list):
-            fields[key] = _only(key, choices)
-    return Annotated(fields)
-
-
-def _only(name: str, labels: list) -> Any:
-    if len(labels) != 1:
-        raise MtlError(f"'{show(name)}' has {len(labels)} labels at once. A text or span has one label per task; give each its own name.")
-    return labels[0]

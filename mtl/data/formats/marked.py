@@ -20,15 +20,15 @@ _FASTTEXT = re.compile(r"__label__(\S+)[ \t]")
 
 
 def read_marked(source: Source) -> Iterator[Record]:
-    """Each line of a text file as a text; `__label__x` in front is its class, as in fastText."""
+    """Each line of a text file as a text; `__label__x` in front is its class, as in fastText, or several are its labels."""
     for number, line in enumerate(read_lines(source.path), 1):
         line = line.rstrip("\r\n")
         if line.strip():
             label, text = split_label(line)
-            second, _ = split_label(text.lstrip()) if label else (None, "")
-            if second:
-                raise MtlError(f"{source.name}, line {number}: has the labels '{show(label)}' and '{show(second)}' at once. "
-                               "A text has one label per task.")
+            more, rest = split_label(text.lstrip()) if label else (None, "")
+            while more:
+                label, text, source.guesses["label"] = f"{label}|{more}", rest, ("labels", "")
+                more, rest = split_label(text.lstrip())
             yield number, {"text": text} | ({"label": label} if label else {})
 
 

@@ -1,0 +1,8 @@
+// A link puts its text into the box, as if somebody had typed it.
+element.addEventListener('click', ({target}) => {
+  const {text} = target.dataset, box = document.querySelector('#text textarea');
+  if (!text) return;
+  box.value = text;
+  box.dispatchEvent(new Event('input', {bubbles: true}));
+  box.focus();
+});
