@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +198,15 @@ def check_legends(page: Page) -> None:
 def is_too_wide(page: Page) -> bool:
     """Whether a person has to scroll sideways."""
     return page.evaluate("document.documentElement.scrollWidth > window.innerWidth + 1")
+
+
+def summary(page: Page) -> str:
+    """What is on the page, for whoever reads why a test failed."""
+    with suppress(Error):
+        return (f"status: {status(page)!r}, message: {message(page)!r}, can press: {can_press(page)}, focus: "
+                f"{page.evaluate('document.activeElement.id || document.activeElement.outerHTML.slice(0, 200)')!r}\n"
+                f"{page.locator('body').inner_text()[:4000]}")
+    return "it cannot be read"
 
 
 # What a person does

@@ -6,7 +6,7 @@ import os
 
 os.environ.setdefault("OMP_THREAD_LIMIT", "1")  # threads that wait for each other while the other tests have the cores; read by torch
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -124,6 +124,17 @@ def jobs(tmp_path):
 
 
 # The page
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With the failure of a browser's test, what was on its pages then, and what the app had printed."""
+    report, browser = (yield), item.funcargs.get("chromium")
+    if browser and report.when == "call" and report.failed:
+        for page in (page for context in browser.contexts for page in context.pages):
+            report.sections.append((f"page {page.url}", web.summary(page)))
+        report.sections.append(("app", item.funcargs["app"].output[-3000:] if "app" in item.funcargs else ""))
+    return report
 
 
 @pytest.fixture(scope="session")
