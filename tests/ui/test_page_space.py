@@ -116,6 +116,7 @@ def test_a_run_trains_for_15_minutes_and_no_longer(app, visit, tiny_config):
     assert run_training(old, resume=False, control=Clock(step=3)) == "stopped"
     shutil.copyfile(own.folder / "owner", old.folder / "owner")  # it is this visitor's
     page.goto(f"{app.url}/?run={old.id}")
+    wait_for("the data to be understood", lambda: "rows" in text_of(page, "findings"))
     press(page, "resume")
     wait_for("the end", lambda: any(isinstance(seen.event, Notice) and "may train for 15 minutes" in seen.event.message
                                     for seen in read_history(old).entries))
