@@ -35,7 +35,7 @@ RUNS, CURSORS = 64, 64  # runs that are kept ready, and answers for each
 POINTS, NUMBERS = 300, 2500  # at most so many points of a curve at once, and so many numbers for all of one kind
 DIGITS = 5  # significant digits of a number
 MARKS, LONGEST = 100, 200  # marks at once, and characters of one
-GROWING = ("steps", "evaluations", "sampled", "diagnoses", "marks", "pinned", "watched")  # what a cursor counts; only a resume takes anything back
+GROWING = ("steps", "evaluations", "sampled", "diagnoses", "marks", "pinned", "watched")  # what a cursor counts; only a resume takes back
 _CURSOR = re.compile(rf"{BOOT}(\.\d{{1,10}}){{{len(GROWING) + 2}}}")
 
 
@@ -148,7 +148,7 @@ def curves(history: History, pieces: dict[str, slice], is_reset: bool) -> dict[s
     made = {"train": columns(steps, {"loss": of("losses"), "weight": of("weights")}), "gradient": columns(compared, {"norm": of("norms")}),
             "full": columns(full, looks), "sampled": columns(sampled, looks),
             "marks": [[step, _sort(event), shorten(describe(event) or "", LONGEST)] for step, event in marks[-MARKS:]],
-            "pins": tell_pins(history, pinned, watched, is_reset)}
+            "pins": tell_pins(history, pinned, watched)}
     made = {name: piece for name, piece in made.items() if piece}
     if is_reset:
         made |= {"reset": True, "tasks": [[isolate(name), score.replace("_", " ")] for name, score in zip(names, mains, strict=True)]}

@@ -28,12 +28,14 @@ const sentences = () => shown.data?.pins?.sentences ?? [];
 const marksText = (place) => Boolean(shown.data?.pins?.labels?.[place]);
 const mayPin = () => props.value === 'pin';
 
-// What an answer says, in words: of a number, which always moves a little, only whether it is right
-const said = ([isRight, ...items], text) => items.map(([words, share, start, end]) => (
-  start === undefined ? (share === null ? String(isRight) : words) : `${[...text].slice(start, end).join('')} = ${words}`));
-const spoken = (answer, text) => said(answer, text).join(', ') || 'nothing';
+// What an answer says, in words
+const spoken = ([, ...items], text) => items.map(([words, , start, end]) => (
+  start === undefined ? words : `${[...text].slice(start, end).join('')} = ${words}`)).join(', ') || 'nothing';
+// Whether it says something else than before: a number, which always moves a little, does if it is right now and was not, or the reverse
+const differs = (one, other) => one[0] !== other[0] || (one[1]?.[1] !== null
+  && JSON.stringify(one.map((item) => item?.toSpliced?.(1, 1))) !== JSON.stringify(other.map((item) => item?.toSpliced?.(1, 1))));
 
-// All looks since the first one at a sentence that is pinned now: the answers then, by id, and the flips, [id, task, before, after, is right]
+// All looks since the first one at a sentence that is pinned now: the answers then, by id, and the flips, [id, task, words, is right, was right]
 const fold = () => {
   const texts = new Map(sentences().map(([id, text]) => [id, text])), folded = [];
   for (const [step, changed] of shown.data?.pins?.looks ?? []) {
@@ -41,7 +43,7 @@ const fold = () => {
     if (!last && !known.length) continue;
     const flips = known.flatMap(([id, answers]) => answers.map((answer, place) => {
       const before = last?.answers[id]?.[place], text = texts.get(id);
-      return before && spoken(before, text) !== spoken(answer, text) ? [id, place, spoken(before, text), spoken(answer, text), answer[0]] : null;
+      return before && differs(answer, before) ? [id, place, spoken(answer, text), answer[0], before[0]] : null;
     }).filter(Boolean));
     const answers = {...last?.answers, ...Object.fromEntries(known)};
     if (last?.step === step) Object.assign(last, {answers, flips: [...last.flips, ...flips]});  // a new pin is answered at once
@@ -65,12 +67,14 @@ const goTo = (index) => {
 
 // What was learned and what was forgotten up to a look, a sentence a task
 const story = (id, index) => tasks().flatMap(([name], task) => {
-  let before = null, told = null, times = 0;
+  const times = {learned: 0, forgot: 0};
+  let before = null, told = null;
   for (const {step, answers} of looks.slice(0, index + 1)) {
     const isRight = answers[id]?.[task][0] ?? null;
     if (isRight !== null && before !== null && isRight !== before) {
-      times += isRight;
-      told = [isRight ? 'learned' : 'forgot', name, step, isRight && times > 1 ? 'again ' : ''];
+      const what = isRight ? 'learned' : 'forgot';
+      times[what] += 1;
+      told = [what, name, step, times[what] > 1 ? 'again ' : ''];
     }
     before = isRight ?? before;
   }
@@ -131,19 +135,20 @@ const drawRow = ([id, text, truth], index) => {
     : 'Not asked yet at this step.');
   part.remove.hidden = !mayPin();
 };
+const sort = ([, , , isRight, wasRight]) => (isRight === wasRight ? 'changed' : isRight ? 'learned' : 'forgot');
 const flipsInWords = ({flips}) => {
   const texts = new Map(sentences().map(([id, text]) => [id, cut(text)]));
-  return flips.map(([id, task, , after, isRight]) => `${tasks()[task][0]} became ${after}${isRight === null ? '' : isRight ? ', which is right,'
-    : ', which is wrong,'} in \u201c${texts.get(id)}\u201d`).join('; ');
+  return flips.map((flip) => `${{learned: 'learned: ', forgot: 'forgot: '}[sort(flip)] ?? ''}${tasks()[flip[1]][0]} became ${flip[2]} in \u201c${
+    texts.get(flip[0])}\u201d`).join('; ');
 };
 const drawTicks = () => fill(ticks, [looks.map(({step, flips}) => [step, flips]), sentences()], () => looks.map((look, index) => [look, index]).filter(
   ([{flips}]) => flips.length).map(([look, index]) => {
-  const tick = make('i', {title: `Step ${number(look.step)}: ${flipsInWords(look)}`}), judged = look.flips.map(([, , , , isRight]) => isRight);
-  tick.dataset.sort = judged.includes(false) ? 'forgot' : judged.includes(true) ? 'learned' : 'changed';
+  const tick = make('i', {title: `Step ${number(look.step)}: ${flipsInWords(look)}`}), sorts = look.flips.map(sort);
+  tick.dataset.sort = ['forgot', 'learned', 'changed'].find((each) => sorts.includes(each));
   tick.style.setProperty('--at', index / Math.max(1, looks.length - 1));
   tick.addEventListener('click', () => goTo(index));
-  return [tick];
-}).flat());
+  return tick;
+}));
 const drawOffers = () => {
   offers.hidden = !mayPin();
   if (offers.hidden) return;
@@ -157,7 +162,12 @@ const drawOffers = () => {
 const draw = () => {
   root.hidden = !shown.data?.pins && !mayPin();
   if (root.hidden) return;
-  for (const [id, part] of rows) if (!sentences().some(([kept]) => kept === id)) { part.row.remove(); rows.delete(id); }
+  for (const [id, part] of rows) {
+    if (sentences().some(([kept]) => kept === id)) continue;
+    if (part.row.contains(document.activeElement)) form.elements[0].focus();
+    part.row.remove();
+    rows.delete(id);
+  }
   const index = place(), look = looks[index], isLast = index === looks.length - 1, flips = look?.flips.length ?? 0;
   sentences().forEach((sentence) => drawRow(sentence, index));
   if (form.elements[0].value && sentences().some(([, text]) => text === form.elements[0].value.trim())) form.elements[0].value = '';

@@ -31,17 +31,16 @@ class PinsPanel:
             unpin(self.jobs, run_id, browser["key"], int(event.value))
 
 
-def tell_pins(history: History, pinned: Sequence[Pinned], watched: Sequence[Watched], is_reset: bool) -> dict[str, Any]:
-    """For the feed, of what is new: the sentences, each [id, text, its true values in words, a list a task]; hard ones, each [text, why]; and
-    the looks, each [step, answers]. At first also the labels of each task that marks text; null for the others."""
+def tell_pins(history: History, pinned: Sequence[Pinned], watched: Sequence[Watched]) -> dict[str, Any]:
+    """For the feed, of what is new: the looks, each [step, answers]; and, if other ones are pinned, the sentences, each [id, text, its true
+    values in words, a list a task], hard ones, each [text, why], and the labels of each task that marks text; null for the others."""
+    made: dict[str, Any] = {"looks": [[look.step, look.answers] for look in watched]} if watched else {}
     tasks = history.started.tasks if history.started else {}
     types = {name: VALUES[facts["kind"]] for name, facts in tasks.items()}
-    made: dict[str, Any] = {"looks": [[look.step, look.answers] for look in watched]} if watched else {}
     for now in pinned[-1:]:
         made["sentences"] = [[one["id"], one["text"], [
             None if (plain := one["truth"].get(name)) is None else types[name].of_plain(plain).named(one["text"]) for name in tasks]]
             for one in now.sentences]
         made["hard"] = [[one["text"], one["why"]] for one in now.hard]
-    if made and is_reset:
         made["labels"] = [facts["labels"] if types[name].marks_text else None for name, facts in tasks.items()]
     return made
