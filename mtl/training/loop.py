@@ -18,9 +18,8 @@ from mtl.model.machine import Machine, find_machine, use_threads
 from mtl.model.randomness import seeded_dropout
 from mtl.model.split import Split, sample
 from mtl.runs.checkpoint import BEST, LAST, PREVIOUS, drop_damaged_last, newest_checkpoint, saved_step, sweep
-from mtl.runs.events import Estimated, Evaluated, Event, Every, Notice, StatusChanged
+from mtl.runs.events import Estimated, Evaluated, Event, Every, LogReader, Notice, Pinned, StatusChanged
 from mtl.runs.folder import Run
-from mtl.runs.history import read_history
 from mtl.scoring.scores import Scores
 from mtl.settings.best import shown
 from mtl.settings.config import RunConfig
@@ -94,7 +93,8 @@ def _open(trainer: Trainer, notices: list[Notice]) -> Generator[Event, None, Est
     yield StatusChanged("running")
     if trainer.progress.step == 0:  # the scores of chance
         yield _evaluate(trainer, sample(trainer.validation_split, FIRST_ROWS, trainer.config.seed))[1]
-    yield from trainer.pins.open(read_history(Run(trainer.run)).pinned, trainer.config.quick_looks)
+    pinned = [at.event for at in LogReader(Run(trainer.run).log.path).read() if isinstance(at.event, Pinned)]
+    yield from trainer.pins.open(pinned, trainer.config.quick_looks)
     if guess := estimate(trainer):
         yield guess
     return guess
