@@ -7,12 +7,12 @@ import copy
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mtl.errors import MtlError
-from mtl.runs.events import Notice, StatusChanged
+from mtl.runs.events import Event, Notice, StatusChanged
 from mtl.runs.folder import Limits, Run
 from mtl.runs.stop import StopControl
 
@@ -47,16 +47,18 @@ class JobControl(StopControl):
         self._paused = self._copy_wanted = False
         self._paused_at: float | None = None
         self._snapshot: Snapshot | None = None
+        self._asked: list[Callable[[Trainer], Iterable[Event]]] = []
 
     def begin(self, run: Run) -> None:
         """From now on this controls `run`, the next member of a comparison."""
         with self._changed:
-            self.run, self._snapshot, self.step = run, None, 0
+            self.run, self._snapshot, self.step, self._asked = run, None, 0, []
 
     def between_steps(self, trainer: Trainer) -> bool:
         """Publish a copy if one is wanted, and wait while paused; returns whether to stop."""
         with self._changed:
             self.step = trainer.progress.step
+            self._act(trainer)
             self._publish_copy(trainer)
             minutes = self._limits.minutes
             if trainer.progress.seconds > 60 * minutes and not self.is_asked:
@@ -75,6 +77,7 @@ class JobControl(StopControl):
         self._paused_at = time.monotonic()
         while self._paused and not self.is_asked:
             self._changed.wait(PAUSE_CHECK)  # releases the lock meanwhile, or nobody could resume; any request wakes it early
+            self._act(trainer)
             self._publish_copy(trainer)  # predictions are made during a pause too
             if self._paused and not self.is_asked and self.yields_in() == 0:
                 self.is_asked = self.has_yielded = True
@@ -96,6 +99,17 @@ class JobControl(StopControl):
             self._snapshot = Snapshot(trainer.progress.step, time.time(), Predictor(model, trainer.tokenizer, trainer.machine))
             self._copy_wanted = False
             self._changed.notify_all()
+
+    def ask(self, act: Callable[[Trainer], Iterable[Event]]) -> None:
+        """Have the training thread call `act` before its next step, or in its pause, and log the events that it returns."""
+        with self._changed:
+            self._asked.append(act)
+            self._changed.notify_all()
+
+    def _act(self, trainer: Trainer) -> None:
+        while self._asked:
+            for event in self._asked.pop(0)(trainer):
+                self.run.log.append(event)
 
     def set_paused(self, paused: bool) -> None:
         """Wait before the next step, or go on; raises MtlError if the run is about to end, to let another one train."""

@@ -211,12 +211,12 @@ class Jobs:
 
     def pause(self, run_id: str, key: str) -> None:
         """Wait before the next step. If the pause is long and others wait, the run is saved and lets them train."""
-        self._owned_job(run_id, key).control.set_paused(True)
+        self.owned_job(run_id, key).control.set_paused(True)
 
     def stop(self, run_id: str, key: str) -> None:
         """End the run before its next step, with a checkpoint; a waiting one leaves the queue."""
         with self._changed:
-            job = self._owned_job(run_id, key)
+            job = self.owned_job(run_id, key)
             if job in self._jobs[1:]:
                 job.log("stopped", "Taken out of the queue. Resume puts it back.")
                 self._remove(job, self._jobs)
@@ -262,14 +262,14 @@ class Jobs:
         with self._changed:
             return next((job for job in self._jobs[:1] if job.control.run.id == run_id), None)
 
-    def _owned_job(self, run_id: str, key: str) -> Job:
-        """The job of that run; raises MtlError if `key` is not its owner's, or if it is not here."""
+    def owned_job(self, run_id: str, key: str, but: str = "there is nothing to pause or to stop") -> Job:
+        """The job of that run; raises MtlError, with the words `but`, if `key` is not its owner's, or if it is not here."""
         run = self._open_owned(run_id, key)
         if job := self._settled(run_id):
             return job
         if run.is_alive():
             raise MtlError("Another program trains this run. If that is the terminal, stop it there with Ctrl-C.")
-        raise MtlError(f"This run is {read_history(run).state} and not in training any more: there is nothing to pause or to stop.")
+        raise MtlError(f"This run is {read_history(run).state} and not in training any more: {but}.")
 
     @staticmethod
     def _check_resumable(run: Run) -> None:

@@ -54,6 +54,11 @@ class BurstControl(JobControl):
             self.has_yielded = True
             (self.run.folder / STOP).touch()
 
+    def ask(self, act: Any) -> None:
+        """Refused: the model is in another process."""
+        raise MtlError("This run trains on a GPU that is lent for seconds, in a process that this page cannot reach. Press Pause, then "
+                       "Continue on the CPU: there it can be done.")
+
     def stop(self) -> None:
         """End the burst, and the run with it."""
         self.is_asked = True

@@ -127,6 +127,28 @@ class Sampled:
     seconds: float
 
 
+MOST_PINNED, LONGEST_PINNED = 5, 300  # sentences, and characters of one
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """The sentences that are watched from now on, {id, text, truth}, and hard validation rows that one may pin, {text, truth, why}. `truth`
+    has the plain value for each task that is labelled."""
+
+    step: int
+    sentences: list[dict[str, Any]]
+    hard: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What the model says of the pinned sentences, [id, answers], where that changed. An answer, one a task, is [is it right (None: nobody
+    knows), item, ...]; an item is [words, probability], in the text [label, probability, start, end]."""
+
+    step: int
+    answers: list[list[Any]]
+
+
 @dataclass(frozen=True)
 class CheckpointSaved:
     """The checkpoint `name` (last, best or epoch-NNN) of `step` was saved. Only `last` can be resumed from."""
@@ -144,7 +166,8 @@ class Notice:
     level: str = "info"
 
 
-Event = StatusChanged | Preparing | RunStarted | Estimated | StepDone | GradientConflict | Evaluated | Sampled | CheckpointSaved | Notice
+Event = (StatusChanged | Preparing | RunStarted | Estimated | StepDone | GradientConflict | Evaluated | Sampled | Pinned | Watched
+         | CheckpointSaved | Notice)
 
 # older logs have other names
 _KINDS = {kind.__name__: kind for kind in get_args(Event)} | {"Diagnosed": GradientConflict}

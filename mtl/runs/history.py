@@ -12,6 +12,7 @@ ACTIVE = ("queued", "running", "paused", "stopping")
 ENDED = ("finished", "stopped", "failed")
 YIELDED = "yielded"  # paused for so long that it was saved, to let the next run train; shown as 'paused'
 RESUMABLE = ("interrupted", "stopped", "failed", YIELDED)
+UNLISTED = StepDone, events.Sampled, events.Pinned, events.Watched, GradientConflict, CheckpointSaved, Preparing
 MARKED = ("paused", "stopped", "failed", YIELDED)  # where a curve has a mark
 
 
@@ -28,6 +29,8 @@ class History:
     evaluations: list[Evaluated] = field(default_factory=list)
     sampled: list[events.Sampled] = field(default_factory=list)  # quick looks between the evaluations
     diagnoses: list[GradientConflict] = field(default_factory=list)
+    pinned: list[events.Pinned] = field(default_factory=list)  # the last one holds; a resume keeps what people pinned
+    watched: list[events.Watched] = field(default_factory=list)  # what the model said of the pinned sentences
     checkpoints: dict[str, int] = field(default_factory=dict)
     entries: list[Logged] = field(default_factory=list)  # the events that the page and the terminal list
     marks: list[tuple[int, events.Event]] = field(default_factory=list)  # what happened between two steps, and after which step
@@ -36,7 +39,7 @@ class History:
 
     def add(self, logged: Logged) -> None:
         """Add one event."""
-        if not isinstance(logged.event, (StepDone, events.Sampled, GradientConflict, CheckpointSaved, Preparing)):
+        if not isinstance(logged.event, UNLISTED):
             self.entries.append(logged)
         match event := logged.event:
             case events.Notice() if self.step:
@@ -54,6 +57,7 @@ class History:
                 self.marks = [mark for mark in self.marks if mark[0] <= event.step] + [(event.step, event)] * bool(event.step)
                 self.steps = [step for step in self.steps if step.step <= event.step]
                 self.sampled = [look for look in self.sampled if look.step <= event.step]
+                self.watched = [look for look in self.watched if look.step <= event.step]
                 self.diagnoses = [found for found in self.diagnoses if found.step <= event.step]
                 self.evaluations = [seen for seen in self.evaluations if 0 < event.step >= seen.step and seen.split == "validation"]
             case events.Estimated():
@@ -64,6 +68,10 @@ class History:
                 self.evaluations.append(event)
             case events.Sampled():
                 self.sampled.append(event)
+            case events.Pinned():
+                self.pinned.append(event)
+            case events.Watched():
+                self.watched.append(event)
             case GradientConflict():
                 self.diagnoses.append(event)
             case CheckpointSaved():

@@ -18,7 +18,8 @@ from mtl.model.machine import Machine, find_machine, use_threads
 from mtl.model.randomness import seeded_dropout
 from mtl.model.split import Split, sample
 from mtl.runs.checkpoint import BEST, LAST, PREVIOUS, drop_damaged_last, newest_checkpoint, saved_step, sweep
-from mtl.runs.events import Estimated, Evaluated, Event, Every, Notice, StatusChanged
+from mtl.runs.events import Estimated, Evaluated, Event, Every, LogReader, Notice, Pinned, StatusChanged
+from mtl.runs.folder import Run
 from mtl.scoring.scores import Scores
 from mtl.settings.best import shown
 from mtl.settings.config import RunConfig
@@ -92,6 +93,8 @@ def _open(trainer: Trainer, notices: list[Notice]) -> Generator[Event, None, Est
     yield StatusChanged("running")
     if trainer.progress.step == 0:  # the scores of chance
         yield _evaluate(trainer, sample(trainer.validation_split, FIRST_ROWS, trainer.config.seed))[1]
+    pinned = [at.event for at in LogReader(Run(trainer.run).log.path).read() if isinstance(at.event, Pinned)]
+    yield from trainer.pins.open(pinned, trainer.config.quick_looks)
     if guess := estimate(trainer):
         yield guess
     return guess
@@ -142,6 +145,7 @@ def _due_events(trainer: Trainer, report: bool, looks: QuickLooks, look: bool, i
         return
     if look:
         yield looks.take()
+        yield from trainer.pins.look()
     if config.checkpoint_every and step % config.checkpoint_every == 0 or is_unsaved():
         yield from save(trainer)
 
@@ -154,6 +158,7 @@ def _evaluate_and_save(trainer: Trainer) -> Iterator[Event]:
         now.best_score, now.best_step = event.score, now.step
     now.stale = 0 if is_best else now.stale + 1
     yield replace(event, is_best=is_best)
+    yield from trainer.pins.look(scores.hit_counts, must=trainer.is_finished)
     keep_hit_counts(trainer, scores.hit_counts)
     if is_best:
         yield from save(trainer, BEST, scores.hit_counts, measure_int8_cost(trainer, scores.hit_counts))
@@ -184,6 +189,7 @@ def _stop(trainer: Trainer) -> Iterator[Event]:
     """The end of a run that was stopped: unlogged losses, a checkpoint, and the step that a resume starts from."""
     if report := trainer.report():
         yield report
+    yield from trainer.pins.look(must=True)
     yield from save(trainer)
     kept = saved_step(trainer.run / LAST)  # on a full disk an older one
     onward = f"goes on from step {kept}" if kept else "begins anew"

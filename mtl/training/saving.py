@@ -25,7 +25,7 @@ from mtl.scoring.intervals import cost_bound
 from mtl.scoring.scores import count_hits
 from mtl.settings.config import rename_old
 from mtl.training.pace import INT8_ROWS
-from mtl.training.trainer import Trainer, TrainingProgress
+from mtl.training.trainer import Trainer
 
 OPTIMIZER, BALANCER = "optimizer.pt", "balancer.pt"
 KEPT_EVALUATIONS = 2000  # evaluations of a run that keep their hit counts, which take 1 KB for 700 rows
@@ -86,7 +86,7 @@ def restore(trainer: Trainer, checkpoint: Path, facts: Mapping[str, Any]) -> lis
     trainer.optimizer.load_state_dict(load(OPTIMIZER))
     if (checkpoint / BALANCER).exists():
         trainer.balancer.restore(load(BALANCER))
-    trainer.progress = TrainingProgress(**facts["progress"])
+    vars(trainer.progress).update(facts["progress"])  # others hold it too
     if all(facts[key] == value for key, value in _surroundings(trainer).items()):
         return []
     return [Notice("Resumed on another device or machine, number of processes or torch: the result will be close to that of an "

@@ -18,6 +18,17 @@ LOGGED_AFTER = 5.0  # seconds of training after which a step is logged anyway, s
 LOGGED_SHARE = 0.005  # if more, this share of the training time so far: a week of slow steps adds 1,500 events, not 120,000
 
 
+@dataclass
+class TrainingProgress:
+    """How far a run is. With the states of model, optimizer and balancer, a resume needs no more: all else follows from seed and step."""
+
+    step: int = 0  # steps done
+    best_score: float | None = None
+    best_step: int = 0
+    stale: int = 0  # evaluations since the best one
+    seconds: float = 0.0  # spent training, without evaluations and pauses
+
+
 @dataclass(frozen=True)
 class MicroBatch:
     """Rows (B) for one encoder pass, and the tasks with a loss on them. `ignored`: for each task, rows (B, bool) whose labels it skips."""

@@ -4,7 +4,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from mtl.data.rows import Dataset, Row
 from mtl.data.store import take
 from mtl.errors import MtlError, SettingError
 from mtl.inference.predictor import answer, merge
-from mtl.model.batching import collate
+from mtl.model.batching import collate, encode
 from mtl.model.encoder import load_encoder, longest_input
 from mtl.model.machine import Machine
 from mtl.model.multitask import MultiTaskConfig, MultiTaskModel, build_model, freeze_lowest, parameter_groups
@@ -32,25 +32,15 @@ from mtl.settings.best import Criterion, refusal_of_best
 from mtl.settings.config import RunConfig
 from mtl.settings.methods import refusal_of_processes
 from mtl.settings.rates import auto_epochs, auto_rates
-from mtl.tasks.base import IGNORED
+from mtl.tasks.base import IGNORED, Prediction
 from mtl.training.balancing import UNCERTAINTY_RATE, Balancer, chance_loss, make_balancer
 from mtl.training.gradient_conflict import ConflictMeter, last_layer
+from mtl.training.pins import Pins
 from mtl.training.processes import ALONE, Processes
 from mtl.training.sampling import Pool, Step, plan_epoch
-from mtl.training.step import MicroBatch, StepLog, TrainingStep, cut_into_batches, seed_of
+from mtl.training.step import MicroBatch, StepLog, TrainingProgress, TrainingStep, cut_into_batches, seed_of
 
 CHANCE_ROWS = 2000  # enough to know how frequent the labels are
-
-
-@dataclass
-class TrainingProgress:
-    """How far a run is. With the states of model, optimizer and balancer, a resume needs no more: all else follows from seed and step."""
-
-    step: int = 0  # steps done
-    best_score: float | None = None
-    best_step: int = 0
-    stale: int = 0  # evaluations since the best one
-    seconds: float = 0.0  # spent training, without evaluations and pauses
 
 
 class Trainer:
@@ -98,6 +88,7 @@ class Trainer:
         self.conflicts = ConflictMeter(list(labelled), last_layer(self.model.encoder), config.diagnose_every, self.total_steps)
         self.progress = TrainingProgress()
         self.log = StepLog(self.total_steps)
+        self.pins = Pins(self.predict, self.tasks, dataset.validation, config.seed, self.progress)
 
     def _make_split(self, name: str, rows: Sequence[Row], scratch: Path, show: Progress) -> Split:
         split = make_split(self.tokenizer, self.tasks, rows, self.model.config.max_length, scratch / f"{name}-examples.arrow", show)
@@ -173,6 +164,13 @@ class Trainer:
         mine = split.batches()[self.processes.rank::self.processes.count]
         answers = answer(model, split.examples, mine, self.machine, [task.name for task in self.tasks], split.features)
         return score(self.tasks, split, tune(model, split, merge(self.processes.gather(answers))), self.weights)
+
+    def predict(self, texts: Sequence[str]) -> list[dict[str, Prediction]]:
+        """What the model says of a few `texts` now, under the calibration of the last evaluation. Leaves the model in eval mode."""
+        self.model.eval()
+        examples = [(encoding, None) for encoding in encode(self.tokenizer, texts, self.model.config.max_length)]
+        names = [task.name for task in self.tasks]
+        return answer(self.model, examples, [list(range(len(texts)))], self.machine, names).in_order()
 
     def started(self) -> RunStarted:
         """The first event of a training, new or resumed."""

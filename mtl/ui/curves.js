@@ -153,10 +153,11 @@ mtl.curves = (() => {
 
     // What a person does
 
-    const move = (step) => {
+    const move = (step, by = root) => {  // the slider of pins.js and the other charts follow
       const [from, to] = range();
       cross = step === null ? null : Math.round(Math.min(to, Math.max(from, step)));
       invalidate();
+      if (by === root && !isOfMembers) document.dispatchEvent(new CustomEvent('mtl-step', {detail: {step: cross, by}}));
     };
     for (const chart of charts) {
       const {plot} = chart;
@@ -277,6 +278,7 @@ mtl.curves = (() => {
       });
       if (tools) document.addEventListener('mtl-overlay', ({detail}) => overlay(detail.filter((run) => run !== shown.run).map((run) => [run, ''])));
     }
+    if (!isOfMembers) document.addEventListener('mtl-step', ({detail}) => { if (detail.by !== root) move(detail.step, detail.by); });
     new ResizeObserver(invalidate).observe(root);
     const recolour = new MutationObserver(() => { inks.clear(); invalidate(); });
     for (const part of [document.body, document.documentElement]) recolour.observe(part, {attributeFilter: ['class']});

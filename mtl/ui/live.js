@@ -17,9 +17,10 @@ window.mtl = (() => {
 
   // `data` with the columns of an answer added at their ends
   const add = (data, curves) => {
-    const {reset, tasks, marks = [], ...pieces} = curves;
+    const {reset, tasks, marks = [], pins, ...pieces} = curves;
     if (!data || reset) data = {tasks, marks: []};
     data.marks.push(...marks);
+    if (pins) data.pins = {...data.pins, ...pins, looks: [...data.pins?.looks ?? [], ...pins.looks ?? []]};
     for (const [name, piece] of Object.entries(pieces)) {
       const kept = data[name];
       if (!kept) { data[name] = piece; continue; }

@@ -25,6 +25,7 @@ from mtl.runs.history import ACTIVE, History
 from mtl.runs.story import tell
 from mtl.scoring.measure import measured_at
 from mtl.text import isolate, shorten
+from mtl.ui.pins import tell_pins
 from mtl.ui.status import facts, run_name
 
 ADDRESS = "/mtl/live"
@@ -34,7 +35,7 @@ RUNS, CURSORS = 64, 64  # runs that are kept ready, and answers for each
 POINTS, NUMBERS = 300, 2500  # at most so many points of a curve at once, and so many numbers for all of one kind
 DIGITS = 5  # significant digits of a number
 MARKS, LONGEST = 100, 200  # marks at once, and characters of one
-GROWING = ("steps", "evaluations", "sampled", "diagnoses", "marks")  # what a cursor counts; only a resume takes anything back
+GROWING = ("steps", "evaluations", "sampled", "diagnoses", "marks", "pinned", "watched")  # what a cursor counts; only a resume takes back
 _CURSOR = re.compile(rf"{BOOT}(\.\d{{1,10}}){{{len(GROWING) + 2}}}")
 
 
@@ -141,12 +142,13 @@ def curves(history: History, pieces: dict[str, slice], is_reset: bool) -> dict[s
         found = [event.scores.get(name) for name in names]  # of a sampled look the main score alone
         return [one.get(main) if isinstance(one, dict) else one for one, main in zip(found, mains, strict=True)]
 
-    steps, seen, sampled, compared, marks = (getattr(history, name, [])[pieces[name]] for name in GROWING)
+    steps, seen, sampled, compared, marks, pinned, watched = (getattr(history, name, [])[pieces[name]] for name in GROWING)
     full = [event for event in seen if event.split == "validation"]
     looks = {"loss": of("losses"), "score": scores, "right": lambda event: [event.everything_right]}
     made = {"train": columns(steps, {"loss": of("losses"), "weight": of("weights")}), "gradient": columns(compared, {"norm": of("norms")}),
             "full": columns(full, looks), "sampled": columns(sampled, looks),
-            "marks": [[step, _sort(event), shorten(describe(event) or "", LONGEST)] for step, event in marks[-MARKS:]]}
+            "marks": [[step, _sort(event), shorten(describe(event) or "", LONGEST)] for step, event in marks[-MARKS:]],
+            "pins": tell_pins(history, pinned, watched)}
     made = {name: piece for name, piece in made.items() if piece}
     if is_reset:
         made |= {"reset": True, "tasks": [[isolate(name), score.replace("_", " ")] for name, score in zip(names, mains, strict=True)]}

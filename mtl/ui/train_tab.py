@@ -13,6 +13,7 @@ from mtl.ui.form_panel import START, FormPanel
 from mtl.ui.header import Header
 from mtl.ui.insight import InsightPanel
 from mtl.ui.page import Page, Values, command, control_buttons, hidden_text, text_of
+from mtl.ui.pins import PinsPanel
 from mtl.ui.status import enabled_buttons, who_may
 
 # the script of the feed calls when something happened that only Gradio can show: then its text becomes that of `page.news`
@@ -43,6 +44,7 @@ class TrainTab:
                 self.buttons = control_buttons("", "pause", *go_on or ["resume"], "stop", **go_on)
         self.starting = gr.HTML(elem_id="starting")
         self.curves = draw("curves", "scores", "loss", with_tools=True)
+        self.pins = PinsPanel(self.page)
         self.insight = InsightPanel(self.page)
         self.log = gr.Textbox(label="Log, newest first", lines=8, max_lines=8, interactive=False, elem_id="log", autoscroll=False)
         self.who = gr.HTML(elem_id="who", elem_classes="mtl-hint")
@@ -61,7 +63,7 @@ class TrainTab:
         who = [page.run_id, page.browser]
         self.feed.input(None, self.feed, page.news, js="(news) => news", **quiet)
         # not when another run is shown: the feed tells its news at once, and of two answers the older one might come last
-        page.news.change(self.show, who, [*self.buttons.values(), self.log], **quiet)
+        page.news.change(self.show, who, [*self.buttons.values(), self.log, self.pins.box], **quiet)
         if on_zero_gpu():  # in the visitor's own request, since it is their quota
             burst = {"fn": command(self.jobs.train_on_gpu), "concurrency_limit": BURSTS, **page.unseen}
             self.sent.change(inputs=[self.sent, page.browser], **burst)
@@ -89,7 +91,8 @@ class TrainTab:
             run, history = open_run(self.jobs.root, run_id), self.jobs.history(run_id)
             enabled, log = enabled_buttons(history.status, run.belongs_to(browser["key"]), self.jobs.has(run_id)), log_lines(history)
             enabled += ["gpu"] * (on_zero_gpu() and "resume" in enabled and history.status != "paused")
-        return {button: gr.update(interactive=name in enabled) for name, button in self.buttons.items()} | {self.log: log}
+        return {button: gr.update(interactive=name in enabled) for name, button in self.buttons.items()} | {
+            self.log: log, self.pins.box: "pin" if "stop" in enabled else ""}
 
     def show_who_may(self, run_id: str, browser: dict) -> str:
         """Who may do what with the run that is shown."""

@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from mtl.jobs.queue import Jobs
-from mtl.runs.events import Evaluated, GradientConflict, Notice, StatusChanged, StepDone
+from mtl.runs.events import Evaluated, GradientConflict, Notice, Pinned, StatusChanged, StepDone, Watched
 from mtl.runs.folder import create_run, delete_run
 from mtl.ui import live
 from mtl.ui.live import ADDRESS, Feed, columns
@@ -128,3 +128,18 @@ def test_the_sentence_about_the_run_is_made_anew_only_when_something_happened(as
     assert ask(run.id).json()["state"]["story"] == "told 1 times"
     log(run, evaluated(2))
     assert ask(run.id).json()["state"]["story"] == "told 2 times"
+
+
+def test_pinned_sentences_and_the_looks_at_them_are_told_once_and_what_a_resume_took_back_is_gone(ask, run):
+    look = Watched(0, [[1, [[False, ["a", 0.5]]]]])
+    log(run, started(), StatusChanged("running"), Pinned(0, [{"id": 1, "text": HEBREW, "truth": {"intent": "b"}}], []), look)
+    first = ask(run.id).json()
+    assert first["curves"]["pins"] == {"sentences": [[1, HEBREW, [["b"]]]], "hard": [], "labels": [None], "looks": [[0, look.answers]]}
+    log(run, Watched(5, []), step(5))
+    new = ask(run.id, first["cursor"]).json()
+    assert new["curves"]["pins"] == {"looks": [[5, []]]}
+    log(run, Pinned(5, [], [{"text": "Hard.", "truth": {}, "why": "wrong: intent"}]))
+    newer = ask(run.id, new["cursor"]).json()["curves"]
+    assert newer == {"pins": {"sentences": [], "hard": [["Hard.", "wrong: intent"]], "labels": [None]}}
+    log(run, started(3))
+    assert ask(run.id, new["cursor"]).json()["curves"]["pins"]["looks"] == [[0, look.answers]]
