@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from mtl.runs.events import StepDone
+from mtl.settings.steering import Steered
 from mtl.training.sampling import Step
 
 LOGGED_STEPS = 1000  # a run logs about this many StepDone events at most, each the mean since the last one
@@ -35,6 +36,8 @@ class TrainingStep:
     batches: list[MicroBatch]
     targets: dict[str, int]  # the number of targets of each task in the whole step, on all processes
     dropout_seed: int  # of this process
+    steered: Steered  # what holds for it
+    factors: Mapping[str, float]  # by which the gradients of tasks are multiplied
     losses: dict[str, Tensor] = field(default_factory=dict)  # summed over the targets of the batches so far; on the device
 
     def means(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -110,7 +113,7 @@ class StepLog:
         self._losses.update(step.losses)
         self._targets.update(step.targets)
         for task, weight in weights.items():
-            self._weights[task].append(weight)
+            self._weights[task].append(weight * step.factors.get(task, 1.0))
         self._rows += len(step.planned.rows)
         self._seconds += seconds
         self._rate, self._norm = rate, norm
