@@ -47,7 +47,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         elif name.endswith("_files"):
             flag |= {"nargs": "+", "metavar": "FILE"}
         else:
-            special = {"weights": "TASK=X,...", "tasks": "TASK,...", "hub": "ID[:CONFIG],...", "columns": "COLUMN=ROLE,...", "steering": "JSON"}
+            special = {"weights": "TASK=X,...", "tasks": "TASK,...", "hub": "ID[:CONFIG],...", "columns": "COLUMN=ROLE,...",
+                       "steering": "JSON"}
             flag["metavar"] = special.get(name, "TEXT")
         parser.add_argument("--" + name.replace("_", "-"), **flag)
 

@@ -32,13 +32,17 @@ class Steered:
     evaluate: Annotated[bool, Field(strict=True)] = False
 
     @property
-    def said(self) -> str:
+    def parts(self) -> list[str]:
         """What is changed, for people."""
         parts = [f"weight of {isolate(task)} × {factor:g}" for task, factor in self.weights.items()]
         parts += [f"learning rate × {self.rate:g}"] if self.rate is not None else []
         parts += [f"encoder {'frozen' if self.frozen else 'no longer frozen'}"] if self.frozen is not None else []
-        parts += ["evaluation"] * self.evaluate
-        return f"Steered after step {self.step:,}: {', '.join(parts)}."
+        return parts + ["evaluation"] * self.evaluate
+
+    @property
+    def said(self) -> str:
+        """The change as a sentence."""
+        return f"Steered after step {self.step:,}: {', '.join(self.parts)}."
 
 
 def one_a_step(changes: Iterable[Steered]) -> list[Steered]:
@@ -70,12 +74,9 @@ def _then(before: Steered, change: Steered) -> Steered:
 
 
 def check(changes: Iterable[Steered], weights: Mapping[str, float]) -> None:
-    """Raises SettingError if one of the `changes` names a task that is not trained, or leaves none. `weights`: those of the tasks."""
-    factors = {task: 1.0 for task, weight in weights.items() if weight}
-    for change in one_a_step(changes):
-        if unknown := [task for task in change.weights if task not in factors]:
+    """Raises SettingError if one of the `changes` names a task that is not trained. `weights`: those of the run's tasks."""
+    trained = [task for task, weight in weights.items() if weight]
+    for change in changes:
+        if unknown := [task for task in change.weights if task not in trained]:
             raise SettingError("Steering", "steering", f"there is no task '{isolate(unknown[0])}' to steer after step {change.step:,}. The "
-                               f"trained tasks are: {', '.join(map(isolate, factors))}. Drop the changes, or choose the same tasks.")
-        factors |= change.weights
-        if not any(factors.values()):
-            raise SettingError("Steering", "steering", "every task would have weight 0, so nothing would be learned. Leave one above 0.")
+                               f"trained tasks are: {', '.join(map(isolate, trained))}. Drop the changes, or choose the same tasks.")

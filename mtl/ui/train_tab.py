@@ -14,6 +14,7 @@ from mtl.ui.header import Header
 from mtl.ui.insight import InsightPanel
 from mtl.ui.page import Page, Values, command, control_buttons, hidden_text, text_of
 from mtl.ui.status import enabled_buttons, who_may
+from mtl.ui.steer import SteerPanel
 
 # the script of the feed calls when something happened that only Gradio can show: then its text becomes that of `page.news`
 NEWS = "document.addEventListener('mtl-news', (event) => { props.value = event.detail; trigger('input'); })"
@@ -42,6 +43,7 @@ class TrainTab:
                 go_on = {"gpu": "Continue on the GPU", "resume": "Continue on the CPU"} if on_zero_gpu() else {}
                 self.buttons = control_buttons("", "pause", *go_on or ["resume"], "stop", **go_on)
         self.starting = gr.HTML(elem_id="starting")
+        SteerPanel(self.page)
         self.curves = draw("curves", "scores", "loss", with_tools=True)
         self.insight = InsightPanel(self.page)
         self.log = gr.Textbox(label="Log, newest first", lines=8, max_lines=8, interactive=False, elem_id="log", autoscroll=False)
