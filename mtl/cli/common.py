@@ -17,7 +17,7 @@ from mtl.runs.folder import STARTER_NAME, Run, create_run, default_root, list_ru
 from mtl.runs.history import History
 from mtl.runs.stop import StopControl
 from mtl.settings.config import RunConfig, make_config, read_config
-from mtl.settings.shorthand import parse_columns, parse_hub, parse_weights, parts
+from mtl.settings.shorthand import parse_columns, parse_hub, parse_steering, parse_weights, parts
 from mtl.text import duration
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         elif name.endswith("_files"):
             flag |= {"nargs": "+", "metavar": "FILE"}
         else:
-            special = {"weights": "TASK=X,...", "tasks": "TASK,...", "hub": "ID[:CONFIG],...", "columns": "COLUMN=ROLE,..."}
+            special = {"weights": "TASK=X,...", "tasks": "TASK,...", "hub": "ID[:CONFIG],...", "columns": "COLUMN=ROLE,...",
+                       "steering": "JSON"}
             flag["metavar"] = special.get(name, "TEXT")
         parser.add_argument("--" + name.replace("_", "-"), **flag)
 
@@ -75,9 +76,9 @@ def make_settings(given: dict[str, Any], base: RunConfig | None = None, preset: 
         given.pop("tasks", None)
     else:
         names = []  # they are TaskSpecs, or no tasks at all, which RunConfig checks
-    for name, parse in {"weights": parse_weights, "columns": parse_columns, "hub": parse_hub}.items():
+    for name, parse in {"weights": parse_weights, "columns": parse_columns, "hub": parse_hub, "steering": parse_steering}.items():
         if isinstance(given.get(name), str):
-            given[name] = parse(given[name])
+            given[name] = _fixed(parse(given[name]))
     values = (base.model_dump() if base else {}) | (preset_config(preset) if preset else {}) | given
     if "source" not in given and (values.get("train_files") or values.get("hub")):
         values["source"] = "files" if values.get("train_files") else "hub"

@@ -146,6 +146,7 @@ def alone_plan(config: RunConfig, seeds: int, joint: Run | None = None, tasks: S
     finished already. Raises MtlError if there is nothing to compare."""
     if not 1 <= seeds <= MAX_SEEDS:
         raise MtlError(f"Seeds: found {seeds}, wanted 1 to {MAX_SEEDS}.")
+    config = config.model_copy(update={"steering": ()})  # changes in the middle would help the one, and not the others
     specs = tasks or config.tasks or find_tasks(config)
     if len(specs) < 2:
         raise MtlError(f"Together and alone are the same here: there is one task, '{isolate(specs[0].name)}'. Choose two or more.")
@@ -193,7 +194,7 @@ def sweep_plan(config: RunConfig, alphas: Sequence[float]) -> Plan:
 def vary(config: RunConfig, what: str, **changes: object) -> RunConfig:
     """`config` with `changes`; `what` becomes part of its name."""
     name = visible(f"{config.name or describe_source(config)}: {what}".rstrip(": "), instead="")
-    return make_config(dict(config) | {"name": cut(name, 64), "keep_epochs": False, "quick_looks": False} | changes)
+    return make_config(dict(config) | {"name": cut(name, 64), "keep_epochs": False, "quick_looks": False, "steering": ()} | changes)
 
 
 def _as_long_as_joint(comparison: Comparison, plan: Plan, config: RunConfig) -> RunConfig:

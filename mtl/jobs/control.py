@@ -1,5 +1,5 @@
-"""Pause, resume and stop a training, and copy its model to predict with. Other threads only leave a request; the training thread acts on
-it between two steps, so that no other thread ever touches the model that trains."""
+"""Pause, resume, steer and stop a training, and copy its model to predict with. Other threads only leave a request; the training thread
+acts on it between two steps, so that no other thread ever touches the model that trains."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from mtl.runs.stop import StopControl
 
 if TYPE_CHECKING:
     from mtl.inference.predictor import Predictor
+    from mtl.training.steering import Steering
     from mtl.training.trainer import Trainer
 
 FIRST_COPY_WAIT = 30.0  # seconds to wait for the first copy of a model; a step on a slow machine may take long
@@ -42,10 +43,12 @@ class JobControl(StopControl):
     def __init__(self, run: Run, limits: Limits, others_wait: Callable[[], bool] = lambda: False) -> None:
         self.run, self._limits, self._others_wait = run, limits, others_wait  # run: of a comparison, the member in training
         self.step = 0  # steps that this run has done
+        self.ends_epoch = False  # whether it stops at the next end of an epoch
         self.has_yielded = False  # whether it was stopped after a long pause, to let others train
         self._changed = threading.Condition()
         self._paused = self._copy_wanted = False
         self._paused_at: float | None = None
+        self._requests: list[Callable[[Steering], None]] = []
         self._snapshot: Snapshot | None = None
         self._asked: list[Callable[[Trainer], Iterable[Event]]] = []
 
@@ -55,7 +58,7 @@ class JobControl(StopControl):
             self.run, self._snapshot, self.step, self._asked = run, None, 0, []
 
     def between_steps(self, trainer: Trainer) -> bool:
-        """Publish a copy if one is wanted, and wait while paused; returns whether to stop."""
+        """Publish a copy if one is wanted, wait while paused, and pass on what is asked of the steering; returns whether to stop."""
         with self._changed:
             self.step = trainer.progress.step
             self._act(trainer)
@@ -65,22 +68,29 @@ class JobControl(StopControl):
                 self.run.log.append(Notice(f"On this public page a run may train for {minutes:g} minutes. Duplicate the Space, or run MTL "
                                            "Studio on your own machine, to train longer.", "warning"))
                 self.is_asked = True
-            if self._paused and not self.is_asked:
+            if (self._paused or self._paused_at) and not self.is_asked:
                 self._pause(trainer)
+            while self._requests:
+                self._requests.pop(0)(trainer.steering)
+            if self.ends_epoch and self.step and self.step % trainer.steps_per_epoch == 0:
+                self.is_asked = True
             return self.stopped
 
     def _pause(self, trainer: Trainer) -> None:
-        """Wait until somebody resumes or stops the run, or the pause is too long."""
-        if report := trainer.report():  # a long run does not log every step, and the page shows the last one logged
-            self.run.log.append(report)
-        self.run.log.append(StatusChanged("paused"))
-        self._paused_at = time.monotonic()
-        while self._paused and not self.is_asked:
+        """Wait until somebody resumes, steers or stops the run, or the pause is too long."""
+        if self._paused_at is None:
+            if report := trainer.report():  # a long run does not log every step, and the page shows the last one logged
+                self.run.log.append(report)
+            self.run.log.append(StatusChanged("paused"))
+            self._paused_at = time.monotonic()
+        while self._paused and not self.is_asked and not self._requests:
             self._changed.wait(PAUSE_CHECK)  # releases the lock meanwhile, or nobody could resume; any request wakes it early
             self._act(trainer)
             self._publish_copy(trainer)  # predictions are made during a pause too
             if self._paused and not self.is_asked and self.yields_in() == 0:
                 self.is_asked = self.has_yielded = True
+        if self._paused and not self.is_asked:
+            return  # once the loop has made the changes, it comes back to wait on
         self._paused_at = None
         if not self.is_asked:
             self.run.log.append(StatusChanged("running"))
@@ -117,6 +127,12 @@ class JobControl(StopControl):
             if self.has_yielded:  # this request would be lost
                 raise MtlError("This run was paused for long and is being saved, to let another one train. Press Resume again in a moment.")
             self._paused = paused
+            self._changed.notify_all()
+
+    def ask(self, request: Callable[[Steering], None]) -> None:
+        """Ask the steering for something before the next step; during a pause it is done at once."""
+        with self._changed:
+            self._requests.append(request)
             self._changed.notify_all()
 
     def stop(self) -> None:

@@ -42,9 +42,8 @@ class Jobs:
         self._changed = threading.Condition()
         self._worker: threading.Thread | None = None
         self._loaded, self._rehearsed = threading.Event(), threading.Event()
-        self._rehearses = False
+        self._rehearses = self._closed = False
         self.pace: Pace | None = None  # of this machine, once it is measured
-        self._closed = False
 
     def prepare(self) -> None:
         """A page was opened: have the worker import torch and rehearse a step, before the first run is started."""
@@ -121,8 +120,8 @@ class Jobs:
             if not self._reader(run_id).run.exists():  # it was deleted meanwhile
                 self._reader.cache_clear()
             history = copy(self._reader(run_id).refresh())
-        if job := self._in_training(run_id):
-            history.live_step = job.control.step
+        if job := self.in_training(run_id):
+            history.live_step, history.ends_epoch = job.control.step, job.control.ends_epoch
         return history
 
     def history(self, run_id: str) -> History:
@@ -151,11 +150,11 @@ class Jobs:
 
     def is_live(self, run_id: str) -> bool:
         """Whether the run is in training in this process."""
-        return self._in_training(run_id) is not None
+        return self.in_training(run_id) is not None
 
     def snapshot(self, run_id: str) -> Snapshot:
         """A copy of the live model of a run; raises MtlError if it is not in training here or has no model yet."""
-        job = self._in_training(run_id)
+        job = self.in_training(run_id)
         if job is None:
             raise MtlError("This run is not in training here now, so it has no live weights. Choose its best or last checkpoint.")
         if snapshot := job.control.snapshot():
@@ -258,7 +257,8 @@ class Jobs:
             self._changed.wait_for(lambda: not (job := self._find(run_id)) or not self._is_over(job), CLOSING)
             return self._find(run_id)
 
-    def _in_training(self, run_id: str) -> Job | None:
+    def in_training(self, run_id: str) -> Job | None:
+        """The job that trains the run, which may be a member of a comparison; None if none does here."""
         with self._changed:
             return next((job for job in self._jobs[:1] if job.control.run.id == run_id), None)
 

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import orjson
 
 from mtl.settings.best import MEAN, shown, shown_score
+from mtl.settings.steering import Steered
 from mtl.text import duration, isolate, many
 
 
@@ -167,11 +168,11 @@ class Notice:
 
 
 Event = (StatusChanged | Preparing | RunStarted | Estimated | StepDone | GradientConflict | Evaluated | Sampled | Pinned | Watched
-         | CheckpointSaved | Notice)
+         | CheckpointSaved | Notice | Steered)
 
 # older logs have other names
 _KINDS = {kind.__name__: kind for kind in get_args(Event)} | {"Diagnosed": GradientConflict}
-_STATUS = b'{"event":"StatusChanged"', b'{"event": "StatusChanged"'
+_START = b'{"event":"%b"', b'{"event": "%b"'  # of a line; the second in older logs
 
 
 @dataclass(frozen=True)
@@ -227,10 +228,11 @@ class LogReader:
         return []
 
 
-def read_statuses(path: Path) -> list[Logged]:
-    """Only the changes of status in the log at `path`. The other lines of a long log are not parsed."""
+def read_events(path: Path, kind: type) -> list[Logged]:
+    """Only the events of that kind in the log at `path`. The other lines of a long log are not parsed."""
+    start = tuple(start % kind.__name__.encode() for start in _START)
     with suppress(FileNotFoundError), open(path, "rb") as file:
-        return list(_parse(line for line in file if line.startswith(_STATUS)))
+        return list(_parse(line for line in file if line.startswith(start)))
     return []
 
 
@@ -282,6 +284,8 @@ def describe(event: Event) -> str | None:
                     tasks.append(f"{isolate(task)} {f'loss {loss:.3f}, ' if loss is not None else ''}{', '.join(measures)}")
             return (f"Epoch {event.epoch:.2f}, step {event.step:,}, {event.split}: {'; '.join(tasks)}; everything right "
                     f"{event.everything_right:.1%}{f' (best so far: {event.said})' * event.is_best}")
+        case Steered():
+            return event.said
         case Notice():
             return "Warning: " * (event.level == "warning") + event.message
     return None

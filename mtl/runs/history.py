@@ -7,6 +7,8 @@ from mtl.runs import events
 from mtl.runs.checkpoint import LAST, saved_step
 from mtl.runs.events import CheckpointSaved, Evaluated, GradientConflict, Logged, LogReader, Preparing, RunStarted, StatusChanged, StepDone
 from mtl.runs.folder import Run
+from mtl.settings.config import RunConfig
+from mtl.settings.steering import Steered, merged
 
 ACTIVE = ("queued", "running", "paused", "stopping")
 ENDED = ("finished", "stopped", "failed")
@@ -18,7 +20,8 @@ MARKED = ("paused", "stopped", "failed", YIELDED)  # where a curve has a mark
 
 @dataclass
 class History:
-    """The state of a run now, and its curves. Steps that a crash undid are dropped when the run resumes before them."""
+    """The state of a run now, and its curves. Steps that a crash undid are dropped when the run resumes before them; changes that were made
+    then stay, with their marks, because the run makes them again at the same steps, and does not log them again."""
 
     status: str = "queued"
     message: str = ""
@@ -34,7 +37,9 @@ class History:
     checkpoints: dict[str, int] = field(default_factory=dict)
     entries: list[Logged] = field(default_factory=list)  # the events that the page and the terminal list
     marks: list[tuple[int, events.Event]] = field(default_factory=list)  # what happened between two steps, and after which step
+    steered: list[Steered] = field(default_factory=list)
     begun: int = 0  # how often training began; a resume takes back steps, between two of them lists only grow
+    ends_epoch: bool = False  # whether this process trains the run and stops it after the epoch
     live_step: int = 0  # the trainer's step, if this process trains the run; the log of a long run has only some steps
 
     def add(self, logged: Logged) -> None:
@@ -54,7 +59,8 @@ class History:
                 self.preparing = event
             case RunStarted():
                 self.started, self.estimate, self.preparing, self.begun = event, None, None, self.begun + 1
-                self.marks = [mark for mark in self.marks if mark[0] <= event.step] + [(event.step, event)] * bool(event.step)
+                kept = [mark for mark in self.marks if mark[0] <= event.step or mark[1] in self.steered]
+                self.marks = kept + [(event.step, event)] * bool(event.step)
                 self.steps = [step for step in self.steps if step.step <= event.step]
                 self.sampled = [look for look in self.sampled if look.step <= event.step]
                 self.watched = [look for look in self.watched if look.step <= event.step]
@@ -76,6 +82,9 @@ class History:
                 self.diagnoses.append(event)
             case CheckpointSaved():
                 self.checkpoints[event.name] = event.step
+            case Steered():
+                self.steered.append(event)
+                self.marks.append((event.step, event))
 
     def copy(self) -> "History":
         """The same history with lists of its own; the events in them never change."""
@@ -133,3 +142,9 @@ class RunReader:
 def read_history(run: Run) -> History:
     """What happened in `run` so far."""
     return RunReader(run).refresh()
+
+
+def again(run: Run) -> RunConfig:
+    """The settings that repeat `run`, with every change that was made in it or planned for it. Names of files are those in its folder."""
+    config = run.config
+    return config.model_copy(update={"steering": tuple(merged(config.steering, read_history(run).steered))})

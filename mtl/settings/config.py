@@ -14,6 +14,7 @@ from mtl.errors import MtlError, SettingError
 from mtl.settings.best import refusal_of_best
 from mtl.settings.methods import METHODS, SAMPLINGS, refusal
 from mtl.settings.refusals import refused
+from mtl.settings.steering import Steered
 from mtl.text import can_be_shown
 
 MAX_TASKS, MAX_LABELS, MAX_FILES, MAX_COLUMNS = 8, 1_000, 32, 64
@@ -201,6 +202,8 @@ class RunConfig(Strict):
         0, "Checkpoint every", "Save a checkpoint every so many steps. 0: at every evaluation.", ge=0, le=10_000_000)
     keep_epochs: bool = setting(
         False, "Keep every epoch", "Keep the model as it was after every epoch, not only the best and the last one.")
+    steering: tuple[Steered, ...] = setting(
+        (), "Steering", "Changes in the middle of the run, such as those of a run that is repeated. 'step' says after which step.")
     seed: int = setting(
         1, "Seed", "Where the random numbers start. The same seed on the same machine gives the same run, bit for bit.", ge=0, lt=2**32)
 

@@ -1,5 +1,6 @@
-"""Settings written on one line, as in a flag or a text field: loss weights, columns, datasets of the Hub."""
+"""Settings written on one line, as in a flag or a text field: loss weights, columns, datasets of the Hub, changes in the middle."""
 
+import json
 import re
 
 from mtl.errors import MtlError
@@ -23,6 +24,14 @@ def parse_weights(text: str) -> dict[str, float]:
         except ValueError as error:
             raise MtlError(f"Loss weights: '{part}' is not of the form task=number. Write for example intent=1,tags=2.") from error
     return weights
+
+
+def parse_steering(text: str) -> object:
+    """'[{"step": 9, "rate": 0.5}]' -> what RunConfig checks; raises MtlError if it is no JSON."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise MtlError(f"Steering: '{text[:60]}' is not JSON. Write for example [{{\"step\": 9, \"rate\": 0.5}}].") from error
 
 
 def parse_columns(text: str) -> tuple[ColumnSpec, ...]:

@@ -38,6 +38,10 @@ class Balancer(ABC):
         self.seed, self.batches, self.processes, self.shares = seed, batches, processes, shares or {}
         self.weights: dict[str, float] = {}
 
+    def steer(self, factors: Mapping[str, float]) -> Mapping[str, float]:
+        """Multiply the weights of tasks by `factors`; returns those that are left, to multiply the tasks' gradients as a share does."""
+        return factors
+
     @abstractmethod
     def backward(self, losses: dict[str, Tensor]) -> None:
         """Add the gradient of one batch's `losses` (a scalar per task) to the gradients of the step."""
@@ -86,17 +90,25 @@ class Scalarized(Balancer):
         """The losses `values` (T) of `tasks`, all or some of the run's tasks, as one number."""
 
 
-class Fixed(Scalarized):
-    """Fixed weights: the user's, or 1 for each task."""
+class Weighed(Scalarized):
+    """A method to which the user says how much each task counts: `given`."""
 
-    def __init__(self, weights: dict[str, float]) -> None:
-        self.given = weights
+    def __init__(self, given: Mapping[str, float]) -> None:
+        self._asked = self.given = given
+
+    def steer(self, factors: Mapping[str, float]) -> Mapping[str, float]:
+        self.given = {task: weight * factors.get(task, 1.0) for task, weight in self._asked.items()}
+        return {}
+
+
+class Fixed(Weighed):
+    """Fixed weights: the user's, or 1 for each task."""
 
     def combine(self, values: Tensor, tasks: Sequence[str]) -> Tensor:
         return Constant(values.new_tensor([self.given[task] for task in tasks]))(values)
 
 
-class Even(Scalarized):
+class Even(Weighed):
     """Every task moves the encoder alike: its gradient, measured where the heads first meet, is as long as the others', but shorter the
     more the task has learned. GradNorm (Chen et al., 2018) trains the weights towards these lengths; here they are computed from smoothed
     norms and losses. What is still to be learned is the loss over that of chance, which needs no loss from the first step. The longest
@@ -104,7 +116,8 @@ class Even(Scalarized):
 
     def __init__(self, given: Mapping[str, float], chance: Mapping[str, float]) -> None:
         """`given`: how much each task counts; `chance`: the mean loss of a model that knows only how frequent each label is."""
-        self.given, self.chance = given, chance
+        super().__init__(given)
+        self.chance = chance
         self.norms: dict[str, float] = {}
         self.losses: dict[str, float] = {}
 
@@ -121,8 +134,8 @@ class Even(Scalarized):
     def combine(self, values: Tensor, tasks: Sequence[str]) -> Tensor:
         lengths = {task: self.given[task] * min(max(loss, SMALLEST) / self.chance[task], WORST) ** EVEN_POWER
                    for task, loss in self.losses.items()}
-        weights = [lengths[task] / max(lengths.values()) / max(self.norms[task], SMALLEST) if task in lengths else self.given[task]
-                   for task in tasks]
+        longest = max(lengths.values(), default=0.0) or 1.0  # the only tasks with a length may be steered to 0
+        weights = [lengths[task] / longest / max(self.norms[task], SMALLEST) if task in lengths else self.given[task] for task in tasks]
         return Constant(values.new_tensor(weights))(values)
 
     def state(self) -> dict[str, Any]:

@@ -18,11 +18,12 @@ from mtl.model.machine import Machine, find_machine, use_threads
 from mtl.model.randomness import seeded_dropout
 from mtl.model.split import Split, sample
 from mtl.runs.checkpoint import BEST, LAST, PREVIOUS, drop_damaged_last, newest_checkpoint, saved_step, sweep
-from mtl.runs.events import Estimated, Evaluated, Event, Every, LogReader, Notice, Pinned, StatusChanged
+from mtl.runs.events import Estimated, Evaluated, Event, Every, Notice, Pinned, StatusChanged, read_events
 from mtl.runs.folder import Run
 from mtl.scoring.scores import Scores
 from mtl.settings.best import shown
 from mtl.settings.config import RunConfig
+from mtl.settings.steering import Steered
 from mtl.text import duration, many
 from mtl.training.estimate import estimate
 from mtl.training.looks import QuickLooks
@@ -37,8 +38,9 @@ FIRST_ROWS = 24  # validation rows of the first evaluation: less than a batch, b
 def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: Callable[[Trainer], bool] = lambda trainer: False,
           progress: Progress = no_progress, save_every: float = math.inf) -> Iterator[Event]:
     """Train with `config` in the folder `run`, yielding events, the last of them StatusChanged 'finished' or 'stopped'; `resume` goes on
-    from the newest undamaged checkpoint. `between_steps(trainer)`, before every step, may copy the model, wait (a pause), or return True to
-    stop with a checkpoint; one is also saved every `save_every` seconds. Raises MtlError for bad data, settings, or a loss of NaN."""
+    from the newest undamaged checkpoint. `between_steps(trainer)`, before every step, may copy the model, wait (a pause), ask
+    `trainer.steering` for a change, or return True to stop with a checkpoint; one is also saved every `save_every` seconds. Raises MtlError
+    for bad data, settings, or a loss of NaN."""
     trainer, notices = _set_up(config, run, resume, progress)
     guess = yield from _open(trainer, notices)
     begun, is_unsaved, looks = time.perf_counter(), Every(save_every), QuickLooks(trainer)
@@ -48,24 +50,21 @@ def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: 
         # `done` is above 0 only after a resume: the epoch's plan is made again and its first `done` steps are skipped
         for planned in trainer.plan(epoch)[done:]:
             asked = time.perf_counter()
-            stop, report, look = processes.any(between_steps(trainer), trainer.log.is_due_after(now.step, now.seconds), looks.are_due)
+            stop, report, look = yield from _prepare(trainer, between_steps, looks)
             begun += time.perf_counter() - asked  # pauses do not count
             if stop:
                 yield from _stop(trainer)
                 return
-            start = time.perf_counter()
-            rate = set_learning_rate(optimizer, rate_factor(now.step, trainer.total_steps, config.warmup, config.schedule))
-            step = trainer.begin(planned)
+            if trainer.is_finished:  # by an evaluation that was asked for
+                break
+            start, step = time.perf_counter(), trainer.begin(planned)
+            factor = rate_factor(now.step, trainer.total_steps, config.warmup, config.schedule) * step.steered.rate
+            rate = set_learning_rate(optimizer, factor)
             wants_norms = balancer.wants_norms(now.step, step.targets)
-            with seeded_dropout(step.dropout_seed, trainer.machine.device):
-                for batch in step.batches:
-                    with processes.sync(trainer.wrapped, now=batch is step.batches[-1]):
-                        losses = trainer.forward(batch)  # one encoder pass, a loss per task
-                        means = step.means(losses)
-                        trainer.conflicts.measure(now.step, means, wants_norms)
-                        balancer.backward(means)  # the losses become one gradient
-                    step.count(losses)
+            _add_gradients(trainer, step, wants_norms)
             weights = balancer.finish()
+            if step.steered.frozen:
+                trainer.model.encoder.zero_grad()  # without a gradient, the optimizer leaves a weight and its moments as they are
             norm = clip_grad_norm_(trainer.model.parameters(), config.max_grad_norm or math.inf).item()
             if not math.isfinite(norm):
                 raise MtlError(_divergence(trainer, step))
@@ -93,11 +92,44 @@ def _open(trainer: Trainer, notices: list[Notice]) -> Generator[Event, None, Est
     yield StatusChanged("running")
     if trainer.progress.step == 0:  # the scores of chance
         yield _evaluate(trainer, sample(trainer.validation_split, FIRST_ROWS, trainer.config.seed))[1]
-    pinned = [at.event for at in LogReader(Run(trainer.run).log.path).read() if isinstance(at.event, Pinned)]
+    pinned = [at.event for at in read_events(Run(trainer.run).log.path, Pinned)]
     yield from trainer.pins.open(pinned, trainer.config.quick_looks)
     if guess := estimate(trainer):
         yield guess
     return guess
+
+
+def _prepare(trainer: Trainer, between_steps: Callable[[Trainer], bool], looks: QuickLooks) -> Generator[Event, None, list[bool]]:
+    """What comes before a step: `between_steps`, and changes, each in the log before it holds; again until none is asked for, since it may
+    wait in a pause. Returns whether to stop, and whether a report and a quick look are due after the step."""
+    now, steering = trainer.progress, trainer.steering
+    while True:
+        answers = trainer.processes.any(between_steps(trainer), trainer.log.is_due_after(now.step, now.seconds), looks.are_due)
+        changes, steering.wants_checkpoint, saves = steering.take(now.step), False, steering.wants_checkpoint
+        if changes and (report := trainer.report()):  # the steps before a change are told apart from those after it
+            yield report
+        for change in changes:
+            yield change
+            steering.make(change)
+        if steering.at(now.step).evaluate and now.evaluated != now.step:  # after a resume it may be due again
+            yield from _evaluate_and_save(trainer)
+            looks.postpone()
+        elif saves:
+            yield from save(trainer)
+        if answers[0] or not (changes or saves):
+            return answers
+
+
+def _add_gradients(trainer: Trainer, step: TrainingStep, wants_norms: bool) -> None:
+    """The forward and backward passes of a step."""
+    with seeded_dropout(step.dropout_seed, trainer.machine.device):
+        for batch in step.batches:
+            with trainer.processes.sync(trainer.wrapped, now=batch is step.batches[-1]):
+                losses = trainer.forward(batch)  # one encoder pass, a loss per task
+                means = step.means(losses)
+                trainer.conflicts.measure(trainer.progress.step, means, wants_norms)
+                trainer.balancer.backward(means)  # the losses become one gradient
+            step.count(losses)
 
 
 def _set_up(config: RunConfig, run: Path, resume: bool, progress: Progress) -> tuple[Trainer, list[Notice]]:
@@ -109,7 +141,8 @@ def _set_up(config: RunConfig, run: Path, resume: bool, progress: Progress) -> t
     scratch = run / LAID_OUT / str(processes.rank)
     shutil.rmtree(scratch, ignore_errors=True)  # left by a process that was killed
     dataset = load_run(config, run, scratch, progress, is_first=processes.is_first, expected=facts.get("data", ""))
-    trainer = Trainer(config, run, dataset, machine, scratch, processes, progress)
+    logged = [at.event for at in read_events(Run(run).log.path, Steered)] if resume else []
+    trainer = Trainer(config, run, dataset, machine, scratch, processes, progress, logged)
     if processes.is_first:
         sweep(run)
         if checkpoint and checkpoint.name == PREVIOUS:
@@ -154,6 +187,7 @@ def _evaluate_and_save(trainer: Trainer) -> Iterator[Event]:
     """Score the validation rows; save the weights as `last`, and as `best` if they are."""
     now = trainer.progress
     scores, event = _evaluate(trainer, trainer.validation_split)
+    now.evaluated = now.step
     if is_best := now.best_score is None or event.score > now.best_score:
         now.best_score, now.best_step = event.score, now.step
     now.stale = 0 if is_best else now.stale + 1

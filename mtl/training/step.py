@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from mtl.runs.events import StepDone
+from mtl.settings.steering import Steered
 from mtl.training.sampling import Step
 
 LOGGED_STEPS = 1000  # a run logs about this many StepDone events at most, each the mean since the last one
@@ -20,12 +21,13 @@ LOGGED_SHARE = 0.005  # if more, this share of the training time so far: a week 
 
 @dataclass
 class TrainingProgress:
-    """How far a run is. With the states of model, optimizer and balancer, a resume needs no more: all else follows from seed and step."""
+    """How far a run is. With the states of model, optimizer and balancer, a resume needs no more: the rest follows from seed, step, log."""
 
     step: int = 0  # steps done
     best_score: float | None = None
     best_step: int = 0
     stale: int = 0  # evaluations since the best one
+    evaluated: int = 0  # the step of the last evaluation
     seconds: float = 0.0  # spent training, without evaluations and pauses
 
 
@@ -46,6 +48,8 @@ class TrainingStep:
     batches: list[MicroBatch]
     targets: dict[str, int]  # the number of targets of each task in the whole step, on all processes
     dropout_seed: int  # of this process
+    steered: Steered  # what holds for it
+    factors: Mapping[str, float]  # by which the gradients of tasks are multiplied
     losses: dict[str, Tensor] = field(default_factory=dict)  # summed over the targets of the batches so far; on the device
 
     def means(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -121,7 +125,7 @@ class StepLog:
         self._losses.update(step.losses)
         self._targets.update(step.targets)
         for task, weight in weights.items():
-            self._weights[task].append(weight)
+            self._weights[task].append(weight * step.factors.get(task, 1.0))
         self._rows += len(step.planned.rows)
         self._seconds += seconds
         self._rate, self._norm = rate, norm

@@ -32,12 +32,14 @@ from mtl.settings.best import Criterion, refusal_of_best
 from mtl.settings.config import RunConfig
 from mtl.settings.methods import refusal_of_processes
 from mtl.settings.rates import auto_epochs, auto_rates
+from mtl.settings.steering import Steered
 from mtl.tasks.base import IGNORED, Prediction
 from mtl.training.balancing import UNCERTAINTY_RATE, Balancer, chance_loss, make_balancer
 from mtl.training.gradient_conflict import ConflictMeter, last_layer
 from mtl.training.pins import Pins
 from mtl.training.processes import ALONE, Processes
 from mtl.training.sampling import Pool, Step, plan_epoch
+from mtl.training.steering import Steering
 from mtl.training.step import MicroBatch, StepLog, TrainingProgress, TrainingStep, cut_into_batches, seed_of
 
 CHANCE_ROWS = 2000  # enough to know how frequent the labels are
@@ -47,12 +49,14 @@ class Trainer:
     """Everything that one process of a run holds in memory."""
 
     def __init__(self, config: RunConfig, run: Path, dataset: Dataset, machine: Machine, scratch: Path,
-                 processes: Processes = ALONE, show: Progress = no_progress) -> None:
-        """Load the encoder, encode the rows of `dataset` (in files in the folder `scratch` if they are many), and build the rest."""
+                 processes: Processes = ALONE, show: Progress = no_progress, logged: Sequence[Steered] = ()) -> None:
+        """Load the encoder, encode the rows of `dataset` (in files in the folder `scratch` if they are many), and build the rest. `logged`:
+        the changes that the log of a resumed run has."""
         if problem := refusal_of_processes(config.balancing, processes.count):
             raise MtlError(problem)
         self.config, self.run, self.dataset, self.machine, self.processes = config, run, dataset, machine, processes
         self.weights = config.loss_weights([spec.name for spec in dataset.tasks])
+        self.steering = Steering(config.steering, logged, self.weights)
         encoder, self.tokenizer = load_encoder(config.encoder, [row.text for row in dataset.train], config.seed)
         longest = min(config.max_length, longest_input(encoder))
         self._packs = config.fine_tuning != "heads" and config.pooling != "pooler" and can_pack(encoder, longest)
@@ -130,9 +134,11 @@ class Trainer:
         targets = {task: total for task in planned.tasks if (total := int(counts[task][planned.rows[planned.serves(task)]].sum()))}
         batches = cut_into_batches(planned, rank, processes, self.config.batch_size, counts, list(targets), self.balancer.by_task)
         self.model.train()  # an evaluation between two steps may have left it in eval mode
-        seed, shares = seed_of(self.config.seed, self.progress.step), {task: planned.share_of(task) for task in targets}
-        self.balancer.begin(seed, len(batches), processes, shares)
-        return TrainingStep(planned, batches, targets, dropout_seed=seed_of(self.config.seed, self.progress.step, rank))
+        steered = self.steering.at(self.progress.step)
+        factors = self.balancer.steer(steered.weights)
+        seed = seed_of(self.config.seed, self.progress.step)
+        self.balancer.begin(seed, len(batches), processes, {task: planned.share_of(task) * factors.get(task, 1.0) for task in targets})
+        return TrainingStep(planned, batches, targets, seed_of(self.config.seed, self.progress.step, rank), steered, factors)
 
     def forward(self, batch: MicroBatch) -> dict[str, Tensor]:
         """One encoder pass over a batch; returns the loss of each of its tasks, summed over its labels."""

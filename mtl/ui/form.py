@@ -16,7 +16,7 @@ from mtl.settings.shorthand import parse_weights
 
 # fields that have widgets of their own: the data, the tasks, and how two tasks are weighed
 OWN_WAY = ("source", "train_files", "validation_files", "test_files", "hub", "columns", "hypothetical_labels", "hypothetical_rows", "tasks",
-           "alpha")
+           "alpha", "steering")
 # the first field of each group of settings
 GROUPS = {"name": "Name and data", "tasks": "Tasks, trained together", "encoder": "Model", "epochs": "Steps", "device": "Machine"}
 EVEN = "0.5"  # the alpha at first: both tasks count the same

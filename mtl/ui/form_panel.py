@@ -13,9 +13,11 @@ from mtl.data.readers import Progress, no_progress
 from mtl.data.resolve import find_tasks, with_tasks
 from mtl.errors import MtlError
 from mtl.runs.folder import open_run
+from mtl.runs.history import again
 from mtl.settings.best import BESTS
 from mtl.settings.config import RunConfig
 from mtl.settings.recipes import recipe_of
+from mtl.settings.steering import check
 from mtl.text import isolate
 from mtl.ui import form
 from mtl.ui.data_panel import DataPanel
@@ -24,6 +26,7 @@ from mtl.ui.insight import explain_settings
 from mtl.ui.messages import WithMessage
 from mtl.ui.page import Page, Values, text_of
 from mtl.ui.recipe_panel import RecipePanel, from_link
+from mtl.ui.replay import Replay
 
 START = "Start training"
 
@@ -37,6 +40,7 @@ class FormPanel:
         self.tasks = self.data.tasks
         self.alpha = form.make_widget("alpha", value=form.EVEN, visible=False, elem_id="alpha")
         self.recipes = RecipePanel(page)
+        self.replay = Replay(page)
         self.start_button = gr.Button(START, variant="primary", elem_id="start")
         self.settings: dict[str, gr.components.FormComponent] = {}
         with gr.Accordion("Settings", open=False, elem_id="settings") as fold:
@@ -47,8 +51,8 @@ class FormPanel:
             explain_settings(page, self.settings, self.tasks, self.data.patterns)
         self.recipes.wire(self.settings, fold, self.data.sizes)
         fold.expand(None, js=text_of("more.js"), **page.quiet)
-        self.inputs = {page.browser, self.data.choice, self.alpha, *self.data.inputs, *self.settings.values()}
-        self.outputs = [*self.data.filled, self.recipes.recipe, self.alpha, *self.settings.values()]
+        self.inputs = {page.browser, self.data.choice, self.alpha, *self.data.inputs, self.replay.plan, *self.settings.values()}
+        self.outputs = [*self.data.filled, self.recipes.recipe, self.alpha, *self.replay.outputs, *self.settings.values()]
 
         quiet, weighing = page.quiet, [self.settings["weights"], self.settings["balancing"]]
         self.data.wire(self.settings["max_length"])
@@ -88,6 +92,7 @@ class FormPanel:
             raise MtlError("The page is still getting ready. Press Start again.")
         key, chosen, alpha = self.data.key(values), Choice.read(values[self.data.choice]), values[self.alpha]
         settings = {name: values[widget] for name, widget in self.settings.items()} | self.data.values(values)
+        settings["steering"] = self.replay.read(values)
         known = chosen.ticked if chosen.data == key and chosen.found is not None else None  # None: the data were not read yet
         # an error in a setting is reported before the data are read
         config = form.make_run_config(settings | form.weighing(alpha, settings, 2 if known is None else len(known)))
@@ -98,17 +103,19 @@ class FormPanel:
         config, found = find_tasks(config, self.jobs.root, known or (), progress)
         names = chosen.among(key, [spec.name for spec in found]).ticked
         config = with_tasks(config, found, names, **form.weighing(alpha, settings, len(names)))
-        config.loss_weights([spec.name for spec in config.tasks])
+        check(config.steering, config.loss_weights([spec.name for spec in config.tasks]))
         return config
 
-    def fill(self, run_id: str) -> Values:
-        """Put the settings of a run into the form, so that it can be varied; nothing if there is no such run."""
+    def fill(self, run_id: str, with_changes: bool = False) -> Values:
+        """Put the settings of a run into the form, so that it can be varied, or repeated with all changes in its middle; nothing if there
+        is no such run."""
         try:
             config = open_run(self.jobs.root, run_id).config
         except MtlError:
             return {}
         shown = self._shown({name: getattr(config, name) for name in ("alpha", *self.settings)})
-        return self.data.fill(run_id, config) | {self.recipes.recipe: recipe_of(config) or "balanced"} | shown
+        return self.data.fill(run_id, config) | {self.recipes.recipe: recipe_of(config) or "balanced"} | (
+            self.replay.show(again(open_run(self.jobs.root, run_id)).steering if with_changes else ())) | shown
 
     def take_link(self, parameters: Mapping[str, str]) -> Values:
         """Put the settings that a link carries into the form; raises MtlError if one is wrong."""

@@ -27,6 +27,7 @@ from mtl.scoring.measure import measured_at
 from mtl.text import isolate, shorten
 from mtl.ui.pins import tell_pins
 from mtl.ui.status import facts, run_name
+from mtl.ui.steer import in_force_now
 
 ADDRESS = "/mtl/live"
 BOOT = secrets.token_hex(4)  # of this process: a page of an older one has to be loaded anew
@@ -127,7 +128,8 @@ def state_of(run: Run, history: History, jobs: Jobs) -> dict[str, Any]:
     done = history.preparing.share if history.preparing and not total else history.step / total if total else 0.0
     told = facts(history, ahead, jobs.yields_in(), jobs.seconds_left() if ahead else None)
     return {"state": history.state, "name": run_name(run), "step": history.step, "total": total, "share": round(done, 4), "facts": told,
-            "message": history.message, "best": history.best.step if history.best else None, "over": history.status not in ACTIVE}
+            "message": history.message, "best": history.best.step if history.best else None, "over": history.status not in ACTIVE,
+            "steering": in_force_now(history)}
 
 
 def curves(history: History, pieces: dict[str, slice], is_reset: bool) -> dict[str, Any]:
@@ -156,7 +158,8 @@ def curves(history: History, pieces: dict[str, slice], is_reset: bool) -> dict[s
 
 
 def _sort(event: Any) -> str:
-    return event.status if isinstance(event, StatusChanged) else {"RunStarted": "resumed"}.get(type(event).__name__, "notice")
+    sorts = {"RunStarted": "resumed", "Steered": "steered"}
+    return event.status if isinstance(event, StatusChanged) else sorts.get(type(event).__name__, "notice")
 
 
 def columns(events: Sequence, fields: dict[str, Callable[[Any], list]]) -> dict[str, list]:

@@ -71,6 +71,8 @@ def differing(configs: Sequence[RunConfig]) -> list[list[str]]:
 
 def _shown(name: str, value: Any) -> str:
     """A setting as a cell shows it: files, tasks, columns and datasets by their names."""
+    if name == "steering":
+        return " ".join(change.said for change in value) or "–"
     if isinstance(value, tuple):
         parts = 2 if name == "columns" else 1  # a column and its role
         value = ", ".join(Path(one).name if isinstance(one, str) else "=".join([*dict(one).values()][:parts]) for one in value)
@@ -137,5 +139,5 @@ class RunsTab:
         return self.menu.turn_to(open_run(self.jobs.root, event.id).id, browser)
 
     def take(self, event: gr.EventData) -> Values:
-        """Put the settings of a run into the form, to run it again."""
-        return self.form.fill(event.id)
+        """Put the settings of a run into the form, to run it again, with the changes in its middle."""
+        return self.form.fill(event.id, with_changes=True)

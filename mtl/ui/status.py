@@ -7,7 +7,7 @@ from statistics import fmean
 
 from mtl.data.dataset import describe_source
 from mtl.errors import MtlError
-from mtl.runs.events import read_statuses
+from mtl.runs.events import StatusChanged, read_events
 from mtl.runs.folder import Run
 from mtl.runs.history import ACTIVE, RESUMABLE, History
 from mtl.text import duration, isolate, many
@@ -85,7 +85,7 @@ def state_of(run: Run) -> str:
     """The state of a run, or a comparison. Reads only the status lines of its log: a menu has many runs, and a log may be long."""
     def logged() -> str:
         history = History()
-        for event in read_statuses(run.log.path):
+        for event in read_events(run.log.path, StatusChanged):
             history.add(event)
         return history.status
 

@@ -15,6 +15,7 @@ from mtl.ui.insight import InsightPanel
 from mtl.ui.page import Page, Values, command, control_buttons, hidden_text, text_of
 from mtl.ui.pins import PinsPanel
 from mtl.ui.status import enabled_buttons, who_may
+from mtl.ui.steer import SteerPanel
 
 # the script of the feed calls when something happened that only Gradio can show: then its text becomes that of `page.news`
 NEWS = "document.addEventListener('mtl-news', (event) => { props.value = event.detail; trigger('input'); })"
@@ -43,6 +44,7 @@ class TrainTab:
                 go_on = {"gpu": "Continue on the GPU", "resume": "Continue on the CPU"} if on_zero_gpu() else {}
                 self.buttons = control_buttons("", "pause", *go_on or ["resume"], "stop", **go_on)
         self.starting = gr.HTML(elem_id="starting")
+        SteerPanel(self.page)
         self.curves = draw("curves", "scores", "loss", with_tools=True)
         self.pins = PinsPanel(self.page)
         self.insight = InsightPanel(self.page)

@@ -62,7 +62,9 @@ def right_value(schema: dict[str, Any]) -> Any:
     """Some value that the schema allows."""
     if "$ref" in schema:
         return {name: right_value(part) for name, part in SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]]["properties"].items()}
-    return schema["enum"][0] if "enum" in schema else () if schema["type"] == "array" else "x"
+    if "enum" in schema or "anyOf" in schema:  # anyOf: it may be null
+        return schema.get("enum", [None])[0]
+    return {"array": (), "boolean": True, "integer": 1, "object": {}}.get(schema["type"], "x")
 
 
 @pytest.mark.parametrize("name", RunConfig.model_fields)
