@@ -1,20 +1,17 @@
-"""The answers of one model, or of two beside each other, as HTML, in words, as lines of Python and as a CSV file. Pure functions; what a
-user wrote is escaped."""
+"""The answers of one model, or of two beside each other, as HTML, in words and as lines of Python. Pure functions; what a user wrote is
+escaped."""
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtl.inference.cells import cells_of, columns_of
 from mtl.jobs.models import LIVE, Answered
 from mtl.runs.checkpoint import LAST
-from mtl.text import guarded
 from mtl.ui.charts import Markup
 from mtl.ui.data_view import warnings_html
 from mtl.ui.templates import render
@@ -163,16 +160,6 @@ def python_lines(root: Path, choice: str, text: str | list[str]) -> str:
         return f"{load}print(model({text!r}).predictions)"
     texts = "".join(f"    {one!r},\n" for one in text)
     return f"{load}for one in model([\n{texts}]):\n    print(one.predictions)"
-
-
-def write_answers(made: Iterable[Predicted], path: Path) -> None:
-    """A CSV file with each text and its predictions, as `cells_of` has them. A spreadsheet finds its encoding."""
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
-        out = csv.writer(file)
-        for number, one in enumerate(made):
-            if not number:
-                out.writerow(["text", *columns_of({task: answer.value for task, answer in one.predictions.items()})])
-            out.writerow(map(guarded, [one.text, *cells_of(one)]))
 
 
 def examples_html(texts: Sequence[str], mistaken: str, as_typed: bool) -> Markup:

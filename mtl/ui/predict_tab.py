@@ -2,30 +2,27 @@
 one types. Pure functions, then layout and wiring, then handlers."""
 
 import json
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import gradio as gr
-from gradio.processing_utils import save_file_to_cache
-from gradio.utils import get_upload_folder
 
-from mtl.errors import MtlError
-from mtl.jobs.models import LIVE, STARTER_EXAMPLES, Model, ask_file, example_texts, list_models, mistaken_text
+from mtl.jobs.models import LIVE, STARTER_EXAMPLES, Model, example_texts, list_models, mistaken_text
 from mtl.jobs.queue import Jobs
 from mtl.runs.checkpoint import BEST
 from mtl.runs.folder import on_zero_gpu
-from mtl.ui.answer_view import examples_html, write_answers
+from mtl.ui.answer_view import examples_html
 from mtl.ui.answering import EMPTY, Question, reply, tell
 from mtl.ui.charts import Markup
+from mtl.ui.file_panel import FilePanel
 from mtl.ui.messages import WithMessage
 from mtl.ui.page import Page, Values, hidden_text, text_of
 from mtl.ui.status import run_name
 
-TEMPLATE = ('<div class="mtl-choices"><label class="mtl-follow" data-for="sentences" hidden><input type="checkbox" checked> Sentence by sentence'
-            '</label><label class="mtl-follow" data-for="differing" hidden><input type="checkbox"> Only where they differ</label></div>'
-            '<div class="mtl-answer" aria-busy="false"></div><label class="mtl-follow" data-for="live" hidden><input type="checkbox" checked> '
-            'Follow the training: ask again every 2 seconds</label><p class="mtl-unseen" role="status"></p>')
+CHOICE = '<label class="mtl-follow" data-for="{}" hidden><input type="checkbox"{}> {}</label>'
+TEMPLATE = (f'<div class="mtl-choices">{CHOICE.format("sentences", " checked", "Sentence by sentence")}'
+            f'{CHOICE.format("differing", "", "Only where they differ")}</div><div class="mtl-answer" aria-busy="false"></div>'
+            f'{CHOICE.format("live", " checked", "Follow the training: ask again every 2 seconds")}'
+            '<p class="mtl-unseen" role="status"></p>')
 COMPARE, STOP = "Compare with\u2026", "Stop comparing"
 # tells predict.js that there is another question, and how it came about; what is not asked by its route comes by its event `select`
 TELL = ("(model, device, text, other) => {{ document.getElementById('answer')?.dispatchEvent(new CustomEvent('ask', {{detail: {{"
@@ -60,10 +57,10 @@ class PredictTab:
             gr.HTML(html_template="<span></span>", elem_id="about")
             self.compare = gr.Button(COMPARE, size="sm", elem_id="compare-with")
             self.upload = gr.UploadButton("A file\u2026", size="sm", elem_id="ask-file")
-            self.download = gr.DownloadButton(visible=False, size="sm", elem_id="answers-file")
         with gr.Row(elem_id="beside", elem_classes="mtl-asked", visible=False) as self.beside:
             gr.HTML("compared with")
             self.other = gr.Dropdown([], label="Compare with", elem_id="other", allow_custom_value=True, **bare)
+        FilePanel(page, tab, self.upload, self.model)
         self.text = gr.Textbox("", label="Text", show_label=False, container=False, lines=1, max_lines=8, elem_id="text",
                                placeholder="Type a sentence")
         self.button = gr.Button("Predict", variant="primary", elem_id="predict", visible=on_zero_gpu())
@@ -90,9 +87,6 @@ class PredictTab:
             gr.on(causes, None, [self.model, self.device, self.text, self.other], None, js=TELL.format(how), **quiet)
         self.answer.select(self.predict, asked, self.answer, js=ASKED, trigger_mode="always_last", concurrency_id="predict",
                            concurrency_limit=2, **page.unseen)
-        busy = gr.update(label="Answering \u2026", visible=True, interactive=False)
-        self.upload.upload(lambda: busy, None, self.download, **quiet).then(
-            self.answer_file, [self.upload, self.model], self.download, concurrency_id="predict_file", concurrency_limit=1, **page.unseen)
 
     def list_models(self, browser: dict, run_id: str, chosen: str) -> dict:
         """The current choices. The chosen model stays if it is among them, unless another run is shown now."""
@@ -137,17 +131,6 @@ class PredictTab:
         question = Question(**json.loads(asked))
         told, error = reply(self.jobs, question)
         return WithMessage(told, error) if error and question.how else told
-
-    def answer_file(self, file: str, choice: str) -> dict | WithMessage:
-        """A file with the answers to all texts of `file`."""
-        path = Path(file)
-        try:
-            with TemporaryDirectory() as folder:
-                write_answers(ask_file(self.jobs, choice, path), answers := Path(folder) / f"{path.stem}-predicted.csv")
-                made = save_file_to_cache(answers, get_upload_folder())
-        except MtlError as error:
-            return WithMessage(gr.update(visible=False), str(error))
-        return gr.update(value=made, label=f"Download {Path(made).name}", interactive=True, visible=True)
 
 
 def _devices(has_gpu: bool = False) -> list[tuple[str, str]]:
