@@ -24,7 +24,7 @@ FIRST_COPY_WAIT = 30.0  # seconds to wait for the first copy of a model; a step 
 NEXT_COPY_WAIT = 3.0  # seconds to wait for a newer copy before the last one is used again
 PAUSE_YIELDS = 60.0  # seconds of a pause after which the run ends, if others wait in the queue
 PAUSE_CHECK = 1.0  # seconds between two checks of a paused run for others in the queue
-FRESH = 3.0  # seconds for which a copy is used again; the page shows its step
+FRESH, OLD = 1.5, 10.0  # seconds after which a copy is made anew, and after which that is waited for; the page shows its step
 
 
 @dataclass(frozen=True)
@@ -112,11 +112,15 @@ class JobControl(StopControl):
             self._changed.notify_all()
 
     def snapshot(self) -> Snapshot | None:
-        """A copy of the model: the last one if it is fresh, or if no step ends within NEXT_COPY_WAIT (an evaluation takes long); None if
-        there is none yet. Every call also requests the next copy, so that a page that predicts again and again need not wait for a step."""
+        """A copy of the model: the last one, unless it is OLD and a step ends within NEXT_COPY_WAIT (an evaluation takes long); None if
+        there is none yet. A call after FRESH seconds requests the next copy, so that a page that predicts again and again need not wait
+        for a step, and a training need not copy its model for every key. Of a paused run it is always the last step's."""
         with self._changed:
-            self._copy_wanted = True
-            self._changed.notify_all()
-            if self._snapshot is None or self._paused or time.time() - self._snapshot.time >= FRESH:
-                self._changed.wait_for(lambda: not self._copy_wanted, FIRST_COPY_WAIT if self._snapshot is None else NEXT_COPY_WAIT)
+            last = self._snapshot
+            age = math.inf if last is None else 0.0 if last.step == self.step else time.time() - last.time
+            if age and (age >= FRESH or self._paused):
+                self._copy_wanted = True
+                self._changed.notify_all()
+                if age >= OLD or self._paused:
+                    self._changed.wait_for(lambda: not self._copy_wanted, FIRST_COPY_WAIT if last is None else NEXT_COPY_WAIT)
             return self._snapshot
