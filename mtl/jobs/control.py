@@ -55,9 +55,9 @@ class JobControl(StopControl):
 
     def between_steps(self, trainer: Trainer) -> bool:
         """Publish a copy if one is wanted, and wait while paused; returns whether to stop."""
+        self.step = trainer.progress.step
+        self._publish_copy(trainer)  # whoever wants the last copy need not wait for this one
         with self._changed:
-            self.step = trainer.progress.step
-            self._publish_copy(trainer)
             minutes = self._limits.minutes
             if trainer.progress.seconds > 60 * minutes and not self.is_asked:
                 self.run.log.append(Notice(f"On this public page a run may train for {minutes:g} minutes. Duplicate the Space, or run MTL "
@@ -93,9 +93,10 @@ class JobControl(StopControl):
             from mtl.model.multitask import for_inference
 
             model = for_inference(copy.deepcopy(trainer.model))
-            self._snapshot = Snapshot(trainer.progress.step, time.time(), Predictor(model, trainer.tokenizer, trainer.machine))
-            self._copy_wanted = False
-            self._changed.notify_all()
+            with self._changed:
+                self._snapshot = Snapshot(trainer.progress.step, time.time(), Predictor(model, trainer.tokenizer, trainer.machine))
+                self._copy_wanted = False
+                self._changed.notify_all()
 
     def set_paused(self, paused: bool) -> None:
         """Wait before the next step, or go on; raises MtlError if the run is about to end, to let another one train."""

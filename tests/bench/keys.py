@@ -1,12 +1,11 @@
-"""From a key to the changed answer, as a person sees it in Chromium: alone, and while newsroom trains with the bundled encoder, asked of the
-weights that train. Beside it, what the model itself takes.
+"""From a key to the changed answer, as a person sees it in Chromium: alone, and while newsroom trains with the bundled encoder, by the
+weights that train and by the starter model. Beside it, what the model itself takes.
 
     python tests/bench/keys.py [--keys 80]
 """
 
 import argparse
 import json
-import re
 import sys
 import tempfile
 from pathlib import Path
@@ -18,7 +17,7 @@ from page import LONG, training, verdict
 from playwright.sync_api import Page, sync_playwright
 
 from mtl.settings.config import make_config
-from tests.browser import FLAGS, App, choose, find_chromium, open_tab, text_of, wait_for
+from tests.browser import FLAGS, App, answered_by, choose, find_chromium, open_tab, text_of, wait_for
 
 ALONE_MS, BESIDE_MS = 80, 250  # p95
 PAUSE = 120  # milliseconds between two keys of a quick typist
@@ -37,11 +36,16 @@ WATCH = """() => {
 }"""
 
 
-def type_text(page: Page, keys: int) -> tuple[float, float, float]:
+def type_text(page: Page, address: str, model: str, keys: int) -> tuple[float, float, float]:
     """Type so many keys: the median and the 95th percentile of what a person waits, and the median of what the model takes, in ms."""
+    page.goto(address)
+    open_tab(page, "Predict")
+    wait_for("the models", lambda: text_of(page, "model"))
+    choose(page, "model", model)
     box = page.locator("#text textarea")
     box.fill("The first question loads the model")
-    wait_for("an answer", lambda: page.locator("#answer .mtl-answers").count())
+    wait_for("an answer", lambda: model.lower() in answered_by(page))
+    page.wait_for_timeout(10_000)  # a page that is opened has a step rehearsed, for the estimates
     box.fill("")
     page.evaluate(WATCH)
     for place in range(keys):
@@ -70,23 +74,14 @@ def main() -> None:
         app = App(Path(folder))
         app.start()
         try:
-            page = chromium.new_page()
-            page.goto(app.url)
-            open_tab(page, "Predict")
-            wait_for("the starter model", lambda: "Starter" in text_of(page, "model"))
-            page.wait_for_timeout(15_000)  # a page that is opened has a step rehearsed, for the estimates
-            found = say("alone", type_text(page, keys), ALONE_MS)
-            page.close()
+            found = say("alone", type_text(chromium.new_page(), app.url, "Starter", keys), ALONE_MS)
         finally:
             app.kill()
         with training(chromium, make_config(LONG)) as (app, run, _):
-            page = chromium.new_page()
-            page.goto(f"{app.url}/?run={run.id}")
-            open_tab(page, "Predict")
-            wait_for("the live weights", lambda: "live" in text_of(page, "model"))
-            found |= say("live weights of a run", type_text(page, keys), BESIDE_MS)
-            choose(page, "model", "Starter")
-            found |= say("the starter beside a run", type_text(page, keys), BESIDE_MS)
+            for what, model in {"live weights of a run": "live weights", "the starter beside a run": "Starter"}.items():
+                page = chromium.new_page()
+                found |= say(what, type_text(page, f"{app.url}/?run={run.id}", model, keys), BESIDE_MS)
+                page.close()
         chromium.close()
     print(json.dumps({name: round(value, 1) for name, value in found.items()}))
 
