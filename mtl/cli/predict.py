@@ -131,7 +131,9 @@ class _Pace:
 
 
 def _end(done: State) -> int:
-    """Say which rows have no answer; 1 if none has one."""
+    """Say which rows have no answer, and that some were cut; 1 if none has an answer."""
+    if done.cut:
+        _say(f"{many(done.cut, 'text', 'was')} longer than the model reads, and cut: cut_at says where. --long split reads all.")
     if done.failed:
         _say(f"{done.failed:,} of {many(done.rows, 'text')} without an answer. The first: {done.first_failed}")
     return int(0 < done.rows == done.failed)

@@ -1,6 +1,8 @@
-"""Where to cut a text that is longer than the model reads. Knows no model: it is told where a text would be cut off."""
+"""Where to cut a text that is longer than the model reads, and where its sentences end. Knows no model: it is told where a text would be
+cut off."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import regex
 
@@ -12,6 +14,13 @@ _SENTENCE_END = regex.compile(
     r"""(?<!\b(?:Dr|Mr|Mrs|Ms|Prof|St|\p{Lu}))[.!?\u2026]+["'\p{Pe}\p{Pf}]*\s+(?!\p{Ll})"""
     r"""|[\u3002\uff01\uff1f]+[\p{Pe}\p{Pf}]*\s*|\n[ \t\r]*\n\s*""")
 _BLANKS = regex.compile(r"\s+")
+_LINE_END = regex.compile(r"\s*[\r\n\u2028\u2029]\s*")
+
+
+def find_sentences(text: str) -> list[str]:
+    """The sentences of `text`, without the blanks around them; a line break ends one too."""
+    ends = {found.end() for pattern in (_SENTENCE_END, _LINE_END) for found in pattern.finditer(text)} | {len(text)}
+    return [sentence for start, end in pairwise([0, *sorted(ends)]) if (sentence := text[start:end].strip())]
 
 
 def find_pieces(text: str, cut_at: Callable[[str], int | None], window: int) -> list[Range]:

@@ -35,13 +35,14 @@ BELONGS = {"input": "with another input, or the input was changed", "model": "wi
 
 @dataclass
 class State:
-    """What a file of predictions belongs to, and how far it is written: rows, bytes, and rows without an answer."""
+    """What a file of predictions belongs to, and how far it is written: rows, bytes, rows without an answer, and rows that were cut."""
 
     about: dict[str, Any]
     rows: int = 0
     bytes: int = 0
     failed: int = 0
     first_failed: str = ""
+    cut: int = 0
 
     @property
     def engine(self) -> str:
@@ -53,21 +54,23 @@ class State:
         failed = [f"{unit} {line}: {one}" for line, _, one in window if isinstance(one, MtlError)]
         self.rows, self.failed = self.rows + len(window), self.failed + len(failed)
         self.first_failed = self.first_failed or next(iter(failed), "")
+        self.cut += sum(not isinstance(one, MtlError) and one.cut_at is not None for *_, one in window)
 
 
-def answer_lines(predictor: Predictor, lines: Iterable[Line], tasks: Sequence[str], long: Long) -> Iterator[list[Answer]]:
-    """The answers to `lines`, in order, a window at a time; within it, texts of similar length are computed together."""
-    for window in _windows(lines):
+def answer_lines(predictor: Predictor, lines: Iterable[Line], tasks: Sequence[str], long: Long, most: int = 0) -> Iterator[list[Answer]]:
+    """The answers to `lines`, in order, a window of `most` rows at a time (0: ROWS); within it, texts of similar length are computed
+    together."""
+    for window in _windows(lines, most or ROWS):
         made = iter(predictor.predict_each([text for *_, text in window if isinstance(text, str)], tasks, long))
         yield [(line, fields, next(made) if isinstance(text, str) else text) for line, fields, text in window]
 
 
-def _windows(lines: Iterable[Line]) -> Iterator[list[Line]]:
+def _windows(lines: Iterable[Line], most: int) -> Iterator[list[Line]]:
     window, size = [], 0
     for line in lines:
         window.append(line)
         size += len(line[2]) if isinstance(line[2], str) else 0
-        if len(window) == ROWS or size >= CHARACTERS:
+        if len(window) == most or size >= CHARACTERS:
             yield window
             window, size = [], 0
     if window:
@@ -95,16 +98,17 @@ def find_state(to: Path) -> State | None:
 
 
 def predict_file(predictor: Predictor, file: TextFile, to: Path, about: dict[str, Any], stopped: Callable[[], bool],
-                 progress: Callable[[State], None]) -> State:
+                 progress: Callable[[State], None], most: int = 0) -> State:
     """Write all rows of `file`, in order, to `to`, with the predictions that `about` describes. If `to` was begun with the same, it is gone
-    on with after its last whole window. `stopped` is asked after each window. Raises MtlError if `to` belongs to anything else."""
+    on with after its last whole window. `stopped` is asked after each window, of `most` rows. Raises MtlError if `to` belongs to anything
+    else."""
     layout = Layout.of(to, file, [predictor.model.tasks[name].spec for name in about["tasks"]])
     with _alone(to):
         state = _begun(to, about) or State(about)
         _note(to, state)  # before the file is there, which never is without it until it is finished
         with to.open("ab") as out:
             out.truncate(state.bytes)
-            for window in answer_lines(predictor, islice(file.rows(), state.rows, None), about["tasks"], about["long"]):
+            for window in answer_lines(predictor, islice(file.rows(), state.rows, None), about["tasks"], about["long"], most):
                 state.bytes += out.write(layout.write([(fields, one) for _, fields, one in window], has_header=state.rows > 0))
                 state.add(window, file.source.unit)
                 out.flush()

@@ -18,14 +18,13 @@ from mtl.runs.stop import StopControl
 
 if TYPE_CHECKING:
     from mtl.inference.predictor import Predictor
-    from mtl.training.steering import Steering
     from mtl.training.trainer import Trainer
 
 FIRST_COPY_WAIT = 30.0  # seconds to wait for the first copy of a model; a step on a slow machine may take long
 NEXT_COPY_WAIT = 3.0  # seconds to wait for a newer copy before the last one is used again
 PAUSE_YIELDS = 60.0  # seconds of a pause after which the run ends, if others wait in the queue
 PAUSE_CHECK = 1.0  # seconds between two checks of a paused run for others in the queue
-FRESH = 3.0  # seconds for which a copy is used again; the page shows its step
+FRESH, OLD = 1.5, 10.0  # seconds after which a copy is made anew, and after which that is waited for; the page shows its step
 
 
 @dataclass(frozen=True)
@@ -48,9 +47,8 @@ class JobControl(StopControl):
         self._changed = threading.Condition()
         self._paused = self._copy_wanted = False
         self._paused_at: float | None = None
-        self._requests: list[Callable[[Steering], None]] = []
         self._snapshot: Snapshot | None = None
-        self._asked: list[Callable[[Trainer], Iterable[Event]]] = []
+        self._asked: list[Callable[[Trainer], Iterable[Event] | None]] = []
 
     def begin(self, run: Run) -> None:
         """From now on this controls `run`, the next member of a comparison."""
@@ -58,11 +56,11 @@ class JobControl(StopControl):
             self.run, self._snapshot, self.step, self._asked = run, None, 0, []
 
     def between_steps(self, trainer: Trainer) -> bool:
-        """Publish a copy if one is wanted, wait while paused, and pass on what is asked of the steering; returns whether to stop."""
+        """Publish a copy if one is wanted, do what is asked, and wait while paused; returns whether to stop."""
+        self.step = trainer.progress.step
+        self._publish_copy(trainer)  # whoever wants the last copy need not wait for this one
         with self._changed:
-            self.step = trainer.progress.step
             self._act(trainer)
-            self._publish_copy(trainer)
             minutes = self._limits.minutes
             if trainer.progress.seconds > 60 * minutes and not self.is_asked:
                 self.run.log.append(Notice(f"On this public page a run may train for {minutes:g} minutes. Duplicate the Space, or run MTL "
@@ -70,8 +68,6 @@ class JobControl(StopControl):
                 self.is_asked = True
             if (self._paused or self._paused_at) and not self.is_asked:
                 self._pause(trainer)
-            while self._requests:
-                self._requests.pop(0)(trainer.steering)
             if self.ends_epoch and self.step and self.step % trainer.steps_per_epoch == 0:
                 self.is_asked = True
             return self.stopped
@@ -83,7 +79,7 @@ class JobControl(StopControl):
                 self.run.log.append(report)
             self.run.log.append(StatusChanged("paused"))
             self._paused_at = time.monotonic()
-        while self._paused and not self.is_asked and not self._requests:
+        while self._paused and not self.is_asked and not trainer.steering.is_asked:
             self._changed.wait(PAUSE_CHECK)  # releases the lock meanwhile, or nobody could resume; any request wakes it early
             self._act(trainer)
             self._publish_copy(trainer)  # predictions are made during a pause too
@@ -106,19 +102,20 @@ class JobControl(StopControl):
             from mtl.model.multitask import for_inference
 
             model = for_inference(copy.deepcopy(trainer.model))
-            self._snapshot = Snapshot(trainer.progress.step, time.time(), Predictor(model, trainer.tokenizer, trainer.machine))
-            self._copy_wanted = False
-            self._changed.notify_all()
+            with self._changed:
+                self._snapshot = Snapshot(trainer.progress.step, time.time(), Predictor(model, trainer.tokenizer, trainer.machine))
+                self._copy_wanted = False
+                self._changed.notify_all()
 
-    def ask(self, act: Callable[[Trainer], Iterable[Event]]) -> None:
-        """Have the training thread call `act` before its next step, or in its pause, and log the events that it returns."""
+    def ask(self, act: Callable[[Trainer], Iterable[Event] | None]) -> None:
+        """Have the training thread call `act` before its next step, or in its pause, and log the events that it may return."""
         with self._changed:
             self._asked.append(act)
             self._changed.notify_all()
 
     def _act(self, trainer: Trainer) -> None:
         while self._asked:
-            for event in self._asked.pop(0)(trainer):
+            for event in self._asked.pop(0)(trainer) or ():
                 self.run.log.append(event)
 
     def set_paused(self, paused: bool) -> None:
@@ -129,12 +126,6 @@ class JobControl(StopControl):
             self._paused = paused
             self._changed.notify_all()
 
-    def ask(self, request: Callable[[Steering], None]) -> None:
-        """Ask the steering for something before the next step; during a pause it is done at once."""
-        with self._changed:
-            self._requests.append(request)
-            self._changed.notify_all()
-
     def stop(self) -> None:
         """End before the next step, with a checkpoint."""
         with self._changed:
@@ -142,11 +133,15 @@ class JobControl(StopControl):
             self._changed.notify_all()
 
     def snapshot(self) -> Snapshot | None:
-        """A copy of the model: the last one if it is fresh, or if no step ends within NEXT_COPY_WAIT (an evaluation takes long); None if
-        there is none yet. Every call also requests the next copy, so that a page that predicts again and again need not wait for a step."""
+        """A copy of the model: the last one, unless it is OLD and a step ends within NEXT_COPY_WAIT (an evaluation takes long); None if
+        there is none yet. A call after FRESH seconds requests the next copy, so that a page that predicts again and again need not wait
+        for a step, and a training need not copy its model for every key. Of a paused run it is always the last step's."""
         with self._changed:
-            self._copy_wanted = True
-            self._changed.notify_all()
-            if self._snapshot is None or self._paused or time.time() - self._snapshot.time >= FRESH:
-                self._changed.wait_for(lambda: not self._copy_wanted, FIRST_COPY_WAIT if self._snapshot is None else NEXT_COPY_WAIT)
+            last = self._snapshot
+            age = math.inf if last is None else 0.0 if last.step == self.step else time.time() - last.time
+            if age and (age >= FRESH or self._paused):
+                self._copy_wanted = True
+                self._changed.notify_all()
+                if age >= OLD or self._paused:
+                    self._changed.wait_for(lambda: not self._copy_wanted, FIRST_COPY_WAIT if last is None else NEXT_COPY_WAIT)
             return self._snapshot

@@ -4,19 +4,14 @@ when it is needed, so that the page opens without waiting for it."""
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from mtl.data.formats.archive import unpack
 from mtl.data.kept import open_rows
-from mtl.data.readers import read_files
-from mtl.data.texts import read_texts
 from mtl.errors import MtlError
 from mtl.jobs.queue import Jobs
 from mtl.jobs.zero_gpu import lend, reason
@@ -32,7 +27,7 @@ EXAMPLES, SHORT, LOOKED_AT = 4, 120, 200  # texts to ask a model; characters of 
 STARTER_EXAMPLES = ["Honestly, the concert in Lisbon with Priya Okafor was superb!", "Last week the flight by Acme Airlines was a mess.",
                     "Shares of Norlund Shipping fell 4 percent in Oslo on Monday after a weak forecast.",
                     "The striker Ines Caldeira scored twice as Brazil beat Norway in the final in Sydney."]
-AT_ONCE = 1000  # texts that are in memory: of one question, and of a file
+AT_ONCE = 1000  # texts of one question
 SECONDS = 15  # of a GPU to ask for: most of it to reach it and to load the model
 
 
@@ -121,25 +116,6 @@ def ask(jobs: Jobs, choice: str, texts: Sequence[str], device: str = "auto") -> 
     predictor, about = find_predictor(jobs, choice, device)
     made = _answer(predictor, about, texts)
     return replace(made, model=made.model + no_gpu)
-
-
-def ask_file(jobs: Jobs, choice: str, path: Path) -> Iterator[Predicted]:
-    """The answers to all texts of a file: a .txt file has one on each line, any other is read as data. Raises MtlError as `ask` does, if
-    the file cannot be read, and if it takes longer than the host allows."""
-    device, done, end = "cpu" if on_zero_gpu() else "auto", 0, time.monotonic() + 60 * jobs.limits.minutes  # a GPU is lent for seconds only
-    with TemporaryDirectory() as folder:
-        texts = (line for line in read_texts(path) if line.strip()) if path.suffix.lower() == ".txt" else (
-            row.text for row in read_files(unpack([path], Path(folder)), file=Path(folder) / "rows.arrow").rows)
-        while some := list(islice(texts, AT_ONCE)):
-            if time.monotonic() > end:
-                raise MtlError(f"{path.name}: {done:,} texts took {jobs.limits.minutes:g} minutes, which is all that this public page "
-                               "gives to a file. Split it, or run MTL Studio on your own machine.")
-            try:
-                answered = ask(jobs, choice, some, device)
-            except MtlError as error:
-                raise MtlError(f"{path.name}{f', after text {done:,}' * bool(done)}: {error}") from error
-            yield from answered.predicted
-            done += len(some)
 
 
 def find_predictor(jobs: Jobs, choice: str, device: str) -> tuple[Predictor, str]:

@@ -47,9 +47,9 @@ def steer(jobs: Jobs, run_id: str, key: str, wanted: dict[str, Any]) -> None:
     if change.frozen is not None and history.started.learning_rate is None:
         raise MtlError("Only the last layers of this run are trained (Fine-tuning 'heads'): its encoder is frozen anyway.")
     if replace(change, step=0) != Steered(0):
-        job.control.ask(lambda steering: steering.ask(change))
+        job.control.ask(lambda trainer: trainer.steering.ask(change))
     if wanted.get("save"):
-        job.control.ask(lambda steering: setattr(steering, "wants_checkpoint", True))
+        job.control.ask(lambda trainer: setattr(trainer.steering, "wants_checkpoint", True))
     if "stop" in wanted:
         job.control.ends_epoch = bool(wanted["stop"])
         per_epoch, total = history.started.steps_per_epoch, history.started.total_steps

@@ -18,6 +18,11 @@ class Steering:
         self.wants_checkpoint = False  # set by `between_steps`; saving changes nothing in the run
         check(merged(planned, self._made), weights)
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether something waits to be done before the next step."""
+        return bool(self._asked) or self.wants_checkpoint
+
     def ask(self, change: Steered) -> None:
         """Ask for a change before the next step, from within `between_steps`; its own `step` does not matter."""
         self._asked.append(change)

@@ -1,20 +1,17 @@
-"""The answers of one model, or of two beside each other, as HTML, in words, as lines of Python and as a CSV file. Pure functions; what a
-user wrote is escaped."""
+"""The answers of one model, or of two beside each other, as HTML, in words and as lines of Python. Pure functions; what a user wrote is
+escaped."""
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtl.inference.cells import cells_of, columns_of
 from mtl.jobs.models import LIVE, Answered
 from mtl.runs.checkpoint import LAST
-from mtl.text import guarded
 from mtl.ui.charts import Markup
 from mtl.ui.data_view import warnings_html
 from mtl.ui.templates import render
@@ -68,9 +65,18 @@ class Panel:
         marks = []
         for words, label in self.drawing.pieces:
             item, sure = (None, 0.0) if label is None else next(found)
-            hue = 1 + self.labels.index(label) % TYPE_HUES if label in self.labels else 1
-            marks.append((words, label, hue, f"{100 * sure:.0f}", elsewhere is not None and item not in elsewhere))
+            marks.append((words, label, self.hue_of(label), f"{100 * sure:.0f}", elsewhere is not None and item not in elsewhere))
         return marks
+
+    def hue_of(self, label: str | None) -> int:
+        """The number of the colour of a label that marks words."""
+        return 1 + self.labels.index(label) % TYPE_HUES if label in self.labels else 1
+
+    @property
+    def chips(self) -> list[tuple[str, float | None]]:
+        """The answer in short: each label with its probability, or the answer in words without one."""
+        labels = self.made.value.labels()
+        return [*zip(labels, self.made.confidences, strict=True)] if labels else [(self.answer, None)]
 
     @cached_property
     def bars(self) -> list[tuple[str, float, bool]]:
@@ -104,16 +110,24 @@ class Panel:
 
 
 def answer_html(choices: Sequence[str], answers: Sequence[Answered], titles: Sequence[str], python: str) -> Markup:
-    """The answers to one text of one model, or of two, which have `titles`; `python` are the lines that ask the first one."""
+    """The answers to one text of one model, or of two, which have `titles`; `python` are the lines that ask the first one, empty if the
+    text is one of several."""
     made = [answered.predicted[0] for answered in answers]
-    panels = [_panels(answered, titles[index], made[1 - index]) if titles else _panels(answered) for index, answered in enumerate(answers)]
+    panels = panels_of(answers, titles)
     notes = warnings_html(dict.fromkeys(note for one in made for note in _notes(one)))
     plain = made[0].plain() if not titles else {choice: one.plain() for choice, one in zip(choices, made, strict=True)}
     groups = [[one for one in panels[0].values() if (one.marks is None) == is_sentence] for is_sentence in (False, True)]
     lines = [[found.get(task) for found in panels] for task in dict.fromkeys(task for found in panels for task in found)]
     differing = [one.task for one in panels[0].values() if one.differs]
-    return render("answer.html", notes=notes, groups=groups, lines=lines if titles else None, titles=titles, differing=differing,
-                  json=json.dumps(plain, ensure_ascii=False, indent=1), python=python)
+    return render("answer.html", text=made[0].text, notes=notes, groups=groups, lines=lines if titles else None, titles=titles,
+                  differing=differing, json=json.dumps(plain, ensure_ascii=False, indent=1), python=python)
+
+
+def panels_of(answers: Sequence[Answered], titles: Sequence[str] = ()) -> list[dict[str, Panel]]:
+    """For each model the panels of its tasks; what differs is known if there are two, which have `titles`. Each answered one text."""
+    if not titles:
+        return [_panels(answered) for answered in answers]
+    return [_panels(answered, title, other.predicted[0]) for answered, title, other in zip(answers, titles, answers[::-1], strict=True)]
 
 
 def _panels(answered: Answered, title: str = "", beside: Predicted | None = None) -> dict[str, Panel]:
@@ -137,21 +151,15 @@ def spoken(answered: Answered) -> str:
     return "; ".join(f"{task}: {', '.join(one.value.named(made.text)) or 'nothing'}" for task, one in made.predictions.items()) + "."
 
 
-def python_lines(root: Path, choice: str, text: str) -> str:
-    """How to ask the same checkpoint in Python; of live weights, which are in memory only, the best checkpoint."""
+def python_lines(root: Path, choice: str, text: str | list[str]) -> str:
+    """How to ask the same checkpoint the same text or texts in Python; of live weights, which are in memory only, the best checkpoint."""
     run_id, _, name = choice.partition("/")
     source = f"{root.name}/{choice}" if name == LAST else run_id
-    return f"import mtl\nmodel = mtl.load({source!r}){'  # its best checkpoint' * (name == LIVE)}\nprint(model({text!r}).predictions)"
-
-
-def write_answers(made: Iterable[Predicted], path: Path) -> None:
-    """A CSV file with each text and its predictions, as `cells_of` has them. A spreadsheet finds its encoding."""
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
-        out = csv.writer(file)
-        for number, one in enumerate(made):
-            if not number:
-                out.writerow(["text", *columns_of({task: answer.value for task, answer in one.predictions.items()})])
-            out.writerow(map(guarded, [one.text, *cells_of(one)]))
+    load = f"import mtl\nmodel = mtl.load({source!r}){'  # its best checkpoint' * (name == LIVE)}\n"
+    if isinstance(text, str):
+        return f"{load}print(model({text!r}).predictions)"
+    texts = "".join(f"    {one!r},\n" for one in text)
+    return f"{load}for one in model([\n{texts}]):\n    print(one.predictions)"
 
 
 def examples_html(texts: Sequence[str], mistaken: str, as_typed: bool) -> Markup:

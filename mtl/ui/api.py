@@ -24,7 +24,8 @@ from pydantic.dataclasses import dataclass
 from mtl.cli.common import make_settings
 from mtl.data.resolve import settle
 from mtl.errors import MtlError
-from mtl.jobs.models import AT_ONCE, ask, ask_file, list_models
+from mtl.jobs.file_jobs import predict_now
+from mtl.jobs.models import AT_ONCE, ask, list_models
 from mtl.jobs.queue import Jobs
 from mtl.runs.events import LogReader, describe
 from mtl.runs.folder import open_run
@@ -72,17 +73,15 @@ class Endpoints:
         return [predicted.plain() for predicted in ask(self._jobs, model, texts).predicted]
 
     def predict_file(self, file: gr.FileData | str, model: str = "starter") -> gr.FileData:
-        """Label all texts of a file with a trained model. The answer is a JSON lines file with an object for each text, as of predict.
+        """Label all texts of a file with a trained model. The answer is a JSON lines file with all rows and their columns, and in new ones
+        what predict says of each text, or an `error`.
         Parameters:
             file: a .txt file with a text on each line; or CSV, TSV, JSONL, JSON, CoNLL columns or Parquet, with or without labels.
             model: 'starter', or the id of a run (its best checkpoint), or RUN/best, RUN/last, RUN/live (while it trains); see models.
         """
-        path = _uploaded(file)
         with TemporaryDirectory() as folder:
-            answers = Path(folder) / f"{path.stem}-predicted.jsonl"
-            with answers.open("w", encoding="utf-8") as out:
-                out.writelines(json.dumps(made.plain(), ensure_ascii=False) + "\n" for made in ask_file(self._jobs, model, path))
-            return gr.FileData(path=save_file_to_cache(answers, get_upload_folder()))
+            return gr.FileData(path=save_file_to_cache(predict_now(self._jobs, _uploaded(file), model, ".jsonl", Path(folder)),
+                                                       get_upload_folder()))
 
     def start(self, request: gr.Request, settings: dict[str, Any], files: Files | None = None, key: str = "") -> dict[str, str]:
         """Start a training run, or queue it. The answer has `run`, its id; the `key` that stops it; and a `link` to the page that shows it.

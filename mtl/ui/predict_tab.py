@@ -2,35 +2,32 @@
 one types. Pure functions, then layout and wiring, then handlers."""
 
 import json
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import gradio as gr
-from gradio.processing_utils import save_file_to_cache
-from gradio.utils import get_upload_folder
 
-from mtl.errors import MtlError
-from mtl.jobs.models import LIVE, STARTER_EXAMPLES, Answered, Model, ask, ask_file, example_texts, list_models, mistaken_text
+from mtl.jobs.models import LIVE, STARTER_EXAMPLES, Model, example_texts, list_models, mistaken_text
 from mtl.jobs.queue import Jobs
 from mtl.runs.checkpoint import BEST
-from mtl.runs.folder import STARTER_NAME, on_zero_gpu, open_run
-from mtl.ui.answer_view import answer_html, examples_html, python_lines, spoken, write_answers
+from mtl.runs.folder import on_zero_gpu
+from mtl.ui.answer_view import examples_html
+from mtl.ui.answering import EMPTY, Question, reply, tell
 from mtl.ui.charts import Markup
-from mtl.ui.data_view import problem_html
+from mtl.ui.file_panel import FilePanel
 from mtl.ui.messages import WithMessage
 from mtl.ui.page import Page, Values, hidden_text, text_of
-from mtl.ui.status import computed_on, run_name
+from mtl.ui.status import run_name
 
-TEMPLATE = ('<div class="mtl-answer" aria-busy="false"></div><label class="mtl-follow" hidden><input type="checkbox" checked> '
-            'Follow the training: ask again every 2 seconds</label><p class="mtl-unseen" role="status"></p>')
+CHOICE = '<label class="mtl-follow" data-for="{}" hidden><input type="checkbox"{}> {}</label>'
+TEMPLATE = (f'<div class="mtl-choices">{CHOICE.format("sentences", " checked", "Sentence by sentence")}'
+            f'{CHOICE.format("differing", "", "Only where they differ")}</div><div class="mtl-answer" aria-busy="false"></div>'
+            f'{CHOICE.format("live", " checked", "Follow the training: ask again every 2 seconds")}'
+            '<p class="mtl-unseen" role="status"></p>')
 COMPARE, STOP = "Compare with\u2026", "Stop comparing"
-EMPTY = "Type a sentence, or choose one of the examples. What the model finds in it appears here"
-ON_ZERO_GPU = "Press Predict, or Enter, for an answer: it takes some seconds of your GPU quota"
-# tells predict.js that there is another question, and how it came about; the answer is asked for by its event `select`
-TELL = ("(model, text) => {{ document.getElementById('answer')?.dispatchEvent(new CustomEvent('ask', {{detail: {{model, text, how: '{}'}}}}"
-        ")); return []; }}")
-NUMBERED = "(...asked) => [...asked.slice(0, -1), document.getElementById('answer').dataset.asked]"
+# tells predict.js that there is another question, and how it came about; what is not asked by its route comes by its event `select`
+TELL = ("(model, device, text, other) => {{ document.getElementById('answer')?.dispatchEvent(new CustomEvent('ask', {{detail: {{"
+        "how: '{}', question: {{model, device, text, other}}}}}})); return []; }}")
+ASKED = "() => document.getElementById('answer').dataset.asked"
 
 
 def model_choices(jobs: Jobs, key: str, shown: str) -> list[tuple[str, str]]:
@@ -44,19 +41,6 @@ def name_of(model: Model) -> str:
         return "Starter model"
     weights = "live weights" if model.checkpoint == LIVE else f"{model.checkpoint} checkpoint, step {model.step:,}"
     return f"{run_name(model.run)}: {weights}"
-
-
-def titled(jobs: Jobs, choice: str, answered: Answered) -> str:
-    """Which model answered, and how fast, over one of two answers."""
-    run_id = (choice or STARTER_NAME).partition("/")[0]
-    name = "" if run_id == STARTER_NAME else f"{run_name(open_run(jobs.root, run_id))}: "
-    return f"{name}{answered.model}, in {1000 * answered.seconds:.0f} ms"
-
-
-def told(number: str | int, said: str, html: str = "", about: str = "") -> str:
-    """An answer for predict.js: the question's number, what a screen reader says, the answer itself, and who gave it."""
-    html = html or f'<p class="mtl-hint mtl-empty">{said}.</p>'
-    return json.dumps({"number": int(number), "said": said, "html": html, "about": about})
 
 
 class PredictTab:
@@ -73,16 +57,16 @@ class PredictTab:
             gr.HTML(html_template="<span></span>", elem_id="about")
             self.compare = gr.Button(COMPARE, size="sm", elem_id="compare-with")
             self.upload = gr.UploadButton("A file\u2026", size="sm", elem_id="ask-file")
-            self.download = gr.DownloadButton(visible=False, size="sm", elem_id="answers-file")
         with gr.Row(elem_id="beside", elem_classes="mtl-asked", visible=False) as self.beside:
             gr.HTML("compared with")
             self.other = gr.Dropdown([], label="Compare with", elem_id="other", allow_custom_value=True, **bare)
+        FilePanel(page, tab, self.upload, self.model)
         self.text = gr.Textbox("", label="Text", show_label=False, container=False, lines=1, max_lines=8, elem_id="text",
                                placeholder="Type a sentence")
         self.button = gr.Button("Predict", variant="primary", elem_id="predict", visible=on_zero_gpu())
         first = examples_html(STARTER_EXAMPLES, "", not on_zero_gpu())
         self.examples = gr.HTML(first, js_on_load=text_of("examples.js"), elem_id="examples", apply_default_css=False)
-        self.answer = gr.HTML(told(0, EMPTY), html_template=TEMPLATE, js_on_load=text_of("predict.js"), elem_id="answer",
+        self.answer = gr.HTML(tell(Question(), EMPTY), html_template=TEMPLATE, js_on_load=text_of("predict.js"), elem_id="answer",
                               apply_default_css=False)
         self.wire(tab)
 
@@ -100,12 +84,9 @@ class PredictTab:
         self.model.change(self.show_examples, menu, self.examples, **quiet)
         changes = [self.model.change, self.device.change, self.other.change]
         for how, causes in {"typed": [self.text.change], "chosen": changes, "pressed": [self.button.click, self.text.submit]}.items():
-            gr.on(causes, None, [self.model, self.text], None, js=TELL.format(how), **quiet)
-        self.answer.select(self.predict, [self.model, self.device, self.text, self.other, asked], self.answer, js=NUMBERED,
-                           trigger_mode="always_last", concurrency_id="predict", concurrency_limit=2, **page.unseen)
-        busy = gr.update(label="Answering \u2026", visible=True, interactive=False)
-        self.upload.upload(lambda: busy, None, self.download, **quiet).then(
-            self.answer_file, [self.upload, self.model], self.download, concurrency_id="predict_file", concurrency_limit=1, **page.unseen)
+            gr.on(causes, None, [self.model, self.device, self.text, self.other], None, js=TELL.format(how), **quiet)
+        self.answer.select(self.predict, asked, self.answer, js=ASKED, trigger_mode="always_last", concurrency_id="predict",
+                           concurrency_limit=2, **page.unseen)
 
     def list_models(self, browser: dict, run_id: str, chosen: str) -> dict:
         """The current choices. The chosen model stays if it is among them, unless another run is shown now."""
@@ -145,36 +126,11 @@ class PredictTab:
         return {self.compare: STOP if starts else COMPARE, self.beside: gr.update(visible=starts),
                 self.other: gr.update(choices=choices, value=second)}
 
-    def predict(self, choice: str, device: str, text: str, other: str | None, asked: str) -> str | WithMessage:
-        """The answer to question number `asked` ('7', or '7 pressed'), for predict.js; no answer if there is no text, or if nobody pressed
-        anything and the visitor's quota would pay for a GPU. An error is shown in its place, and as a message if it was asked for."""
-        number, _, how = asked.partition(" ")
-        if not text.strip():
-            return told(number, EMPTY)
-        if on_zero_gpu() and device == "auto" and not how and not (choice or "").endswith(f"/{LIVE}"):
-            return told(number, ON_ZERO_GPU)
-        choices = [choice or STARTER_NAME, *filter(None, [other])]
-        try:
-            answers = [ask(self.jobs, one, [text], device) for one in choices]
-            titles = [titled(self.jobs, *pair) for pair in zip(choices, answers, strict=True)] if other else []
-        except MtlError as error:
-            made = told(number, str(error), problem_html(str(error)))
-            return WithMessage(made, str(error)) if how else made
-        first = answers[0]
-        about = f"in {1000 * first.seconds:.0f} ms, all tasks in one pass ({first.model}; {computed_on(first.how)})"
-        html = answer_html(choices, answers, titles, python_lines(self.jobs.root, choices[0], text))
-        return told(number, spoken(first), html, about)
-
-    def answer_file(self, file: str, choice: str) -> dict | WithMessage:
-        """A file with the answers to all texts of `file`."""
-        path = Path(file)
-        try:
-            with TemporaryDirectory() as folder:
-                write_answers(ask_file(self.jobs, choice, path), answers := Path(folder) / f"{path.stem}-predicted.csv")
-                made = save_file_to_cache(answers, get_upload_folder())
-        except MtlError as error:
-            return WithMessage(gr.update(visible=False), str(error))
-        return gr.update(value=made, label=f"Download {Path(made).name}", interactive=True, visible=True)
+    def predict(self, asked: str) -> str | WithMessage:
+        """The answer to a Question in JSON, for predict.js. An error is shown in its place, and as a message if it was asked for."""
+        question = Question(**json.loads(asked))
+        told, error = reply(self.jobs, question)
+        return WithMessage(told, error) if error and question.how else told
 
 
 def _devices(has_gpu: bool = False) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
     python tests/bench/page.py [predictions] [pages] [memory] [--snips FOLDER]
 
-predictions  of the Predict tab, over HTTP as the page asks, while newsroom trains with the bundled encoder
+predictions  of the Predict tab, over HTTP as the page asks after a press, while newsroom trains with the bundled encoder
 pages        the training's pace without pages, with the requests of fifty visitors (their browsers run on machines of their own), and with
              one page open in Chromium on the same cores, in turn; and what the visitors wait for an answer
 memory       the most that the app had resident, with a page open, while it trained on SNIPS (JSONL files of tokens, tags and intent)
@@ -73,7 +73,8 @@ def training(chromium: Browser, config: RunConfig) -> Iterator[tuple[App, Run, p
 def ask(app: App, handler: int, choice: str, text: str) -> float:
     """Milliseconds from the question to the answer, through the queue as the page goes."""
     session, start = uuid.uuid4().hex, time.perf_counter()
-    body = json.dumps({"data": [choice, "auto", text, None, "1 pressed"], "fn_index": handler, "session_hash": session}).encode()
+    question = json.dumps({"number": 1, "text": text, "model": choice, "how": "pressed"})
+    body = json.dumps({"data": [question], "fn_index": handler, "session_hash": session}).encode()
     with urllib.request.urlopen(urllib.request.Request(f"{app.url}/gradio_api/queue/join", body, {"Content-Type": "application/json"})):
         pass
     with urllib.request.urlopen(f"{app.url}/gradio_api/queue/data?session_hash={session}", timeout=60) as stream:

@@ -188,7 +188,7 @@ def test_a_snapshot_of_a_paused_run_is_the_weights_of_its_step_and_stopped_and_r
     assert have_the_same_weights(run, calm)  # bit for bit
 
 
-def test_a_fresh_snapshot_is_handed_out_at_once_and_the_next_one_is_made_meanwhile(make_model, tiny, tmp_path):
+def test_an_older_snapshot_is_handed_out_at_once_while_the_next_is_made_and_a_fresh_one_is_kept(make_model, tiny, tmp_path, monkeypatch):
     trained = SimpleNamespace(progress=SimpleNamespace(step=1, seconds=0.0), model=make_model(), tokenizer=tiny[1],
                               machine=Machine("cpu", "fp32", 1))
     hand = JobControl(create_run(tmp_path, make_config({})), Limits())
@@ -196,10 +196,18 @@ def test_a_fresh_snapshot_is_handed_out_at_once_and_the_next_one_is_made_meanwhi
         asked = pool.submit(hand.snapshot)
         while not asked.done():
             hand.between_steps(trained)
-    trained.progress.step = 2
-    assert hand.snapshot() is asked.result() and asked.result().step == 1  # no step ended meanwhile: nobody waited for one
-    hand.between_steps(trained)
-    assert hand.snapshot().step == 2
+
+    def after_step(number: int, fresh: float) -> int:
+        """The step of the weights that are handed out then."""
+        monkeypatch.setattr(control, "FRESH", fresh)
+        trained.progress.step = number
+        hand.between_steps(trained)
+        return hand.snapshot().step
+
+    assert after_step(1, 0.0) == 1, "the weights are the same"
+    assert after_step(2, 0.0) == 1  # nobody had asked after step 1; nobody waits now
+    assert after_step(3, 0.0) == 3
+    assert [after_step(number, 60.0) for number in (4, 5)] == [3, 3], "a fresh one is not copied anew"
 
 
 def test_only_the_owner_can_change_a_run_and_nobody_one_that_does_not_exist(jobs, tiny_config):

@@ -175,16 +175,17 @@ def test_the_starter_is_chosen_and_answers_until_a_run_is_shown_that_has_a_model
 @pytest.mark.parametrize(("on_zero_gpu", "device", "text", "answers"), [
     (False, "auto", TEXT, True), (False, "auto", " ", False), (True, "auto", TEXT, False), (True, "cpu", TEXT, True)])
 def test_it_answers_as_one_types_but_not_on_the_visitors_quota(jobs, shipped, monkeypatch, on_zero_gpu, device, text, answers):
-    monkeypatch.setattr("mtl.ui.predict_tab.on_zero_gpu", lambda: on_zero_gpu)
+    for module in ("predict_tab", "answering"):
+        monkeypatch.setattr(f"mtl.ui.{module}.on_zero_gpu", lambda: on_zero_gpu)
     with gr.Blocks(), gr.Tab() as here:
         tab = PredictTab(Page(jobs, gr.BrowserState({})), here)
 
-    def told(asked: str) -> dict:
-        return json.loads(tab.predict("starter", device, text, None, asked))
+    def told(number: int, how: str = "") -> dict:
+        return json.loads(tab.predict(json.dumps({"number": number, "text": text, "model": "starter", "device": device, "how": how})))
 
-    shown = told("7 ")
+    shown = told(7)
     assert shown["number"] == 7 and ("(starter model; cpu)" in shown["about"]) == ("place: " in shown["said"]) == answers
-    assert "mtl-panel" in told("8 pressed")["html"] if text == TEXT else "Type a sentence" in told("8 pressed")["said"]
+    assert "mtl-panel" in told(8, "pressed")["html"] if text == TEXT else "Type a sentence" in told(8, "pressed")["said"]
 
 
 def test_a_run_that_ends_leaves_its_best_checkpoint_in_the_place_of_its_live_weights(jobs, shipped, finished_run):
