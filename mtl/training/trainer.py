@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedTokenizerFast
 
 from mtl.data.cooccurrence import find_hints
 from mtl.data.readers import Progress, no_progress
@@ -21,11 +21,13 @@ from mtl.errors import MtlError, SettingError
 from mtl.inference.predictor import answer, merge
 from mtl.model.batching import collate
 from mtl.model.encoder import load_encoder, longest_input
+from mtl.model.loading import load_model, load_tokenizer
 from mtl.model.machine import Machine
 from mtl.model.multitask import MultiTaskConfig, MultiTaskModel, build_model, freeze_lowest, parameter_groups
 from mtl.model.packing import can_pack, pack
 from mtl.model.randomness import seeded_dropout
 from mtl.model.split import Split, compute_features, make_split, sample_places
+from mtl.runs.checkpoint import START
 from mtl.runs.events import RunStarted, StepDone
 from mtl.scoring.scores import Scores, score, tune
 from mtl.settings.best import Criterion, refusal_of_best
@@ -63,10 +65,12 @@ class Trainer:
             raise MtlError(problem)
         self.config, self.run, self.dataset, self.machine, self.processes = config, run, dataset, machine, processes
         self.weights = config.loss_weights([spec.name for spec in dataset.tasks])
-        encoder, self.tokenizer = load_encoder(config.encoder, [row.text for row in dataset.train], config.seed)
-        longest = min(config.max_length, longest_input(encoder))
-        self._packs = config.fine_tuning != "heads" and config.pooling != "pooler" and can_pack(encoder, longest)
-        self.model = _make_model(config, dataset, encoder, longest).to(machine.device)
+        model, self.tokenizer = _take_up(run / START, config) if (run / START).is_dir() else _make_model(config, dataset)
+        # pretrained word embeddings know more words than the training rows have; those of 'tiny' have learned nothing yet
+        freeze_lowest(model, config.frozen_layers, config.freeze_embeddings and config.encoder != "tiny")
+        self._packs = (config.fine_tuning != "heads" and config.pooling != "pooler"
+                       and can_pack(model.encoder, model.config.max_length))
+        self.model = model.to(machine.device)
         self.tasks = list(self.model.tasks.values())
         self.train_split = self._make_split("train", dataset.train, scratch, show)
         self.validation_split = self._make_split("validation", dataset.validation, scratch, show)  # training never uses test rows
@@ -89,7 +93,7 @@ class Trainer:
                            or any(step.owners is not None or len(step.tasks) < len(self.tasks) for step in first_epoch))
             self.wrapped = nn.parallel.DistributedDataParallel(self.model, find_unused_parameters=some_unused)  # averages gradients
         self.balancer = self.new_balancer()
-        automatic = auto_rates(config.encoder, config.fine_tuning, step_rows, encoder.config.hidden_size)
+        automatic = auto_rates(config.encoder, config.fine_tuning, step_rows, model.config.encoder.hidden_size)
         self.rates = config.learning_rate or automatic[0], config.head_learning_rate or automatic[1]  # of the encoder, and of the heads
         groups = parameter_groups(self.model, *self.rates, config.weight_decay)
         if own := self.balancer.parameters():
@@ -188,13 +192,19 @@ class Trainer:
                           self.config.eval_every or self.steps_per_epoch, round(float(self.train_split.lengths.mean()), 1))
 
 
-def _make_model(config: RunConfig, dataset: Dataset, encoder: PreTrainedModel, max_length: int) -> MultiTaskModel:
-    """The model for `config` around `encoder`, on the CPU, with the parts that stay frozen marked so."""
+def _make_model(config: RunConfig, dataset: Dataset) -> tuple[MultiTaskModel, PreTrainedTokenizerFast]:
+    """The model for `config`, on the CPU, and its tokenizer."""
+    encoder, tokenizer = load_encoder(config.encoder, [row.text for row in dataset.train], config.seed)
     of_model = MultiTaskConfig(tasks=[spec.model_dump(mode="json") for spec in dataset.tasks], pooling=config.pooling,
-                               normalize=config.normalize, dropout=config.dropout, max_length=max_length, base=config.encoder,
+                               normalize=config.normalize, dropout=config.dropout, base=config.encoder,
+                               max_length=min(config.max_length, longest_input(encoder)),
                                lora_rank=config.lora_rank if config.fine_tuning == "lora" else 0, only_heads=config.fine_tuning == "heads",
                                hints=[asdict(hint) for hint in find_hints(dataset.train, dataset.tasks)])
-    model = build_model(encoder, of_model, config.encoder_dropout, config.seed)
-    # pretrained word embeddings know more words than the training rows have; those of 'tiny' have learned nothing yet
-    freeze_lowest(model, config.frozen_layers, config.freeze_embeddings and config.encoder != "tiny")
-    return model
+    return build_model(encoder, of_model, config.encoder_dropout, config.seed), tokenizer
+
+
+def _take_up(checkpoint: Path, config: RunConfig) -> tuple[MultiTaskModel, PreTrainedTokenizerFast]:
+    """The model in `checkpoint`, to go on with under `config`, and its tokenizer."""
+    model = load_model(checkpoint, config.encoder_dropout)
+    model.config.int8_cost_bound, model.config.name_or_path = None, ""  # of other weights; a folder on this machine
+    return model, load_tokenizer(checkpoint)
