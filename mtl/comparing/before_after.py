@@ -58,8 +58,9 @@ class Turned:
 
 @dataclass(frozen=True)
 class BeforeAfter:
-    """`corrections`, of which so many were right before and are now; the `wrong` ones. The scores on `rows` validation rows, and the answers
-    there that were right and are wrong now (`forgotten` of them, the first are in `lost`), and the reverse. Whether somebody kept it."""
+    """Of the `corrections`, how many were right before and are now, and the answers that are still wrong. The scores on `rows` validation
+    rows, and the answers there that were right and are wrong now (`forgotten`; the first are in `lost`), and the reverse. Whether somebody
+    kept it."""
 
     corrections: int
     right_before: int
@@ -77,10 +78,9 @@ class BeforeAfter:
     @property
     def lines(self) -> list[str]:
         """The result in words, the corrections first."""
-        all_of = "" if self.corrections == 1 else f"of {self.corrections} "
-        left = f" ({many(self.left_out, 'row')} that you corrected left out)" * bool(self.left_out)
-        return [f"{self.right_after} {all_of}{'correction' if self.corrections == 1 else 'corrections'} right now, {self.right_before} before.",
-                f"On {many(self.rows, 'validation row')}{left}: {many(self.forgotten, 'answer')} forgotten, {self.learned:,} learned along.",
+        left = f", without {self.left_out:,} that you corrected" * bool(self.left_out)
+        return [f"{self.right_after} of {many(self.corrections, 'correction')} right now, {self.right_before} before.",
+                f"On {many(self.rows, 'validation row')}{left}: {many(self.forgotten, 'answer')} forgotten, {self.learned:,} learned.",
                 *(f"{change.name} ({change.measure}): {change.sentence}." for change in self.changes)]
 
 

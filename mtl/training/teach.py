@@ -19,7 +19,6 @@ from mtl.data.store import link_folder, take
 from mtl.data.values import KIND_OF_ROLE, VALUES
 from mtl.errors import MtlError
 from mtl.files import replacing
-from mtl.model.split import sample_places
 from mtl.runs.checkpoint import START, read_facts
 from mtl.runs.folder import Run, create_run, delete_run
 from mtl.settings.config import ColumnSpec, RunConfig, TaskSpec, make_config, rename_old
@@ -128,10 +127,13 @@ def _mix(corrections: Sequence[Row], times: int, others: int, dataset: Dataset, 
     def others_of(rows: Sequence[Row]) -> list[Row]:
         return [row for row in rows if _same(row) not in corrected]
 
-    drawn = others_of(take(dataset.train, sample_places(len(dataset.train), others + len(corrections), seed)))
+    def draw(rows: Sequence[Row], count: int) -> list[Row]:
+        return take(rows, np.sort(np.random.default_rng(seed).permutation(len(rows))[:count]))
+
+    drawn = others_of(draw(dataset.train, others + len(corrections)))
     places = np.random.default_rng(seed).permutation(others) % max(1, len(drawn))  # few rows come several times
     train = [*corrections] * times + [drawn[place] for place in places if drawn]
-    seen = take(dataset.validation, sample_places(len(dataset.validation), MOST_VALIDATION, seed))
+    seen = draw(dataset.validation, MOST_VALIDATION)
     validation = others_of(seen)
     made = Dataset(train, validation, others_of(dataset.test), dataset.tasks)
     return replace(made, fingerprint=fingerprint(made)), len(seen) - len(validation)
