@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from mtl.data.dataset import fingerprint, load
+from mtl.data.dataset import describe_source, fingerprint, load
 from mtl.data.kept import has_rows, keep_rows, open_rows
 from mtl.data.readers import read_files
 from mtl.data.rows import Dataset, Row, count_all, narrow
@@ -20,7 +20,7 @@ from mtl.data.values import KIND_OF_ROLE, VALUES
 from mtl.errors import MtlError
 from mtl.files import replacing
 from mtl.runs.checkpoint import START, read_facts
-from mtl.runs.folder import Run, create_run, delete_run
+from mtl.runs.folder import STARTER_NAME, Run, create_run, delete_run
 from mtl.settings.config import ColumnSpec, RunConfig, TaskSpec, make_config, rename_old
 from mtl.settings.rates import auto_rates
 from mtl.text import isolate, shorten
@@ -93,7 +93,7 @@ def make_taught(root: Path, choice: str, checkpoint: Path, source: Run | None, f
     times = max(LEAST, round(steps * min(begun.batch_size, 16) * share / len(corrections)))
     mixed, left_out = _mix(corrections, times, round(times * len(corrections) * (1 / share - 1)), dataset, begun.seed)
     of_model = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))["encoder"]
-    name = source.name if source else "starter"
+    name = source.name or describe_source(source.config) if source else STARTER_NAME
     config = _careful(begun, source, f"corrected: {name}", of_model.get("hidden_size"), slower)
     run = create_run(root, config, key)
     try:

@@ -80,7 +80,7 @@ const classes = (about) => {
     type: isMany ? 'checkbox' : 'radio', name: 'mtl-class', value: label, checked: chosen.includes(label)}));
   const group = make('fieldset', {className: 'mtl-choices'}, make('legend', {}, isMany ? 'Which labels are right?' : 'Which one is right?'),
     ...boxes.map((box) => make('label', {}, box, name(box.value))));
-  return [make('div', {}, make('p', {dir: 'auto'}, about.text), group], () => {
+  return [make('div', {}, make('p', {dir: 'auto'}, about.text), group), () => {
     const made = boxes.filter((box) => box.checked).map((box) => box.value);
     return isMany ? made : made[0];
   }, boxes.find((box) => box.checked) ?? boxes[0]];
@@ -166,7 +166,7 @@ const spans = (about) => {
   });
   draw();
   return [make('div', {}, make('p', {className: 'mtl-hint'}, 'Select words with the mouse, or with the arrows and Shift. Then choose what they are.'),
-    box, make('div', {className: 'mtl-bar'}, ...choices, button('No entity', () => give('')))],
+    box, make('div', {className: 'mtl-bar'}, ...choices, button('No entity', () => give('')))),
   () => found.map(({start, end, label}) => ({start, end, label})), box];
 };
 editor.addEventListener('keydown', (event) => { if (event.key === 'Escape') close(); });

@@ -32,7 +32,7 @@ class TeachPanel:
         self.result = gr.HTML(js_on_load=text_of("taught.js"), elem_id="taught", **bare)
         with gr.Row(elem_classes="mtl-asked", elem_id="label-what"):
             self.upload = gr.UploadButton(NEXT, size="sm", elem_id="label-next")
-            gr.HTML("a file of texts, of which those are shown that the model is least sure of")
+            gr.HTML("a file of texts, to see those that the model is least sure of")
         self.found = gr.HTML(js_on_load=text_of("examples.js"), elem_id="to-label", **bare)
         self.due = hidden_text()  # the id of a run that has learned, and is not measured yet
         self._wire()
