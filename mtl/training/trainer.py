@@ -19,7 +19,7 @@ from mtl.data.rows import Dataset, Row
 from mtl.data.store import take
 from mtl.errors import MtlError, SettingError
 from mtl.inference.predictor import answer, merge
-from mtl.model.batching import collate
+from mtl.model.batching import by_length, collate
 from mtl.model.encoder import load_encoder, longest_input
 from mtl.model.loading import load_model, load_tokenizer
 from mtl.model.machine import Machine
@@ -29,6 +29,7 @@ from mtl.model.randomness import seeded_dropout
 from mtl.model.split import Split, compute_features, make_split, sample_places
 from mtl.runs.checkpoint import START
 from mtl.runs.events import RunStarted, StepDone
+from mtl.runs.folder import Run
 from mtl.scoring.scores import Scores, score, tune
 from mtl.settings.best import Criterion, refusal_of_best
 from mtl.settings.config import RunConfig
@@ -40,8 +41,10 @@ from mtl.training.gradient_conflict import ConflictMeter, last_layer
 from mtl.training.processes import ALONE, Processes
 from mtl.training.sampling import Pool, Step, plan_epoch
 from mtl.training.step import MicroBatch, StepLog, TrainingStep, cut_into_batches, seed_of
+from mtl.training.teach import read_taught
 
 CHANCE_ROWS = 2000  # enough to know how frequent the labels are
+LOOK_EVERY = 4  # steps between two looks at corrections
 
 
 @dataclass
@@ -53,6 +56,7 @@ class TrainingProgress:
     best_step: int = 0
     stale: int = 0  # evaluations since the best one
     seconds: float = 0.0  # spent training, without evaluations and pauses
+    learned: int = 0  # how often in a row all corrections were right
 
 
 class Trainer:
@@ -101,6 +105,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(groups, fused=True)
         self.conflicts = ConflictMeter(list(labelled), last_layer(self.model.encoder), config.diagnose_every, self.total_steps)
         self.progress = TrainingProgress()
+        self.corrections = taught.corrections if (taught := read_taught(Run(run))) else 0  # the first training rows
         self.log = StepLog(self.total_steps)
 
     def _make_split(self, name: str, rows: Sequence[Row], scratch: Path, show: Progress) -> Split:
@@ -130,7 +135,12 @@ class Trainer:
     @property
     def is_finished(self) -> bool:
         """Whether all steps are done, or `patience` evaluations have passed without a better score."""
-        return self.progress.step >= self.total_steps or 0 < self.config.patience <= self.progress.stale
+        return self.is_at_end or 0 < self.config.patience <= self.progress.stale
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether all steps are done, or all corrections are learned."""
+        return self.progress.step >= self.total_steps or self.progress.learned > 1
 
     def plan(self, epoch: int) -> list[Step]:
         """The steps of `epoch` (from 0)."""
@@ -160,6 +170,19 @@ class Trainer:
         with self.machine.autocast():
             return self.wrapped(inputs["input_ids"].to(device), inputs["attention_mask"].to(device), labels, hidden_states=features,
                                 packing=packing).losses
+
+    def look_at_corrections(self) -> None:
+        """Every few steps of a run that learns from corrections, see whether it has them all right. After two such looks in a row it ends:
+        it forgets no more than it must."""
+        if not self.corrections or self.progress.step % LOOK_EVERY:
+            return
+        self.model.eval()  # the next step sets it back
+        made = answer(self.model, self.train_split.examples, by_length(self.train_split.lengths[:self.corrections].tolist(), 32),
+                      self.machine, list(self.model.tasks), self.train_split.features).in_order()
+        is_right = all(gold.agrees(guess[task].value) for row, guess in zip(take(self.train_split.rows, range(self.corrections)), made,
+                                                                            strict=True)
+                       for task, gold in row.values.items() if gold is not None)
+        self.progress.learned = self.progress.learned + 1 if is_right else 0
 
     def second_pass(self, step: TrainingStep) -> None:
         """Give the balancer the losses of the step's rows after the optimizer's step, with the same dropout. Such a step is one batch."""
