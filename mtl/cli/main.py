@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mtl.cli import common, compare, data, evaluate, predict, space
+from mtl.cli import common, compare, data, evaluate, predict, space, teach
 from mtl.comparing.plan import alone_plan
 from mtl.errors import MtlError, SettingError
 from mtl.publishing.starter import STARTER, make_starter
@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_parsers(commands)
     evaluate.add_parsers(commands)
     space.add_parsers(commands)
+    teach.add_parsers(commands)
     return parser
 
 

@@ -38,14 +38,19 @@ def load_run(config: RunConfig, folder: Path, into: Path, progress: Progress = n
     dataset = replace(dataset, fingerprint=fingerprint(dataset))
     if not is_first or expected not in ("", dataset.fingerprint):
         return dataset
+    keep_rows(folder, dataset, settings)
+    shutil.rmtree(parsed, ignore_errors=True)
+    return open_rows(folder)
+
+
+def keep_rows(folder: Path, dataset: Dataset, settings: str = "") -> None:
+    """Store the rows of `dataset` in a run's `folder`. If they follow from `settings`, other ones have them read again."""
     with replacing(folder / ROWS) as building:
         for split in SPLITS:
             if rows := getattr(dataset, split):
                 save(narrow(rows, dataset.tasks), row_shape(dataset.tasks), building / split)
         _write_info(building, {"tasks": dataset.tasks, "notices": dataset.notices, "fingerprint": dataset.fingerprint,
-                                "settings": settings, "shared": False})
-    shutil.rmtree(parsed, ignore_errors=True)
-    return open_rows(folder)
+                               "settings": settings, "shared": False})
 
 
 def open_rows(folder: Path) -> Dataset:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 import torch
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from mtl.data.cooccurrence import Hint, contradictions
 from mtl.data.formats.files import MAX_LINE, MAX_TEXT
@@ -20,8 +20,7 @@ from mtl.errors import MtlError
 from mtl.inference.fused_bert import accelerate
 from mtl.inference.pieces import WINDOW, find_pieces
 from mtl.model.batching import LabelIds, by_tokens, collate, encode
-from mtl.model.encoder import plain_text_tokenizer
-from mtl.model.loading import load_weights
+from mtl.model.loading import load_tokenizer, load_weights
 from mtl.model.machine import Machine, find_machine, one_thread
 from mtl.model.multitask import MultiTaskModel
 from mtl.model.split import FrozenFeatures
@@ -104,8 +103,7 @@ class Predictor:
             raise MtlError(f"There is no checkpoint '{checkpoint.name}' in this run yet. Wait for its first evaluation, or choose another.")
         machine = find_machine(device, "fp32", 0)
         model = load_weights(checkpoint, machine.device)
-        tokenizer = plain_text_tokenizer(AutoTokenizer.from_pretrained(checkpoint, local_files_only=True))
-        predictor = cls(model, tokenizer, machine, engine)
+        predictor = cls(model, load_tokenizer(checkpoint), machine, engine)
         predictor.predict(["Warm up."])  # the first call sets the tokenizer's truncation; later calls, in any thread, only read it
         return predictor
 

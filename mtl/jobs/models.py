@@ -104,7 +104,7 @@ def ask(jobs: Jobs, choice: str, texts: Sequence[str], device: str = "auto") -> 
     jobs.loaded()
     no_gpu = ""
     if on_zero_gpu() and device == "auto" and not (choice or "").endswith(f"/{LIVE}"):
-        checkpoint = _checkpoint(jobs, choice)
+        checkpoint = find_checkpoint(jobs, choice)
         try:
             made = _answer_on_gpu(*checkpoint, list(texts))
         except Exception as error:  # no GPU is free, the quota is used, ...
@@ -124,11 +124,11 @@ def find_predictor(jobs: Jobs, choice: str, device: str) -> tuple[Predictor, str
     if name == LIVE:
         snapshot = jobs.snapshot(open_run(jobs.root, run_id).id)
         return snapshot.predictor.on(device), f"live weights of step {snapshot.step:,}, {time.time() - snapshot.time:.0f} s old"
-    folder, about = _checkpoint(jobs, choice)
+    folder, about = find_checkpoint(jobs, choice)
     return _load(folder, device), about
 
 
-def _checkpoint(jobs: Jobs, choice: str) -> tuple[Path, str]:
+def find_checkpoint(jobs: Jobs, choice: str) -> tuple[Path, str]:
     """The folder of the checkpoint that `choice` names, and a description of it; raises MtlError if there is none."""
     run_id, _, name = (choice or STARTER_NAME).partition("/")
     if run_id == STARTER_NAME and not name:

@@ -3,23 +3,33 @@
 from pathlib import Path
 
 import safetensors.torch
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from mtl.errors import MtlError
-from mtl.model.encoder import load_encoder
+from mtl.model.encoder import load_encoder, plain_text_tokenizer
 from mtl.model.multitask import MultiTaskConfig, MultiTaskModel, build_model, for_inference, learned_weights
 from mtl.runs.checkpoint import read_facts
 
 
 def load_weights(checkpoint: Path, device: str) -> MultiTaskModel:
     """The model in `checkpoint`, checked against its manifest, ready for inference; with its encoder, if that is not in it."""
+    return for_inference(load_model(checkpoint).to(device))
+
+
+def load_model(checkpoint: Path, encoder_dropout: float | None = None) -> MultiTaskModel:
+    """The same on the CPU, as it was trained, with its adapters; their dropout is `encoder_dropout`."""
     read_facts(checkpoint)
     config = MultiTaskConfig.from_pretrained(checkpoint, local_files_only=True)
-    if config.needs_base:
-        model = build_model(load_encoder(config.base)[0], config)
-        put_weights(model, checkpoint)
-    else:
-        model = MultiTaskModel.from_pretrained(checkpoint, local_files_only=True, use_safetensors=True)
-    return for_inference(model.to(device))
+    if not config.needs_base:
+        return MultiTaskModel.from_pretrained(checkpoint, local_files_only=True, use_safetensors=True)
+    model = build_model(load_encoder(config.base)[0], config, encoder_dropout)
+    put_weights(model, checkpoint)
+    return model
+
+
+def load_tokenizer(checkpoint: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer in `checkpoint`."""
+    return plain_text_tokenizer(AutoTokenizer.from_pretrained(checkpoint, local_files_only=True))
 
 
 def put_weights(model: MultiTaskModel, checkpoint: Path) -> None:

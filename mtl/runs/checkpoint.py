@@ -17,6 +17,7 @@ from mtl.errors import MtlError, is_disk_full
 from mtl.files import replacing, sync
 
 LAST, PREVIOUS, BEST = "last", "previous", "best"
+START = "start"  # a run that has this folder begins with the checkpoint in it
 MANIFEST = "manifest.json"
 TALLIES = "tallies.npz"  # for each task, the hits and the items of every validation row (N, 2)
 LOOKS = "looks"  # if a run has this folder, the tallies of each of its evaluations are written there

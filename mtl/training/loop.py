@@ -78,6 +78,7 @@ def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: 
             seconds = time.perf_counter() - start
             now.step, now.seconds = now.step + 1, now.seconds + seconds
             trainer.log.add(step, weights, rate, norm, seconds)
+            trainer.look_at_corrections()
             yield from _due_events(trainer, report, looks, look, is_unsaved)
             if trainer.is_finished:
                 break
@@ -172,7 +173,7 @@ def _due_events(trainer: Trainer, report: bool, looks: QuickLooks, look: bool, i
         yield trainer.report()
     if found := trainer.conflicts.finish(step):
         yield found
-    if step == trainer.total_steps or step % (config.eval_every or trainer.steps_per_epoch) == 0:
+    if trainer.is_at_end or step % (config.eval_every or trainer.steps_per_epoch) == 0:
         yield from _evaluate_and_save(trainer)
         looks.postpone()
         return
@@ -233,6 +234,7 @@ def _stop(trainer: Trainer) -> Iterator[Event]:
 def _finished(trainer: Trainer) -> StatusChanged:
     """The end of the plan, or of patience. Test rows stay untouched: they are scored once, when the user asks for it."""
     now, patience, by = trainer.progress, trainer.config.patience, trainer.criterion.by
-    early = f" early, after {many(patience, 'evaluation')} without a better score," if now.step < trainer.total_steps else ""
+    early = f" early, after {many(patience, 'evaluation')} without a better score," if not trainer.is_at_end else (
+        " as soon as all corrections were right," if now.learned > 1 else "")
     return StatusChanged("finished", f"Finished{early} at step {now.step}. The best step was {now.best_step}: {by} "
                                      f"{shown(by, now.best_score)}.")

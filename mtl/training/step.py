@@ -29,6 +29,7 @@ class TrainingProgress:
     stale: int = 0  # evaluations since the best one
     evaluated: int = 0  # the step of the last evaluation
     seconds: float = 0.0  # spent training, without evaluations and pauses
+    learned: int = 0  # how often in a row all corrections were right
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedTokenizerFast
 
 from mtl.data.cooccurrence import find_hints
 from mtl.data.readers import Progress, no_progress
@@ -19,14 +19,17 @@ from mtl.data.rows import Dataset, Row
 from mtl.data.store import take
 from mtl.errors import MtlError, SettingError
 from mtl.inference.predictor import answer, merge
-from mtl.model.batching import collate, encode
+from mtl.model.batching import by_length, collate, encode
 from mtl.model.encoder import load_encoder, longest_input
+from mtl.model.loading import load_model, load_tokenizer
 from mtl.model.machine import Machine
 from mtl.model.multitask import MultiTaskConfig, MultiTaskModel, build_model, freeze_lowest, parameter_groups
 from mtl.model.packing import can_pack, pack
 from mtl.model.randomness import seeded_dropout
 from mtl.model.split import Split, compute_features, make_split, sample_places
+from mtl.runs.checkpoint import START
 from mtl.runs.events import RunStarted, StepDone
+from mtl.runs.folder import Run
 from mtl.scoring.scores import Scores, score, tune
 from mtl.settings.best import Criterion, refusal_of_best
 from mtl.settings.config import RunConfig
@@ -41,8 +44,10 @@ from mtl.training.processes import ALONE, Processes
 from mtl.training.sampling import Pool, Step, plan_epoch
 from mtl.training.steering import Steering
 from mtl.training.step import MicroBatch, StepLog, TrainingProgress, TrainingStep, cut_into_batches, seed_of
+from mtl.training.teach import read_taught
 
 CHANCE_ROWS = 2000  # enough to know how frequent the labels are
+LOOK_EVERY = 4  # steps between two looks at corrections
 
 
 class Trainer:
@@ -57,10 +62,12 @@ class Trainer:
         self.config, self.run, self.dataset, self.machine, self.processes = config, run, dataset, machine, processes
         self.weights = config.loss_weights([spec.name for spec in dataset.tasks])
         self.steering = Steering(config.steering, logged, self.weights)
-        encoder, self.tokenizer = load_encoder(config.encoder, [row.text for row in dataset.train], config.seed)
-        longest = min(config.max_length, longest_input(encoder))
-        self._packs = config.fine_tuning != "heads" and config.pooling != "pooler" and can_pack(encoder, longest)
-        self.model = _make_model(config, dataset, encoder, longest).to(machine.device)
+        model, self.tokenizer = _take_up(run / START, config) if (run / START).is_dir() else _make_model(config, dataset)
+        # pretrained word embeddings know more words than the training rows have; those of 'tiny' have learned nothing yet
+        freeze_lowest(model, config.frozen_layers, config.freeze_embeddings and config.encoder != "tiny")
+        self._packs = (config.fine_tuning != "heads" and config.pooling != "pooler"
+                       and can_pack(model.encoder, model.config.max_length))
+        self.model = model.to(machine.device)
         self.tasks = list(self.model.tasks.values())
         self.train_split = self._make_split("train", dataset.train, scratch, show)
         self.validation_split = self._make_split("validation", dataset.validation, scratch, show)  # training never uses test rows
@@ -83,7 +90,7 @@ class Trainer:
                            or any(step.owners is not None or len(step.tasks) < len(self.tasks) for step in first_epoch))
             self.wrapped = nn.parallel.DistributedDataParallel(self.model, find_unused_parameters=some_unused)  # averages gradients
         self.balancer = self.new_balancer()
-        automatic = auto_rates(config.encoder, config.fine_tuning, step_rows, encoder.config.hidden_size)
+        automatic = auto_rates(config.encoder, config.fine_tuning, step_rows, model.config.encoder.hidden_size)
         self.rates = config.learning_rate or automatic[0], config.head_learning_rate or automatic[1]  # of the encoder, and of the heads
         groups = parameter_groups(self.model, *self.rates, config.weight_decay)
         if own := self.balancer.parameters():
@@ -91,6 +98,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(groups, fused=True)
         self.conflicts = ConflictMeter(list(labelled), last_layer(self.model.encoder), config.diagnose_every, self.total_steps)
         self.progress = TrainingProgress()
+        self.corrections = taught.corrections if (taught := read_taught(Run(run))) else 0  # the first training rows
         self.log = StepLog(self.total_steps)
         self.pins = Pins(self.predict, self.tasks, dataset.validation, config.seed, self.progress)
 
@@ -121,7 +129,12 @@ class Trainer:
     @property
     def is_finished(self) -> bool:
         """Whether all steps are done, or `patience` evaluations have passed without a better score."""
-        return self.progress.step >= self.total_steps or 0 < self.config.patience <= self.progress.stale
+        return self.is_at_end or 0 < self.config.patience <= self.progress.stale
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether all steps are done, or all corrections are learned."""
+        return self.progress.step >= self.total_steps or self.progress.learned > 1
 
     def plan(self, epoch: int) -> list[Step]:
         """The steps of `epoch` (from 0)."""
@@ -153,6 +166,19 @@ class Trainer:
         with self.machine.autocast():
             return self.wrapped(inputs["input_ids"].to(device), inputs["attention_mask"].to(device), labels, hidden_states=features,
                                 packing=packing).losses
+
+    def look_at_corrections(self) -> None:
+        """Every few steps of a run that learns from corrections, see whether it has them all right. After two such looks in a row it ends:
+        it forgets no more than it must."""
+        if not self.corrections or self.progress.step % LOOK_EVERY:
+            return
+        self.model.eval()  # the next step sets it back
+        made = answer(self.model, self.train_split.examples, by_length(self.train_split.lengths[:self.corrections].tolist(), 32),
+                      self.machine, list(self.model.tasks), self.train_split.features).in_order()
+        is_right = all(gold.agrees(guess[task].value) for row, guess in zip(take(self.train_split.rows, range(self.corrections)), made,
+                                                                            strict=True)
+                       for task, gold in row.values.items() if gold is not None)
+        self.progress.learned = self.progress.learned + 1 if is_right else 0
 
     def second_pass(self, step: TrainingStep) -> None:
         """Give the balancer the losses of the step's rows after the optimizer's step, with the same dropout. Such a step is one batch."""
@@ -192,13 +218,19 @@ class Trainer:
                           self.config.eval_every or self.steps_per_epoch, round(float(self.train_split.lengths.mean()), 1))
 
 
-def _make_model(config: RunConfig, dataset: Dataset, encoder: PreTrainedModel, max_length: int) -> MultiTaskModel:
-    """The model for `config` around `encoder`, on the CPU, with the parts that stay frozen marked so."""
+def _make_model(config: RunConfig, dataset: Dataset) -> tuple[MultiTaskModel, PreTrainedTokenizerFast]:
+    """The model for `config`, on the CPU, and its tokenizer."""
+    encoder, tokenizer = load_encoder(config.encoder, [row.text for row in dataset.train], config.seed)
     of_model = MultiTaskConfig(tasks=[spec.model_dump(mode="json") for spec in dataset.tasks], pooling=config.pooling,
-                               normalize=config.normalize, dropout=config.dropout, max_length=max_length, base=config.encoder,
+                               normalize=config.normalize, dropout=config.dropout, base=config.encoder,
+                               max_length=min(config.max_length, longest_input(encoder)),
                                lora_rank=config.lora_rank if config.fine_tuning == "lora" else 0, only_heads=config.fine_tuning == "heads",
                                hints=[asdict(hint) for hint in find_hints(dataset.train, dataset.tasks)])
-    model = build_model(encoder, of_model, config.encoder_dropout, config.seed)
-    # pretrained word embeddings know more words than the training rows have; those of 'tiny' have learned nothing yet
-    freeze_lowest(model, config.frozen_layers, config.freeze_embeddings and config.encoder != "tiny")
-    return model
+    return build_model(encoder, of_model, config.encoder_dropout, config.seed), tokenizer
+
+
+def _take_up(checkpoint: Path, config: RunConfig) -> tuple[MultiTaskModel, PreTrainedTokenizerFast]:
+    """The model in `checkpoint`, to go on with under `config`, and its tokenizer."""
+    model = load_model(checkpoint, config.encoder_dropout)
+    model.config.int8_cost_bound, model.config.name_or_path = None, ""  # of other weights; a folder on this machine
+    return model, load_tokenizer(checkpoint)

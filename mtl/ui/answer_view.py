@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mtl.data.words import find_words
 from mtl.jobs.models import LIVE, Answered
 from mtl.runs.checkpoint import LAST
 from mtl.ui.charts import Markup
@@ -94,6 +95,14 @@ class Panel:
     def is_number(self) -> bool:
         """Whether the answer is all there is to show."""
         return self.marks is None and not self.bars
+
+    @cached_property
+    def to_correct(self) -> str:
+        """What the editor of teach.js needs, as JSON: the answer in the form of a data file, and how it is edited."""
+        value = self.made.value
+        edits = "spans" if value.marks_text else "one" if value.has_one_label else "many" if value.has_labels else "number"
+        return json.dumps({"text": self.text, "task": self.task, "hue": self.hue, "edits": edits, "labels": list(self.labels),
+                           "value": value.plain(), "words": find_words(self.text) if value.marks_text else []})
 
     @property
     def folded(self) -> list[tuple[str, float, bool]]:

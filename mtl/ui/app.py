@@ -19,6 +19,7 @@ from mtl.ui.page import Page, Values, hidden_text, text_of
 from mtl.ui.predict_tab import PredictTab
 from mtl.ui.runs_tab import RunsTab
 from mtl.ui.scores_tab import ScoresTab
+from mtl.ui.teach_panel import TeachPanel
 from mtl.ui.theme import make_theme
 from mtl.ui.train_tab import TrainTab
 
@@ -46,7 +47,7 @@ def build_app(jobs: Jobs) -> gr.Blocks:
         with gr.Tab("Train", id="train"):
             train = TrainTab(page, header)
         with gr.Tab("Predict", id="predict") as tab:
-            PredictTab(page, tab)
+            TeachPanel(page, PredictTab(page, tab), header.menu)
         with gr.Tab("Scores", id="scores") as tab:
             ScoresTab(page, tab)
         with gr.Tab("Data", id="data"):

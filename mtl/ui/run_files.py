@@ -24,6 +24,7 @@ from mtl.scoring.measure import TEST, VALIDATION, SplitScores, read_measured
 from mtl.scoring.predictions import Wanted, find_sentences
 from mtl.settings.config import RunConfig
 from mtl.text import guarded
+from mtl.training.teach import read_taught
 from mtl.ui.charts import log_lines
 from mtl.ui.templates import render
 
@@ -54,6 +55,8 @@ def _why_not(run: Run, history: History, key: str, name: str) -> str:
     if name == "checkpoint":
         if not run.belongs_to(key):
             return NOT_YOURS
+        if (taught := read_taught(run)) and taught.is_borrowed:
+            return "This run began with a model of somebody else, whose weights only its owner can download."
         if "best" not in history.checkpoints or not run.best.is_dir():
             return "There is no checkpoint yet."
         size = sum(file.stat().st_size for file in run.best.iterdir()) / 1e6
