@@ -22,7 +22,7 @@ ROOMS = ["errors", "text", "files", "settings", "data", "runs", "tasks", "model"
 DOORS = {"gradio": {"ui", "app"}, "jinja2": {"ui.templates"}, "threading": {"jobs"}, "torchjd": {"training.balancing"},
          "peft": {"model.lora"}, "pandas": {"ui"}, "accelerate": {"training.processes", "cli.main"},
          "huggingface_hub": {"data.hub", "model.encoder", "publishing.space"}, "safetensors": {"model.loading", "runs.checkpoint"},
-         "scipy": {"scoring.intervals"}, "datasets": {"data"}, "spaces": {"jobs.zero_gpu"}}
+         "scipy": {"scoring.intervals"}, "captum": {"inference.why"}, "datasets": {"data"}, "spaces": {"jobs.zero_gpu"}}
 
 # the classes of values, predictions and tasks, which nobody else asks for
 TYPES = {node.name for path in [*ROOT.glob("mtl/tasks/*.py"), ROOT / "mtl/data/values.py"]

@@ -19,6 +19,7 @@ from mtl.data.store import take
 from mtl.errors import MtlError
 from mtl.inference.fused_bert import accelerate
 from mtl.inference.pieces import WINDOW, find_pieces
+from mtl.inference.why import Explained, explain, read_target
 from mtl.model.batching import LabelIds, by_tokens, collate, encode
 from mtl.model.loading import load_tokenizer, load_weights
 from mtl.model.machine import Machine, find_machine, one_thread
@@ -162,6 +163,15 @@ class Predictor:
         wrong = [_unreadable(text, long) for text in texts]
         made = iter(self.predict([text for text, is_wrong in zip(texts, wrong, strict=True) if not is_wrong], tasks, long))
         return [MtlError(f"The text {one}") if one else next(made) for one in wrong]
+
+    def explain(self, text: str, task: str, target: Any = None) -> Explained:
+        """How much each word of `text` counts for `target`: a label of `task`, or a value of it as files have it; by default the likeliest.
+        Raises MtlError on an empty or long text, an unknown task, or a target that cannot be."""
+        [one] = self.predict([text], [task])
+        kind, questions = self.model.tasks[task], one.predictions[task].questions()
+        [encoding] = encode(self.tokenizer, [one.text], self.model.config.max_length)
+        with one_thread():
+            return explain(self.model, self.tokenizer, one.text, encoding, kind, read_target(kind, target, questions, encoding), questions)
 
     def _read(self, text: str, encoding: Encoding, long: Long) -> list[tuple[int, Encoding]]:
         """The pieces in which a text is read: where each begins, and its subwords. `encoding` is that of the whole text."""

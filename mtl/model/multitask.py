@@ -99,12 +99,16 @@ class MultiTaskModel(PreTrainedModel):
             part.eval()
         return self
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: dict[str, Tensor] | None = None,
-                tasks: Sequence[str] | None = None, hidden_states: Tensor | None = None, packing: Packing | None = None) -> MultiTaskOutput:
+    def forward(self, input_ids: Tensor | None, attention_mask: Tensor, labels: dict[str, Tensor] | None = None,
+                tasks: Sequence[str] | None = None, hidden_states: Tensor | None = None, packing: Packing | None = None,
+                inputs_embeds: Tensor | None = None) -> MultiTaskOutput:
         """One encoder pass and the heads of `tasks` (default: the tasks of `labels`, or all). input_ids, attention_mask (B, T); labels: for
         each task (B), (B, T) or (B, labels), -100 where there is none; hidden_states (B, T, H): the encoder's last hidden states, if they
-        are computed already; packing: how to pack the texts for the encoder."""
-        if hidden_states is None and packing is None:
+        are computed already; packing: how to pack the texts for the encoder; inputs_embeds (B, T, H): subwords as vectors, in place of
+        their ids."""
+        if inputs_embeds is not None:
+            encoded = self.encoder(inputs_embeds=inputs_embeds, attention_mask=attention_mask)
+        elif hidden_states is None and packing is None:
             encoded = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
         else:
             encoded = BaseModelOutput(encode_packed(self.encoder, input_ids, packing) if hidden_states is None else hidden_states)

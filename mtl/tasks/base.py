@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtl.data.values import Value
 from mtl.data.words import Range
@@ -51,6 +51,10 @@ class Prediction(ABC):
     @abstractmethod
     def drawing(self, text: str) -> Drawing:
         """The prediction for the page."""
+
+    @abstractmethod
+    def questions(self) -> list[Value]:
+        """What one can ask why of: each label or entity as a value of its own, the predicted ones first."""
 
     def judged(self, gold: Value) -> list[tuple[float, bool]]:
         """For each predicted item its probability, and whether it is in `gold`."""
@@ -96,6 +100,11 @@ class Task(ABC):
     @abstractmethod
     def decode(self, logits: Tensor, encodings: Sequence[Encoding]) -> list[Prediction]:
         """3. Logits -> one prediction per text."""
+
+    @abstractmethod
+    def evidence(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """How strongly logits (B, ...) speak for a value with these `labels`, which are those of one text, stacked: (B). A number or, in the
+        other kinds, log-odds: one more multiplies the odds by e."""
 
     @abstractmethod
     def join(self, made: Sequence[Prediction], starts: Sequence[int], shares: Sequence[float]) -> Prediction:
@@ -154,6 +163,12 @@ def averaged(pieces: Sequence[dict[str, float]], shares: Sequence[float]) -> dic
 def rounded(probabilities: dict[str, float]) -> dict[str, float]:
     """The first of these `probabilities`, which are the likeliest of many labels, with four decimals, for JSON."""
     return {label: round(probability, 4) for label, probability in islice(probabilities.items(), IN_JSON)}
+
+
+def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
+    """logits (..., C), labels (...) -> (...): how much likelier each label is than all others together."""
+    is_meant = nn.functional.one_hot(labels, logits.shape[-1]).bool()
+    return logits.masked_fill(~is_meant, 0).sum(-1) - logits.masked_fill(is_meant, -torch.inf).logsumexp(-1)
 
 
 def stack_lists(rows: Sequence[list[int]], filler: int) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl.data.values import Label
-from mtl.tasks.base import IGNORED, Drawing, Encoding, Prediction, Task, averaged, ranked, rounded
+from mtl.tasks.base import IGNORED, Drawing, Encoding, Prediction, Task, averaged, log_odds, ranked, rounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,9 @@ class Classified(Prediction):
 
     def drawing(self, text: str) -> Drawing:
         return Drawing(probabilities=self.probabilities)
+
+    def questions(self) -> list[Label]:
+        return list(map(Label, self.probabilities))
 
     @property
     def confidences(self) -> Sequence[float]:
@@ -58,6 +61,9 @@ class Classification(Task):
 
     def decode(self, logits: Tensor, encodings: Sequence[Encoding]) -> list[Classified]:
         return self.with_logits(logits.float() / self.calibration.temperature)
+
+    def evidence(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return log_odds(logits / self.calibration.temperature, labels)
 
     def join(self, made: Sequence[Classified], starts: Sequence[int], shares: Sequence[float]) -> Classified:
         return Classified(averaged([one.probabilities for one in made], shares))

@@ -36,6 +36,9 @@ class Chosen(Prediction):
     def drawing(self, text: str) -> Drawing:
         return Drawing(probabilities=self.probabilities, answer=", ".join(self.labels) or "no label")
 
+    def questions(self) -> list[Labels]:
+        return [Labels([label]) for label in sorted(self.probabilities, key=lambda label: label not in self.labels)]
+
     @property
     def confidences(self) -> Sequence[float]:
         return [self.probabilities[label] for label in self.value]
@@ -67,6 +70,10 @@ class MultiLabel(Task):
     def decode(self, logits: Tensor, encodings: Sequence[Encoding]) -> list[Chosen]:
         scaled = logits.double() / self.calibration.temperature  # in 32 bits a probability near 1 would not tell its logit
         return [self._choose(one) for one in ranked(self.spec.labels, scaled.sigmoid())]
+
+    def evidence(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The sum of the log-odds of all labels of the value."""
+        return (logits / self.calibration.temperature * labels).sum(-1)
 
     def join(self, made: Sequence[Chosen], starts: Sequence[int], shares: Sequence[float]) -> Chosen:
         return self._choose(averaged([one.probabilities for one in made], shares))

@@ -33,6 +33,9 @@ class Measured(Prediction):
     def drawing(self, text: str) -> Drawing:
         return Drawing(answer=self.value.named(text)[0])
 
+    def questions(self) -> list[Number]:
+        return [self.value]
+
     @property
     def confidences(self) -> Sequence[float]:
         return ()
@@ -63,6 +66,10 @@ class Regression(Task):
 
     def decode(self, logits: Tensor, encodings: Sequence[Encoding]) -> list[Measured]:
         return self.with_logits(logits[:, 0].double() / self.calibration.temperature + self.calibration.shift)
+
+    def evidence(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The number that is predicted, whatever the labels are."""
+        return self.spec.scale.mean + self.spec.scale.deviation * (logits[:, 0] / self.calibration.temperature + self.calibration.shift)
 
     def logits_of(self, predictions: Sequence[Measured]) -> Tensor:
         return torch.tensor([self.label_ids(made.number, Encoding([], [], [])) for made in predictions], dtype=torch.float64)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mtl.data.values import Spans
 from mtl.data.words import Span, spans_to_tags, tags_to_spans
 from mtl.settings.config import TaskSpec
-from mtl.tasks.base import IGNORED, Drawing, Encoding, Prediction, Task
+from mtl.tasks.base import IGNORED, Drawing, Encoding, Prediction, Task, log_odds
 from mtl.tasks.calibration import UNCALIBRATED
 
 NEAREST = 1e-7  # to 0 or 1: a word's probability cannot be told more exactly in 32 bits
@@ -38,6 +38,9 @@ class Tagged(Prediction):
 
     def drawing(self, text: str) -> Drawing:
         return Drawing(pieces=self.value.pieces(text))
+
+    def questions(self) -> list[Spans]:
+        return [Spans([span]) for span in self.spans]
 
 
 class Tagging(Task):
@@ -94,6 +97,11 @@ class Tagging(Task):
         means = [fmean(one for (start, end), one in zip(words, log_probs, strict=False) if span.start <= start and end <= span.end)
                  for span in spans]
         return Tagged(tuple(spans), tuple(map(math.exp, means)))
+
+    def evidence(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The mean, over all words of the value's entities, of the log-odds of their tags; NaN if no such word was read."""
+        places = (labels[0] > 0).nonzero().flatten()
+        return log_odds(logits[:, places], labels[:, places]).mean(1)
 
     def join(self, made: Sequence[Tagged], starts: Sequence[int], shares: Sequence[float]) -> Tagged:
         spans = [Span(start + span.start, start + span.end, span.label)
