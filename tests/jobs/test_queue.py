@@ -132,7 +132,7 @@ def test_a_public_host_ends_long_pauses_even_if_nobody_waits(tmp_path, tiny_conf
 
 def test_a_press_while_a_paused_run_gives_its_place_up_is_not_lost(tmp_path):
     hand = JobControl(create_run(tmp_path, make_config({})), Limits(pause=0.0))
-    trained = SimpleNamespace(progress=SimpleNamespace(step=7, seconds=1.0), report=lambda: None)
+    trained = SimpleNamespace(progress=SimpleNamespace(step=7, seconds=1.0), report=lambda: None, steering=SimpleNamespace(is_asked=False))
     hand.set_paused(True)
     assert hand.between_steps(trained) and hand.has_yielded and hand.stopped
     with pytest.raises(MtlError, match="Press Resume again in a moment"):  # or the press would be lost
