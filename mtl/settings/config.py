@@ -186,7 +186,7 @@ class RunConfig(Strict):
         0, "Evaluate every", "Score the validation rows every so many steps. 0: once an epoch.", ge=0, le=10_000_000)
     quick_looks: bool = setting(
         True, "Quick looks", "Between evaluations, score a few validation rows every few seconds, within 5 % of the time, so that the "
-        "curves move. It changes nothing in the training.")
+        "curves move; and pin three of them to watch, within 1 %. It changes nothing in the training.")
     best: str = setting(
         "mean", "Best", "Which evaluation is the best: by the 'mean' of the tasks' main scores (accuracy, F1), 'macro_f1' (so that rare "
         "classes count as much), 'everything_right', the lowest 'loss', or one task, by its name.", min_length=1, max_length=64)

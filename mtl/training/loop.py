@@ -193,7 +193,7 @@ def _evaluate_and_save(trainer: Trainer) -> Iterator[Event]:
         now.best_score, now.best_step = event.score, now.step
     now.stale = 0 if is_best else now.stale + 1
     yield replace(event, is_best=is_best)
-    yield from trainer.pins.look(scores.hit_counts, must=trainer.is_finished)
+    yield from trainer.pins.look(must=True) if trainer.is_finished else trainer.pins.look(scores.hit_counts)
     keep_hit_counts(trainer, scores.hit_counts)
     if is_best:
         yield from save(trainer, BEST, scores.hit_counts, measure_int8_cost(trainer, scores.hit_counts))

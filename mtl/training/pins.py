@@ -32,7 +32,7 @@ class Pins:
         self._predict, self._tasks, self._rows, self._seed, self._progress = predict, tasks, rows, seed, progress
         self._sentences: list[dict[str, Any]] = []
         self._hard: list[dict[str, Any]] = []
-        self._last_id, self._next = 0, 0.0  # the seconds of training at which the next look is due
+        self._last_id, self._spent, self._next = 0, 0.0, 0.0  # seconds of looks that were due; of training at which the next one is
         self._said: dict[int, list[Any]] = {}  # the answers that were logged, by id
         self._right: np.ndarray | None = None  # at the evaluation before: for each row (N, tasks), whether it is right or not labelled
 
@@ -79,7 +79,9 @@ class Pins:
             changed = {number: answer for number, answer in answers.items() if not _are_close(answer, self._said.get(number))}
             self._said |= changed
             yield Watched(self._progress.step, [[*pair] for pair in changed.items()])
-        self._next = seconds + max(OFTEN, (time.perf_counter() - start) / SHARE, RARER * seconds)
+        cost = time.perf_counter() - start
+        self._spent += 0.0 if must else cost
+        self._next = max(seconds + max(OFTEN, RARER * seconds), (self._spent + cost) / SHARE)  # the next one will take as long
 
     def _pinned(self) -> Pinned:
         return Pinned(self._progress.step, self._sentences, self._hard)
