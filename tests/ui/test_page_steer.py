@@ -79,6 +79,7 @@ def test_a_weight_that_is_changed_has_an_effect_a_mark_and_a_line_and_holds_in_e
     wait_for("the reason", lambda: "not started in this browser" in guest.locator("#steer [data-part=why]").text_content())
     unfold(guest)
     assert said(guest) == said(page) and control(guest, "Weight of topic").is_disabled() and not web.is_too_wide(guest)
+    assert complaints_of_axe(guest) == []
 
 
 def test_orders_are_carried_out_and_one_that_is_refused_is_put_back(run):
