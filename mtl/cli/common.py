@@ -9,12 +9,13 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TextIO, get_args, get_origin
 
+from mtl.comparing.plan import with_files_of
 from mtl.data.formats.archive import UNPACKED, spread
 from mtl.data.parsed import PARSED
 from mtl.errors import MtlError
 from mtl.runs.events import Event, Every, Logged, StatusChanged, StepDone, describe
 from mtl.runs.folder import STARTER_NAME, Run, create_run, default_root, list_runs, open_run, open_starter
-from mtl.runs.history import History
+from mtl.runs.history import History, changes_of
 from mtl.runs.stop import StopControl
 from mtl.settings.config import RunConfig, make_config, read_config
 from mtl.settings.shorthand import parse_columns, parse_hub, parse_steering, parse_weights, parts
@@ -30,6 +31,8 @@ PROGRESS_EVERY = 10.0  # seconds between two lines about the steps
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Add a flag for every field of RunConfig, a preset, and a file of settings."""
     parser.add_argument("--preset", default="", help="Hub datasets that go well together, such as snips ('list' shows all presets)")
+    parser.add_argument("--again", metavar="RUN", default="", help="repeat this run (its id, or 'last'): its settings, and the changes in "
+                        "its middle; flags override them")
     parser.add_argument("--config", metavar="FILE", type=Path, help="settings as JSON, such as a run's config.json; flags override them")
     for name, field in RunConfig.model_fields.items():
         default, kind = field.get_default(call_default_factory=True), field.annotation
@@ -60,7 +63,10 @@ def settings_given(options: argparse.Namespace) -> dict[str, Any]:
 
 def read_settings(options: argparse.Namespace) -> tuple[RunConfig, list[str]]:
     """The settings of the file or the preset, if any, with the flags over them; and the tasks, if they are given by name."""
-    return make_settings(settings_given(options), read_config(options.config) if options.config else None, options.preset)
+    base = read_config(options.config) if options.config else None
+    if options.again:
+        base = with_files_of(run := find_run(options.again)).model_copy(update={"steering": changes_of(run)})
+    return make_settings(settings_given(options), base, options.preset)
 
 
 def make_settings(given: dict[str, Any], base: RunConfig | None = None, preset: str = "") -> tuple[RunConfig, list[str]]:

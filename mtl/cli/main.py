@@ -83,7 +83,7 @@ def _train(options: argparse.Namespace) -> int:
     _become_processes()
     from mtl.training.processes import join_processes
 
-    if options.resume and (common.settings_given(options) or options.config or options.preset or options.compare):
+    if options.resume and (common.settings_given(options) or options.config or options.preset or options.again or options.compare):
         raise MtlError("--resume goes on with the settings that the run began with. Leave the other flags out, or start a new run.")
     config, names = (None, []) if options.resume else common.read_settings(options)
     processes = join_processes(config.device if config else "auto")

@@ -7,7 +7,6 @@ from mtl.runs import events
 from mtl.runs.checkpoint import LAST, saved_step
 from mtl.runs.events import CheckpointSaved, Evaluated, GradientConflict, Logged, LogReader, Preparing, RunStarted, StatusChanged, StepDone
 from mtl.runs.folder import Run
-from mtl.settings.config import RunConfig
 from mtl.settings.steering import Steered, merged
 
 ACTIVE = ("queued", "running", "paused", "stopping")
@@ -144,7 +143,6 @@ def read_history(run: Run) -> History:
     return RunReader(run).refresh()
 
 
-def again(run: Run) -> RunConfig:
-    """The settings that repeat `run`, with every change that was made in it or planned for it. Names of files are those in its folder."""
-    config = run.config
-    return config.model_copy(update={"steering": tuple(merged(config.steering, read_history(run).steered))})
+def changes_of(run: Run) -> tuple[Steered, ...]:
+    """Every change that was made in `run` or is planned for it: as the setting `steering` of another run they repeat it exactly."""
+    return tuple(merged(run.config.steering, read_history(run).steered))

@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from mtl.errors import SettingError
 from mtl.text import isolate
 
-MOST = 4.0  # times as much as the settings of the run say
+MOST = 4  # times as much as the settings of the run say
 Factor = Annotated[float, Field(ge=0, le=MOST, strict=True)]
 
 

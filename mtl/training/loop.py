@@ -101,7 +101,7 @@ def _open(trainer: Trainer, notices: list[Notice]) -> Generator[Event, None, Est
 
 
 def _prepare(trainer: Trainer, between_steps: Callable[[Trainer], bool], looks: QuickLooks) -> Generator[Event, None, list[bool]]:
-    """What comes before a step: `between_steps`, and changes, each in the log before it holds; again until none is asked for, since it may
+    """What comes before a step: `between_steps`, and changes, each in the log before it holds; again until it asks for none, since it may
     wait in a pause. Returns whether to stop, and whether a report and a quick look are due after the step."""
     now, steering = trainer.progress, trainer.steering
     while True:

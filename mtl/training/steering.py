@@ -15,6 +15,7 @@ class Steering:
         self._made = list(logged)  # those after the checkpoint of a resume come into force when the run gets there
         self._planned = one_a_step(planned)
         self._asked: list[Steered] = []
+        self._reached, self._holds = 0, in_force((), 0)  # so many changes have come into force, and that is what they come to
         self.wants_checkpoint = False  # set by `between_steps`; saving changes nothing in the run
         check(merged(planned, self._made), weights)
 
@@ -40,4 +41,6 @@ class Steering:
 
     def at(self, step: int) -> Steered:
         """What holds for the step after `step` steps."""
-        return in_force(self._made, step)
+        if (reached := sum(change.step <= step for change in self._made)) != self._reached:
+            self._reached, self._holds = reached, in_force(self._made, step)
+        return self._holds if self._holds.step == step else replace(self._holds, step=step, evaluate=False)

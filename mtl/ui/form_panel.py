@@ -13,7 +13,7 @@ from mtl.data.readers import Progress, no_progress
 from mtl.data.resolve import find_tasks, with_tasks
 from mtl.errors import MtlError
 from mtl.runs.folder import open_run
-from mtl.runs.history import again
+from mtl.runs.history import changes_of
 from mtl.settings.best import BESTS
 from mtl.settings.config import RunConfig
 from mtl.settings.recipes import recipe_of
@@ -115,7 +115,7 @@ class FormPanel:
             return {}
         shown = self._shown({name: getattr(config, name) for name in ("alpha", *self.settings)})
         return self.data.fill(run_id, config) | {self.recipes.recipe: recipe_of(config) or "balanced"} | (
-            self.replay.show(again(open_run(self.jobs.root, run_id)).steering if with_changes else ())) | shown
+            self.replay.show(changes_of(open_run(self.jobs.root, run_id)) if with_changes else ())) | shown
 
     def take_link(self, parameters: Mapping[str, str]) -> Values:
         """Put the settings that a link carries into the form; raises MtlError if one is wrong."""

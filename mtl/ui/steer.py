@@ -11,10 +11,13 @@ from mtl.jobs.steering import steer, why_not
 from mtl.runs.history import History
 from mtl.settings.steering import Steered, in_force
 from mtl.text import isolate
-from mtl.ui.page import Page, text_of
+from mtl.ui.messages import WithMessage
+from mtl.ui.page import Page, hidden_text, text_of
 
-POLL = "() => mtl.live.poll(true)"
-REFUSED = "() => document.dispatchEvent(new CustomEvent('mtl-steer-refused'))"
+ANSWERED = """(refused) => {
+  if (refused) document.dispatchEvent(new CustomEvent('mtl-steer-refused'));
+  mtl.live.poll(true);
+}"""
 
 
 def in_force_now(history: History) -> dict[str, Any] | None:
@@ -37,15 +40,17 @@ class SteerPanel:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.panel = gr.HTML(elem_id="steer", html_template=text_of("steer.html"), js_on_load=text_of("steer.js"))
-        who, quiet = [page.run_id, page.browser], page.quiet
-        asked = self.panel.input(self.steer, who, None, trigger_mode="multiple", **quiet)
-        asked.then(None, None, None, js=POLL, **quiet)
-        asked.failure(None, None, None, js=REFUSED, **quiet)
+        who, quiet, refused = [page.run_id, page.browser], page.quiet, hidden_text()
+        self.panel.input(self.steer, who, refused, trigger_mode="multiple", **quiet).then(None, refused, None, js=ANSWERED, **quiet)
         gr.on([page.news.change, page.run_id.change], self.why, who, self.panel, **quiet)
 
-    def steer(self, run_id: str, browser: dict, event: gr.EventData) -> None:
-        """Ask for what the person has set."""
-        steer(self.page.jobs, run_id, browser["key"], json.loads(event.wanted))
+    def steer(self, run_id: str, browser: dict, event: gr.EventData) -> str | WithMessage:
+        """Ask for what the person has set; a refusal puts it back."""
+        try:
+            steer(self.page.jobs, run_id, browser["key"], json.loads(event.wanted))
+        except MtlError as error:
+            return WithMessage("refused", str(error))
+        return ""
 
     def why(self, run_id: str, browser: dict) -> str:
         """Why the run that is shown cannot be steered; empty if it can."""

@@ -40,11 +40,11 @@ class TrainTab:
             with gr.Column():  # filled by scripts from the live feed, as are the curves: see live.js and curves.js
                 self.story = gr.HTML(elem_id="story", html_template='<p role="status"></p>', js_on_load="mtl.story(element)")
                 self.status = gr.HTML(elem_id="status", html_template=text_of("status.html"), js_on_load="mtl.status(element)")
+                SteerPanel(self.page)
             with gr.Row(elem_id="commands"):
                 go_on = {"gpu": "Continue on the GPU", "resume": "Continue on the CPU"} if on_zero_gpu() else {}
                 self.buttons = control_buttons("", "pause", *go_on or ["resume"], "stop", **go_on)
         self.starting = gr.HTML(elem_id="starting")
-        SteerPanel(self.page)
         self.curves = draw("curves", "scores", "loss", with_tools=True)
         self.pins = PinsPanel(self.page)
         self.insight = InsightPanel(self.page)

@@ -188,3 +188,16 @@ def test_the_splits_of_a_hub_dataset_and_the_card_of_a_comparison_are_read_from_
     write_card(tmp_path, card)
     (tmp_path / "card.json").write_text((tmp_path / "card.json").read_text().replace("validation_rows", "dev_rows"))
     assert read_card(tmp_path) == card
+
+
+def test_a_run_is_repeated_with_the_changes_in_its_middle(mtl):
+    steering = '[{"step": 3, "weights": {"class": 2.0}}, {"step": 5, "rate": 0.5, "evaluate": true}]'
+    assert mtl("train", *MADE_UP, "--max-steps", "8", "--steering", steering).returncode == 0
+    repeated = mtl("train", "--again", "last", "--name", "again")
+    assert repeated.returncode == 0, repeated.stderr
+    assert "Steered after step 3: weight of class × 2." in repeated.stdout
+    assert "Steered after step 5: learning rate × 0.5, evaluation." in repeated.stdout
+    one, two = (json.loads(line) for line in mtl("runs", "--json").stdout.splitlines())
+    assert one["id"] != two["id"] and one["name"] == "again" and one["best_score"] == two["best_score"]
+    wrong = mtl("train", *MADE_UP, "--steering", "soon")
+    assert wrong.returncode == 1 and "Steering: 'soon' is not JSON." in wrong.stderr

@@ -13,7 +13,7 @@ from mtl.errors import MtlError
 from mtl.runs.checkpoint import BEST, LAST, read_facts
 from mtl.runs.events import CheckpointSaved, Evaluated, EventLog, StepDone
 from mtl.runs.folder import Run, create_run
-from mtl.runs.history import again, read_history
+from mtl.runs.history import changes_of, read_history
 from mtl.settings.steering import Steered, in_force, merged
 from mtl.training.execute import run_training
 from mtl.training.step import rate_factor
@@ -204,7 +204,7 @@ def test_a_run_killed_between_two_changes_makes_them_again_at_their_steps_and_en
     assert read_history(run).started.step == resumes_from
     assert have_the_same_end(tmp_path / "calm", run.folder) and read_history(run).steered == CHANGES
 
-    repeated = create_run(tmp_path, again(run))
+    repeated = create_run(tmp_path, config(eval_every=99, steering=changes_of(run)))
     assert run_training(repeated, resume=False) == "finished"
     assert have_the_same_end(repeated.folder, run.folder) and read_history(repeated).steered == CHANGES
 
