@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mtl.data.formats.archive import unpack
 from mtl.data.kept import open_rows
@@ -26,6 +26,7 @@ from mtl.scoring.measure import VALIDATION, read_measured
 
 if TYPE_CHECKING:
     from mtl.inference.predictor import Predicted, Predictor
+    from mtl.inference.why import Explained
 
 LIVE = "live"
 EXAMPLES, SHORT, LOOKED_AT = 4, 120, 200  # texts to ask a model; characters of a short one; about so many rows are looked at to find them
@@ -121,6 +122,14 @@ def ask(jobs: Jobs, choice: str, texts: Sequence[str], device: str = "auto") -> 
     predictor, about = find_predictor(jobs, choice, device)
     made = _answer(predictor, about, texts)
     return replace(made, model=made.model + no_gpu)
+
+
+def why(jobs: Jobs, choice: str, text: str, task: str, target: Any = None) -> tuple[Explained, str]:
+    """How much each word of `text` counts for `target`, as Predictor.explain says, and a description of the model. No GPU is lent for it.
+    Raises MtlError as `ask` and `explain` do."""
+    jobs.loaded()
+    predictor, about = find_predictor(jobs, choice, "cpu" if on_zero_gpu() else "auto")
+    return predictor.explain(text, task, target), about
 
 
 def ask_file(jobs: Jobs, choice: str, path: Path) -> Iterator[Predicted]:

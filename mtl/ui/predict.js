@@ -38,6 +38,7 @@ const show = () => {
   const news = JSON.parse(props.value);
   received = news.number;
   if (received < first) return;
+  document.dispatchEvent(new Event('mtl-redraw'));  // to why.js
   const open = [...box.querySelectorAll('details[open]')].map((part) => part.dataset.key), focus = box.contains(document.activeElement) &&
     [...box.querySelectorAll('button, summary')].indexOf(document.activeElement);
   box.innerHTML = news.html;

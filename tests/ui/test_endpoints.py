@@ -30,7 +30,7 @@ from mtl.ui.api import Endpoints, _endpoint
 from mtl.ui.messages import show_messages
 from tests.browser import ROOT, App, can_press, status, wait_for
 
-NAMES = ("start", "status", "history", "stop", "models", "predict", "predict_file", "scores")
+NAMES = ("start", "status", "history", "stop", "models", "predict", "explain", "predict_file", "scores")
 QUICK = {"source": "hypothetical", "encoder": "tiny", "hypothetical_rows": 60, "epochs": 2, "learning_rate": 2e-3, "device": "cpu",
          "threads": 1}
 ENDLESS = QUICK | {"epochs": 10_000}
