@@ -125,10 +125,10 @@ def ask(jobs: Jobs, choice: str, texts: Sequence[str], device: str = "auto") -> 
 
 
 def why(jobs: Jobs, choice: str, text: str, task: str, target: Any = None) -> tuple[Explained, str]:
-    """How much each word of `text` counts for `target`, as Predictor.explain says, and a description of the model. No GPU is lent for it.
+    """How much each word of `text` counts for `target`, as Predictor.explain says, and a description of the model. On ZeroGPU no GPU is lent for it.
     Raises MtlError as `ask` and `explain` do."""
     jobs.loaded()
-    predictor, about = find_predictor(jobs, choice, "cpu" if on_zero_gpu() else "auto")
+    predictor, about = find_predictor(jobs, choice, "auto")
     return predictor.explain(text, task, target), about
 
 
