@@ -125,8 +125,8 @@ def ask(jobs: Jobs, choice: str, texts: Sequence[str], device: str = "auto") -> 
 
 
 def why(jobs: Jobs, choice: str, text: str, task: str, target: Any = None) -> tuple[Explained, str]:
-    """How much each word of `text` counts for `target`, as Predictor.explain says, and a description of the model. On ZeroGPU no GPU is lent for it.
-    Raises MtlError as `ask` and `explain` do."""
+    """How much each word of `text` counts for `target`, as Predictor.explain says, and a description of the model. On ZeroGPU no GPU is
+    lent for it. Raises MtlError as `ask` and `explain` do."""
     jobs.loaded()
     predictor, about = find_predictor(jobs, choice, "auto")
     return predictor.explain(text, task, target), about

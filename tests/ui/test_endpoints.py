@@ -123,9 +123,9 @@ def test_an_answer_is_that_of_the_terminal_for_one_text_and_for_several(client, 
 
 def test_an_explanation_has_a_weight_for_each_word_and_they_make_up_what_they_explain(client):
     made = ask(client, "explain", TEXTS[1], "topic", "sport")
-    total = sum(word["weight"] for word in made["words"])
+    weights = [word["weight"] for word in made["words"]]
     assert "".join(word["text"] for word in made["words"]) == TEXTS[1].replace(" ", "") and made["target"] == "sport"
-    assert total == pytest.approx(made["after"] - made["before"], abs=0.02 * max(abs(total), *(abs(word["weight"]) for word in made["words"])))
+    assert sum(weights) == pytest.approx(made["after"] - made["before"], abs=0.02 * max(abs(sum(weights)), *map(abs, weights)))
     [place] = ask(client, "explain", TEXTS[0], "entities", [{"start": 15, "end": 19, "label": "LOC"}])["target"]
     assert place == {"start": 15, "end": 19, "label": "LOC"}
 
