@@ -19,7 +19,7 @@ from mtl.data.store import take
 from mtl.errors import MtlError
 from mtl.inference.fused_bert import accelerate
 from mtl.inference.pieces import WINDOW, find_pieces
-from mtl.inference.why import Explained, explain, read_target
+from mtl.inference.why import Explained, explain
 from mtl.model.batching import LabelIds, by_tokens, collate, encode
 from mtl.model.loading import load_tokenizer, load_weights
 from mtl.model.machine import Machine, find_machine, one_thread
@@ -168,10 +168,9 @@ class Predictor:
         """How much each word of `text` counts for `target`: a label of `task`, or a value of it as files have it; by default the likeliest.
         Raises MtlError on an empty or long text, an unknown task, or a target that cannot be."""
         [one] = self.predict([text], [task])
-        kind, questions = self.model.tasks[task], one.predictions[task].questions()
         [encoding] = encode(self.tokenizer, [one.text], self.model.config.max_length)
         with one_thread():
-            return explain(self.model, self.tokenizer, one.text, encoding, kind, read_target(kind, target, questions, encoding), questions)
+            return explain(self.model, self.tokenizer, encoding, one.text, self.model.tasks[task], one.predictions[task], target)
 
     def _read(self, text: str, encoding: Encoding, long: Long) -> list[tuple[int, Encoding]]:
         """The pieces in which a text is read: where each begins, and its subwords. `encoding` is that of the whole text."""

@@ -16,7 +16,7 @@ from mtl.data.words import are_edges
 from mtl.errors import MtlError
 from mtl.model.multitask import MultiTaskModel
 from mtl.settings.refusals import found
-from mtl.tasks.base import Encoding, Task
+from mtl.tasks.base import Encoding, Prediction, Task
 
 STEPS, MOST_STEPS = 32, 256  # points of the path on which gradients are taken: at first, and after doubling until the sum is right
 TOLERANCE = 0.02  # how far the sum of all words may be from the difference that they explain, as a share of it (see `Explained.gap`)
@@ -34,12 +34,14 @@ class Weighed:
 
 @dataclass(frozen=True)
 class Explained:
-    """How much each word that was read counts for `value`, an answer to `task` on `text`. All words together make up the difference between
-    `before`, with nothing in their places, and `after`: log-odds, or a number. `questions`: what one can ask instead."""
+    """How much each word that was read counts for `value`, an answer to `task` on `text`. All words together make up the difference
+    between `before`, with nothing in their places, and `after`: log-odds, or a number. `answer`: what is predicted; `questions`: what one
+    can ask."""
 
     text: str
     task: str
     value: Value
+    answer: Value
     questions: Sequence[Value]
     words: tuple[Weighed, ...]
     before: float
@@ -79,15 +81,18 @@ def read_target(task: Task, target: Any, questions: Sequence[Value], encoding: E
                    "[{'start': 0, 'end': 4, 'label': ...}], from the first character of a word to the end of one.")
 
 
-def explain(model: MultiTaskModel, tokenizer: PreTrainedTokenizerBase, text: str, encoding: Encoding, task: Task, value: Value,
-            questions: Sequence[Value] = ()) -> Explained:
-    """How much each word of `text` counts for `value`: integrated gradients (Sundararajan et al., 2017, https://arxiv.org/abs/1703.01365)
-    along the straight line from a text with nothing in the place of its words to this one. `model` (made by `for_inference`) is only read, so other
-    threads may use it meanwhile. Raises MtlError if the part of the text that is meant was not read."""
+def explain(model: MultiTaskModel, tokenizer: PreTrainedTokenizerBase, encoding: Encoding, text: str, task: Task, made: Prediction,
+            target: Any) -> Explained:
+    """How much each word of `text` counts for `target` (see `read_target`), where `made` is predicted: integrated gradients (Sundararajan
+    et al., 2017, https://arxiv.org/abs/1703.01365) along the straight line from a text with nothing in the place of its words to this one.
+    `model` (made by `for_inference`) is only read, so that other threads may use it meanwhile. Raises MtlError on a target that cannot be,
+    or if the part of the text that is meant was not read."""
     from captum.attr import IntegratedGradients  # slow to import, and few ask why
 
     start = time.perf_counter()
     ids, mask = (torch.tensor([row], device=model.device) for row in (encoding.ids, [1] * len(encoding.ids)))
+    questions = made.questions()
+    value = read_target(task, target, questions, encoding)
     labels = task.stack([task.label_ids(value, encoding)]).to(model.device)
     owners, is_ours = _words_of(encoding, tokenizer)
 
@@ -115,9 +120,9 @@ def explain(model: MultiTaskModel, tokenizer: PreTrainedTokenizerBase, text: str
                 weights[owners[place]] += part
         words = tuple(Weighed(*word, weight) for word, weight, first in zip(encoding.words, weights, encoding.firsts, strict=True)
                       if first >= 0)
-        made = Explained(text, task.name, value, questions, words, before, after, steps, time.perf_counter() - start)
-        if made.gap <= TOLERANCE or steps == MOST_STEPS:
-            return made
+        explained = Explained(text, task.name, value, made.value, questions, words, before, after, steps, time.perf_counter() - start)
+        if explained.gap <= TOLERANCE or steps == MOST_STEPS:
+            return explained
         steps *= 2
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mtl.data.kept import open_rows
 from mtl.errors import MtlError
@@ -21,6 +21,7 @@ from mtl.scoring.measure import VALIDATION, read_measured
 
 if TYPE_CHECKING:
     from mtl.inference.predictor import Predicted, Predictor
+    from mtl.inference.why import Explained
 
 LIVE = "live"
 EXAMPLES, SHORT, LOOKED_AT = 4, 120, 200  # texts to ask a model; characters of a short one; about so many rows are looked at to find them
@@ -116,6 +117,14 @@ def ask(jobs: Jobs, choice: str, texts: Sequence[str], device: str = "auto") -> 
     predictor, about = find_predictor(jobs, choice, device)
     made = _answer(predictor, about, texts)
     return replace(made, model=made.model + no_gpu)
+
+
+def why(jobs: Jobs, choice: str, text: str, task: str, target: Any = None) -> tuple[Explained, str]:
+    """How much each word of `text` counts for `target`, as Predictor.explain says, and a description of the model. On ZeroGPU no GPU is
+    lent for it. Raises MtlError as `ask` and `explain` do."""
+    jobs.loaded()
+    predictor, about = find_predictor(jobs, choice, "auto")
+    return predictor.explain(text, task, target), about
 
 
 def find_predictor(jobs: Jobs, choice: str, device: str) -> tuple[Predictor, str]:

@@ -103,8 +103,8 @@ class Task(ABC):
 
     @abstractmethod
     def evidence(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """How strongly logits (B, ...) speak for a value with these `labels`, which are those of one text, stacked: (B). A number or, in the
-        other kinds, log-odds: one more multiplies the odds by e."""
+        """How strongly logits (B, ...) speak for a value with these `labels`, which are those of one text, stacked: (B). A number or, in
+        the other kinds, log-odds."""
 
     @abstractmethod
     def join(self, made: Sequence[Prediction], starts: Sequence[int], shares: Sequence[float]) -> Prediction:

@@ -128,8 +128,9 @@ def answer_html(choices: Sequence[str], answers: Sequence[Answered], titles: Seq
     groups = [[one for one in panels[0].values() if (one.marks is None) == is_sentence] for is_sentence in (False, True)]
     lines = [[found.get(task) for found in panels] for task in dict.fromkeys(task for found in panels for task in found)]
     differing = [one.task for one in panels[0].values() if one.differs]
-    return render("answer.html", text=made[0].text, notes=notes, groups=groups, lines=lines if titles else None, titles=titles,
-                  differing=differing, json=json.dumps(plain, ensure_ascii=False, indent=1), python=python)
+    return render("answer.html", text=made[0].text, models=json.dumps(choices), notes=notes, groups=groups,
+                  lines=lines if titles else None, titles=titles, differing=differing, python=python,
+                  json=json.dumps(plain, ensure_ascii=False, indent=1))
 
 
 def panels_of(answers: Sequence[Answered], titles: Sequence[str] = ()) -> list[dict[str, Panel]]:

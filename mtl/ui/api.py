@@ -25,7 +25,7 @@ from mtl.cli.common import make_settings
 from mtl.data.resolve import settle
 from mtl.errors import MtlError
 from mtl.jobs.file_jobs import predict_now
-from mtl.jobs.models import AT_ONCE, ask, list_models
+from mtl.jobs.models import AT_ONCE, ask, list_models, why
 from mtl.jobs.queue import Jobs
 from mtl.runs.events import LogReader, describe
 from mtl.runs.folder import open_run
@@ -49,7 +49,8 @@ def add_endpoints(jobs: Jobs) -> None:
     made = Endpoints(jobs)
     for act in (made.start, made.status, made.history, made.stop, made.models):
         gr.api(_endpoint(act), api_name=act.__name__)
-    for act, group, limit in ((made.predict, "predict", 2), (made.predict_file, "predict_file", 1), (made.scores, "scores", 1)):
+    for act, group, limit in ((made.predict, "predict", 2), (made.explain, "explain", 1), (made.predict_file, "predict_file", 1),
+                              (made.scores, "scores", 1)):
         gr.api(_endpoint(act), api_name=act.__name__, concurrency_id=group, concurrency_limit=limit)
 
 
@@ -71,6 +72,19 @@ class Endpoints:
         if len(texts) > AT_ONCE:
             raise MtlError(f"text: found {len(texts):,} texts, wanted at most {AT_ONCE:,}. Put them into a file, and ask predict_file.")
         return [predicted.plain() for predicted in ask(self._jobs, model, texts).predicted]
+
+    def explain(self, text: str, task: str, target: str | list[str] | list[dict[str, Any]] | None = None,
+                model: str = "starter") -> dict[str, Any]:
+        """Say how much each word of a text counts for an answer: `words` with a weight each, above 0 if it speaks for the answer, below 0
+        if against it. Together they make up the difference between `before`, with nothing in their places, and `after`: log-odds, or a
+        number.
+        Parameters:
+            text: a text.
+            task: the name of a task of the model.
+            target: a label; or a value as data files have it, such as a list with one entity; default: the likeliest.
+            model: 'starter', or the id of a run (its best checkpoint), or RUN/best, RUN/last, RUN/live (while it trains); see models.
+        """
+        return why(self._jobs, model, text, task, target)[0].plain()
 
     def predict_file(self, file: gr.FileData | str, model: str = "starter") -> gr.FileData:
         """Label all texts of a file with a trained model. The answer is a JSON lines file with all rows and their columns, and in new ones

@@ -22,13 +22,14 @@ from mtl.ui.scores_tab import ScoresTab
 from mtl.ui.teach_panel import TeachPanel
 from mtl.ui.theme import make_theme
 from mtl.ui.train_tab import TrainTab
+from mtl.ui.why_view import Reasons
 
 POLL = 0.02, 0.1  # seconds between two checks of Gradio's queue: for work, and for progress to send
 # style.css reaches what is inside Gradio's page only: in the dark its body stays light else, and a Space draws its bar over the header
 AROUND = "<style>body { background: var(--paper) !important; } #huggingface-space-header { top: auto !important; bottom: 16px; }</style>"
 COUNT = "() => String(window.mtl.count = (window.mtl.count ?? 0) + 1)"  # another text each time
-SCRIPTS = "live.js", "plot.js", "series.js", "curves.js", "tip.js"  # each needs those before it
-STYLES = "style.css", "many.css"
+SCRIPTS = "live.js", "plot.js", "series.js", "curves.js", "tip.js", "why.js"  # each needs those before it
+STYLES = "style.css", "many.css", "why.css"
 # Gradio 6.31 ends a request with an internal error if a value is not among the choices. They may have changed while it was on its way, or
 # while the page was still; every handler checks what it gets, and says what is wrong.
 for _widget in (gr.Radio, gr.CheckboxGroup, gr.Dropdown):
@@ -105,7 +106,7 @@ def launch_options(jobs: Jobs) -> dict[str, Any]:
             "head": f"<script>{scripts}</script>{AROUND}", "show_error": False, "footer_links": [], "ssr_mode": False,
             "mcp_server": _serves_mcp(), "max_file_size": "20mb" if os.environ.get("SPACE_ID") else "200mb",
             "allowed_paths": [], "blocked_paths": [str(jobs.root)], "strict_cors": True, "enable_monitoring": False, "run_history": False,
-            "app_kwargs": {"routes": [Feed(jobs).route, Answers(jobs).route]}}
+            "app_kwargs": {"routes": [Feed(jobs).route, Answers(jobs).route, Reasons(jobs).route]}}
 
 
 def _serves_mcp() -> bool:

@@ -19,6 +19,7 @@ const speak = (text) => {
 
 const show = (news) => {
   if (news.number < first) return;
+  document.dispatchEvent(new Event('mtl-redraw'));  // to why.js
   const open = [...box.querySelectorAll('details[open]')].map((part) => part.dataset.key), parts = 'button, summary, mark, pre';
   const focus = box.contains(document.activeElement) && [...box.querySelectorAll(parts)].indexOf(document.activeElement);
   box.innerHTML = news.html;

@@ -60,7 +60,8 @@ def trained(tmp_path_factory, tiny_config, write_rows) -> Predictor:
     folder = tmp_path_factory.mktemp("deciding")
     files = {f"{split}_files": (write_rows(folder / f"{split}.jsonl", deciding_rows(count, count)),)
              for split, count in (("train", 600), ("validation", 60))}
-    run = create_run(folder / "runs", tiny_config(source="files", epochs=16, learning_rate=3e-3, columns=({"column": "stars", "role": "number"},), **files))
+    columns = ({"column": "stars", "role": "number"},)
+    run = create_run(folder / "runs", tiny_config(source="files", epochs=16, learning_rate=3e-3, columns=columns, **files))
     assert run_training(run, resume=False) == "finished"
     return Predictor.load(run.checkpoint("best"), "cpu")
 

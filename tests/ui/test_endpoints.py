@@ -30,7 +30,7 @@ from mtl.ui.api import Endpoints, _endpoint
 from mtl.ui.messages import show_messages
 from tests.browser import ROOT, App, can_press, status, wait_for
 
-NAMES = ("start", "status", "history", "stop", "models", "predict", "predict_file", "scores")
+NAMES = ("start", "status", "history", "stop", "models", "predict", "explain", "predict_file", "scores")
 QUICK = {"source": "hypothetical", "encoder": "tiny", "hypothetical_rows": 60, "epochs": 2, "learning_rate": 2e-3, "device": "cpu",
          "threads": 1}
 ENDLESS = QUICK | {"epochs": 10_000}
@@ -121,6 +121,15 @@ def test_an_answer_is_that_of_the_terminal_for_one_text_and_for_several(client, 
     assert apart(ask(client, "predict", TEXTS[0], "starter"))[0] == apart(ask(client, "predict", [TEXTS[0]]))[0]
 
 
+def test_an_explanation_has_a_weight_for_each_word_and_they_make_up_what_they_explain(client):
+    made = ask(client, "explain", TEXTS[1], "topic", "sport")
+    weights = [word["weight"] for word in made["words"]]
+    assert "".join(word["text"] for word in made["words"]) == TEXTS[1].replace(" ", "") and made["target"] == "sport"
+    assert sum(weights) == pytest.approx(made["after"] - made["before"], abs=0.02 * max(abs(sum(weights)), *map(abs, weights)))
+    [place] = ask(client, "explain", TEXTS[0], "entities", [{"start": 15, "end": 19, "label": "LOC"}])["target"]
+    assert place == {"start": 15, "end": 19, "label": "LOC"}
+
+
 @pytest.mark.parametrize("name", ["texts.txt", "texts.csv", "texts.jsonl"])
 def test_a_file_of_texts_becomes_a_file_of_answers(client, tmp_path, name):
     (tmp_path / "texts.txt").write_text(f"{TEXTS[0]}\r\n\n{TEXTS[1]}\n", encoding="utf-8")
@@ -137,6 +146,9 @@ def test_a_file_of_texts_becomes_a_file_of_answers(client, tmp_path, name):
     ("predict", {"text": ["a", None]}, "text: found a list of 2, wanted str | list[str]."),
     ("predict", {"text": ["a"] * 1001}, "text: found 1,001 texts, wanted at most 1,000. Put them into a file, and ask predict_file."),
     ("predict", {"text": "a", "model": "../starter"}, "There is no such run: its link or id is not complete."),
+    ("explain", {"text": "a", "task": "topic", "target": "x"}, "Task 'topic': found 'x', wanted one of its labels (business, "),
+    ("explain", {"text": "a", "task": "topic", "target": 5}, "target: found 5, wanted "),
+    ("explain", {"text": "a", "task": "tone"}, "This model has no task 'tone'."),
     ("start", {"settings": {"epoch": 3}}, "There is no setting 'epoch'. Did you mean 'epochs'?"),
     ("start", {"settings": {"batch_size": 0}}, "Batch size: found 0, wanted a whole number from 1 to 4,096, such as 16."),
     ("start", {"settings": {"tasks": ["colour"]}}, "There is no task 'colour' in the data."),
