@@ -60,8 +60,8 @@ class FileJob:
         """Write the rows of the file with their predictions into `folder`. What is wrong is told in `error`."""
         try:
             with _turn, TemporaryDirectory() as own:
-                if not self.cancelled.is_set():
-                    self._predict(jobs, Path(own), folder)
+                self._go_on()
+                self._predict(jobs, Path(own), folder)
         except MtlError as error:
             self.error = str(error)
         except Exception:
@@ -98,7 +98,7 @@ class FileJob:
 
     def _go_on(self) -> None:
         if self.cancelled.is_set():
-            raise MtlError("Cancelled.")
+            raise MtlError(f"{self.path.name} was cancelled before a row was done.")
 
 
 class FileJobs:

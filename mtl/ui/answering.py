@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from mtl.data.formats.files import MAX_LINE
 from mtl.errors import MtlError
-from mtl.inference.pieces import find_sentences
+from mtl.inference.pieces import split_sentences
 from mtl.jobs.models import LIVE, Answered, ask
 from mtl.jobs.queue import Jobs
 from mtl.runs.folder import STARTER_NAME, on_zero_gpu, open_run
@@ -83,7 +83,7 @@ def reply(jobs: Jobs, question: Question) -> tuple[str, str]:
     try:
         if len(text) > MAX_LINE:
             raise MtlError(f"The text has {len(text):,} characters, the limit is {MAX_LINE:,}. Put it into a file.")
-        sentences = find_sentences(text)
+        sentences = split_sentences(text)
         is_one = question.whole or len(sentences) < 2
         texts = [text] if is_one else sentences[:SENTENCES]
         answers = [ask(jobs, choice, texts, question.device) for choice in choices]
