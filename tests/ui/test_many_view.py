@@ -42,6 +42,12 @@ def test_every_sentence_has_its_entities_and_its_classes_and_over_them_stands_wh
     assert "7 more are left out" in html(answered(0.9, 0.9), left_out=7)
 
 
+def test_what_is_to_be_said_of_a_sentence_stands_once_below_it_unfolded_or_not():
+    one = answered(0.9)
+    one.predicted[0] = Predicted(SENTENCE, one.predicted[0].predictions, None, ("calm & loud",))
+    assert [html(one, opened=place).count("calm &amp; loud") for place in (-1, 0)] == [1, 1]
+
+
 def test_only_the_sentence_that_is_opened_is_shown_in_full():
     shown = html(answered(0.9, 0.8, 0.3), opened=1)
     assert shown.count("mtl-answers") == 1 == shown.count('id="copy-json"')

@@ -223,8 +223,7 @@ def test_it_answers_as_one_types_by_another_model_by_two_and_for_a_file_and_its_
     assert web.answered_by(page) == "", "the old answer is dimmed at once"
     wait_for("the question to be on its way", lambda: held)
     assert len(held) == 1, "the next one waits for the answer"
-    page.unroute("**/mtl/answer")
-    held[0].continue_()
+    page.unroute("**/mtl/answer")  # and let it go on
     wait_for("the answer to all that was typed", lambda: web.answered_by(page) and "".join(p for p, _ in pieces(page)) == f"{told} in Oslo")
     web.choose(page, "model", "Starter")
     wait_for("the answer of the starter model", lambda: web.answered_by(page) == "starter model; cpu")
