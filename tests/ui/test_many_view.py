@@ -45,7 +45,7 @@ def test_every_sentence_has_its_entities_and_its_classes_and_over_them_stands_wh
 def test_what_is_to_be_said_of_a_sentence_stands_once_below_it_unfolded_or_not():
     one = answered(0.9)
     one.predicted[0] = Predicted(SENTENCE, one.predicted[0].predictions, None, ("calm & loud",))
-    assert [html(one, opened=place).count("calm &amp; loud") for place in (-1, 0)] == [1, 1]
+    assert [html(one, opened=place).partition("data-json")[0].count("calm &amp; loud") for place in (-1, 0)] == [1, 1]
 
 
 def test_only_the_sentence_that_is_opened_is_shown_in_full():
