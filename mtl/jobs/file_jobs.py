@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from mtl.data.formats.archive import unpack
 from mtl.data.texts import open_texts
 from mtl.errors import MtlError
-from mtl.inference.layout import DELIMITERS
 from mtl.jobs.models import find_predictor
 from mtl.jobs.queue import Jobs
 from mtl.runs.folder import STARTER_NAME, on_zero_gpu, open_run
@@ -72,6 +71,7 @@ class FileJob:
 
     def _predict(self, jobs: Jobs, own: Path, folder: Path) -> None:
         jobs.loaded()
+        from mtl.inference.layout import DELIMITERS
         from mtl.inference.predict_file import predict_file
 
         name = self.choice.partition("/")[0]

@@ -1,11 +1,12 @@
 """Questions of the Predict tab, and what predict.js is told of their answers. While one types they come by a plain route, which takes a
 fraction of the time of an event of Gradio."""
 
+import asyncio
 import json
 
-from anyio import CapacityLimiter, to_thread
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -53,7 +54,7 @@ class Answers:
     """Answers `POST /mtl/answer` with a Question as JSON; what needs a GPU is only answered as an event of Gradio, which knows whose."""
 
     def __init__(self, jobs: Jobs) -> None:
-        self._jobs, self._limit = jobs, CapacityLimiter(AT_ONCE)
+        self._jobs, self._turns = jobs, asyncio.Semaphore(AT_ONCE)
         self.route = Route(ADDRESS, self.answer, methods=["POST"])
 
     async def answer(self, request: Request) -> Response:
@@ -64,7 +65,8 @@ class Answers:
             return Response("This is no question.", 400)
         question.how = ""
         try:
-            told, _ = await to_thread.run_sync(reply, self._jobs, question, limiter=self._limit)
+            async with self._turns:
+                told, _ = await run_in_threadpool(reply, self._jobs, question)
         except Exception:
             said = internal_error()
             told = tell(question, said, problem_html(said))
