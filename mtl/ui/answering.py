@@ -80,7 +80,9 @@ def reply(jobs: Jobs, question: Question) -> tuple[str, str]:
     if not text.strip():
         return tell(question, EMPTY), ""
     if question.needs_gpu and not question.how:
-        return tell(question, ON_ZERO_GPU), ""
+        if question.open < 0:
+            return tell(question, ON_ZERO_GPU), ""
+        question.device = "cpu"  # a sentence of an answer is unfolded, which costs nothing
     choices = [question.model or STARTER_NAME, *filter(None, [question.other])]
     try:
         if len(text) > MAX_LINE:

@@ -14,6 +14,7 @@ from mtl.jobs.models import Answered
 from mtl.tasks.classification import Classified
 from mtl.tasks.multilabel import Chosen
 from mtl.tasks.tagging import Tagged
+from mtl.ui import answering
 from mtl.ui.answering import ADDRESS, Answers
 from mtl.ui.many_view import SENTENCES, many_html, spoken_many
 
@@ -83,6 +84,12 @@ def test_a_text_is_answered_by_sentence_or_as_a_whole_and_the_number_of_its_sent
     one = ask(text="Ana left Oslo.")
     assert one["sentences"] == 1 and "data-at" not in one["html"] and "LOC" in one["said"]
     assert ask(text=text, open=1)["html"].count("mtl-answers") == 1
+
+
+def test_to_unfold_a_sentence_costs_no_quota_of_a_gpu(ask, monkeypatch):
+    monkeypatch.setattr(answering, "on_zero_gpu", lambda: True)
+    text = "Ana left Oslo. It was superb!"
+    assert "Press Predict" in ask(text=text, device="auto")["said"] and ask(text=text, device="auto", open=1)["html"].count("mtl-answers") == 1
 
 
 def test_what_cannot_be_answered_is_said(ask):
