@@ -17,7 +17,7 @@ _BLANKS = regex.compile(r"\s+")
 _LINE_END = regex.compile(r"\s*[\r\n\u2028\u2029]\s*")
 
 
-def find_sentences(text: str) -> list[str]:
+def split_sentences(text: str) -> list[str]:
     """The sentences of `text`, without the blanks around them; a line break ends one too."""
     ends = {found.end() for pattern in (_SENTENCE_END, _LINE_END) for found in pattern.finditer(text)} | {len(text)}
     return [sentence for start, end in pairwise([0, *sorted(ends)]) if (sentence := text[start:end].strip())]

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from mtl.data.formats.archive import unpack
 from mtl.data.texts import open_texts
 from mtl.errors import MtlError
-from mtl.inference.layout import DELIMITERS
 from mtl.jobs.models import find_predictor
 from mtl.jobs.queue import Jobs
 from mtl.runs.folder import STARTER_NAME, on_zero_gpu, open_run
@@ -60,8 +59,8 @@ class FileJob:
         """Write the rows of the file with their predictions into `folder`. What is wrong is told in `error`."""
         try:
             with _turn, TemporaryDirectory() as own:
-                if not self.cancelled.is_set():
-                    self._predict(jobs, Path(own), folder)
+                self._go_on()
+                self._predict(jobs, Path(own), folder)
         except MtlError as error:
             self.error = str(error)
         except Exception:
@@ -72,6 +71,7 @@ class FileJob:
 
     def _predict(self, jobs: Jobs, own: Path, folder: Path) -> None:
         jobs.loaded()
+        from mtl.inference.layout import DELIMITERS
         from mtl.inference.predict_file import predict_file
 
         name = self.choice.partition("/")[0]
@@ -98,7 +98,7 @@ class FileJob:
 
     def _go_on(self) -> None:
         if self.cancelled.is_set():
-            raise MtlError("Cancelled.")
+            raise MtlError(f"{self.path.name} was cancelled before a row was done.")
 
 
 class FileJobs:

@@ -123,7 +123,7 @@ def answer_html(choices: Sequence[str], answers: Sequence[Answered], titles: Seq
     text is one of several."""
     made = [answered.predicted[0] for answered in answers]
     panels = panels_of(answers, titles)
-    notes = warnings_html(dict.fromkeys(note for one in made for note in _notes(one)))
+    notes = warnings_html(dict.fromkeys(note for one in made for note in notes_of(one)))
     plain = made[0].plain() if not titles else {choice: one.plain() for choice, one in zip(choices, made, strict=True)}
     groups = [[one for one in panels[0].values() if (one.marks is None) == is_sentence] for is_sentence in (False, True)]
     lines = [[found.get(task) for found in panels] for task in dict.fromkeys(task for found in panels for task in found)]
@@ -148,7 +148,7 @@ def _panels(answered: Answered, title: str = "", beside: Predicted | None = None
             for place, task in enumerate(made.predictions)}
 
 
-def _notes(predicted: Predicted) -> list[str]:
+def notes_of(predicted: Predicted) -> list[str]:
     """What to say of a text beside its answers."""
     cut = [] if predicted.cut_at is None else [
         f"The text is longer than the model can read: everything from character {predicted.cut_at:,} on was ignored."]

@@ -1,18 +1,19 @@
 """Questions of the Predict tab, and what predict.js is told of their answers. While one types they come by a plain route, which takes a
 fraction of the time of an event of Gradio."""
 
+import asyncio
 import json
 
-from anyio import CapacityLimiter, to_thread
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from mtl.data.formats.files import MAX_LINE
 from mtl.errors import MtlError
-from mtl.inference.pieces import find_sentences
+from mtl.inference.pieces import split_sentences
 from mtl.jobs.models import LIVE, Answered, ask
 from mtl.jobs.queue import Jobs
 from mtl.runs.folder import STARTER_NAME, on_zero_gpu, open_run
@@ -53,7 +54,7 @@ class Answers:
     """Answers `POST /mtl/answer` with a Question as JSON; what needs a GPU is only answered as an event of Gradio, which knows whose."""
 
     def __init__(self, jobs: Jobs) -> None:
-        self._jobs, self._limit = jobs, CapacityLimiter(AT_ONCE)
+        self._jobs, self._turns = jobs, asyncio.Semaphore(AT_ONCE)
         self.route = Route(ADDRESS, self.answer, methods=["POST"])
 
     async def answer(self, request: Request) -> Response:
@@ -64,7 +65,8 @@ class Answers:
             return Response("This is no question.", 400)
         question.how = ""
         try:
-            told, _ = await to_thread.run_sync(reply, self._jobs, question, limiter=self._limit)
+            async with self._turns:
+                told, _ = await run_in_threadpool(reply, self._jobs, question)
         except Exception:
             said = internal_error()
             told = tell(question, said, problem_html(said))
@@ -78,12 +80,14 @@ def reply(jobs: Jobs, question: Question) -> tuple[str, str]:
     if not text.strip():
         return tell(question, EMPTY), ""
     if question.needs_gpu and not question.how:
-        return tell(question, ON_ZERO_GPU), ""
+        if question.open < 0:
+            return tell(question, ON_ZERO_GPU), ""
+        question.device = "cpu"  # a sentence of an answer is unfolded, which costs nothing
     choices = [question.model or STARTER_NAME, *filter(None, [question.other])]
     try:
         if len(text) > MAX_LINE:
             raise MtlError(f"The text has {len(text):,} characters, the limit is {MAX_LINE:,}. Put it into a file.")
-        sentences = find_sentences(text)
+        sentences = split_sentences(text)
         is_one = question.whole or len(sentences) < 2
         texts = [text] if is_one else sentences[:SENTENCES]
         answers = [ask(jobs, choice, texts, question.device) for choice in choices]

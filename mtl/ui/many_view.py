@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from mtl.jobs.models import Answered
 from mtl.text import many
-from mtl.ui.answer_view import Panel, answer_html, panels_of
+from mtl.ui.answer_view import Panel, answer_html, notes_of, panels_of
 from mtl.ui.charts import Markup
+from mtl.ui.data_view import warnings_html
 from mtl.ui.templates import render
 
 SENTENCES = 200  # of one question
@@ -25,7 +26,8 @@ def many_html(choices: Sequence[str], answers: Sequence[Answered], titles: Seque
         ones = [replace(answered, predicted=[answered.predicted[place]]) for answered in answers]
         panels = [[*found.values()] for found in panels_of(ones, titles)]
         full = answer_html(choices, ones, titles, "") if place == opened else ""
-        lines.append((panels, [panel.task for panel in panels[0] if panel.differs], full))
+        notes = "" if full else warnings_html(dict.fromkeys(note for one in ones for note in notes_of(one.predicted[0])))
+        lines.append((panels, any(panel.differs for panel in panels[0]), notes, full))
     plain = [[one.plain() for one in answered.predicted] for answered in answers]
     return render("many.html", lines=lines, titles=titles, left_out=left_out, counts=_counts([panels[0] for panels, *_ in lines]),
                   python=python, json=json.dumps(dict(zip(choices, plain, strict=True)) if titles else plain[0], ensure_ascii=False))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from mtl.errors import MtlError
-from mtl.inference.pieces import find_pieces
+from mtl.inference.pieces import find_pieces, split_sentences
 from mtl.inference.predictor import Predictor
 from mtl.model.machine import Machine
 from mtl.model.multitask import for_inference
@@ -101,3 +101,20 @@ def test_a_text_that_cannot_be_read_does_not_lose_the_others(predictor):
     assert (str(empty), str(long)) == ("The text is empty. Type a sentence.",
                                        "The text has 20,001 characters, the limit is 20,000. Split it.")
     assert made == predictor.predict(["Book a table."])[0]
+
+
+@pytest.mark.parametrize(("text", "sentences"), [
+    ("One. Two! Three?", ["One.", "Two!", "Three?"]), ("One. ", ["One."]), (" \n ", []),
+    ("It cost 3.5 percent. and more.", ["It cost 3.5 percent. and more."]),
+    ("Dr. Who met J. Smith. He left.", ["Dr. Who met J. Smith.", "He left."]),
+    ('He said "Go." Then he went.', ['He said "Go."', "Then he went."]),
+    ("a title\nand a line\r\n\nthe end", ["a title", "and a line", "the end"]),
+    ("\u6771\u4eac\u3002\u884c\u304f\u3002", ["\u6771\u4eac\u3002", "\u884c\u304f\u3002"])])
+def test_a_sentence_ends_with_its_full_stop_or_with_the_line(text, sentences):
+    assert split_sentences(text) == sentences
+
+
+@given(some.text(some.sampled_from("a.!? \n\u3002\"")))
+def test_no_character_of_a_sentence_is_lost_and_none_is_empty(text):
+    sentences = split_sentences(text)
+    assert "".join("".join(sentences).split()) == "".join(text.split()) and all(one.strip() == one != "" for one in sentences)

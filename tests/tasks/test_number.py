@@ -22,6 +22,7 @@ from mtl.data.report import make_report, report_lines
 from mtl.data.rows import narrow
 from mtl.data.values import Number
 from mtl.errors import MtlError
+from mtl.inference.cells import cells_of, columns_of
 from mtl.inference.predictor import Predictor
 from mtl.jobs.models import Answered
 from mtl.publishing.starter import model_card
@@ -38,7 +39,7 @@ from mtl.tasks import make_task
 from mtl.tasks.base import IGNORED, Encoding
 from mtl.tasks.number import Measured
 from mtl.training.execute import run_training
-from mtl.ui.answer_view import answer_html, spoken, write_answers
+from mtl.ui.answer_view import answer_html, spoken
 from mtl.ui.data_view import report_html
 from mtl.ui.scores_view import measured_html, sentences_html, summary
 from tests.runs.test_story import history as made_up
@@ -356,7 +357,7 @@ def test_page_terminal_and_card_show_numbers(run, tmp_path, capsys):
     assert re.search(r"numbers \(right: within half a standard deviation\): \d+ right, \d+ too low, \d+ too high", said)
 
 
-def test_an_answer_shows_the_number_and_no_bars_and_two_differ_if_they_look_different(tmp_path):
+def test_an_answer_shows_the_number_and_no_bars_and_two_differ_if_they_look_different():
     from mtl.inference.predictor import Predicted
 
     def answered(number: float) -> Answered:
@@ -367,8 +368,8 @@ def test_an_answer_shows_the_number_and_no_bars_and_two_differ_if_they_look_diff
     assert spoken(answered(3.8712)) == "stars: 3.87."
     assert "<em>differs</em>" in answer_html(["a", "b"], [answered(3.87), answered(3.6)], ["one", "other"], "")
     assert "Both give the same answer." in answer_html(["a", "b"], [answered(3.871), answered(3.874)], ["one", "other"], "")
-    write_answers(answered(3.8712).predicted, tmp_path / "x.csv")
-    assert (tmp_path / "x.csv").read_text(encoding="utf-8-sig").splitlines() == ["text,stars,cut_at", "Fine wine,3.87,"]
+    [made] = answered(3.8712).predicted
+    assert columns_of({"stars": made.predictions["stars"].value}) == ["stars", "cut_at"] and cells_of(made) == ["3.87", ""]
 
 
 def test_chance_has_a_loss_of_about_1_which_the_balancing_takes_for_it(run, tmp_path, tiny_config):

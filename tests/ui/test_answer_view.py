@@ -1,6 +1,5 @@
 """Answers as the page shows them: what is marked, ticked, folded, unsure and different; what a user wrote is never HTML."""
 
-import csv
 import re
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from mtl.jobs.models import Answered
 from mtl.tasks.classification import Classified
 from mtl.tasks.multilabel import Chosen
 from mtl.tasks.tagging import Tagged
-from mtl.ui.answer_view import answer_html, examples_html, python_lines, spoken, write_answers
+from mtl.ui.answer_view import answer_html, examples_html, python_lines, spoken
 from mtl.ui.run_files import _write_csv
 
 TEXT = "Ana  <b>left</b>\n Oslo & ${rest} {{x}}"
@@ -32,8 +31,9 @@ def html(*answers: Answered) -> str:
 def test_a_text_is_shown_as_it_was_written_with_its_entities_and_how_sure_they_are():
     shown = html(answered(places=Tagged((Span(0, 3, "PER"), OSLO), (0.981, 0.6))))
     line = re.search(r'<p dir="auto">(.*?)</p>', shown, re.S)[1]
+    assert "<section" in shown and 'data-task="places"' in shown and f'data-text="{TEXT[:5]}' in shown  # for scripts that ask more
     assert re.sub("<[^>]*>", "", re.sub("<sub>.*?</sub>", "", line)) == TEXT.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    assert "<b>" not in shown and "<bdi>PER</bdi>&nbsp;98" in line
+    assert "<b>" not in shown and "<bdi>PER</bdi>&nbsp;98" in line and 'tabindex="0" data-tip="PER: 98 % sure"' in line
     for hue, words in ((1, "Ana"), (2, "Oslo")):  # a label keeps its colour, whichever stands first
         assert re.search(rf"<mark [^>]*var\(--type-{hue}\)[^>]*><span>{words}", line)
     assert "nothing found" in html(answered(places=Tagged((), ()))) and "nothing found" not in shown
@@ -93,26 +93,15 @@ def test_what_is_spoken_stays_the_same_while_only_probabilities_change():
 def test_the_lines_of_python_are_python_whatever_the_text():
     root = Path("somewhere") / "checkpoints"
     for choice, source in {"starter": "'starter'", "r/best": "'r'", "r/live": "'r'", "r/last": "'checkpoints/r/last'"}.items():
-        lines = python_lines(root, choice, 'He said "it\'s"\n')
-        compile(lines, "lines", "exec")
-        assert f"mtl.load({source})" in lines and ("best checkpoint" in lines) == (choice == "r/live")
-
-
-def test_a_file_of_answers_has_columns_for_what_was_predicted_how_probable_it_is_and_where_it_stands(tmp_path):
-    made = answered(mood=Classified({"calm": 0.9, "loud": 0.1}), places=Tagged((Span(0, 3, "PER"), OSLO), (0.25, 0.5))).predicted
-    write_answers(iter(made), tmp_path / "x.csv")
-    with open(tmp_path / "x.csv", encoding="utf-8-sig", newline="") as file:
-        head, row = csv.reader(file)
-    assert head == ["text", "mood", "mood probability", "places", "places probability", "places characters", "cut_at"]
-    assert row == [TEXT, "calm", "0.9000", "Ana = PER | Oslo = LOC", "0.2500 | 0.5000", f"0-3 | {OSLO.start}-{OSLO.end}", ""]
+        for text in ('He said "it\'s"\n', ['He said "it\'s"\n', "a"]):
+            lines = python_lines(root, choice, text)
+            compile(lines, "lines", "exec")
+            assert f"mtl.load({source})" in lines and ("best checkpoint" in lines) == (choice == "r/live")
 
 
 def test_what_can_be_downloaded_as_a_table_has_no_cell_that_a_spreadsheet_would_run(tmp_path):
-    said = Classified({"=A1": 0.9, "-5": 0.1})
-    write_answers([Predicted("=1+1", {"mood": said}, None), Predicted("- he left", {"mood": said}, 3)], tmp_path / "answers.csv")
     _write_csv(lambda run: [("=1+1", -5), ("- he left", "-5")])(None, tmp_path / "scores.csv")
-    lines = [(tmp_path / name).read_text(encoding="utf-8-sig").splitlines() for name in ("answers.csv", "scores.csv")]
-    assert lines[0][1:] == ["'=1+1,'=A1,0.9000,", "- he left,'=A1,0.9000,3"] and lines[1] == ["'=1+1,-5", "- he left,-5"]
+    assert (tmp_path / "scores.csv").read_text(encoding="utf-8-sig").splitlines() == ["'=1+1,-5", "- he left,-5"]
 
 
 def test_examples_are_links_that_carry_their_text_and_there_is_one_that_is_wrong_only_if_it_is_known():

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Route
 
 from mtl.data.kept import open_rows
 from mtl.inference.predictor import Predictor
@@ -217,8 +217,13 @@ def test_it_answers_as_one_types_by_another_model_by_two_and_for_a_file_and_its_
     assert text_of(page, "text") == told == "".join(piece for piece, _ in pieces(page))
     wait_for("the answer to be spoken", lambda: "class: " in page.locator("#answer [role=status]").inner_text())
 
+    held: list[Route] = []
+    page.route("**/mtl/answer", lambda route: held.append(route))
     page.locator("#text textarea").press_sequentially(" in Oslo", delay=20)
     assert web.answered_by(page) == "", "the old answer is dimmed at once"
+    wait_for("the question to be on its way", lambda: held)
+    assert len(held) == 1, "the next one waits for the answer"
+    page.unroute("**/mtl/answer")  # and let it go on
     wait_for("the answer to all that was typed", lambda: web.answered_by(page) and "".join(p for p, _ in pieces(page)) == f"{told} in Oslo")
     web.choose(page, "model", "Starter")
     wait_for("the answer of the starter model", lambda: web.answered_by(page) == "starter model; cpu")
