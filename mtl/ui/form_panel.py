@@ -17,6 +17,7 @@ from mtl.settings.best import BESTS
 from mtl.settings.config import RunConfig
 from mtl.settings.recipes import recipe_of
 from mtl.text import isolate
+from mtl.training.teach import read_taught
 from mtl.ui import form
 from mtl.ui.data_panel import DataPanel
 from mtl.ui.data_view import Choice
@@ -102,10 +103,13 @@ class FormPanel:
         return config
 
     def fill(self, run_id: str) -> Values:
-        """Put the settings of a run into the form, so that it can be varied; nothing if there is no such run."""
+        """Put the settings of a run into the form, so that it can be varied; nothing if there is no such run, or if it only learned from
+        corrections."""
         try:
-            config = open_run(self.jobs.root, run_id).config
+            config = (run := open_run(self.jobs.root, run_id)).config
         except MtlError:
+            return {}
+        if read_taught(run):
             return {}
         shown = self._shown({name: getattr(config, name) for name in ("alpha", *self.settings)})
         return self.data.fill(run_id, config) | {self.recipes.recipe: recipe_of(config) or "balanced"} | shown
