@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from mtl.runs.folder import Run, create_run, list_runs
 from mtl.training.execute import run_training
-from mtl.training.teach import read_corrections, read_taught, tasks_of
+from mtl.training.teach import CORRECTIONS, make_taught, read_corrections, read_taught, tasks_of
 from tests import browser as web
 from tests.browser import App, is_too_wide, text_of, wait_for
 
@@ -56,6 +57,15 @@ def kept(page) -> list[dict]:
     return [{"text": one["text"], **one["values"]} for one in found]
 
 
+def check_legibility(page) -> None:
+    """axe finds nothing in our parts, light and dark."""
+    page.add_style_tag(content="*, *::before, *::after { transition: none !important; animation: none !important; }")  # else colours move
+    for theme in ("light", "dark"):
+        found = Axe().run(page, context={"include": [["#teach"], ["#taught"], ["#to-label"]]}).response["violations"]
+        assert [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found] == [], theme
+        page.get_by_role("button", name="Light or dark").click()
+
+
 def test_correct_an_entity_by_keys_alone_learn_see_it_right_see_what_was_forgotten_and_drop_it(page, app, source):
     runs = len(list_runs(app.runs))
     page.locator("#answer .mtl-tags [data-teach]").focus()
@@ -87,21 +97,17 @@ def test_correct_an_entity_by_keys_alone_learn_see_it_right_see_what_was_forgott
     assert len(kept(page)) == 1
 
 
-def test_what_a_hard_lesson_costs_is_listed_and_it_can_be_kept(page, app, source):
-    """The browser has corrections of yesterday, which contradict what the model knows."""
-    set_of = [{"text": f"yes please go {'very ' * index}now Kyiv", "values": {"answer": "no"}, "how": {
-        "answer": {"edits": "one", "labels": ["no", "yes"], "hue": 1, "words": []}}} for index in range(6)]
-    page.evaluate("set => localStorage.setItem('mtl-corrections', JSON.stringify(set))", set_of)
-    page.reload()
+def test_what_a_hard_lesson_costs_is_listed_and_it_can_be_kept(new_person, open_page, app, source, tmp_path, write_rows):
+    file = write_rows(tmp_path / CORRECTIONS, [{"text": f"yes please go now {word}", "answer": "no"} for word in ("Kyiv", "Bern", "Riga")])
+    run = make_taught(app.runs, f"{source.id}/best", source.best, source, Path(file), steps=60, share=1.0, slower=1.0)  # no rehearsal
+    assert run_training(run, resume=False) == "finished"
+    page = open_page(new_person(), run.id)
     web.open_tab(page, "Predict")
-    wait_for("the corrections", lambda: page.locator(".mtl-mine li").count() == 6)
-    wait_for("its model", lambda: "easy" in text_of(page, "model"))
-    focus(page, "Learn from these")
-    keys(page, "Enter")
-    wait_for("before and after", lambda: "of 6 corrections right now" in said(page))
+    wait_for("before and after", lambda: "of 3 corrections right now" in said(page))
     forgotten = page.locator("#taught details").filter(has_text="Forgotten")
     forgotten.locator("summary").click()
     assert "answer: right is yes; before yes; now no" in forgotten.inner_text()
+    check_legibility(page)
     focus(page, "Keep it")
     keys(page, "Enter")
     wait_for("it to be kept", lambda: "Kept:" in page.locator("#taught").inner_text())
@@ -140,7 +146,10 @@ def test_the_mouse_selects_words_and_corrections_are_edited_downloaded_and_delet
     page.set_viewport_size({"width": 390, "height": 844})
     page.get_by_role("button", name="Edit place").click()
     assert not is_too_wide(page)
+    check_legibility(page)
+    page.locator(".mtl-words").focus()
     keys(page, "Escape")
+    wait_for("the editor to be closed", lambda: not page.locator(".mtl-words").count())
     page.get_by_role("button", name="Delete", exact=True).click()
     assert kept(page) == [] and not page.locator(".mtl-mine").is_visible()
     page.set_viewport_size({"width": 1280, "height": 900})
