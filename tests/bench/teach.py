@@ -45,16 +45,16 @@ def wrong_rows() -> list[str]:
     return wrong
 
 
-def teach(root: Path, lines: list[str], share: float) -> tuple[BeforeAfter, float, int]:
-    """What came of one set, the seconds that it took, and the steps."""
+def teach(root: Path, lines: list[str], share: float) -> tuple[BeforeAfter, float, float, int]:
+    """What came of one set, the seconds that it took, those of all cores together, and the steps."""
     file = root / "corrections.jsonl"
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), time.process_time()
     run = make_taught(root, "starter", open_starter(), None, file, share=share)
     assert run_training(run, resume=False) == "finished"
-    found, seconds, steps = before_after(run), time.perf_counter() - start, read_history(run).step
+    found, steps = before_after(run), read_history(run).step
     delete_run(run)
-    return found, seconds, steps
+    return found, time.perf_counter() - start, time.process_time() - busy, steps
 
 
 def main() -> None:
@@ -67,11 +67,11 @@ def main() -> None:
     print(f"{len(wrong)} validation rows are wrong somewhere")
     with tempfile.TemporaryDirectory() as root:
         for number in range(given.sets):
-            found, seconds, steps = teach(Path(root), wrong[FIVE * number:FIVE * number + FIVE], 1.0 if given.without else SHARE)
+            found, seconds, busy, steps = teach(Path(root), wrong[FIVE * number:FIVE * number + FIVE], 1.0 if given.without else SHARE)
             done.append((seconds, found))
             scores = ", ".join(f"{one.name} {100 * one.before:.1f} to {100 * one.after:.1f}" for one in found.changes)
-            print(f"{number + 1}: {seconds:.0f} s, {steps} steps; {found.right_after} of {FIVE} right ({found.right_before} before); "
-                  f"{scores}; {found.forgotten} forgotten, {found.learned} learned", flush=True)
+            print(f"{number + 1}: {seconds:.0f} s ({busy:.0f} s of all cores), {steps} steps; {found.right_after} of {FIVE} right "
+                  f"({found.right_before} before); {scores}; {found.forgotten} forgotten, {found.learned} learned", flush=True)
     means = [f"{changes[0].name} {100 * fmean(one.before for one in changes):.1f} to {100 * fmean(one.after for one in changes):.1f}"
              for changes in zip(*(found.changes for _, found in done), strict=True)]
     print(f"mean: {fmean(seconds for seconds, _ in done):.0f} s; {fmean(found.right_after for _, found in done):.1f} of {FIVE} right; "
