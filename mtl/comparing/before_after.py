@@ -129,9 +129,9 @@ def _answers(checkpoint: Path, rows: Sequence[Row]) -> list[dict]:
     from mtl.inference.fused_bert import is_known
     from mtl.inference.predictor import Predictor
 
-    predictor = Predictor.load(checkpoint)
-    exact = replace(predictor, engine="fused" if is_known(predictor.model) else "plain")  # never in 8 bits, which rounds
-    return [one.predictions for one in exact.predict([row.text for row in rows])]
+    predictor = Predictor.load(checkpoint, engine="plain")
+    fast = replace(predictor, engine="fused" if is_known(predictor.model) else "plain")  # not in 8 bits, which rounds
+    return [one.predictions for one in fast.predict([row.text for row in rows])]
 
 
 def _turned(rows: Sequence[Row], names: Sequence[str], before: Sequence[dict], after: Sequence[dict]) -> list[list]:

@@ -23,6 +23,7 @@ from mtl.settings.best import BESTS
 from mtl.settings.config import RunConfig, Strict, TaskSpec, make_config
 from mtl.settings.methods import TAKE_WEIGHTS
 from mtl.text import cut, isolate, many, visible
+from mtl.training.teach import read_taught
 
 FOLDER = "comparisons"  # within the folder of the runs
 PLAN = "plan.json"
@@ -123,7 +124,9 @@ def find_tasks(config: RunConfig) -> list[TaskSpec]:
 
 
 def with_files_of(run: Run) -> RunConfig:
-    """The settings of `run`, its data files named by absolute paths."""
+    """The settings of `run`, its data files named by absolute paths. Raises MtlError if it learned from corrections."""
+    if read_taught(run):
+        raise MtlError("This run began with the weights of another model, and a comparison trains anew. Compare the run it began with.")
     config = run.config
     return config.model_copy(update={name: tuple(str(run.folder / file) for file in files) for name, files in _files(config).items()})
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import safetensors.torch
+from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from mtl.errors import MtlError
@@ -32,9 +33,14 @@ def load_tokenizer(checkpoint: Path) -> PreTrainedTokenizerFast:
     return plain_text_tokenizer(AutoTokenizer.from_pretrained(checkpoint, local_files_only=True))
 
 
+def read_weights(checkpoint: Path) -> dict[str, Tensor]:
+    """The weights in `checkpoint`, by name."""
+    return safetensors.torch.load_file(checkpoint / "model.safetensors", backend="pread")
+
+
 def put_weights(model: MultiTaskModel, checkpoint: Path) -> None:
     """Load the weights in `checkpoint` into `model`, built with the same settings. Raises MtlError unless they and its frozen ones fit."""
-    saved, wanted = safetensors.torch.load_file(checkpoint / "model.safetensors", backend="pread"), learned_weights(model)
+    saved, wanted = read_weights(checkpoint), learned_weights(model)
     wrong = [f"lacks {name}" for name in wanted if name not in saved]
     wrong += [f"has {name}, which is unknown" for name in saved if name not in wanted]
     wrong += [f"has {name} in another shape" for name in saved if name in wanted and saved[name].shape != wanted[name].shape]

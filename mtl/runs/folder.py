@@ -17,6 +17,8 @@ looks/STEP.npz       of a separate run in a comparison: the hits of every evalua
 scores-SPLIT.json    the result of `evaluate` (scoring/measure.py)
 predictions-SPLIT/   what was predicted then for every row (scoring/predictions.py)
 stop-burst           asks a training on ZeroGPU, which is another process, to end (jobs/zero_gpu.py)
+start/               in a run that learns from corrections: the checkpoint that it began with (training/teach.py)
+taught.json          which one that was; corrections.jsonl: what it learned; before-after.json: what came of it
 error.log            the traceback of a bug that ended the run
 
 A comparison's folder, in comparisons/, has plan.json and card.json beside the first of these."""

@@ -78,7 +78,6 @@ def train(config: RunConfig, run: Path, *, resume: bool = False, between_steps: 
             seconds = time.perf_counter() - start
             now.step, now.seconds = now.step + 1, now.seconds + seconds
             trainer.log.add(step, weights, rate, norm, seconds)
-            trainer.look_at_corrections()
             yield from _due_events(trainer, report, looks, look, is_unsaved)
             if trainer.is_finished:
                 break
@@ -169,6 +168,7 @@ def _machine(config: RunConfig, facts: dict[str, Any], processes: Processes) -> 
 def _due_events(trainer: Trainer, report: bool, looks: QuickLooks, look: bool, is_unsaved: Every) -> Iterator[Event]:
     """The events that are due after a step: losses if `report`, gradient conflicts, a quick `look`, an evaluation, a checkpoint."""
     step, config = trainer.progress.step, trainer.config
+    trainer.look_at_corrections()
     if report:
         yield trainer.report()
     if found := trainer.conflicts.finish(step):

@@ -105,10 +105,11 @@ def keep_hit_counts(trainer: Trainer, hit_counts: HitCounts) -> None:
 
 def measure_int8_cost(trainer: Trainer, hit_counts: HitCounts) -> float | None:
     """An upper bound (95 % confidence) on how far any task's main score falls from `hit_counts` when the encoder runs in 8 bits; prediction
-    uses it to choose an engine. None without 8 bits, with a frozen encoder, or if a task has no validation label."""
+    uses it to choose an engine. None without 8 bits, with a frozen encoder, after corrections, or if a task has no validation label."""
     split, seed, model = trainer.validation_split, trainer.config.seed, trainer.model
-    # with a frozen encoder, reading the validation rows again would take longer than the training of the heads
-    if not HAS_INT8 or not trainer.processes.is_first or split.features is not None or not is_known(model):
+    # with a frozen encoder, reading the validation rows again would take longer than the training of the heads; and corrections that are
+    # only just right are not to be rounded
+    if not HAS_INT8 or not trainer.processes.is_first or split.features is not None or not is_known(model) or trainer.corrections:
         return None
     places = sample_places(len(split.rows), INT8_ROWS, seed)
     part, cpu = sample(split, INT8_ROWS, seed), Machine("cpu", "fp32", trainer.machine.threads)

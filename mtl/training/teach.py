@@ -27,8 +27,8 @@ from mtl.text import isolate, shorten
 
 TAUGHT, CORRECTIONS = "taught.json", "corrections.jsonl"  # in the run's folder: where it began; what it was taught
 MOST = 200  # corrections
-STEPS, SHARE, LEAST = 30, 1 / 3, 5  # about so many steps; the share of corrections in a step; how often each is seen, at least
-SLOWER = 0.5  # the learning rates, as parts of those that the model was trained with
+STEPS, SHARE, LEAST = 40, 1 / 3, 5  # about so many steps, at most; the share of corrections in a step; how often each is seen, at least
+SLOWER = 0.25  # the learning rates, as parts of those that the model was trained with
 MOST_VALIDATION = 1_000  # rows on which forgetting is measured: nobody wants to wait for more
 
 

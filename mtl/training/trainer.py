@@ -21,9 +21,9 @@ from mtl.errors import MtlError, SettingError
 from mtl.inference.predictor import answer, merge
 from mtl.model.batching import by_length, collate, encode
 from mtl.model.encoder import load_encoder, longest_input
-from mtl.model.loading import load_model, load_tokenizer
+from mtl.model.loading import load_model, load_tokenizer, read_weights
 from mtl.model.machine import Machine
-from mtl.model.multitask import MultiTaskConfig, MultiTaskModel, build_model, freeze_lowest, parameter_groups
+from mtl.model.multitask import MultiTaskConfig, MultiTaskModel, build_model, freeze_lowest, learned_weights, parameter_groups
 from mtl.model.packing import can_pack, pack
 from mtl.model.randomness import seeded_dropout
 from mtl.model.split import Split, compute_features, make_split, sample_places
@@ -168,17 +168,36 @@ class Trainer:
                                 packing=packing).losses
 
     def look_at_corrections(self) -> None:
-        """Every few steps of a run that learns from corrections, see whether it has them all right. After two such looks in a row it ends:
-        it forgets no more than it must."""
-        if not self.corrections or self.progress.step % LOOK_EVERY:
-            return
+        """Every few steps of a run that learns from corrections, see whether it has them all right. After two such looks in a row it ends,
+        and goes back as far as it can, so that it forgets no more than it must."""
+        if self.corrections and (self.is_at_end or self.progress.step % LOOK_EVERY == 0):
+            self.progress.learned = self.progress.learned + 1 if all(right := self._right_corrections()) else 0
+            if self.is_at_end:
+                self._go_back(right)
+
+    def _right_corrections(self) -> list[bool]:
+        """Of each correction, whether the model has it right as it is now."""
         self.model.eval()  # the next step sets it back
-        made = answer(self.model, self.train_split.examples, by_length(self.train_split.lengths[:self.corrections].tolist(), 32),
-                      self.machine, list(self.model.tasks), self.train_split.features).in_order()
-        is_right = all(gold.agrees(guess[task].value) for row, guess in zip(take(self.train_split.rows, range(self.corrections)), made,
-                                                                            strict=True)
-                       for task, gold in row.values.items() if gold is not None)
-        self.progress.learned = self.progress.learned + 1 if is_right else 0
+        rows, split = range(self.corrections), self.train_split
+        made = answer(self.model, split.examples, by_length(split.lengths[rows].tolist(), 32), self.machine, list(self.model.tasks),
+                      split.features).in_order()
+        return [all(gold.agrees(guess[task].value) for task, gold in row.values.items() if gold is not None)
+                for row, guess in zip(take(split.rows, rows), made, strict=True)]
+
+    def _go_back(self, right: list[bool]) -> None:
+        """Move the weights towards those that the run began with, as long as all corrections that are `right` stay so: on the line between
+        a model and one that was trained further there are some that know both (Wortsman et al., 2022, https://arxiv.org/abs/2109.01903)."""
+        begun, now = read_weights(self.run / START), {name: weight.clone() for name, weight in learned_weights(self.model).items()}
+
+        def put(part: float) -> None:
+            self.model.load_state_dict({name: begun[name].to(weight.device).lerp(weight, part) if weight.is_floating_point() else weight
+                                        for name, weight in now.items()}, strict=False)
+
+        for eighths in range(1, 8):
+            put(eighths / 8)
+            if all(still for still, before in zip(self._right_corrections(), right, strict=True) if before):
+                break
+        put((eighths + 1) / 8)  # an eighth more, so that they are right by a margin; or all of it
 
     def second_pass(self, step: TrainingStep) -> None:
         """Give the balancer the losses of the step's rows after the optimizer's step, with the same dropout. Such a step is one batch."""

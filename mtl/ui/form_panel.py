@@ -19,6 +19,7 @@ from mtl.settings.config import RunConfig
 from mtl.settings.recipes import recipe_of
 from mtl.settings.steering import check
 from mtl.text import isolate
+from mtl.training.teach import read_taught
 from mtl.ui import form
 from mtl.ui.data_panel import DataPanel
 from mtl.ui.data_view import Choice
@@ -108,14 +109,16 @@ class FormPanel:
 
     def fill(self, run_id: str, with_changes: bool = False) -> Values:
         """Put the settings of a run into the form, so that it can be varied, or repeated with all changes in its middle; nothing if there
-        is no such run."""
+        is no such run, or if it only learned from corrections."""
         try:
-            config = open_run(self.jobs.root, run_id).config
+            config = (run := open_run(self.jobs.root, run_id)).config
         except MtlError:
+            return {}
+        if read_taught(run):
             return {}
         shown = self._shown({name: getattr(config, name) for name in ("alpha", *self.settings)})
         return self.data.fill(run_id, config) | {self.recipes.recipe: recipe_of(config) or "balanced"} | (
-            self.replay.show(changes_of(open_run(self.jobs.root, run_id)) if with_changes else ())) | shown
+            self.replay.show(changes_of(run) if with_changes else ())) | shown
 
     def take_link(self, parameters: Mapping[str, str]) -> Values:
         """Put the settings that a link carries into the form; raises MtlError if one is wrong."""

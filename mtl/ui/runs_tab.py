@@ -16,6 +16,7 @@ from mtl.runs.folder import LONGEST, Run, list_runs, open_run
 from mtl.runs.history import ACTIVE, History
 from mtl.settings.config import RunConfig
 from mtl.text import duration, many
+from mtl.training.teach import read_taught
 from mtl.ui import form
 from mtl.ui.charts import Markup, main_score, table_html
 from mtl.ui.compare_tab import CompareTab
@@ -140,4 +141,6 @@ class RunsTab:
 
     def take(self, event: gr.EventData) -> Values:
         """Put the settings of a run into the form, to run it again, with the changes in its middle."""
+        if read_taught(open_run(self.jobs.root, event.id)):
+            raise MtlError("This run learned from corrections. To do that again, choose a model in the Predict tab and let it learn.")
         return self.form.fill(event.id, with_changes=True)

@@ -4,6 +4,7 @@ const KEY = 'mtl-corrections', MOST = 200, FEW = 12;
 const editor = element.querySelector('.mtl-editor'), mine = element.querySelector('.mtl-mine');
 const said = element.querySelector('[role=status]'), learn = mine.querySelector('[data-do=learn]');
 let inMemory = null;  // if the browser keeps nothing
+let opener = 0;  // which answer's button opened the editor
 
 const make = (tag, settings = {}, ...parts) => {
   const node = Object.assign(document.createElement(tag), settings);
@@ -40,7 +41,7 @@ const cut = (text, {start, end}) => Array.from(text).slice(start, end).join('');
 const close = (heir) => {
   editor.hidden = true;
   editor.replaceChildren();
-  (heir ?? document.querySelector('#answer [data-teach]'))?.focus();
+  (heir ?? document.querySelectorAll('#answer [data-teach]')[opener])?.focus();
 };
 const save = (about, value) => {
   const set = read(), old = set.find((one) => one.text === about.text), one = old ?? {text: about.text, values: {}, how: {}};
@@ -78,7 +79,7 @@ const classes = (about) => {
   const isMany = about.edits === 'many', chosen = [about.value].flat();
   const boxes = about.labels.map((label) => make('input', {
     type: isMany ? 'checkbox' : 'radio', name: 'mtl-class', value: label, checked: chosen.includes(label)}));
-  const group = make('fieldset', {className: 'mtl-choices'}, make('legend', {}, isMany ? 'Which labels are right?' : 'Which one is right?'),
+  const group = make('fieldset', {className: 'mtl-options'}, make('legend', {}, isMany ? 'Which labels are right?' : 'Which one is right?'),
     ...boxes.map((box) => make('label', {}, box, name(box.value))));
   return [make('div', {}, make('p', {dir: 'auto'}, about.text), group), () => {
     const made = boxes.filter((box) => box.checked).map((box) => box.value);
@@ -218,7 +219,9 @@ element.closest('#teach').addEventListener('say', ({detail}) => say(detail));
 const correct = ({target}) => {
   if (!element.isConnected) return document.removeEventListener('click', correct);
   const pressed = target.closest('#answer [data-teach]');
-  if (pressed) open(JSON.parse(pressed.dataset.teach));
+  if (!pressed) return;
+  opener = [...document.querySelectorAll('#answer [data-teach]')].indexOf(pressed);
+  open(JSON.parse(pressed.dataset.teach));
 };
 document.addEventListener('click', correct);
 const follow = ({key}) => {  // another tab of this browser

@@ -16,10 +16,11 @@ from mtl.model.multitask import learned_weights
 from mtl.runs.checkpoint import BEST, LAST
 from mtl.runs.events import StatusChanged
 from mtl.runs.folder import Run, create_run, delete_run, open_starter
+from mtl.runs.history import read_history
 from mtl.training.execute import run_training
 from mtl.training.loop import train
 from mtl.training.teach import CORRECTIONS, MOST, make_taught, read_corrections, read_taught, tasks_of
-from mtl.training.trainer import Trainer
+from mtl.training.trainer import LOOK_EVERY, Trainer
 
 NEW = [{"text": "perhaps later then Kyiv", "answer": "yes", "place": (Span(19, 23, "LOC"),)}, {"text": "zulu now", "answer": "no"}]
 
@@ -74,6 +75,25 @@ def test_corrections_are_learned_in_a_run_of_its_own_that_needs_nothing_of_its_s
     assert "corrected: " in run.name and read_taught(run).choice == f"{source.id}/best" and read_taught(source) is None
     saved = (run.best / "config.json").read_text()
     assert str(run.folder) not in saved and "start" not in json.loads(saved).get("_name_or_path", "")
+
+
+def test_a_run_ends_when_its_corrections_are_right_and_goes_back_as_far_as_they_stay_so(source, corrections, easy_rows):
+    run = teach(source, corrections(easy_rows(4)), steps=80)
+    assert run_training(run, resume=False) == "finished"
+    history = read_history(run)
+    assert history.step < history.started.total_steps and not history.step % LOOK_EVERY
+    assert "as soon as all corrections were right" in history.message
+    trainer = Trainer(run.config, run.folder, open_rows(run.folder), Machine("cpu", "fp32", 1), run.folder / "scratch")
+    weight = trainer.model.heads[0].weight
+    begun, far = weight.detach().clone(), torch.full_like(weight, 0.01)
+    with torch.no_grad():
+        weight += far
+    trainer._go_back(right := trainer._right_corrections())
+    torch.testing.assert_close(weight - begun, far / 4)  # an eighth was far enough, and an eighth more is the margin
+    with torch.no_grad():
+        weight.copy_(begun[[1, 0]])  # yes is no
+    trainer._go_back(right)  # the first eighth is near enough
+    assert trainer._right_corrections() == right
 
 
 def test_each_step_mixes_corrections_with_rows_of_the_source_and_corrected_rows_are_not_measured(source, corrections, easy_rows):

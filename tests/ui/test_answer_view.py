@@ -1,6 +1,8 @@
 """Answers as the page shows them: what is marked, ticked, folded, unsure and different; what a user wrote is never HTML."""
 
+import json
 import re
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -8,8 +10,10 @@ import pytest
 from mtl.data.words import Span
 from mtl.inference.predictor import Predicted
 from mtl.jobs.models import Answered
+from mtl.settings.config import Scale
 from mtl.tasks.classification import Classified
 from mtl.tasks.multilabel import Chosen
+from mtl.tasks.number import Measured
 from mtl.tasks.tagging import Tagged
 from mtl.ui.answer_view import answer_html, examples_html, python_lines, spoken
 from mtl.ui.run_files import _write_csv
@@ -20,7 +24,8 @@ OSLO = Span(TEXT.index("Oslo"), TEXT.index("Oslo") + 4, "LOC")
 
 def answered(*contradictions: str, **made) -> Answered:
     """A model's answer to TEXT."""
-    labels = {task: ("PER", "LOC") if isinstance(one, Tagged) else tuple(sorted(one.probabilities)) for task, one in made.items()}
+    labels = {task: ("PER", "LOC") if isinstance(one, Tagged) else tuple(sorted(getattr(one, "probabilities", ())))
+              for task, one in made.items()}
     return Answered([Predicted(TEXT, made, None, contradictions)], labels, "starter model", "cpu", 0.01)
 
 
@@ -37,6 +42,17 @@ def test_a_text_is_shown_as_it_was_written_with_its_entities_and_how_sure_they_a
     for hue, words in ((1, "Ana"), (2, "Oslo")):  # a label keeps its colour, whichever stands first
         assert re.search(rf"<mark [^>]*var\(--type-{hue}\)[^>]*><span>{words}", line)
     assert "nothing found" in html(answered(places=Tagged((), ()))) and "nothing found" not in shown
+
+
+def test_each_answer_brings_what_its_editor_needs_in_the_form_of_a_data_file():
+    shown = html(answered(places=Tagged((Span(0, 3, "PER"), OSLO), (0.98, 0.6)), mood=Classified({"<i>": 0.9, "b": 0.1}),
+                          topics=Chosen({"law": 0.9, "art": 0.1}, ("law",)), stars=Measured(3.5, Scale(3.0, 1.0, 1.0, 5.0))))
+    found = {one["task"]: one for one in map(json.loads, map(unescape, re.findall('data-teach="(.*?)"', shown)))}
+    assert {task: (one["edits"], one["value"]) for task, one in found.items()} == {
+        "places": ("spans", [{"start": 0, "end": 3, "label": "PER"}, {"start": OSLO.start, "end": OSLO.end, "label": "LOC"}]),
+        "mood": ("one", "<i>"), "topics": ("many", ["law"]), "stars": ("number", 3.5)}
+    words = found["places"]["words"]
+    assert found["places"]["text"] == TEXT and [TEXT[start:end] for start, end in words][:2] == ["Ana", "<"] and "<i>" not in shown
 
 
 @pytest.mark.parametrize(("shares", "sentence"), [
