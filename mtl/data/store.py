@@ -140,6 +140,8 @@ def _datasets() -> ModuleType:
     import datasets.table
 
     datasets.disable_progress_bars()
+    bar = datasets.utils.tqdm  # while it has a lock, two threads that open a dataset (datasets 5.2) do not take it from each other
+    bar.set_lock(bar.get_lock())
     return datasets
 
 

@@ -3,6 +3,7 @@
 import sys
 from types import ModuleType
 
+import datasets
 import numpy as np
 import pytest
 
@@ -118,3 +119,12 @@ def test_so_many_rows_are_kept_aside_for_validation_and_no_more(monkeypatch, wri
     file = write_rows(tmp_path / "rows.jsonl", [{"text": f"text {index}", "topic": "ab"[index % 2]} for index in range(500)])
     dataset = load(make_config({"source": "files", "train_files": (file,), "validation_share": 0.5}), tmp_path)
     assert (len(dataset.train), len(dataset.validation)) == (470, 30)
+
+
+def test_threads_that_open_rows_at_the_same_time_do_not_take_the_lock_of_the_progress_bars_from_each_other(tmp_path):
+    save(ROWS, row_shape(TASKS), tmp_path / "rows")
+    bars = datasets.utils.tqdm
+    if "_lock" in vars(bars):
+        del bars._lock  # as in a process that has opened none yet
+    open_saved(tmp_path / "rows", row_shape(TASKS))
+    assert "_lock" in vars(bars), "the next thread that has opened rows would delete the lock that another one uses"
