@@ -38,6 +38,10 @@ def test_corrections_of_the_page_are_learned_in_the_queue_and_belong_to_who_made
     assert (taught.choice, taught.corrections, taught.is_borrowed) == (f"{source.id}/last", 1, True)
     with pytest.raises(MtlError, match="began with a model of somebody else"):
         make_file(jobs, run.id, "a visitor's key", "checkpoint")
+    again = learn(jobs, run.id, lines_of(run), "a visitor's key")
+    wait(jobs, again.id, "finished")
+    with pytest.raises(MtlError, match="began with a model of somebody else"):
+        make_file(jobs, again.id, "a visitor's key", "checkpoint")
     mine = learn(jobs, source.id, lines_of(source), KEY)
     wait(jobs, mine.id, "finished")
     assert make_file(jobs, mine.id, KEY, "checkpoint").endswith("best.zip") and read_taught(mine).choice == f"{source.id}/best"
