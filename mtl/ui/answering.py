@@ -4,7 +4,6 @@ fraction of the time of an event of Gradio."""
 import asyncio
 import json
 
-from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -22,6 +21,7 @@ from mtl.ui.answer_view import answer_html, python_lines, spoken
 from mtl.ui.data_view import problem_html
 from mtl.ui.many_view import SENTENCES, many_html, spoken_many
 from mtl.ui.messages import internal_error
+from mtl.ui.questions import read_question
 from mtl.ui.status import computed_on, run_name
 
 ADDRESS = "/mtl/answer"
@@ -47,7 +47,8 @@ class Question:
     @property
     def needs_gpu(self) -> bool:
         """Whether a GPU is to be lent for it, from the visitor's quota."""
-        return on_zero_gpu() and self.device == "auto" and not (self.model or "").endswith(f"/{LIVE}")
+        asked = [self.model or STARTER_NAME, *filter(None, [self.other])]
+        return on_zero_gpu() and self.device == "auto" and not all(choice.endswith(f"/{LIVE}") for choice in asked)
 
 
 class Answers:
@@ -59,9 +60,7 @@ class Answers:
 
     async def answer(self, request: Request) -> Response:
         """What `reply` says."""
-        try:
-            question = TypeAdapter(Question).validate_json(await request.body())
-        except ValidationError:
+        if (question := await read_question(request, Question)) is None:
             return Response("This is no question.", 400)
         question.how = ""
         try:

@@ -98,7 +98,10 @@ sentences.addEventListener('change', () => {
 });
 differing.addEventListener('change', () => box.classList.toggle('mtl-only-differing', isOn(differing)));
 box.addEventListener('toggle', ({target}) => {  // its answer in full comes with the next answer
-  if (target.open && target.dataset.at && !target.querySelector('.mtl-answers')) ask();
+  if (!target.open || !target.dataset.at) return;
+  // an older browser leaves several open, of which only one can be answered: it would ask without end
+  for (const other of box.querySelectorAll('[data-at][open]')) if (other !== target) other.open = false;
+  if (!target.querySelector('.mtl-answers')) ask();
 }, true);
 
 element.addEventListener('click', async ({target}) => {
