@@ -2,6 +2,8 @@
 
 import json
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 
 import pytest
@@ -93,6 +95,20 @@ def test_to_unfold_a_sentence_costs_no_quota_of_a_gpu(ask, monkeypatch):
     assert "Press Predict" in ask(text=text, device="auto")["said"]
     assert ask(text=text, device="auto", open=1)["html"].count("mtl-answers") == 1
     assert "Press Predict" in ask(text=text, device="auto", model="x/live", other="starter")["said"], "the other model would take it"
+
+
+def test_those_who_wait_for_live_weights_keep_nobody_else_waiting(jobs, monkeypatch):
+    waited, answer = threading.Event(), answering.reply
+    monkeypatch.setattr(answering, "reply", lambda jobs, question: (
+        waited.wait(60) and answer(jobs, question) if any(question.live) else answer(jobs, question)))
+    with TestClient(Starlette(routes=[Answers(jobs).route])) as client, ThreadPoolExecutor(answering.AT_ONCE) as pool:
+        def ask(model: str) -> str:
+            return client.post(ADDRESS, content=json.dumps({"text": "Ana left Oslo.", "model": model, "device": "cpu"})).json()["said"]
+
+        waiting = [pool.submit(ask, "x/live") for _ in range(answering.AT_ONCE)]
+        assert "LOC" in ask("starter") and not any(one.done() for one in waiting)
+        waited.set()
+        assert all("no such run" in one.result() for one in waiting)
 
 
 def test_what_cannot_be_answered_is_said(ask):
