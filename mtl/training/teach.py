@@ -156,4 +156,5 @@ def _careful(begun: RunConfig, source: Run | None, name: str, width: int | None,
     return make_config(begun.model_dump() | files | {
         "name": shorten(name, 60), "learning_rate": slower * rates[0], "head_learning_rate": slower * rates[1], "epochs": 1, "max_steps": 0,
         "batch_size": min(begun.batch_size, 16), "accumulation": 1, "sampling": "joint", "balancing": "equal", "patience": 0,
-        "eval_every": 0, "checkpoint_every": 0, "keep_epochs": False, "quick_looks": False, "diagnose_every": 0, "device": "auto"})
+        "eval_every": 0, "checkpoint_every": 0, "keep_epochs": False, "quick_looks": False, "diagnose_every": 0, "device": "auto",
+        "steering": ()})
