@@ -54,6 +54,8 @@ class Reasons:
         if (question := await read_question(request, Question)) is None:
             return Response("This is no question.", 400)
         async with self._asking:
+            if await request.is_disconnected():  # it was waited for too long
+                return Response(status_code=204)
             made = await run_in_threadpool(reply, self._jobs, question)
         return Response(json.dumps(made), media_type="application/json", headers={"Cache-Control": "no-store"})
 
