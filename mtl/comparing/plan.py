@@ -18,7 +18,7 @@ from mtl.errors import MtlError
 from mtl.files import replacing
 from mtl.runs.checkpoint import BEST, LAST, LOOKS, PREVIOUS
 from mtl.runs.folder import Run, create_run, default_root, list_runs, open_run
-from mtl.runs.history import History, read_history
+from mtl.runs.history import History, changes_of, read_history
 from mtl.settings.best import BESTS
 from mtl.settings.config import RunConfig, Strict, TaskSpec, make_config
 from mtl.settings.methods import TAKE_WEIGHTS
@@ -166,13 +166,14 @@ def alone_plan(config: RunConfig, seeds: int, joint: Run | None = None, tasks: S
 
 
 def plan_for_run(run: Run, seeds: int) -> tuple[RunConfig, Plan]:
-    """`alone_plan` with the finished `run` as the joint one, and the settings it is made from; raises MtlError if it is not finished."""
+    """`alone_plan` with the finished `run` as the joint one, and the settings it is made from; if it was changed in its middle, a new one
+    without that is the joint one. Raises MtlError if it is not finished."""
     history = read_history(run)
     if history.status != "finished" or not history.started:
         raise MtlError(f"This run is {history.status}; a finished one can be compared. Wait for it, or resume it.")
     config = with_files_of(run)
     tasks = [TaskSpec(name=name, kind=facts["kind"]) for name, facts in history.started.tasks.items()]
-    return config, alone_plan(config, seeds, run, tasks)
+    return config, alone_plan(config, seeds, None if changes_of(run) else run, tasks)
 
 
 def sweep_plan(config: RunConfig, alphas: Sequence[float]) -> Plan:

@@ -9,12 +9,13 @@ import regex
 from mtl.data.words import Range
 
 WINDOW = 16  # characters looked at for each subword that the model reads: more than it can have, in almost any language
-# the blanks after a sentence belong to it; a title or an initial in front of a name ends none
+# The blanks after a sentence belong to it; a title or an initial in front of a name ends none. A run of marks or blanks is read once (++,
+# and not from its middle): else a text of a million full stops would take hours.
 _SENTENCE_END = regex.compile(
-    r"""(?<!\b(?:Dr|Mr|Mrs|Ms|Prof|St|\p{Lu}))[.!?\u2026]+["'\p{Pe}\p{Pf}]*\s+(?!\p{Ll})"""
+    r"""(?<!\b(?:Dr|Mr|Mrs|Ms|Prof|St|\p{Lu})|[.!?\u2026])[.!?\u2026]++["'\p{Pe}\p{Pf}]*+\s++(?!\p{Ll})"""
     r"""|[\u3002\uff01\uff1f]+[\p{Pe}\p{Pf}]*\s*|\n[ \t\r]*\n\s*""")
 _BLANKS = regex.compile(r"\s+")
-_LINE_END = regex.compile(r"\s*[\r\n\u2028\u2029]\s*")
+_LINE_END = regex.compile(r"[\r\n\u2028\u2029]\s*")
 
 
 def split_sentences(text: str) -> list[str]:

@@ -20,6 +20,7 @@ from mtl.tasks.base import Encoding, Prediction, Task
 
 STEPS, MOST_STEPS = 32, 256  # points of the path on which gradients are taken: at first, and after doubling until the sum is right
 TOLERANCE = 0.02  # how far the sum of all words may be from the difference that they explain, as a share of it (see `Explained.gap`)
+LONGEST = 20.0  # seconds after which the steps are not doubled again: nobody waits for that, and the gap is told
 BATCH_TOKENS = 512  # subwords in memory at a time, with what their gradients need
 
 
@@ -121,7 +122,7 @@ def explain(model: MultiTaskModel, tokenizer: PreTrainedTokenizerBase, encoding:
         words = tuple(Weighed(*word, weight) for word, weight, first in zip(encoding.words, weights, encoding.firsts, strict=True)
                       if first >= 0)
         explained = Explained(text, task.name, value, made.value, questions, words, before, after, steps, time.perf_counter() - start)
-        if explained.gap <= TOLERANCE or steps == MOST_STEPS:
+        if explained.gap <= TOLERANCE or steps == MOST_STEPS or explained.seconds > LONGEST:
             return explained
         steps *= 2
 

@@ -8,6 +8,8 @@ import shutil
 import threading
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 ROWS = 100  # predicted together: after them it is said how far it is, and asked whether to go on
 MOST = 5  # files that wait or are predicted
+NOTICED = 0.5  # seconds after which a file that waits notices that it is cancelled
 KEPT = 24 * 3600  # seconds for which an answer is kept
 _turn = threading.Lock()  # of the file that is predicted
 
@@ -58,8 +61,7 @@ class FileJob:
     def run(self, jobs: Jobs, folder: Path) -> None:
         """Write the rows of the file with their predictions into `folder`. What is wrong is told in `error`."""
         try:
-            with _turn, TemporaryDirectory() as own:
-                self._go_on()
+            with self._its_turn(), TemporaryDirectory() as own:
                 self._predict(jobs, Path(own), folder)
         except MtlError as error:
             self.error = str(error)
@@ -68,6 +70,16 @@ class FileJob:
             self.error = "Internal error: the details are in the terminal that MTL Studio was started from."
         finally:
             self.is_over = True
+
+    @contextmanager
+    def _its_turn(self) -> Iterator[None]:
+        while not _turn.acquire(timeout=NOTICED):
+            self._go_on()
+        try:
+            self._go_on()
+            yield
+        finally:
+            _turn.release()
 
     def _predict(self, jobs: Jobs, own: Path, folder: Path) -> None:
         jobs.loaded()
@@ -114,12 +126,15 @@ class FileJobs:
 
     def ahead(self, job: FileJob) -> int:
         """How many files are before this one."""
-        going = [one for one in self._of.values() if not one.is_over]
+        with self._changed:
+            going = [one for one in self._of.values() if not one.is_over]
         return going.index(job) if job in going else 0
 
     def start(self, owner: str, job: FileJob) -> None:
         """Predict the rows of a file in the background; the answers to the visitor's last one are deleted. Raises MtlError if that is not
-        over, or if too many others wait."""
+        over, if too many others wait, or if it is not known yet who the visitor is."""
+        if not owner:  # all pages that are not ready would share it
+            raise MtlError("The page is still getting ready. Choose the file again.")
         with self._changed:
             self._forget_old()
             before = self._of.get(owner)

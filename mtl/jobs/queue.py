@@ -1,5 +1,5 @@
 """The queue of runs and comparisons, and the one worker thread that trains them in turn and imports torch, so that the page is served
-first. Only this file and control.py use threads. Anybody may read a history, only the owner may change a run."""
+first. Of jobs, only this, control.py and file_jobs.py use threads. Anybody may read a history, only the owner may change a run."""
 
 from __future__ import annotations
 

@@ -22,8 +22,9 @@ def why_not(jobs: Jobs, run_id: str, key: str) -> str:
         return f"Only a run in training can be steered, and this one is {history.state}."
     if not run.belongs_to(key):
         return "This run was not started in this browser. It can be steered only where it was started."
-    if on_zero_gpu():
-        return "On ZeroGPU a run trains in another process, for some seconds at a time, and cannot be steered there."
+    if job is None and on_zero_gpu():
+        return ("On ZeroGPU a run trains in another process, for some seconds at a time, and cannot be steered there. Press Pause, then "
+                "Continue on the CPU.")
     if job is None:
         return "Another program trains this run, so it cannot be steered here."
     if job.comparison:

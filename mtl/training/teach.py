@@ -100,7 +100,8 @@ def make_taught(root: Path, choice: str, checkpoint: Path, source: Run | None, f
         link_folder(checkpoint, run.folder / START)
         keep_rows(run.folder, mixed)
         (run.folder / CORRECTIONS).write_bytes(file.read_bytes())
-        is_borrowed = source is not None and not source.belongs_to(key)
+        before = read_taught(source) if source else None  # what learned from somebody else's model stays borrowed, however often it learns
+        is_borrowed = source is not None and (not source.belongs_to(key) or before is not None and before.is_borrowed)
         with replacing(run.folder / TAUGHT) as building:
             building.write_text(json.dumps(asdict(Taught(choice, facts["step"], len(corrections), left_out, is_borrowed))))
     except BaseException:
@@ -155,4 +156,5 @@ def _careful(begun: RunConfig, source: Run | None, name: str, width: int | None,
     return make_config(begun.model_dump() | files | {
         "name": shorten(name, 60), "learning_rate": slower * rates[0], "head_learning_rate": slower * rates[1], "epochs": 1, "max_steps": 0,
         "batch_size": min(begun.batch_size, 16), "accumulation": 1, "sampling": "joint", "balancing": "equal", "patience": 0,
-        "eval_every": 0, "checkpoint_every": 0, "keep_epochs": False, "quick_looks": False, "diagnose_every": 0, "device": "auto"})
+        "eval_every": 0, "checkpoint_every": 0, "keep_epochs": False, "quick_looks": False, "diagnose_every": 0, "device": "auto",
+        "steering": ()})

@@ -4,7 +4,6 @@ fraction of the time of an event of Gradio."""
 import asyncio
 import json
 
-from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -22,10 +21,11 @@ from mtl.ui.answer_view import answer_html, python_lines, spoken
 from mtl.ui.data_view import problem_html
 from mtl.ui.many_view import SENTENCES, many_html, spoken_many
 from mtl.ui.messages import internal_error
+from mtl.ui.questions import read_question
 from mtl.ui.status import computed_on, run_name
 
 ADDRESS = "/mtl/answer"
-AT_ONCE = 2  # questions that are answered at the same time
+AT_ONCE = 2  # questions that are answered at the same time, and so many more to live weights
 EMPTY = "Type a sentence, or choose one of the examples. What the model finds in it appears here"
 ON_ZERO_GPU = "Press Predict, or Enter, for an answer: it takes some seconds of your GPU quota"
 
@@ -45,27 +45,37 @@ class Question:
     how: str = ""
 
     @property
+    def choices(self) -> list[str]:
+        """The models that are asked."""
+        return [self.model or STARTER_NAME, *filter(None, [self.other])]
+
+    @property
+    def live(self) -> list[bool]:
+        """Of each model, whether it is in training."""
+        return [choice.endswith(f"/{LIVE}") for choice in self.choices]
+
+    @property
     def needs_gpu(self) -> bool:
         """Whether a GPU is to be lent for it, from the visitor's quota."""
-        return on_zero_gpu() and self.device == "auto" and not (self.model or "").endswith(f"/{LIVE}")
+        return on_zero_gpu() and self.device == "auto" and not all(self.live)
 
 
 class Answers:
     """Answers `POST /mtl/answer` with a Question as JSON; what needs a GPU is only answered as an event of Gradio, which knows whose."""
 
     def __init__(self, jobs: Jobs) -> None:
-        self._jobs, self._turns = jobs, asyncio.Semaphore(AT_ONCE)
+        self._jobs = jobs
+        # of a run that prepares, the first copy may be waited for: those who ask another model need not wait too
+        self._turns = {is_live: asyncio.Semaphore(AT_ONCE) for is_live in (False, True)}
         self.route = Route(ADDRESS, self.answer, methods=["POST"])
 
     async def answer(self, request: Request) -> Response:
         """What `reply` says."""
-        try:
-            question = TypeAdapter(Question).validate_json(await request.body())
-        except ValidationError:
+        if (question := await read_question(request, Question)) is None:
             return Response("This is no question.", 400)
         question.how = ""
         try:
-            async with self._turns:
+            async with self._turns[any(question.live)]:
                 told, _ = await run_in_threadpool(reply, self._jobs, question)
         except Exception:
             said = internal_error()
@@ -83,7 +93,7 @@ def reply(jobs: Jobs, question: Question) -> tuple[str, str]:
         if question.open < 0:
             return tell(question, ON_ZERO_GPU), ""
         question.device = "cpu"  # a sentence of an answer is unfolded, which costs nothing
-    choices = [question.model or STARTER_NAME, *filter(None, [question.other])]
+    choices = question.choices
     try:
         if len(text) > MAX_LINE:
             raise MtlError(f"The text has {len(text):,} characters, the limit is {MAX_LINE:,}. Put it into a file.")

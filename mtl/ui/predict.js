@@ -34,7 +34,7 @@ const show = (news) => {
 };
 
 const due = (how) => ({...question, text: question.text.toWellFormed?.() ?? question.text, number: ++number, how,
-  whole: !isOn(sentences) || 'row' in typed().dataset, open: Number(box.querySelector('[data-at][open]')?.dataset.at ?? -1)});
+  whole: !isOn(sentences) || typed().dataset.row === question.text, open: Number(box.querySelector('[data-at][open]')?.dataset.at ?? -1)});
 const press = () => {  // by an event of Gradio, which shows an error as a message, and knows whose quota of a GPU it takes
   place.dataset.asked = JSON.stringify(due('pressed'));
   trigger('select');
@@ -71,7 +71,6 @@ place.addEventListener('ask', ({detail}) => {
   pressed = how === 'pressed' ? text : undefined;
   isEarly = how === 'pressed' && !model;  // a press was faster than the list of models: it waits for that a little
   question = detail.question;
-  if (!text) delete typed().dataset.row;
   follow.hidden = !model?.endsWith('/live');
   clearTimeout(wait);
   first = number + 1;
@@ -89,16 +88,19 @@ const timer = setInterval(() => {
     && box.getAttribute('aria-busy') === 'false' && !document.hidden && element.offsetParent) ask();
 }, FOLLOW);
 
-sentences.querySelector('input').checked = localStorage.getItem('mtl-whole') === null;
+const remember = (act) => { try { return act(); } catch { return null; } };  // a browser may forbid it to a page in a frame
+sentences.querySelector('input').checked = remember(() => localStorage.getItem('mtl-whole')) === null;
 sentences.addEventListener('change', () => {
   delete typed().dataset.row;
-  if (isOn(sentences)) localStorage.removeItem('mtl-whole');
-  else localStorage.setItem('mtl-whole', '1');
+  remember(() => (isOn(sentences) ? localStorage.removeItem('mtl-whole') : localStorage.setItem('mtl-whole', '1')));
   askNow();
 });
 differing.addEventListener('change', () => box.classList.toggle('mtl-only-differing', isOn(differing)));
 box.addEventListener('toggle', ({target}) => {  // its answer in full comes with the next answer
-  if (target.open && target.dataset.at && !target.querySelector('.mtl-answers')) ask();
+  if (!target.open || !target.dataset.at) return;
+  // an older browser leaves several open, of which only one can be answered: it would ask without end
+  for (const other of box.querySelectorAll('[data-at][open]')) if (other !== target) other.open = false;
+  if (!target.querySelector('.mtl-answers')) ask();
 }, true);
 
 element.addEventListener('click', async ({target}) => {

@@ -13,7 +13,7 @@ from mtl.runs.checkpoint import BEST
 from mtl.runs.folder import Run, open_run
 from mtl.training.teach import read_taught
 from mtl.ui.charts import Markup
-from mtl.ui.messages import WithMessage
+from mtl.ui.messages import WithMessage, internal_error
 from mtl.ui.page import Menu, Page, Values, hidden_text, text_of
 from mtl.ui.predict_tab import PredictTab, model_choices
 from mtl.ui.teach_view import taught_html, to_label_html
@@ -97,3 +97,5 @@ class TeachPanel:
             return button | {self.found: to_label_html(find_to_label(self.jobs, choice, Path(file)))}
         except MtlError as error:
             return WithMessage(button, str(error))
+        except Exception:  # the button is not left waiting
+            return WithMessage(button, internal_error())

@@ -6,7 +6,6 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -21,6 +20,7 @@ from mtl.text import isolate, shorten
 from mtl.ui.charts import Markup
 from mtl.ui.data_view import problem_html
 from mtl.ui.messages import internal_error
+from mtl.ui.questions import read_question
 from mtl.ui.templates import render
 
 if TYPE_CHECKING:
@@ -51,11 +51,11 @@ class Reasons:
 
     async def answer(self, request: Request) -> Response:
         """What `reply` says."""
-        try:
-            question = TypeAdapter(Question).validate_json(await request.body())
-        except ValidationError:
+        if (question := await read_question(request, Question)) is None:
             return Response("This is no question.", 400)
         async with self._asking:
+            if await request.is_disconnected():  # it was waited for too long
+                return Response(status_code=204)
             made = await run_in_threadpool(reply, self._jobs, question)
         return Response(json.dumps(made), media_type="application/json", headers={"Cache-Control": "no-store"})
 

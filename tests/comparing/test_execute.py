@@ -23,6 +23,7 @@ from mtl.runs.events import CheckpointSaved, RunStarted, StatusChanged
 from mtl.runs.folder import Limits, Run, create_run, delete_run, list_runs, open_run
 from mtl.runs.history import read_history
 from mtl.scoring.intervals import main_score
+from mtl.settings.steering import Steered
 from mtl.training.execute import run_training
 from tests.watcher import Watcher, started, wait, wait_for_step
 
@@ -110,6 +111,8 @@ def test_a_finished_run_is_the_joint_one_and_is_trained_again_only_if_it_was_del
     assert read_card(comparison.folder).steps["together"] == (steps,)
 
     assert run_comparison(stopped, Watcher(run=1, step=0)) == "stopped"
+    run.log.append(Steered(1, rate=0.5))
+    assert not any(member.run for member in plan_for_run(run, 1)[1].members), "the others have no changes in the middle"
     delete_run(run)
     assert run_comparison(stopped) == "finished", read_history(stopped).message
     assert set(read_card(stopped.folder).steps.values()) == {(steps,)} and runs_of(stopped)["joint 1"].id != run.id

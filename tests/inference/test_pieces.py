@@ -105,7 +105,7 @@ def test_a_text_that_cannot_be_read_does_not_lose_the_others(predictor):
 
 @pytest.mark.parametrize(("text", "sentences"), [
     ("One. Two! Three?", ["One.", "Two!", "Three?"]), ("One. ", ["One."]), (" \n ", []),
-    ("It cost 3.5 percent. and more.", ["It cost 3.5 percent. and more."]),
+    ("It cost 3.5 percent. and more.", ["It cost 3.5 percent. and more."]), ("Wait...  then go?! Yes.", ["Wait...  then go?!", "Yes."]),
     ("Dr. Who met J. Smith. He left.", ["Dr. Who met J. Smith.", "He left."]),
     ('He said "Go." Then he went.', ['He said "Go."', "Then he went."]),
     ("a title\nand a line\r\n\nthe end", ["a title", "and a line", "the end"]),
@@ -118,3 +118,9 @@ def test_a_sentence_ends_with_its_full_stop_or_with_the_line(text, sentences):
 def test_no_character_of_a_sentence_is_lost_and_none_is_empty(text):
     sentences = split_sentences(text)
     assert "".join("".join(sentences).split()) == "".join(text.split()) and all(one.strip() == one != "" for one in sentences)
+
+
+@pytest.mark.parametrize("filler", [" ", ".", ".\"", "\n ", "\u3002)", "A."])
+def test_sentences_of_a_huge_text_are_found_in_one_pass(filler):
+    text = "a" + filler * 300_000 + "b"  # hours, if each mark were a new beginning
+    assert "".join(split_sentences(text)).count("b") == 1

@@ -85,8 +85,10 @@ def test_files_wait_for_each_other_one_of_each_visitor_and_not_too_many(files, r
             files.start("one more", FileJob(rows(5), STARTER))
         assert files.of("visitor 1") is waiting[1] and files.of("one more") is None
         files.cancel("visitor 1")
+        assert wait(waiting[1]).error == "rows.csv was cancelled before a row was done.", "it need not wait for its turn"
+        with pytest.raises(MtlError, match="^The page is still getting ready"):
+            files.start("", FileJob(rows(5), STARTER))
     assert [wait(job).result is None for job in waiting] == [False, True, False, False, False]
-    assert waiting[1].error == "rows.csv was cancelled before a row was done."
     monkeypatch.setattr(file_jobs, "KEPT", -1.0)
     files.start("one more", wait(FileJob(rows(5), STARTER, is_over=True)))
     assert files.of("visitor 0") is None and not waiting[0].result.exists(), "after a day"

@@ -122,7 +122,8 @@ def test_a_run_of_a_comparison_is_not_steered_nor_are_changes_of_the_form_part_o
         steer(jobs, member, KEY, {"rate": 2.0})
 
 
-def test_on_zero_gpu_and_in_another_program_a_run_cannot_be_steered(jobs, paused, monkeypatch, tmp_path):
+def test_on_a_gpu_that_is_lent_and_in_another_program_a_run_cannot_be_steered(jobs, paused, monkeypatch):
     assert why_not(Jobs(jobs.root), paused.id, KEY).startswith("Another program trains this run")
     monkeypatch.setenv("SPACES_ZERO_GPU", "true")
-    assert why_not(jobs, paused.id, KEY).startswith("On ZeroGPU")
+    assert why_not(Jobs(jobs.root), paused.id, KEY).startswith("On ZeroGPU")
+    assert not why_not(jobs, paused.id, KEY), "it trains here, on the CPU"

@@ -8,6 +8,7 @@ from mtl.errors import MtlError
 from mtl.jobs.queue import Jobs
 from mtl.jobs.teach import find_to_label, learn
 from mtl.runs.folder import Limits, Run, create_run, list_runs
+from mtl.settings.steering import Steered
 from mtl.training.execute import run_training
 from mtl.training.teach import read_taught
 from mtl.ui.run_files import make_file
@@ -19,7 +20,7 @@ KEY = "the owner's key"
 @pytest.fixture
 def source(jobs, tiny_config) -> Run:
     """A finished run of the owner."""
-    run = create_run(jobs.root, tiny_config(), KEY)
+    run = create_run(jobs.root, tiny_config(steering=(Steered(1, rate=0.5),)), KEY)
     assert run_training(run, resume=False) == "finished"
     return run
 
@@ -38,9 +39,14 @@ def test_corrections_of_the_page_are_learned_in_the_queue_and_belong_to_who_made
     assert (taught.choice, taught.corrections, taught.is_borrowed) == (f"{source.id}/last", 1, True)
     with pytest.raises(MtlError, match="began with a model of somebody else"):
         make_file(jobs, run.id, "a visitor's key", "checkpoint")
+    again = learn(jobs, run.id, lines_of(run), "a visitor's key")
+    wait(jobs, again.id, "finished")
+    with pytest.raises(MtlError, match="began with a model of somebody else"):
+        make_file(jobs, again.id, "a visitor's key", "checkpoint")
     mine = learn(jobs, source.id, lines_of(source), KEY)
     wait(jobs, mine.id, "finished")
     assert make_file(jobs, mine.id, KEY, "checkpoint").endswith("best.zip") and read_taught(mine).choice == f"{source.id}/best"
+    assert not mine.config.steering, "changes in the middle were for the source's steps"
 
 
 def test_one_visitor_learns_from_one_set_at_a_time_and_not_from_live_weights(jobs, source, tiny_config):

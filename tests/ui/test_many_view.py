@@ -2,6 +2,8 @@
 
 import json
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 
 import pytest
@@ -17,6 +19,7 @@ from mtl.tasks.tagging import Tagged
 from mtl.ui import answering
 from mtl.ui.answering import ADDRESS, Answers
 from mtl.ui.many_view import SENTENCES, many_html, spoken_many
+from mtl.ui.questions import MOST
 
 LABELS = {"mood": ("calm", "loud"), "places": ("PER", "LOC"), "topics": ("law",)}
 SENTENCE = "Ana <b>left</b> Oslo"
@@ -91,6 +94,21 @@ def test_to_unfold_a_sentence_costs_no_quota_of_a_gpu(ask, monkeypatch):
     text = "Ana left Oslo. It was superb!"
     assert "Press Predict" in ask(text=text, device="auto")["said"]
     assert ask(text=text, device="auto", open=1)["html"].count("mtl-answers") == 1
+    assert "Press Predict" in ask(text=text, device="auto", model="x/live", other="starter")["said"], "the other model would take it"
+
+
+def test_those_who_wait_for_live_weights_keep_nobody_else_waiting(jobs, monkeypatch):
+    waited, answer = threading.Event(), answering.reply
+    monkeypatch.setattr(answering, "reply", lambda jobs, question: (
+        waited.wait(60) and answer(jobs, question) if any(question.live) else answer(jobs, question)))
+    with TestClient(Starlette(routes=[Answers(jobs).route])) as client, ThreadPoolExecutor(answering.AT_ONCE) as pool:
+        def ask(model: str) -> str:
+            return client.post(ADDRESS, content=json.dumps({"text": "Ana left Oslo.", "model": model, "device": "cpu"})).json()["said"]
+
+        waiting = [pool.submit(ask, "x/live") for _ in range(answering.AT_ONCE)]
+        assert "LOC" in ask("starter") and not any(one.done() for one in waiting)
+        waited.set()
+        assert all("no such run" in one.result() for one in waiting)
 
 
 def test_what_cannot_be_answered_is_said(ask):
@@ -102,4 +120,5 @@ def test_what_cannot_be_answered_is_said(ask):
 
 def test_what_is_no_question_is_refused(jobs):
     client = TestClient(Starlette(routes=[Answers(jobs).route]))
-    assert [client.post(ADDRESS, content=body).status_code for body in ("", "[]", '{"text": 5}', '{"text": "\\ud800"}')] == [400] * 4
+    bodies = "", "[]", '{"text": 5}', '{"text": "\\ud800"}', " " * MOST + '{"text": "a"}'
+    assert [client.post(ADDRESS, content=body).status_code for body in bodies] == [400] * 5

@@ -1,9 +1,11 @@
 """Why? as the page shows it: the words that count, in a sentence and with their signs; what a user wrote is never HTML."""
 
+import asyncio
 import re
 from dataclasses import replace
 
 import pytest
+from starlette.requests import Request
 
 from mtl.data.values import Label, Number, Spans
 from mtl.data.words import Span, find_words
@@ -11,7 +13,7 @@ from mtl.errors import MtlError
 from mtl.inference.why import Explained, Weighed
 from mtl.settings.config import Scale
 from mtl.ui import why_view
-from mtl.ui.why_view import Question, reply, told, why_html
+from mtl.ui.why_view import Question, Reasons, reply, told, why_html
 
 TEXT = "Apple's <b>factory</b>\n fear"
 BUSINESS = Label("business")
@@ -65,3 +67,16 @@ def test_what_is_wrong_is_said_in_its_place(monkeypatch, capsys, error, said):
     monkeypatch.setattr(why_view, "why", fail)
     made = reply(None, Question("A text.", "topic"))
     assert said in made["html"] and made["said"] == "" and "secret" not in made["html"]
+
+
+@pytest.mark.parametrize(("is_gone", "status"), [(True, 204), (False, 200)])
+def test_who_does_not_wait_any_longer_takes_no_time_of_the_others(monkeypatch, is_gone, status):
+    news = [{"type": "http.request", "body": b'{"text": "a", "task": "topic"}'}] + [{"type": "http.disconnect"}] * is_gone
+    asked = []
+
+    async def receive() -> dict:
+        return news.pop(0) if news else await asyncio.Event().wait()
+
+    monkeypatch.setattr(why_view, "reply", lambda jobs, question: asked.append(question) or {})
+    answer = asyncio.run(Reasons(None).answer(Request({"type": "http"}, receive)))
+    assert (answer.status_code, len(asked)) == (status, not is_gone)
