@@ -66,7 +66,7 @@ class Trainer:
         # pretrained word embeddings know more words than the training rows have; those of 'tiny' have learned nothing yet
         freeze_lowest(model, config.frozen_layers, config.freeze_embeddings and config.encoder != "tiny")
         self._packs = (config.fine_tuning != "heads" and config.pooling != "pooler"
-                       and can_pack(model.encoder, model.config.max_length))
+                       and can_pack(model.encoder.eval(), model.config.max_length))
         self.model = model.to(machine.device)
         self.tasks = list(self.model.tasks.values())
         self.train_split = self._make_split("train", dataset.train, scratch, show)

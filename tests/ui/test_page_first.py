@@ -24,7 +24,7 @@ def test_the_first_screen_has_data_tasks_recipes_and_start_and_what_differs_from
     web.open_settings(page)
     wait_for("its settings", lambda: all(text_of(page, f"field-{name}") == str(value)
                                          for name, value in RECIPES["quick"].settings.items()))
-    assert page.locator("#changes").inner_text().startswith("Copy a link")
+    wait_for("no other changes", lambda: page.locator("#changes").inner_text().startswith("Copy a link"))
     web.set_field(page, "batch_size", "8")
     wait_for("what differs", lambda: "Other than in Quick look: Batch size." in page.locator("#changes").inner_text())
     assert "1 change" in page.locator("#settings > button").inner_text()

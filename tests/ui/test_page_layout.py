@@ -127,7 +127,7 @@ def test_what_the_keyboard_is_on_has_an_outline_settings_can_be_read_and_a_phone
     check_settings(page)  # ends on a phone's width
     web.open_tab(page, "Predict")
     wait_for("a checkpoint", lambda: "best" in text_of(page, "model"))
-    web.ask(page, "Honestly, the concert in  Lisbon <b>was</b> superb & \U0001f60a loud! " * 6 + "Antidisestablishmentarianism" * 4)
+    web.ask(page, "Honestly, the concert in  Lisbon <b>was</b> superb & \U0001f60a loud, " * 6 + "Antidisestablishmentarianism" * 4)
     assert not web.is_too_wide(page)
 
 
