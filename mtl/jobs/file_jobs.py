@@ -132,11 +132,14 @@ class FileJobs:
 
     def start(self, owner: str, job: FileJob) -> None:
         """Predict the rows of a file in the background; the answers to the visitor's last one are deleted. Raises MtlError if that is not
-        over, if too many others wait, or if it is not known yet who the visitor is."""
+        over, if too many others wait, if the disk is nearly full, or if it is not known yet who the visitor is."""
         if not owner:  # all pages that are not ready would share it
             raise MtlError("The page is still getting ready. Choose the file again.")
+        self._folder.mkdir(parents=True, exist_ok=True)
         with self._changed:
             self._forget_old()
+            if shutil.disk_usage(self._folder).free < self._jobs.limits.free_disk * 1e9:
+                raise MtlError("The disk is nearly full, so no file can be answered. Try again tomorrow, when older ones are deleted.")
             before = self._of.get(owner)
             if before and not before.is_over:
                 raise MtlError(f"{before.path.name} is being predicted. Wait for it, or cancel it.")

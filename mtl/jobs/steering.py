@@ -34,8 +34,8 @@ def why_not(jobs: Jobs, run_id: str, key: str) -> str:
 
 def steer(jobs: Jobs, run_id: str, key: str, wanted: dict[str, Any]) -> None:
     """Ask for what is `wanted`, before the next step: `weights`, `rate`, `frozen`, `evaluate` as in Steered; `save`: a checkpoint; `stop`:
-    whether the run stops at the end of the epoch, or now if it is paused there. Raises MtlError if that cannot be, or `key` is not its
-    owner's."""
+    whether the run stops at the end of the epoch; paused just there, it stops when it goes on. Raises MtlError if that cannot be, or `key`
+    is not its owner's."""
     if (why := why_not(jobs, run_id, key)) or not (job := jobs.in_training(run_id)):
         raise MtlError(why or "This run has just ended.")
     history = jobs.history(run_id)

@@ -6,6 +6,7 @@ from pathlib import Path
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from mtl.errors import MtlError
 from mtl.jobs.file_jobs import FileJob, FileJobs
 from mtl.runs.folder import STARTER_NAME
 from mtl.text import many, roughly
@@ -41,8 +42,11 @@ class FilePanel:
 
     def start_again(self, browser: dict, column: str) -> Values:
         """The same file again, with the text in another column."""
-        job = self.files.of(browser["key"])
-        return self.start(browser, str(job.path), job.choice, column) if job else {}
+        if (job := self.files.of(browser["key"])) is None:
+            return {}
+        if column not in job.columns:  # a browser may send any text
+            raise MtlError("There is no such column in this file. Choose one of the list.")
+        return self.start(browser, str(job.path), job.choice, column)
 
     def stop(self, browser: dict) -> Values:
         """Cancel it."""

@@ -107,6 +107,11 @@ def test_what_cannot_be_is_said_and_the_next_file_has_its_turn(files, tmp_path, 
     assert not wait(job).error and len(read(job.result)) == 1
 
 
+def test_on_a_disk_that_is_nearly_full_no_file_is_begun(rows, tmp_path):
+    with pytest.raises(MtlError, match="^The disk is nearly full"):
+        FileJobs(Jobs(tmp_path, Limits(free_disk=1e9)), tmp_path / "answers").start("me", FileJob(rows(1), STARTER))
+
+
 def test_a_public_page_gives_a_file_no_more_minutes_than_a_run_and_keeps_what_is_done(rows, tmp_path):
     jobs = Jobs(tmp_path, Limits(minutes=0))
     FileJob(rows(250), STARTER).run(jobs, tmp_path / "one")
