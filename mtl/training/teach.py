@@ -15,7 +15,7 @@ from mtl.data.dataset import describe_source, fingerprint, load
 from mtl.data.kept import has_rows, keep_rows, open_rows
 from mtl.data.readers import read_files
 from mtl.data.rows import Dataset, Row, count_all, narrow
-from mtl.data.store import link_folder, take
+from mtl.data.store import link_folder, pick, take
 from mtl.data.values import KIND_OF_ROLE, VALUES
 from mtl.errors import MtlError
 from mtl.files import replacing
@@ -97,7 +97,10 @@ def make_taught(root: Path, choice: str, checkpoint: Path, source: Run | None, f
     config = _careful(begun, source, f"corrected: {name}", of_model.get("hidden_size"), slower)
     run = create_run(root, config, key)
     try:
-        link_folder(checkpoint, run.folder / START)
+        try:
+            link_folder(checkpoint, run.folder / START)
+        except FileNotFoundError as error:
+            raise MtlError("This checkpoint was replaced by a newer one just now. Try again in a moment.") from error
         keep_rows(run.folder, mixed)
         (run.folder / CORRECTIONS).write_bytes(file.read_bytes())
         before = read_taught(source) if source else None  # what learned from somebody else's model stays borrowed, however often it learns
@@ -136,7 +139,8 @@ def _mix(corrections: Sequence[Row], times: int, others: int, dataset: Dataset, 
     train = [*corrections] * times + [drawn[place] for place in places if drawn]
     seen = draw(dataset.validation, MOST_VALIDATION)
     validation = others_of(seen)
-    made = Dataset(train, validation, others_of(dataset.test), dataset.tasks)
+    test = pick(dataset.test, np.flatnonzero([_same(row) not in corrected for row in dataset.test]))  # however many, they stay on the disk
+    made = Dataset(train, validation, test, dataset.tasks)
     return replace(made, fingerprint=fingerprint(made)), len(seen) - len(validation)
 
 

@@ -41,6 +41,7 @@ def type_text(page: Page, address: str, model: str, keys: int) -> tuple[float, f
     page.goto(address)
     open_tab(page, "Predict")
     wait_for("the models", lambda: text_of(page, "model"))
+    page.wait_for_timeout(2000)  # a list of models that is still on its way would choose the run's again
     choose(page, "model", model)
     box = page.locator("#text textarea")
     box.fill("The first question loads the model")
