@@ -154,7 +154,7 @@ const drawOffers = () => {
   if (offers.hidden) return;
   const isFull = sentences().length >= MOST, offered = isFull ? [] : shown.data?.pins?.hard ?? [];
   for (const part of [form.elements[0], form.elements[1]]) part.disabled = isFull;
-  form.elements[0].placeholder = isFull ? 'five are pinned; take one away to pin another' : 'your own, up to 300 characters';
+  form.elements[0].placeholder = isFull ? 'five are pinned; take one away to pin another' : 'your own, up to 300 characters; who has the link to this run sees it';
   hint.hidden = !offered.length;
   fill(hard, offered, () => offered.map(([text, why]) => make('button', {type: 'button', className: 'mtl-ghost', title: text,
     onclick: () => trigger('input', {action: 'pin', value: text})}, make('bdi', {textContent: cut(text)}), make('small', {textContent: ` ${why}`}))));
