@@ -30,7 +30,8 @@ from mtl.ui.page import Page, Values, hidden_text, text_of
 SOURCES: dict[str, dict[str, str]] = json.loads(text_of("sources.json"))  # of each kind of source the title, and a sentence about it
 ANY = "Any other"
 NOT_FETCHED = "Look the dataset up, then download it."
-# runs in the browser, so that it is done before the next click
+# these run in the browser, so that they are done before the next click
+FORGET = "() => ['', '', {__type__: 'update', value: 'Download', interactive: false}, '', '', '']"  # as DataPanel.forget
 TICK = "(ticked, choice) => JSON.stringify({...JSON.parse(choice || '{}'), ticked})"
 
 
@@ -103,9 +104,9 @@ class DataPanel:
         self.questions.input(self.answer, self.specs, self.specs, **quiet).then(**self.read)
         self.columns.input(self.set_columns, self.specs, self.specs, trigger_mode="multiple", **quiet).then(**self.read)
         forgotten = [self.about_hub, self.pinned, self.download_button, self.hub, self.data_run, self.specs]
-        self.preset.input(self.show_preset, self.preset, [self.preset, self.ids], **quiet).then(self.forget, None, forgotten, **quiet).then(
-            **self.read)
-        self.ids.input(self.forget, None, forgotten, **quiet).then(**self.read)
+        forget = {"fn": None, "outputs": forgotten, "js": FORGET, **quiet}
+        self.preset.input(**forget).then(self.show_preset, self.preset, [self.preset, self.ids], **quiet).then(**self.read)
+        self.ids.input(**forget).then(**self.read)
         gr.on([self.look_button.click, self.ids.submit], self.look_up, [self.preset, self.ids], forgotten, **slow).then(**self.read)
         self.download_button.click(self.download, [self.pinned], [self.hub, self.about_hub], **slow).then(**self.read)
 
