@@ -56,10 +56,10 @@ def make_model(tiny):
     return make
 
 
-LONGEST = ("test_page_layout.py", "test_page_steer.py", "test_zero_gpu.py", "test_page.py", "test_page_predict_many.py",
-           "test_page_teach.py", "test_page_space.py", "test_page_why.py", "test_page_pins.py", "test_page_form.py",
-           "test_page_messages.py", "test_page_compare.py", "test_page_data.py", "test_main.py", "test_page_scores.py",
-           "test_endpoints.py", "test_why.py", "test_teach.py", "test_checkpoint.py")
+LONGEST = ("test_page.py", "test_zero_gpu.py", "test_page_space.py", "test_page_form.py", "test_page_messages.py",
+           "test_page_compare.py", "test_page_data.py", "test_main.py", "test_page_layout.py", "test_page_scores.py",
+           "test_endpoints.py", "test_checkpoint.py", "test_page_steer.py", "test_page_predict_many.py", "test_page_teach.py",
+           "test_page_why.py", "test_page_pins.py", "test_why.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
