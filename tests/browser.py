@@ -64,9 +64,13 @@ class App:
 
     @property
     def output(self) -> str:
-        """What the app has printed, without what Python says of event loops that Gradio 6.31 makes on a Space and never closes."""
-        return re.sub(r"Exception ignored in: <function BaseEventLoop.__del__.*?Invalid file descriptor: -1\n", "",
+        """What the app has printed, without what Python says of event loops that Gradio 6.31 makes on a Space and never closes, and without
+        what Gradio says when a page that waits in its queue was left just then."""
+        said = re.sub(r"Exception ignored in: <function BaseEventLoop.__del__.*?Invalid file descriptor: -1\n", "",
                       (self._folder / "app.log").read_text(), flags=re.DOTALL)
+        return re.sub(r"ERROR:    Exception in ASGI application\n(?:(?!ERROR:    ).)*?in sse_stream\n(?:(?!ERROR:    ).)*?HTTPException: 404: Not "
+                      r"Found\n(?:(?!ERROR:    ).)*?RuntimeError: Caught handled exception, but response already started\.\n", "", said,
+                      flags=re.DOTALL)
 
     def trouble(self, since: int = 0) -> str:
         """What the app has printed around the first traceback after so many characters of its output; empty if there is none."""

@@ -66,11 +66,12 @@ const askNow = () => {
 };
 
 place.addEventListener('ask', ({detail}) => {
-  const how = detail.how === 'chosen' && isEarly ? 'pressed' : detail.how, {text, model} = detail.question;
+  const how = detail.how === 'chosen' && isEarly ? 'pressed' : detail.how, {model} = detail.question;
+  const text = how === 'pressed' ? typed().value : detail.question.text;  // a press may be faster than the news of its text
   if (how === 'typed' && text === pressed) return;  // a press was faster than the news that its text was typed
   pressed = how === 'pressed' ? text : undefined;
   isEarly = how === 'pressed' && !model;  // a press was faster than the list of models: it waits for that a little
-  question = detail.question;
+  question = {...detail.question, text};
   follow.hidden = !model?.endsWith('/live');
   clearTimeout(wait);
   first = number + 1;
