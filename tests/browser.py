@@ -68,9 +68,9 @@ class App:
         what Gradio says when a page that waits in its queue was left just then."""
         said = re.sub(r"Exception ignored in: <function BaseEventLoop.__del__.*?Invalid file descriptor: -1\n", "",
                       (self._folder / "app.log").read_text(), flags=re.DOTALL)
-        return re.sub(r"ERROR:    Exception in ASGI application\n(?:(?!ERROR:    ).)*?in sse_stream\n(?:(?!ERROR:    ).)*?HTTPException: 404: Not "
-                      r"Found\n(?:(?!ERROR:    ).)*?RuntimeError: Caught handled exception, but response already started\.\n", "", said,
-                      flags=re.DOTALL)
+        rest = r"(?:(?!ERROR:    ).)*?"
+        return re.sub(rf"ERROR:    Exception in ASGI application\n{rest}in sse_stream\n{rest}HTTPException: 404: Not Found\n{rest}"
+                      r"RuntimeError: Caught handled exception, but response already started\.\n", "", said, flags=re.DOTALL)
 
     def trouble(self, since: int = 0) -> str:
         """What the app has printed around the first traceback after so many characters of its output; empty if there is none."""
