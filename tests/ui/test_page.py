@@ -218,7 +218,7 @@ def test_it_answers_as_one_types_by_another_model_by_two_and_for_a_file_and_its_
     wait_for("the answer to be spoken", lambda: "class: " in page.locator("#answer [role=status]").inner_text())
 
     held: list[Route] = []
-    page.route("**/mtl/answer", lambda route: held.append(route))
+    page.route("**/mtl/answer", held.append)
     page.locator("#text textarea").press_sequentially(" in Oslo", delay=20)
     assert web.answered_by(page) == "", "the old answer is dimmed at once"
     wait_for("the question to be on its way", lambda: held)
@@ -245,7 +245,6 @@ def test_it_answers_as_one_types_by_another_model_by_two_and_for_a_file_and_its_
         page.get_by_text("Download texts-predicted.csv").click()
     lines = got.value.path().read_text("utf-8-sig").splitlines()
     assert [line.partition(",")[0] for line in lines] == ["text", "Ana left Oslo.", "A fine day!"]
-
     page.locator("#text textarea").fill("")
     wait_for("no answer to no text", lambda: web.answered_by(page) == "" and not pieces(page) and not web.probabilities(page))
     assert page.locator("#answer").get_by_text("Type a sentence, or choose one").is_visible() and web.message(page) == ""
