@@ -218,7 +218,7 @@ def test_it_answers_as_one_types_by_another_model_by_two_and_for_a_file_and_its_
     wait_for("the answer to be spoken", lambda: "class: " in page.locator("#answer [role=status]").inner_text())
 
     held: list[Route] = []
-    page.route("**/mtl/answer", held.append)
+    page.route("**/mtl/answer", lambda route: held.append(route))
     page.locator("#text textarea").press_sequentially(" in Oslo", delay=20)
     assert web.answered_by(page) == "", "the old answer is dimmed at once"
     wait_for("the question to be on its way", lambda: held)
